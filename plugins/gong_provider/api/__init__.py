@@ -1,0 +1,1 @@
+"""Gong's Users API without Airflow: requests, typed answers, errors, paging."""

@@ -1,0 +1,141 @@
+"""Gong's four user endpoints: arguments to request, answer to typed object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from gong_provider.api.answers import Reply
+from gong_provider.api.errors import GongConfigError, GongMalformedAnswerError
+from gong_provider.api.models import SettingsHistory, UserAnswer, UsersPage
+from gong_provider.api.reading import MAX_ID_CHARS, read_changes, read_users
+
+# The contract's path first: the live service's is tried when a host has no such path.
+FILTER_PATHS = ("/users/filter", "/users/extensive")
+
+
+@dataclass(frozen=True, slots=True)
+class GongRequest:
+    """One call: ``path`` below the base URL, quoted; ``body`` is sent as JSON.
+
+    :ivar many: the answer is a list, for which 404 "No users found" means empty.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    many: bool = False
+
+
+def list_users(cursor: str | None, include_avatars: bool) -> GongRequest:
+    params = {"includeAvatars": "true"} if include_avatars else {}
+    if cursor:
+        params["cursor"] = cursor
+    return GongRequest("GET", "/users", params, many=True)
+
+
+def users_by_filter(
+    path: str,
+    *,
+    user_ids: Sequence[str] | None,
+    created_from: datetime | None,
+    created_to: datetime | None,
+    include_avatars: bool,
+    cursor: str | None,
+) -> GongRequest:
+    chosen: dict[str, Any] = {}
+    if user_ids is not None:
+        chosen["userIds"] = list(user_ids)
+    if created_from is not None:
+        chosen["createdFromDateTime"] = _instant(created_from)
+    if created_to is not None:
+        chosen["createdToDateTime"] = _instant(created_to)
+    if include_avatars:
+        chosen["includeAvatars"] = True
+    body: dict[str, Any] = {"filter": chosen}
+    if cursor:
+        body["cursor"] = cursor
+    return GongRequest("POST", path, body=body, many=True)
+
+
+def get_user(user_id: str) -> GongRequest:
+    return GongRequest("GET", f"/users/{_segment(user_id)}")
+
+
+def settings_history(user_id: str) -> GongRequest:
+    return GongRequest("GET", f"/users/{_segment(user_id)}/settings-history")
+
+
+def read_users_page(reply: Reply, include_avatars: bool) -> UsersPage:
+    """A list answer. Paging ends when the cursor is absent, null or empty."""
+    records = _list(reply, "users", or_else="records")
+    about = reply.body.get("records")
+    about = about if isinstance(about, dict) else {}
+    cursor, total = about.get("cursor"), about.get("totalRecords")
+    if cursor is not None and not isinstance(cursor, str):
+        raise GongMalformedAnswerError(
+            "answered a cursor that is no text", method=reply.method, path=reply.path
+        )
+    users, rejected = read_users(records, reply.counts, dirty=reply.dirty)
+    return UsersPage(
+        **reply.answer,
+        users=users,
+        rejected=rejected,
+        cursor=cursor or None,
+        total_records=total if isinstance(total, int) and not isinstance(total, bool) else None,
+        with_avatars=include_avatars,
+    )
+
+
+def read_user(reply: Reply) -> UserAnswer:
+    """The answer of one user; a user without a usable id is a malformed answer."""
+    users, _ = read_users([reply.body.get("user")], reply.counts, dirty=reply.dirty)
+    if not users:
+        raise GongMalformedAnswerError("answered no usable user", method=reply.method, path=reply.path)
+    return UserAnswer(**reply.answer, user=users[0])
+
+
+def read_settings_history(reply: Reply, user_id: str) -> SettingsHistory:
+    """A history answer: whatever ids stand in it, it belongs to the user who was asked."""
+    records = _list(reply, "userSettingsHistory", or_else="requestId")
+    changes, rejected = read_changes(user_id, records, reply.counts, dirty=reply.dirty)
+    return SettingsHistory(**reply.answer, user_id=user_id, changes=changes, rejected=rejected)
+
+
+def _list(reply: Reply, name: str, *, or_else: str) -> list[Any]:
+    """The list; absent or null it is empty, as long as the answer looks like Gong's at all."""
+    records = reply.body.get(name)
+    if records is None and (name in reply.body or or_else in reply.body):
+        return []
+    if not isinstance(records, list):
+        raise GongMalformedAnswerError(
+            f"answered without a list of {name}", method=reply.method, path=reply.path
+        )
+    return records
+
+
+def check_user_id(user_id: str) -> str:
+    """The id itself.
+
+    :raises GongConfigError: it can't be a Gong user id, nor a segment of a path.
+    """
+    if not isinstance(user_id, str) or user_id in ("", ".", "..") or "\x00" in user_id:
+        raise GongConfigError("A Gong user id must be text and not empty, '.', '..' or with NUL")
+    if len(user_id) > MAX_ID_CHARS:
+        raise GongConfigError(f"A Gong user id has at most {MAX_ID_CHARS} characters")
+    return user_id
+
+
+def _segment(user_id: str) -> str:
+    return quote(check_user_id(user_id), safe="")
+
+
+def _instant(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise GongConfigError("created_from and created_to need a time zone")
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,118 @@
+"""Many settings histories at once: a few calls in flight, answers in groups, each id asked once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+
+from gong_provider.api import errors
+from gong_provider.api.client import GongClient
+from gong_provider.api.models import HistoryFailure, HistoryOutcome
+
+IN_FLIGHT = 16
+"""Calls in flight: enough for 3 calls a second at 5 s latency; more gains nothing (docs/architecture.md)."""
+MAX_FAILURES_IN_A_ROW = 10
+"""So many users in a row that fail are no matter of these users: the service is down."""
+
+# What ends the whole batch: every other user's call would end the same way.
+_FATAL = (
+    errors.GongConfigError,
+    errors.GongCredentialsError,
+    errors.GongPermissionError,
+    errors.GongNoSuchPathError,
+    errors.GongTLSError,
+    errors.GongRateLimitError,
+)
+
+
+class _Crew:
+    """The calls in flight, and what they found."""
+
+    def __init__(self, client: GongClient, user_ids: Iterator[str]) -> None:
+        self._client = client
+        self._user_ids = user_ids
+        self._failures_in_a_row = 0
+        self.error: BaseException | None = None
+        # Bounded: answers wait here, not without end, while a group is being loaded.
+        self.outcomes: asyncio.Queue[HistoryOutcome | None] = asyncio.Queue(maxsize=4 * IN_FLIGHT)
+
+    async def work(self) -> None:
+        """Ask for one user after the other, until the ids or the service end."""
+        for user_id in self._user_ids:
+            try:
+                outcome = await self._ask(user_id)
+            except (errors.GongError, OSError) as error:
+                self.error = self.error or error
+            else:
+                await self.outcomes.put(outcome)
+            if self.error is not None:
+                return
+
+    async def _ask(self, user_id: str) -> HistoryOutcome:
+        asked_at = self._client.now()
+        try:
+            history = await self._client.get_user_settings_history(user_id)
+        except _FATAL:
+            raise
+        except errors.GongApiError as error:
+            gone = isinstance(error, errors.GongNotFoundError)
+            self._failures_in_a_row += not gone
+            if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+                raise
+            return HistoryFailure(user_id, gone, str(error), asked_at, error.calls)
+        self._failures_in_a_row = 0
+        return history
+
+
+async def history_groups(
+    client: GongClient, user_ids: Iterable[str], *, group_size: int, group_seconds: float
+) -> AsyncIterator[list[HistoryOutcome]]:
+    """Outcomes in groups, as they arrive; a group closes at its size or its age.
+
+    One user's failure is an outcome. An error that no other user would escape is raised after
+    all that was answered has been handed out.
+
+    :raises GongApiError: the credentials, the limit or the service itself end the batch.
+    """
+    crew = _Crew(client, iter(user_ids))
+    workers = [asyncio.create_task(crew.work()) for _ in range(IN_FLIGHT)]
+    closing = asyncio.create_task(_close_when_done(crew, workers))
+    try:
+        group: list[HistoryOutcome] = []
+        closes_at = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            outcome, waited_out = await _next(crew, closes_at - loop.time() if group else None)
+            if outcome is not None:
+                closes_at = closes_at if group else loop.time() + group_seconds
+                group.append(outcome)
+            over = outcome is None and not waited_out
+            if group and (over or waited_out or len(group) >= group_size or loop.time() >= closes_at):
+                yield group
+                group = []
+            if over:
+                break
+        await closing
+        if crew.error is not None:
+            raise crew.error
+    finally:
+        for task in (*workers, closing):
+            task.cancel()
+        await asyncio.gather(*workers, closing, return_exceptions=True)
+
+
+async def _next(crew: _Crew, seconds: float | None) -> tuple[HistoryOutcome | None, bool]:
+    """The next outcome (None: there are no more), or None and True when the time is over first."""
+    if not crew.outcomes.empty():
+        return crew.outcomes.get_nowait(), False
+    try:
+        return await asyncio.wait_for(crew.outcomes.get(), seconds), False
+    except TimeoutError:
+        return None, True
+
+
+async def _close_when_done(crew: _Crew, workers: list[asyncio.Task[None]]) -> None:
+    results = await asyncio.gather(*workers, return_exceptions=True)
+    unexpected = [result for result in results if isinstance(result, BaseException)]
+    crew.error = crew.error or (unexpected[0] if unexpected else None)
+    await crew.outcomes.put(None)

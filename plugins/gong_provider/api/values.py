@@ -1,0 +1,109 @@
+"""JSON values made safe for Postgres without losing any: exact numbers, clean text, strict times."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from datetime import UTC, datetime
+from decimal import Decimal
+from math import isfinite
+from typing import Any
+
+# Python refuses int <-> str over 4,300 digits, which guards against quadratic time.
+_MAX_INT_DIGITS = 4_300
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_TIMESTAMP = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})[Tt ](?P<clock>\d{2}:\d{2})"
+    r"(?P<seconds>:\d{2}(?:[.,](?P<fraction>\d+))?)?(?P<zone>[Zz]|[+-]\d{2}(?::?\d{2})?)?",
+    re.ASCII,
+)
+
+# Names of what was counted while reading; each is explained in docs/data-dictionary.md.
+UNEXPECTED_TYPE = "unexpected_type"
+TEXT_REPLACED = "text_replaced"
+NUMBER_AS_TEXT = "number_as_text"
+TIME_WITHOUT_ZONE = "time_without_zone"
+TIME_CUT = "time_cut"
+TIME_UNREADABLE = "time_unreadable"
+
+
+def decode_json(body: bytes, counts: Counter[str]) -> Any:
+    """Decode a body; every number keeps its exact digits, as text where Python or jsonb can't.
+
+    :raises ValueError: the body is not JSON.
+    """
+
+    def as_text(literal: str) -> str:
+        counts[NUMBER_AS_TEXT] += 1
+        return literal
+
+    def read_int(literal: str) -> int | str:
+        return int(literal) if len(literal) <= _MAX_INT_DIGITS else as_text(literal)
+
+    def read_float(literal: str) -> float | str:
+        number = float(literal)
+        try:
+            exact = isfinite(number) and Decimal(repr(number)) == Decimal(literal)
+        except ArithmeticError:  # an exponent beyond Decimal's own range
+            exact = False
+        return number if exact else as_text(literal)
+
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = body.decode("utf-8-sig", "replace")
+        counts[TEXT_REPLACED] += 1
+    try:
+        # strict=False: raw control characters inside strings are data, not an error.
+        return json.loads(
+            text, strict=False, parse_int=read_int, parse_float=read_float, parse_constant=as_text
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def needs_cleaning(body: bytes) -> bool:
+    """Whether a body may hold NUL or a lone surrogate: most do not, and are not walked for them."""
+    return b"\\u0000" in body or b"\x00" in body or b"\\ud" in body or b"\\uD" in body
+
+
+def clean(value: Any, counts: Counter[str]) -> Any:
+    """The value with NUL and lone surrogates as U+FFFD, in text, keys and below; counted."""
+    if isinstance(value, str):
+        cleaned, found = _UNSTORABLE.subn("\ufffd", value)
+        counts[TEXT_REPLACED] += found
+        return cleaned
+    if isinstance(value, list):
+        return [clean(item, counts) for item in value]
+    if isinstance(value, dict):
+        return {clean(key, counts): clean(item, counts) for key, item in value.items()}
+    return value
+
+
+def canonical_json(value: Any) -> str:
+    """One text for equal JSON values, whatever the order of their keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def parse_timestamp(value: str, counts: Counter[str]) -> datetime | None:
+    """An ISO 8601 date-time as an instant in UTC, None when it is none.
+
+    No zone means UTC, digits finer than a microsecond are cut; both are counted.
+    """
+    match = _TIMESTAMP.fullmatch(value)
+    if match is None:
+        counts[TIME_UNREADABLE] += 1
+        return None
+    day, clock, fraction, zone = match.group("day", "clock", "fraction", "zone")
+    seconds = (match["seconds"] or ":00")[:3]
+    micros = f".{(fraction or '')[:6]:0<6}"
+    offset = zone if zone and zone not in "Zz" else "+00:00"
+    try:
+        instant = datetime.fromisoformat(f"{day}T{clock}{seconds}{micros}{offset}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        counts[TIME_UNREADABLE] += 1
+        return None
+    counts[TIME_WITHOUT_ZONE] += zone is None
+    counts[TIME_CUT] += fraction is not None and len(fraction) > 6
+    return instant

@@ -1,0 +1,1 @@
+"""What callers of one Gong account share: its call quota."""

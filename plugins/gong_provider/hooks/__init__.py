@@ -1,0 +1,1 @@
+"""Airflow's way to Gong: a connection becomes a client."""

@@ -1,0 +1,142 @@
+"""What an Airflow connection of type ``gong`` says, checked, before any call is made."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from gong_provider.api.errors import GongConfigError
+
+DEFAULT_HOST = "https://api.gong.io"
+API_VERSION = "/v2"
+DEFAULT_CALLS_PER_SECOND = 3.0
+DEFAULT_CALLS_PER_DAY = 10_000
+DEFAULT_TIMEOUT_S = 30.0
+
+# Extras that are ours: HttpHook would send every extra that it does not know as a header.
+OUR_EXTRAS = frozenset(
+    {"access_token", "account", "calls_per_day", "calls_per_second", "timeout_s", "users_filter_path"}
+)
+_SECRET_WORDS = ("auth", "cookie", "credential", "key", "pass", "private", "secret", "token")
+
+
+class AirflowConnection(Protocol):
+    """The part of Airflow's Connection that is read here."""
+
+    conn_id: str
+    host: str | None
+    schema: str | None
+    port: int | None
+    login: str | None
+    password: str | None
+
+    @property
+    def extra_dejson(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class GongSettings:
+    """A checked connection.
+
+    :ivar base_url: with ``/v2``, without a slash at its end.
+    :ivar authorization: value of the Authorization header.
+    :ivar key_hash: SHA-256 (hex) of the access key or token: whose account it is, not a secret.
+    :ivar calls_per_second: 0: no limit; ``calls_per_day`` likewise.
+    :ivar users_filter_path: path of users by filter below the base URL, empty: found out.
+    :ivar timeout_s: seconds for one whole try of a call.
+    :ivar account: the account's name as the customer calls it, or None.
+    """
+
+    base_url: str
+    authorization: str
+    key_hash: str
+    calls_per_second: float
+    calls_per_day: int
+    users_filter_path: str
+    timeout_s: float
+    account: str | None
+
+    @property
+    def host(self) -> str:
+        """Host and port, for people."""
+        return urlsplit(self.base_url).netloc
+
+
+def read_connection(connection: AirflowConnection) -> GongSettings:
+    """Check a connection.
+
+    :raises GongConfigError: in a sentence, what is missing or wrong in it.
+    """
+    extras = connection.extra_dejson
+    authorization, identity = _authorization(connection, extras)
+    path = str(extras.get("users_filter_path") or "").strip()
+    return GongSettings(
+        base_url=_base_url(connection),
+        authorization=authorization,
+        key_hash=hashlib.sha256(identity.encode()).hexdigest(),
+        calls_per_second=_number(extras, "calls_per_second", DEFAULT_CALLS_PER_SECOND),
+        calls_per_day=int(_number(extras, "calls_per_day", DEFAULT_CALLS_PER_DAY)),
+        users_filter_path=f"/{path.strip('/').removeprefix('v2/')}" if path else "",
+        timeout_s=_number(extras, "timeout_s", _number(extras, "timeout", DEFAULT_TIMEOUT_S))
+        or DEFAULT_TIMEOUT_S,
+        account=str(extras.get("account") or "").strip() or None,
+    )
+
+
+def extras_for_http_hook(extras: Mapping[str, Any]) -> dict[str, Any]:
+    """Extras without ours and without what looks like a secret: the unknown rest become headers."""
+    return {
+        name: value
+        for name, value in extras.items()
+        if name not in OUR_EXTRAS and not any(word in name.lower() for word in _SECRET_WORDS)
+    }
+
+
+def _authorization(connection: AirflowConnection, extras: Mapping[str, Any]) -> tuple[str, str]:
+    """The header's value, and what tells the account: the access key, else the token."""
+    token = str(extras.get("access_token") or "").strip()
+    if token:
+        return f"Bearer {token}", token
+    if connection.login and connection.password:
+        pair = f"{connection.login}:{connection.password}".encode()
+        return f"Basic {base64.b64encode(pair).decode()}", connection.login
+    raise GongConfigError(
+        f"Connection {connection.conn_id} has no credentials: give it Gong's access key as login and the "
+        "access key secret as password, or the extra access_token"
+    )
+
+
+def _base_url(connection: AirflowConnection) -> str:
+    host = (connection.host or DEFAULT_HOST).strip().rstrip("/")
+    if "://" not in host:
+        host = f"{connection.schema if connection.schema == 'http' else 'https'}://{host}"
+    parts = urlsplit(host)
+    name = f"The host of connection {connection.conn_id}"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise GongConfigError(f"{name} must be a URL such as {DEFAULT_HOST} or https://us-12345.api.gong.io")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise GongConfigError(f"{name} must be a bare URL, without user, password, query or fragment")
+    try:
+        port = parts.port or connection.port
+    except ValueError:
+        raise GongConfigError(f"{name} has a port that is none") from None
+    hostname = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    where = f"{hostname}:{port}" if port else hostname
+    return f"{parts.scheme}://{where}{parts.path.removesuffix(API_VERSION)}{API_VERSION}"
+
+
+def _number(extras: Mapping[str, Any], name: str, default: float) -> float:
+    value = extras.get(name)
+    if value is None or value == "":
+        return default
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise GongConfigError(f"The connection's extra {name} must be a number of 0 or more")
+    return number

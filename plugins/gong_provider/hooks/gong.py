@@ -1,0 +1,327 @@
+"""GongHook: an Airflow connection becomes a client of Gong's Users API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from types import TracebackType
+from typing import Any
+
+from airflow.providers.http.hooks.http import HttpHook
+from airflow.sdk import BaseHook, Connection
+from requests import PreparedRequest, Session
+from requests.auth import AuthBase
+
+from gong_provider import __version__
+from gong_provider.api.client import ATTEMPTS, GongClient, utc_now
+from gong_provider.api.endpoints import check_user_id
+from gong_provider.api.errors import GongConfigError, GongError
+from gong_provider.api.histories import history_groups
+from gong_provider.api.models import HistoryOutcome, SettingsHistory, User, UserAnswer, UsersPage
+from gong_provider.api.paging import follow
+from gong_provider.coordination.quota import process_quota
+from gong_provider.hooks.connection import GongSettings, extras_for_http_hook, read_connection
+from gong_provider.hooks.loop import LoopThread
+from gong_provider.hooks.transport import transport_of
+
+IDS_PER_FILTER = 100
+"""User ids that are asked for in one call by filter."""
+GROUP_SIZE = 100
+GROUP_SECONDS = 1.0
+
+
+class _Authorization(AuthBase):
+    """Sets the header itself, so that no .netrc of the machine gets in its way."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        request.headers["Authorization"] = self._value
+        return request
+
+
+class GongHook(HttpHook):
+    """Talks to Gong's Users API.
+
+    Proxies, TLS options, headers and redirects of the connection mean what they mean to HttpHook.
+    Close it after use, or use it in a ``with`` statement.
+
+    :param gong_conn_id: connection of type ``gong``.
+    :param clock: the source of all instants.
+    :param attempts: tries a call, the first included.
+    """
+
+    conn_name_attr = "gong_conn_id"
+    default_conn_name = "gong_default"
+    conn_type = "gong"
+    hook_name = "Gong"
+    default_headers: dict[str, str] = {"User-Agent": f"airflow-provider-gong/{__version__}"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        gong_conn_id: str = default_conn_name,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        super().__init__(method="GET", http_conn_id=gong_conn_id)
+        self.gong_conn_id = gong_conn_id
+        self._clock = clock
+        self._attempts = attempts
+        self._loop: LoopThread | None = None
+
+    def __enter__(self) -> GongHook:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @cached_property
+    def settings(self) -> GongSettings:
+        """The connection, checked.
+
+        :raises GongConfigError: what is missing or wrong in it.
+        """
+        return read_connection(BaseHook.get_connection(self.gong_conn_id))
+
+    @classmethod
+    def get_connection(cls, conn_id: str) -> Connection:
+        """The connection as HttpHook may see it: without our extras, login and secrets.
+
+        HttpHook sends every extra that it does not know as a header.
+        """
+        connection = BaseHook.get_connection(conn_id)
+        return Connection(
+            conn_id=conn_id,
+            conn_type=cls.conn_type,
+            host=read_connection(connection).base_url,
+            extra=json.dumps(extras_for_http_hook(connection.extra_dejson)),
+        )
+
+    def get_conn(
+        self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
+    ) -> Session:
+        """A requests session for calls that have no method here (``run``), with our credentials."""
+        self.auth_type = lambda: _Authorization(self.settings.authorization)
+        return super().get_conn(headers, extra_options)
+
+    def list_users(self, cursor: str | None = None, *, include_avatars: bool = False) -> UsersPage:
+        """One page of all users.
+
+        :param cursor: of the page before; None: the first page.
+        :param include_avatars: the contract adds ``avatar_url``, the live service adds
+            synthetic users that stand for Gong employees.
+        :raises GongError: see ``api.errors``.
+        """
+        return self._run.run(self.client.list_users(cursor, include_avatars=include_avatars))
+
+    def get_user(self, user_id: str) -> UserAnswer:
+        """One user.
+
+        :raises GongNotFoundError: Gong knows no such user.
+        """
+        return self._run.run(self.client.get_user(user_id))
+
+    def get_user_settings_history(self, user_id: str) -> SettingsHistory:
+        """All changes of one user's settings.
+
+        :raises GongNotFoundError: Gong knows no such user.
+        """
+        return self._run.run(self.client.get_user_settings_history(user_id))
+
+    def list_users_by_filter(
+        self,
+        *,
+        user_ids: Sequence[str] | None = None,
+        created_from: datetime | None = None,
+        created_to: datetime | None = None,
+        include_avatars: bool = False,
+        cursor: str | None = None,
+    ) -> UsersPage:
+        """One page of the users that match, as the service filters them.
+
+        Gong does not say which bound of the creation time is included;
+        ``iter_users_by_filter`` makes it ``[created_from, created_to)``.
+        """
+        return self._run.run(
+            self.client.list_users_by_filter(
+                user_ids=user_ids,
+                created_from=created_from,
+                created_to=created_to,
+                include_avatars=include_avatars,
+                cursor=cursor,
+            )
+        )
+
+    def iter_user_pages(self, *, include_avatars: bool = False) -> Iterator[UsersPage]:
+        """All pages of all users; each says in ``listing`` how far it is.
+
+        :raises GongPagingError: the list has no end, or no two walks agree.
+        """
+
+        async def fetch(cursor: str | None) -> UsersPage:
+            return await self.client.list_users(cursor, include_avatars=include_avatars)
+
+        yield from self._run.iterate(follow(fetch))
+
+    def iter_users(self, *, include_avatars: bool = False) -> Iterator[User]:
+        """All users, each once."""
+        yield from _distinct(self.iter_user_pages(include_avatars=include_avatars))
+
+    def iter_user_pages_by_filter(
+        self,
+        *,
+        user_ids: Sequence[str] | None = None,
+        created_from: datetime | None = None,
+        created_to: datetime | None = None,
+        include_avatars: bool = False,
+    ) -> Iterator[UsersPage]:
+        """All pages of the users that match, ids a hundred a call.
+
+        :param created_from: included; asked a second wider and cut here, like ``created_to``.
+        :param created_to: excluded.
+        :raises GongConfigError: an id or the bounds can't be; no call was made.
+        """
+        chosen = None if user_ids is None else list(dict.fromkeys(map(check_user_id, user_ids)))
+        if created_from and created_to and created_from >= created_to:
+            raise GongConfigError("created_from must be before created_to")
+        second = timedelta(seconds=1)
+        wider_from = created_from - second if created_from else None
+        wider_to = created_to + second if created_to else None
+        for ids in _chunks(chosen):
+
+            async def fetch(cursor: str | None, ids: Sequence[str] | None = ids) -> UsersPage:
+                return await self.client.list_users_by_filter(
+                    user_ids=ids,
+                    created_from=wider_from,
+                    created_to=wider_to,
+                    include_avatars=include_avatars,
+                    cursor=cursor,
+                )
+
+            wanted = None if ids is None else set(ids)
+            for page in self._run.iterate(follow(fetch)):
+                users = [
+                    user
+                    for user in page.users
+                    if (wanted is None or user.user_id in wanted)
+                    and _created_within(user, created_from, created_to)
+                ]
+                yield replace(page, users=users)
+
+    def iter_users_by_filter(
+        self,
+        *,
+        user_ids: Sequence[str] | None = None,
+        created_from: datetime | None = None,
+        created_to: datetime | None = None,
+        include_avatars: bool = False,
+    ) -> Iterator[User]:
+        """The users that match, each once; created in ``[created_from, created_to)``."""
+        yield from _distinct(
+            self.iter_user_pages_by_filter(
+                user_ids=user_ids,
+                created_from=created_from,
+                created_to=created_to,
+                include_avatars=include_avatars,
+            )
+        )
+
+    def iter_history_groups(
+        self,
+        user_ids: Iterable[str],
+        *,
+        group_size: int = GROUP_SIZE,
+        group_seconds: float = GROUP_SECONDS,
+    ) -> Iterator[list[HistoryOutcome]]:
+        """Many users' histories, several calls at once, in groups as they arrive.
+
+        A group closes at ``group_size`` users or ``group_seconds`` after its first. A user
+        whose history fails, or who is gone, is a ``HistoryFailure``; the others go on.
+
+        :raises GongConfigError: an id can't be one; no call was made.
+        :raises GongApiError: what no other call would escape (credentials, limit, service down),
+            after all that was answered was handed out.
+        """
+        ids = [check_user_id(user_id) for user_id in user_ids]
+        groups = history_groups(self.client, ids, group_size=group_size, group_seconds=group_seconds)
+        yield from self._run.iterate(groups)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Make one cheap call, and say what was reached or what to do."""
+        try:
+            with type(self)(self.gong_conn_id, attempts=1) as hook:
+                page = hook.list_users()
+                host = hook.settings.host
+        except GongError as error:
+            return False, str(error)
+        if page.total_records is None:
+            return True, f"Connected to Gong at {host}: it answers with {len(page.users)} users on a page"
+        return True, f"Connected to Gong at {host}: {page.total_records} users"
+
+    @cached_property
+    def client(self) -> GongClient:
+        """The asynchronous client of this connection."""
+        settings = self.settings
+        return GongClient(
+            settings.base_url,
+            transport=transport_of(
+                self.get_conn(),
+                settings.base_url,
+                settings.authorization,
+                allow_redirects=bool(self.merged_extra.get("allow_redirects", False)),
+            ),
+            quota=process_quota(
+                f"{settings.base_url} {settings.key_hash}", settings.calls_per_second, settings.calls_per_day
+            ),
+            timeout_s=settings.timeout_s,
+            filter_path=settings.users_filter_path,
+            attempts=self._attempts,
+            clock=self._clock,
+        )
+
+    def close(self) -> None:
+        """Close the connections to Gong; the hook can be used again."""
+        if self._loop is not None:
+            self._loop.run(self.client.close())
+            self._loop.stop()
+            self._loop = None
+
+    @property
+    def _run(self) -> LoopThread:
+        if self._loop is None:
+            self._loop = LoopThread()
+        return self._loop
+
+
+def _created_within(user: User, start: datetime | None, end: datetime | None) -> bool:
+    """Users without a readable creation time stay: the service chose them."""
+    if user.created is None:
+        return True
+    return (start is None or user.created >= start) and (end is None or user.created < end)
+
+
+def _chunks(ids: list[str] | None) -> Iterator[list[str] | None]:
+    if ids is None:
+        yield None
+        return
+    for start in range(0, len(ids), IDS_PER_FILTER):
+        yield ids[start : start + IDS_PER_FILTER]
+
+
+def _distinct(pages: Iterable[UsersPage]) -> Iterator[User]:
+    seen: set[str] = set()
+    for page in pages:
+        for user in page.users:
+            if user.user_id not in seen:
+                seen.add(user.user_id)
+                yield user

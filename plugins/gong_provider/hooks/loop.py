@@ -1,0 +1,46 @@
+"""Runs coroutines for ordinary code: one event loop in a thread, so that calls go on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+_END: Any = object()
+
+
+class LoopThread:
+    """An event loop that runs until ``stop``."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="gong", daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The coroutine's result; it is cancelled when the caller is interrupted."""
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
+        """The items, one by one; what the iterator has under way goes on between them."""
+
+        async def step() -> T:
+            return cast("T", await anext(items, _END))
+
+        try:
+            while (item := self.run(step())) is not _END:
+                yield item
+        finally:
+            self.run(cast("AsyncGenerator[T]", items).aclose())
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

@@ -1,0 +1,259 @@
+"""Operators for Gong's Users API: one an endpoint, each hands what arrives to a ``handler``.
+
+A handler is called with each page of users, or each group of settings histories, as it arrives;
+the value of its last call becomes the operator's XCom. Without one, the operator returns the
+plain result, for small use.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+
+from gong_provider.retry import GONG_RETRY_POLICY
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from gong_provider.api.models import HistoryOutcome, SettingsHistory, UserAnswer, UsersPage
+    from gong_provider.hooks.gong import GongHook
+
+
+class _GongOperator(BaseOperator):
+    """What Gong's operators share: the connection, and a policy that fails at once what can't succeed."""
+
+    template_fields: ClassVar[Sequence[str]] = ("gong_conn_id",)  # type: ignore[misc]
+    ui_color = "#e7defa"
+
+    def __init__(self, *, gong_conn_id: str = "gong_default", **kwargs: Any) -> None:
+        kwargs.setdefault("retry_policy", GONG_RETRY_POLICY)
+        super().__init__(**kwargs)
+        self.gong_conn_id = gong_conn_id
+
+    def hook(self) -> GongHook:
+        """A hook on this operator's connection."""
+        # Imported late: parsing a DAG must not load an HTTP client.
+        from gong_provider.hooks.gong import GongHook
+
+        return GongHook(self.gong_conn_id)
+
+    def _take_pages(self, pages: Iterable[UsersPage], handler: Callable[[UsersPage], Any] | None) -> Any:
+        result: Any = None if handler else {}
+        for page in pages:
+            if handler:
+                result = handler(page)
+            else:
+                result.update((user.user_id, asdict(user)) for user in page.users)
+            if page.listing:
+                of = "" if page.listing.total_records is None else f" of {page.listing.total_records}"
+                self.log.info("users %d%s · page %d", page.listing.users, of, page.listing.pages)
+        return result if handler else list(result.values())
+
+
+class GongListUsersOperator(_GongOperator):
+    """List all users, page by page.
+
+    :param include_avatars: the contract adds ``avatar_url``, the live service adds synthetic
+        users that stand for Gong employees.
+    :param handler: called with each :class:`~gong_provider.api.models.UsersPage`; its last value
+        is returned. None: all users are returned, as a list of dicts.
+    :param gong_conn_id: connection of type ``gong``.
+    """
+
+    template_fields: ClassVar[Sequence[str]] = (*_GongOperator.template_fields, "include_avatars")  # type: ignore[misc]
+
+    def __init__(
+        self,
+        *,
+        include_avatars: bool | str = False,
+        handler: Callable[[UsersPage], Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.include_avatars = include_avatars
+        self.handler = handler
+
+    def execute(self, context: Context) -> Any:  # noqa: ARG002
+        with self.hook() as hook:
+            pages = hook.iter_user_pages(include_avatars=_flag(self.include_avatars))
+            return self._take_pages(pages, self.handler)
+
+
+class GongListUsersByFilterOperator(_GongOperator):
+    """List the users that match a filter, page by page.
+
+    :param user_ids: these users.
+    :param created_from: created at or after this instant (ISO 8601 or datetime).
+    :param created_to: created before this instant.
+    :param include_avatars: see :class:`GongListUsersOperator`.
+    :param handler: see :class:`GongListUsersOperator`.
+    :param gong_conn_id: connection of type ``gong``.
+    """
+
+    template_fields: ClassVar[Sequence[str]] = (  # type: ignore[misc]
+        *_GongOperator.template_fields,
+        "user_ids",
+        "created_from",
+        "created_to",
+        "include_avatars",
+    )
+
+    def __init__(
+        self,
+        *,
+        user_ids: Sequence[str] | str | None = None,
+        created_from: datetime | str | None = None,
+        created_to: datetime | str | None = None,
+        include_avatars: bool | str = False,
+        handler: Callable[[UsersPage], Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.user_ids = user_ids
+        self.created_from = created_from
+        self.created_to = created_to
+        self.include_avatars = include_avatars
+        self.handler = handler
+
+    def execute(self, context: Context) -> Any:  # noqa: ARG002
+        created_from = _instant("created_from", self.created_from)
+        created_to = _instant("created_to", self.created_to)
+        with self.hook() as hook:
+            pages = hook.iter_user_pages_by_filter(
+                user_ids=_ids(self.user_ids) if self.user_ids else None,
+                created_from=created_from,
+                created_to=created_to,
+                include_avatars=_flag(self.include_avatars),
+            )
+            return self._take_pages(pages, self.handler)
+
+
+class GongGetUserOperator(_GongOperator):
+    """Get one user.
+
+    :param user_id: Gong's id.
+    :param handler: called with the :class:`~gong_provider.api.models.UserAnswer`; its value is
+        returned. None: the user is returned, as a dict.
+    :param gong_conn_id: connection of type ``gong``.
+    """
+
+    template_fields: ClassVar[Sequence[str]] = (*_GongOperator.template_fields, "user_id")  # type: ignore[misc]
+
+    def __init__(
+        self, *, user_id: str, handler: Callable[[UserAnswer], Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.user_id = user_id
+        self.handler = handler
+
+    def execute(self, context: Context) -> Any:  # noqa: ARG002
+        with self.hook() as hook:
+            answer = hook.get_user(self.user_id)
+        return self.handler(answer) if self.handler else asdict(answer.user)
+
+
+class GongGetUserSettingsHistoryOperator(_GongOperator):
+    """Get the settings histories of users: several calls at once, handed over in groups.
+
+    Give ``user_ids``, or a ``batch`` (such as a mapped task gets) with ``batch_to_ids``.
+
+    :param user_ids: whose histories; an id or several.
+    :param batch: what tells this task its users, small enough for XCom.
+    :param batch_to_ids: turns ``batch`` into user ids, when the task runs.
+    :param handler: called with each group, a list of ``SettingsHistory`` and ``HistoryFailure``; its
+        last value is returned. None: the changes are returned as a dict by user id, and a failure
+        is raised.
+    :param group_size: histories after which a group closes.
+    :param group_seconds: seconds after which it closes.
+    :param gong_conn_id: connection of type ``gong``.
+    """
+
+    template_fields: ClassVar[Sequence[str]] = (*_GongOperator.template_fields, "user_ids", "batch")  # type: ignore[misc]
+
+    def __init__(
+        self,
+        *,
+        user_ids: Sequence[str] | str | None = None,
+        batch: Any = None,
+        batch_to_ids: Callable[[Any], Iterable[str]] | None = None,
+        handler: Callable[[list[HistoryOutcome]], Any] | None = None,
+        group_size: int = 100,
+        group_seconds: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.user_ids = user_ids
+        self.batch = batch
+        self.batch_to_ids = batch_to_ids
+        self.handler = handler
+        self.group_size = group_size
+        self.group_seconds = group_seconds
+
+    def execute(self, context: Context) -> Any:  # noqa: ARG002
+        ids = list(self.batch_to_ids(self.batch)) if self.batch_to_ids else _ids(self.user_ids)
+        take = self.handler or _Histories()
+        result: Any = {} if self.handler is None else None
+        done: Counter[bool] = Counter()
+        with self.hook() as hook:
+            groups = hook.iter_history_groups(
+                ids, group_size=self.group_size, group_seconds=self.group_seconds
+            )
+            for group in groups:
+                result = take(group)
+                done.update(hasattr(outcome, "changes") for outcome in group)
+                failed = f" · {done[False]} failed or gone" if done[False] else ""
+                self.log.info("histories %d of %d%s", done[True], len(ids), failed)
+        return result
+
+
+class _Histories:
+    """The handler for small use: collects changes, raises the first failure."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, list[dict[str, Any]]] = {}
+
+    def __call__(self, group: list[HistoryOutcome]) -> dict[str, list[dict[str, Any]]]:
+        from gong_provider.api.errors import GongError
+        from gong_provider.api.models import HistoryFailure
+
+        for outcome in group:
+            if isinstance(outcome, HistoryFailure):
+                raise GongError(outcome.reason)
+            self._changes[outcome.user_id] = [_plain(outcome, n) for n in range(len(outcome.changes))]
+        return self._changes
+
+
+def _plain(history: SettingsHistory, number: int) -> dict[str, Any]:
+    change = history.changes[number]
+    return {**asdict(change), "change_key": change.change_key.hex()}
+
+
+def _flag(value: bool | str) -> bool:
+    """A boolean, or what Jinja made of one."""
+    return value if isinstance(value, bool) else value.strip().lower() in ("true", "1", "yes")
+
+
+def _ids(value: Sequence[str] | str | None) -> list[str]:
+    from gong_provider.api.errors import GongConfigError
+
+    ids = [value] if isinstance(value, str) else list(value or ())
+    if not ids:
+        raise GongConfigError("No user ids were given")
+    return ids
+
+
+def _instant(name: str, value: datetime | str | None) -> datetime | None:
+    from gong_provider.api.errors import GongConfigError
+    from gong_provider.api.values import parse_timestamp
+
+    if value is None or isinstance(value, datetime):
+        return value
+    moment = parse_timestamp(value, Counter())
+    if moment is None:
+        raise GongConfigError(f"{name} must be a date and time such as 2026-01-31T00:00:00Z")
+    return moment

@@ -1,0 +1,90 @@
+"""What Airflow shows of this provider: its connection form, hook and operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _field(label: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": schema}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The entry point ``apache_airflow_provider``."""
+    return {
+        "package-name": "airflow-provider-gong",
+        "name": "Gong",
+        "description": "Gong's Users API: users, and who changed which of their settings, when.",
+        "integrations": [
+            {
+                "integration-name": "Gong",
+                "external-doc-url": "https://help.gong.io/apidocs",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": "Gong", "python-modules": ["gong_provider.hooks.gong"]}],
+        "operators": [{"integration-name": "Gong", "python-modules": ["gong_provider.operators.gong"]}],
+        "connection-types": [
+            {
+                "connection-type": "gong",
+                "hook-class-name": "gong_provider.hooks.gong.GongHook",
+                "hook-name": "Gong",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "port"],
+                    "relabeling": {
+                        "host": "Base URL",
+                        "login": "Access key",
+                        "password": "Access key secret",
+                    },
+                    "placeholders": {
+                        "host": "https://us-12345.api.gong.io",
+                        "login": "from Gong: Company settings > Ecosystem > API",
+                        "password": "shown once, when the key is made",
+                    },
+                },
+                "conn-fields": _conn_fields(),
+            }
+        ],
+    }
+
+
+def _conn_fields() -> dict[str, Any]:
+    return {
+        "access_token": _field(
+            "Access token",
+            "OAuth bearer token, used instead of the access key.",
+            type=["string", "null"],
+            format="password",
+        ),
+        "calls_per_second": _field(
+            "Calls per second",
+            "What Gong allows your company: 3 unless its support raised it. 0: no limit.",
+            type=["number", "null"],
+            minimum=0,
+            default=3,
+        ),
+        "calls_per_day": _field(
+            "Calls per day",
+            "What Gong allows your company: 10000 unless its support raised it. 0: no limit.",
+            type=["integer", "null"],
+            minimum=0,
+            default=10000,
+        ),
+        "users_filter_path": _field(
+            "Path of users by filter",
+            "Leave empty: found out by asking. Gong's own is /users/extensive.",
+            type=["string", "null"],
+        ),
+        "timeout_s": _field(
+            "Timeout in seconds",
+            "For one whole try of a call, from connecting to the last byte.",
+            type=["number", "null"],
+            minimum=1,
+            default=30,
+        ),
+        "account": _field(
+            "Account",
+            "A name of your own for this Gong account; settles whose data a warehouse holds.",
+            type=["string", "null"],
+        ),
+    }
