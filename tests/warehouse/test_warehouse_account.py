@@ -1,0 +1,89 @@
+"""One warehouse, one Gong account."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Engine
+
+from include.warehouse.account import AccountIdentity, is_known, settle_account
+from include.warehouse.connect import transaction
+from include.warehouse.errors import AccountMismatchError
+from tests.warehouse.making import HOUR, NOON, load_page, rows
+
+OURS = AccountIdentity("https://api.gong.io", "hash-1")
+ROTATED = replace(OURS, key_hash="hash-2")
+MOVED = AccountIdentity("https://us-1.api.gong.io", "hash-2")
+IDS = ["1", "2", "3", "4"]
+
+
+def settle(engine: Engine, identity: AccountIdentity, ids: list[str] = IDS) -> None:
+    with transaction(engine) as connection:
+        settle_account(connection, identity, ids, NOON)
+
+
+def known(engine: Engine, identity: AccountIdentity) -> bool:
+    with transaction(engine) as connection:
+        return is_known(connection, identity)
+
+
+@pytest.fixture
+def settled(warehouse: Engine) -> Engine:
+    """A warehouse of OURS that holds IDS."""
+    settle(warehouse, OURS)
+    load_page(warehouse, [{"id": user_id} for user_id in IDS])
+    return warehouse
+
+
+def test_the_first_account_is_written(warehouse: Engine) -> None:
+    assert not known(warehouse, OURS)
+    settle(warehouse, replace(OURS, account="acme"))
+    assert known(warehouse, OURS)
+    found = rows(warehouse, "SELECT account, base_url, key_hash, settled_at, notes FROM account")
+    assert found == [("acme", "https://api.gong.io", "hash-1", NOON, [])]
+
+
+@pytest.mark.parametrize("identity", [ROTATED, MOVED])
+def test_a_rotated_key_and_a_moved_host_are_noted(settled: Engine, identity: AccountIdentity) -> None:
+    assert not known(settled, identity)
+    settle(settled, identity, ["1", "2", "3", "new"])
+    assert known(settled, identity)
+    assert not known(settled, OURS)
+    ((note,),) = rows(settled, "SELECT notes[1] FROM account WHERE cardinality(notes) = 1")
+    assert note.startswith("2026-03-10: ")
+    assert note.endswith("the access key changed; 3 of the 4 users on its first page were known.")
+    assert "hash" not in note
+
+
+@pytest.mark.parametrize("identity", [ROTATED, MOVED, replace(OURS, base_url="http://localhost:9000")])
+def test_strangers_are_refused(settled: Engine, identity: AccountIdentity) -> None:
+    before = rows(settled, "SELECT * FROM account")
+    with pytest.raises(AccountMismatchError, match="a database of its own") as caught:
+        settle(settled, identity, ["1", "2", "x", "y"])
+    assert OURS.base_url in str(caught.value)
+    assert identity.base_url in str(caught.value)
+    assert "hash" not in str(caught.value)
+    assert rows(settled, "SELECT * FROM account") == before
+
+
+def test_names_settle_it_either_way(settled: Engine) -> None:
+    settle(settled, replace(OURS, account="acme"))
+    assert known(settled, OURS)
+    with pytest.raises(AccountMismatchError):
+        settle(settled, replace(OURS, account="other"))
+    assert not known(settled, replace(OURS, account="other"))
+    settle(settled, replace(MOVED, account="acme"), ["x", "y"])
+    with pytest.raises(AccountMismatchError, match="extra `account` to acme"):
+        settle(settled, AccountIdentity("https://elsewhere", "hash-3"), ["x", "y"])
+
+
+def test_without_users_to_compare_address_or_key_must_agree(warehouse: Engine) -> None:
+    settle(warehouse, OURS, [])
+    with pytest.raises(AccountMismatchError):
+        settle(warehouse, MOVED, [])
+    settle(warehouse, ROTATED, [])
+    assert known(warehouse, ROTATED)
+    load_page(warehouse, [{"id": "1"}], NOON + HOUR)
+    settle(warehouse, MOVED, [])
+    assert known(warehouse, MOVED)

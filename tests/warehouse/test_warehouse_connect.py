@@ -1,0 +1,177 @@
+"""Reaching the database, migrating it, and what is said when either fails."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, make_url, text
+
+from include.local.postgres import Cluster, free_port
+from include.warehouse.connect import engine_for, transaction
+from include.warehouse.dictionary import dictionary
+from include.warehouse.errors import WarehouseError
+from include.warehouse.migrate import migrate
+from include.warehouse.users import UsersLoaded
+from tests.warehouse.making import load_page, rows, value
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_the_same_address_gives_the_same_engine() -> None:
+    engine = engine_for("postgres://u:p@h:1/d")
+    assert engine is engine_for("postgresql://u:p@h:1/d")
+    assert engine.dialect.driver == "psycopg2"
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://h/d", "postgresql://u:secret@h:notaport/d"])
+def test_what_is_no_postgres_address_is_told_without_repeating_it(url: str) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        engine_for(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_each_trouble_in_reaching_it_has_its_sentence(postgres_server: Cluster) -> None:
+    good = make_url(postgres_server.url("postgres"))
+    troubles = {
+        good.set(port=free_port()): "nothing answers there",
+        good.set(host="no-such-host.invalid"): "host name is unknown",
+        good.set(password="wrong-secret"): "refuses this login or password",
+        good.set(database="missing"): "no database of this name",
+    }
+    for url, words in troubles.items():
+        with pytest.raises(WarehouseError, match=words) as caught, transaction(engine_for(url)):
+            pass
+        assert f"{url.host}:{url.port}/{url.database}" in str(caught.value)
+        assert str(url.password) not in str(caught.value)
+
+
+def test_a_connection_lost_while_idle_is_made_again(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        pid = connection.scalar(text("SELECT pg_backend_pid()"))
+    other = engine_for(warehouse.url.set(database="postgres"))
+    with transaction(other) as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    other.dispose()
+    assert value(warehouse, "SELECT 1") == 1
+
+
+def test_a_connection_lost_in_a_transaction_is_one_sentence(warehouse: Engine) -> None:
+    with pytest.raises(WarehouseError, match=r"SQLSTATE 57P01|broke the connection"):
+        rows(warehouse, "SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+def test_a_transaction_leaves_no_session_state(warehouse: Engine) -> None:
+    with warehouse.connect() as connection:
+        before = connection.execute(
+            text("SELECT current_setting('search_path'), current_setting('timezone')")
+        ).one()
+    with transaction(warehouse) as connection:
+        assert connection.scalar(text("SHOW timezone")) == "UTC"
+    with warehouse.connect() as connection:
+        after = connection.execute(
+            text("SELECT current_setting('search_path'), current_setting('timezone')")
+        ).one()
+    assert before == after
+
+
+def test_migrating_twice_does_nothing_the_second_time(database_url: str) -> None:
+    logging.getLogger("kept").setLevel(logging.DEBUG)
+    handlers = logging.getLogger().handlers[:]
+    assert migrate(engine_for(database_url))
+    assert not migrate(engine_for(database_url))
+    assert logging.getLogger().handlers == handlers
+    assert not logging.getLogger("kept").disabled
+
+
+def test_two_migrations_at_once_are_fine(database_url: str) -> None:
+    with ThreadPoolExecutor() as pool:
+        outcomes = list(pool.map(migrate, [engine_for(database_url)] * 4))
+    assert sorted(outcomes) == [False, False, False, True]
+
+
+def test_a_failed_migration_leaves_nothing(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_late(_config: object, _revision: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("include.warehouse.migrate.command.upgrade", fail_late)
+    with pytest.raises(KeyboardInterrupt):
+        migrate(engine_for(database_url))
+    assert value(engine_for(database_url), "SELECT to_regnamespace('gong')::text") is None
+
+
+def test_a_newer_database_is_refused(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(WarehouseError, match="update the code"):
+        migrate(warehouse)
+
+
+def test_a_database_in_another_encoding_is_refused(postgres_server: Cluster) -> None:
+    with engine_for(postgres_server.url("postgres")).connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+            "CREATE DATABASE latin TEMPLATE template0 ENCODING LATIN1 LOCALE_PROVIDER libc LOCALE 'C'"
+        )
+    with pytest.raises(WarehouseError, match="UTF8"):
+        migrate(engine_for(postgres_server.url("latin")))
+
+
+def loader(engine: Engine, *grants: str) -> Engine:
+    """The same database for a login of few rights."""
+    name = f"loader_{engine.url.database}"
+    with transaction(engine) as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD 'few'")
+        for grant in grants:
+            connection.exec_driver_sql(f"{grant} TO {name}")
+    return engine_for(engine.url.set(username=name, password="few"))
+
+
+def test_a_loader_without_the_right_to_create_is_told_what_to_run(database_url: str) -> None:
+    few = loader(engine_for(database_url))
+    with pytest.raises(WarehouseError, match="run `make migrate`"):
+        migrate(few)
+    with pytest.raises(WarehouseError, match="does not exist; run `make migrate`"):
+        rows(few, "SELECT * FROM users")
+
+
+def test_a_loader_without_the_right_to_create_loads_what_is_migrated(warehouse: Engine) -> None:
+    few = loader(
+        warehouse,
+        "GRANT USAGE ON SCHEMA gong",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gong",
+    )
+    assert not migrate(few)
+    assert load_page(few, [{"id": "1"}]) == UsersLoaded(1, 0)
+
+
+def test_the_command_migrates_and_says_so_in_one_line(database_url: str) -> None:
+    def run() -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "include.warehouse", "migrate"],
+            cwd=PROJECT,
+            env={"PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}", "GONG_WAREHOUSE_URL": database_url},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    place = make_url(database_url)
+    assert (
+        run() == f"Schema gong in {place.host}:{place.port}/{place.database} is now at this code's version.\n"
+    )
+    assert "already" in run()
+
+
+def test_every_table_view_and_column_is_explained(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        markdown = dictionary(connection)
+    assert "alembic_version" not in markdown
+    headings = [line for line in markdown.splitlines() if line.startswith("## ")]
+    assert headings == sorted(headings)
+    assert {"## users (view)", "## user_settings_history (table)", "## sync_runs (table)"} <= set(headings)
+    assert "|  |" not in markdown
+    assert "\n\n\n" not in markdown

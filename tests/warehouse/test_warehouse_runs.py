@@ -1,0 +1,242 @@
+"""Runs, listings, and the plan of whose histories are owed."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from sqlalchemy import Connection, Engine
+
+from include.warehouse.connect import transaction
+from include.warehouse.errors import WarehouseError
+from include.warehouse.plan import failed_histories, ids_of_batch, plan_histories, purge_plans
+from include.warehouse.runs import (
+    Listing,
+    RunKey,
+    abandon,
+    add_warning,
+    close_run,
+    listing_covers,
+    newest_listing,
+    open_run,
+    other_running,
+    record_listing,
+    run_row,
+)
+from tests.warehouse.making import HOUR, NOON, RUN, failure, history, load_group, load_page, opened, value
+
+LATER = RunKey("gong_users_sync", "manual__2")
+MINUTE = timedelta(minutes=1)
+YESTERDAY = date(2026, 3, 9)
+
+
+def since(connection: Connection, run: RunKey) -> datetime:
+    return run_row(connection, run).histories_since
+
+
+def test_a_run_is_opened_warned_and_closed(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        opened(connection, day=YESTERDAY)
+        add_warning(connection, RUN, "one")
+        add_warning(connection, RUN, "two")
+        add_warning(connection, RUN, "one")
+        row = close_run(connection, RUN, "success", NOON + HOUR)
+    assert (row.state, row.started_at, row.finished_at, row.day) == ("success", NOON, NOON + HOUR, YESTERDAY)
+    assert (row.histories_since, row.warnings, row.users_total) == (NOON, ["one", "two"], None)
+
+
+def test_a_cleared_run_goes_on_with_its_counters(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": "1"}])
+    with transaction(warehouse) as connection:
+        close_run(connection, RUN, "failed", NOON)
+        opened(connection, at=NOON + HOUR)
+        row = run_row(connection, RUN)
+    assert (row.state, row.started_at, row.finished_at, row.histories_since) == ("running", NOON, None, NOON)
+    assert row.users_new == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "later", "scope", "expected"),
+    [
+        ("failed", NOON + HOUR, "everyone", NOON),
+        ("success", NOON + HOUR, "everyone", NOON + HOUR),
+        ("failed", NOON + 13 * HOUR, "everyone", NOON + 13 * HOUR),
+        ("failed", NOON + HOUR, "selection", NOON + HOUR),
+    ],
+)
+def test_a_run_takes_over_from_one_that_failed_the_same_day(
+    warehouse: Engine, state: str, later: datetime, scope: str, expected: datetime
+) -> None:
+    with transaction(warehouse) as connection:
+        opened(connection)
+        close_run(connection, RUN, state, NOON)  # type: ignore[arg-type]
+        open_run(connection, LATER, started_at=later, day=None, history="all", scope=scope)
+        assert since(connection, LATER) == expected
+
+
+def test_a_success_in_between_ends_the_taking_over(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        for number, state in enumerate(["abandoned", "success"]):
+            run = RunKey(RUN.dag_id, f"{number}")
+            opened(connection, run, NOON + number * MINUTE)
+            close_run(connection, run, state, NOON)  # type: ignore[arg-type]
+        opened(connection, LATER, NOON + HOUR)
+        assert since(connection, LATER) == NOON + HOUR
+
+
+def test_a_killed_run_is_seen_and_abandoned_once(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        opened(connection)
+        opened(connection, LATER, NOON + HOUR)
+        assert other_running(connection, LATER) == [RUN]
+        abandon(connection, RUN, NOON + HOUR)
+        abandon(connection, RUN, NOON + 2 * HOUR)
+        assert other_running(connection, LATER) == []
+        assert (run_row(connection, RUN).state, run_row(connection, RUN).finished_at) == (
+            "abandoned",
+            NOON + HOUR,
+        )
+
+
+def listing(at: datetime) -> Listing:
+    return Listing(
+        started_at=at,
+        covers_until=at - MINUTE,
+        finished_at=at + MINUTE,
+        with_avatars=False,
+        pages=2,
+        users=150,
+        total_records=151,
+        moved=True,
+    )
+
+
+def test_only_a_full_listing_covers(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        opened(connection)
+        record_listing(connection, RUN, listing(NOON), full=False)
+        assert not listing_covers(connection, NOON - HOUR)
+        record_listing(connection, RUN, listing(NOON), full=True)
+        record_listing(connection, RUN, listing(NOON + HOUR), full=True)
+        assert listing_covers(connection, NOON + HOUR - MINUTE)
+        assert not listing_covers(connection, NOON + HOUR)
+        assert newest_listing(connection) == NOON + HOUR
+        assert (run_row(connection, RUN).users_listed, run_row(connection, RUN).users_total) == (150, 151)
+
+
+def test_an_unknown_run_is_told(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection, pytest.raises(WarehouseError, match="manual__1"):
+        run_row(connection, RUN)
+
+
+def test_batches_grow_rather_than_become_many(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": f"{n:03}"} for n in range(250)])
+    with transaction(warehouse) as connection:
+        assert plan_histories(connection, RUN, listed_since=NOON) == [
+            {"batch": 1, "of": 3, "users": 100},
+            {"batch": 2, "of": 3, "users": 100},
+            {"batch": 3, "of": 3, "users": 50},
+        ]
+        assert ids_of_batch(connection, RUN, 3) == [f"{n:03}" for n in range(200, 250)]
+        batches = plan_histories(connection, RUN, listed_since=NOON, max_batches=4, batch_size=10)
+        assert [batch["users"] for batch in batches] == [63, 63, 63, 61]
+        assert run_row(connection, RUN).histories_planned == 250
+
+
+def test_never_fetched_first_then_oldest(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": user_id} for user_id in "abcd"])
+    load_group(warehouse, history("a", at=NOON - HOUR), history("b", at=NOON - 2 * HOUR))
+    with transaction(warehouse) as connection:
+        plan_histories(connection, RUN, batch_size=3)
+        assert ids_of_batch(connection, RUN, 1) == ["c", "d", "b"]
+        assert ids_of_batch(connection, RUN, 2) == ["a"]
+
+
+def test_only_the_chosen_are_planned(warehouse: Engine) -> None:
+    first = {"id": "1", "created": "2026-01-01T00:00:00Z"}
+    load_page(warehouse, [first, {"id": "2", "created": "2026-01-02T00:00:00Z"}, {"id": "3"}], NOON - HOUR)
+    load_page(warehouse, [first])
+    start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+
+    def planned(**choice: object) -> list[str]:
+        with transaction(warehouse) as connection:
+            plan_histories(connection, RUN, **choice)  # type: ignore[arg-type]
+            return ids_of_batch(connection, RUN, 1)
+
+    assert planned(listed_since=NOON) == ["1"]
+    assert planned(user_ids=["3", "1", "3", "nobody"]) == ["1", "3"]
+    assert planned(user_ids=[]) == []
+    assert planned(created=(start, end)) == ["1"]
+    assert planned(created=(end, None)) == ["2"]
+    assert planned(created=(None, None)) == ["1", "2"]
+
+
+def test_what_is_fetched_failed_or_gone_since_the_run_began_is_not_owed(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": user_id} for user_id in "abcdef"])
+    before = [failure("a", NOON - HOUR), failure("b", NOON - HOUR, gone=True), history("c", at=NOON - HOUR)]
+    load_group(warehouse, *before)
+    with transaction(warehouse) as connection:
+        (batch,) = plan_histories(connection, RUN)
+        assert batch["users"] == 6
+    load_group(warehouse, failure("a"), failure("b", gone=True), history("c"), history("d"))
+    with transaction(warehouse) as connection:
+        assert ids_of_batch(connection, RUN, 1) == ["e", "f"]
+        assert failed_histories(connection, RUN) == 1
+
+
+def test_a_failed_history_is_asked_again_by_a_cleared_run_and_by_the_next_one_by_hand(
+    warehouse: Engine,
+) -> None:
+    load_page(warehouse, [{"id": "a"}])
+    with transaction(warehouse) as connection:
+        plan_histories(connection, RUN)
+    load_group(warehouse, failure("a"))
+    with transaction(warehouse) as connection:
+        opened(connection, RUN, NOON + MINUTE)
+        assert ids_of_batch(connection, RUN, 1) == ["a"]
+        opened(connection, LATER, NOON + MINUTE)
+        assert [batch["users"] for batch in plan_histories(connection, LATER)] == [1]
+
+
+def test_a_run_about_a_day_asks_a_failed_history_once_daily(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": "a"}])
+    load_group(warehouse, failure("a"))
+    with transaction(warehouse) as connection:
+        for number, (hours, owed) in enumerate([(1, 0), (21, 1)]):
+            run = RunKey(RUN.dag_id, f"backfill {number}")
+            opened(connection, run, NOON + hours * HOUR, day=YESTERDAY)
+            assert len(plan_histories(connection, run)) == owed
+
+
+def test_a_run_that_asked_for_everyone_is_not_taken_over_though_it_failed(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": "a"}, {"id": "b"}])
+    with transaction(warehouse) as connection:
+        plan_histories(connection, RUN)
+    load_group(warehouse, failure("a"), history("b"))
+    with transaction(warehouse) as connection:
+        close_run(connection, RUN, "failed", NOON)
+        opened(connection, LATER, NOON + HOUR)
+        assert since(connection, LATER) == NOON + HOUR
+
+
+def test_a_day_that_is_over_is_owed_until_it_is_covered(warehouse: Engine) -> None:
+    midnight = datetime(2026, 3, 10, tzinfo=UTC)
+    load_page(warehouse, [{"id": user_id} for user_id in "abc"])
+    load_group(warehouse, history("a", at=midnight + 5 * MINUTE), history("b", at=midnight + 10 * MINUTE))
+    with transaction(warehouse) as connection:
+        opened(connection, LATER, day=YESTERDAY)
+        plan_histories(connection, LATER)
+        assert ids_of_batch(connection, LATER, 1) == ["c", "a"]
+        today = RunKey("gong_users_sync", "today")
+        opened(connection, today, day=NOON.date())
+        assert plan_histories(connection, today) == [{"batch": 1, "of": 1, "users": 3}]
+
+
+def test_plans_are_purged_by_the_start_of_their_run(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": "1"}])
+    with transaction(warehouse) as connection:
+        opened(connection, LATER, NOON + HOUR)
+        plan_histories(connection, RUN)
+        plan_histories(connection, LATER)
+        purge_plans(connection, NOON + HOUR)
+    assert value(warehouse, "SELECT run_id FROM history_plan") == LATER.run_id
