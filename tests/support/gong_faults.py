@@ -1,0 +1,70 @@
+"""How GongService can fail: any mix of these, by chance (seeded) or on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from random import Random
+from typing import Any
+
+
+class Damage(Enum):
+    """What becomes of one answer."""
+
+    ERROR_500 = "error_500"
+    RESET = "reset"
+    TRUNCATED = "truncated"
+    HTML = "html"
+    HANG = "hang"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """Everything that goes wrong. Without arguments: nothing.
+
+    Calls are numbered from 1 in the order they arrive.
+
+    :param error_500: share of the calls answered 500; so too ``reset`` (the connection, before an
+        answer), ``truncated`` (half a body under the full Content-Length), ``html`` (a page, status
+        200) and ``hang`` (no answer).
+    :param seed: which calls these are.
+    :param hang_at: numbers of calls that hang for sure.
+    :param rate_limited_at: numbers of calls answered 429, each with its Retry-After.
+    :param repeat_cursor: the second page's cursor leads to the second page.
+    :param users_move: each page begins with the last user of the page before.
+    :param total_records: what listings claim instead of their true number of users.
+    :param total_grows_by: how much more each page claims than the page before.
+    :param gone: ids that listings hold, but whose own paths answer 404 "User not found".
+    :param bad_history: ids whose history is always this status, or this body with status 200.
+    :param second_listing: the users of every unfiltered listing after the first complete one.
+    """
+
+    error_500: float = 0
+    reset: float = 0
+    truncated: float = 0
+    html: float = 0
+    hang: float = 0
+    seed: int = 0
+    hang_at: Collection[int] = ()
+    rate_limited_at: Mapping[int, float] = field(default_factory=dict)
+    repeat_cursor: bool = False
+    users_move: bool = False
+    total_records: int | None = None
+    total_grows_by: int = 0
+    gone: Collection[str] = ()
+    bad_history: Mapping[str, int | bytes] = field(default_factory=dict)
+    second_listing: Sequence[dict[str, Any] | bytes] | None = None
+
+    def damage(self, number: int) -> Damage | None:
+        """What befalls the call of this number."""
+        if number in self.hang_at:
+            return Damage.HANG
+        if number in self.rate_limited_at:
+            return None
+        draw = Random(f"{self.seed}/{number}").random()
+        for damage in Damage:
+            draw -= getattr(self, damage.value)
+            if draw < 0:
+                return damage
+        return None

@@ -1,0 +1,106 @@
+"""A small HTTP/1.1 server in a thread, close enough to the socket to break answers on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+import threading
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+
+class Request(NamedTuple):
+    """One request; ``path`` as sent (still escaped), ``body`` None unless it is JSON."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
+class Answer(NamedTuple):
+    """One answer, sent as JSON unless ``headers`` says otherwise."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json;charset=UTF-8"),)
+
+    def to_bytes(self) -> bytes:
+        """As it goes over the wire."""
+        lines = [
+            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
+            f"Date: {formatdate(usegmt=True)}",
+            f"Content-Length: {len(self.body)}",
+            *(f"{name}: {value}" for name, value in self.headers),
+        ]
+        return "\r\n".join([*lines, "\r\n"]).encode() + self.body
+
+
+# Answers one request; False ends the connection.
+Exchange: TypeAlias = Callable[[Request, asyncio.StreamWriter], Awaitable[bool]]
+
+
+class HttpServer:
+    """Serves ``exchange`` on a free port of this machine, in a thread, from start to stop."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.port = 0
+        self._exchange = exchange
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+
+    def start(self) -> None:
+        """Return once it listens."""
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        """Drop all connections and return once the thread has ended."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._converse, "127.0.0.1", 0, backlog=1024)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        server.close()  # asyncio.run ends the conversations
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._exchange(await _read(reader), writer):
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client left, or the server stops
+        finally:
+            writer.close()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection with RST, not FIN."""
+    raw: socket.socket = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def _read(reader: asyncio.StreamReader) -> Request:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    start, *lines = head.rstrip().split("\r\n")
+    method, target, _ = start.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    content = await reader.readexactly(int(headers.get("content-length", 0)))
+    try:
+        body = json.loads(content)
+    except ValueError:
+        body = None
+    url = urlsplit(target)
+    return Request(method, url.path, dict(parse_qsl(url.query)), headers, body)

@@ -1,0 +1,94 @@
+"""What an Airflow connection says becomes settings, or a sentence; nothing secret becomes a header."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from airflow.sdk import Connection
+
+from gong_provider.api.errors import GongConfigError
+from gong_provider.hooks.connection import extras_for_http_hook, read_connection
+from gong_provider.hooks.gong import GongHook
+
+
+def connection(**fields: Any) -> Connection:
+    return Connection(conn_id="c", conn_type="gong", **{"login": "key", "password": "secret", **fields})
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "schema", "expected"),
+    [
+        (None, None, None, "https://api.gong.io/v2"),
+        ("https://us-1.api.gong.io", None, None, "https://us-1.api.gong.io/v2"),
+        ("https://us-1.api.gong.io/v2/", None, None, "https://us-1.api.gong.io/v2"),
+        ("us-1.api.gong.io", None, None, "https://us-1.api.gong.io/v2"),
+        ("127.0.0.1", 8080, "http", "http://127.0.0.1:8080/v2"),
+        ("http://127.0.0.1:8080", None, None, "http://127.0.0.1:8080/v2"),
+        ("https://gateway.corp/gong/v2", None, None, "https://gateway.corp/gong/v2"),
+        ("http://[::1]:8080", None, None, "http://[::1]:8080/v2"),
+    ],
+)
+def test_the_base_url_comes_with_or_without_v2(
+    host: str | None, port: int | None, schema: str | None, expected: str
+) -> None:
+    assert read_connection(connection(host=host, port=port, schema=schema)).base_url == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"login": None}, "no credentials"),
+        ({"password": None}, "no credentials"),
+        ({"host": "ftp://x"}, "must be a URL"),
+        ({"host": "https://user:pw@x"}, "bare URL"),
+        ({"host": "https://x?token=1"}, "bare URL"),
+        ({"host": "https://x:99999"}, "port"),
+        ({"extra": '{"calls_per_second": "fast"}'}, "calls_per_second must be a number"),
+        ({"extra": '{"calls_per_day": -1}'}, "calls_per_day must be a number"),
+    ],
+)
+def test_what_is_wrong_is_said_and_no_secret_with_it(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(GongConfigError, match=words) as caught:
+        read_connection(connection(**fields))
+    assert "secret" not in str(caught.value).replace("access key secret", "")
+    assert "pw" not in str(caught.value)
+
+
+def test_defaults_are_gongs_own_limits() -> None:
+    settings = read_connection(connection())
+    assert (settings.calls_per_second, settings.calls_per_day, settings.timeout_s) == (3, 10_000, 30)
+
+
+def test_extras_of_a_uri_are_text_and_blank_ones_are_defaults() -> None:
+    settings = read_connection(connection(extra='{"calls_per_second": "0", "calls_per_day": ""}'))
+    assert (settings.calls_per_second, settings.calls_per_day) == (0, 10_000)
+
+
+def test_basic_and_bearer() -> None:
+    basic = read_connection(connection(password="sécret")).authorization
+    assert base64.b64decode(basic.removeprefix("Basic ")).decode() == "key:sécret"
+    bearer = read_connection(connection(extra='{"access_token": "t0k"}'))
+    assert bearer.authorization == "Bearer t0k"
+    assert "t0k" not in bearer.key_hash
+
+
+def test_nothing_of_ours_and_nothing_secret_is_a_header() -> None:
+    extras = {
+        "x-team": "revops", "client_secret": "s", "refresh_token": "r", "X-Api-Key": "k",
+        "Authorization": "a", "access_token": "t", "calls_per_day": 1, "verify": False,
+    }  # fmt: skip
+    assert extras_for_http_hook(extras) == {"x-team": "revops", "verify": False}
+
+
+def test_the_hooks_session_has_what_the_connection_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = "gong://key:pass%2Fword@us-1.api.gong.io/?x-team=revops&refresh_token=r3fresh&timeout_s=5"
+    monkeypatch.setenv("AIRFLOW_CONN_GONG_TEST", uri)
+    hook = GongHook("gong_test")
+    session = hook.get_conn()
+    assert hook.base_url == "https://us-1.api.gong.io/v2"
+    assert session.headers["x-team"] == "revops"
+    assert "r3fresh" not in str(dict(session.headers))
+    assert "pass/word" not in str(dict(session.headers))
+    assert hook.settings.timeout_s == 5

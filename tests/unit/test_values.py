@@ -1,0 +1,97 @@
+"""JSON values keep what they hold: numbers, text, instants."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gong_provider.api import values
+
+
+@pytest.mark.parametrize(
+    ("literal", "expected"),
+    [
+        ("12345678901234567890123", 12345678901234567890123),
+        ("1.5", 1.5),
+        ("1e400", "1e400"),
+        ("NaN", "NaN"),
+        ("0.1234567890123456789", "0.1234567890123456789"),
+        ("1e-99999999999999999999", "1e-99999999999999999999"),
+        ("9" * 5000, "9" * 5000),
+    ],
+)
+def test_a_number_keeps_its_digits_as_text_where_it_must(literal: str, expected: object) -> None:
+    counts: Counter[str] = Counter()
+    assert values.decode_json(literal.encode(), counts) == expected
+    assert counts[values.NUMBER_AS_TEXT] == isinstance(expected, str)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": ', b"[" * 100_000])
+def test_what_is_no_json_is_a_value_error(body: bytes) -> None:
+    with pytest.raises(ValueError):
+        values.decode_json(body, Counter())
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
+)
+def test_only_nul_and_lone_surrogates_change(value: object) -> None:
+    body = json.dumps(value).encode()
+    decoded = values.decode_json(body, Counter())
+    assert decoded == value
+    cleaned = values.clean(decoded, Counter())
+    dumped = json.dumps(cleaned, ensure_ascii=False)
+    assert "\\u0000" not in dumped
+    if not values.needs_cleaning(body):
+        assert cleaned == value
+
+
+def test_replaced_text_is_counted_in_values_and_keys() -> None:
+    counts: Counter[str] = Counter()
+    assert values.clean({"a\x00": ["\ud800b", "ok"]}, counts) == {"a\ufffd": ["\ufffdb", "ok"]}
+    assert counts[values.TEXT_REPLACED] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2018-02-18T02:30:00-07:00", datetime(2018, 2, 18, 9, 30, tzinfo=UTC)),
+        ("2026-01-01T00:00:00Z", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("2026-01-01T05:30+0530", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("2026-01-01t00:00:00.5z", datetime(2026, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)),
+        ("2026-01-01 14:00:00+14", datetime(2026, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_any_offset_is_the_same_instant(text: str, expected: datetime) -> None:
+    counts: Counter[str] = Counter()
+    assert values.parse_timestamp(text, counts) == expected
+    assert not +counts
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["now", "infinity", "", "2026-01-01", "2026-13-01T00:00:00Z", "2026-W01-1T00:00:00Z", "1700000000",
+     "2026-01-01T00:00:60Z", "0001-01-01T00:00:00+14:00", "٢٠٢٦-01-01T00:00:00Z"],
+)  # fmt: skip
+def test_what_is_no_timestamp_is_none_and_counted(text: str) -> None:
+    counts: Counter[str] = Counter()
+    assert values.parse_timestamp(text, counts) is None
+    assert counts[values.TIME_UNREADABLE] == 1
+
+
+def test_a_missing_zone_means_utc_and_is_counted() -> None:
+    counts: Counter[str] = Counter()
+    assert values.parse_timestamp("2026-01-01T00:00:00", counts) == datetime(2026, 1, 1, tzinfo=UTC)
+    assert counts[values.TIME_WITHOUT_ZONE] == 1
+
+
+def test_digits_finer_than_a_microsecond_are_cut_not_rounded() -> None:
+    counts: Counter[str] = Counter()
+    moment = values.parse_timestamp("2026-01-01T00:00:00.9999999Z", counts)
+    assert moment == datetime(2026, 1, 1, 0, 0, 0, 999_999, tzinfo=UTC)
+    assert counts[values.TIME_CUT] == 1
