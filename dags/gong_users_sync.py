@@ -1,0 +1,156 @@
+"""Every Gong user and every change of their settings, into Postgres: daily, by hand, backfilled."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+from airflow.sdk import DAG, CronPartitionTimetable, Param, TriggerRule, task
+
+from gong_provider.operators.gong import (
+    GongGetUserSettingsHistoryOperator,
+    GongListUsersByFilterOperator,
+    GongListUsersOperator,
+)
+from gong_provider.retry import GONG_RETRY_POLICY
+
+DOC = """
+### What it does
+Lists all Gong users, then asks for each user's settings history, and keeps both in Postgres
+(schema `gong`). Every page and every group of histories is one transaction: what is loaded stays
+loaded, and nothing is loaded twice.
+
+### When
+Daily at 00:30 UTC, about the UTC day that ended half an hour before: its run carries that day as
+partition key. A run by hand without a partition key is about now. A backfill calls Gong only for
+what is not covered yet.
+
+### What it costs
+One call a hundred users, one call a user whose history is owed.
+
+### When it fails
+The last line of the failed task's log says what to do. Clear the task, or run again: what was
+fetched that day is not asked again.
+"""
+
+BATCH_NAME = "batch {{ task.batch.batch }} of {{ task.batch.of }} · {{ task.batch.users }} users"
+
+PARAMS = {
+    "history": Param(
+        "all",
+        type="string",
+        enum=["all", "none"],
+        title="Settings histories",
+        description="all: of every user whose history is not covered yet. none: users only.",
+    ),
+    "include_avatars": Param(
+        False,
+        type="boolean",
+        title="Include avatars",
+        description="Ask for avatar images; Gong's live service then also lists synthetic users.",
+    ),
+    "user_ids": Param(
+        None,
+        type=["null", "array"],
+        items={"type": "string", "minLength": 1, "maxLength": 200},
+        maxItems=500,
+        title="Only these users",
+        description="Gong user ids, one a line. Empty: everyone.",
+        section="Only some users",
+    ),
+    "created_from": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="Created at or after",
+        section="Only some users",
+    ),
+    "created_to": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="Created before",
+        section="Only some users",
+    ),
+}
+
+
+def _steps() -> ModuleType:
+    # Imported when a task runs: parsing this file loads neither HTTP nor database clients.
+    from include.sync import steps
+
+    return steps
+
+
+with DAG(
+    dag_id="gong_users_sync",
+    description="Gong users and their settings histories to Postgres",
+    doc_md=DOC,
+    schedule=CronPartitionTimetable("30 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
+    start_date=datetime(2020, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    default_args={
+        "owner": "gong",
+        "retries": 2,
+        # Short: a killed task waits it plainly, whatever the policy says.
+        "retry_delay": timedelta(seconds=10),
+        "retry_policy": GONG_RETRY_POLICY,
+    },
+    params=PARAMS,
+    render_template_as_native_obj=True,
+    tags=["gong", "users"],
+):
+
+    @task.branch(doc_md="Checks the params, readies the warehouse, and decides whom to list. No call.")
+    def open_run() -> str:
+        return str(_steps().open_run())
+
+    list_users = GongListUsersOperator(
+        task_id="list_users",
+        include_avatars="{{ params.include_avatars }}",
+        handler=lambda page: _steps().load_users_page(page),
+        doc_md="Lists all users and loads them page by page. One call a page of 100.",
+    )
+
+    filter_users = GongListUsersByFilterOperator(
+        task_id="filter_users",
+        user_ids="{{ params.user_ids }}",
+        created_from="{{ params.created_from }}",
+        created_to="{{ params.created_to }}",
+        include_avatars="{{ params.include_avatars }}",
+        handler=lambda page: _steps().load_users_page(page),
+        doc_md="Lists only the users that the params ask for. One call a hundred users.",
+    )
+
+    @task(
+        trigger_rule=TriggerRule.NONE_FAILED,
+        doc_md="Writes down whose histories are owed, in batches: rows in gong.history_plan. No call.",
+    )
+    def plan_histories() -> list[Any]:
+        return list(_steps().plan_histories())
+
+    batches = plan_histories()
+
+    fetch_histories = GongGetUserSettingsHistoryOperator.partial(
+        task_id="fetch_histories",
+        batch_to_ids=lambda batch: _steps().ids_of_batch(batch),
+        handler=lambda group: _steps().load_history_group(group),
+        map_index_template=BATCH_NAME,
+        # One at a time over all runs: calls a second are counted in each process by itself.
+        max_active_tis_per_dag=1,
+        doc_md="Fetches a batch of settings histories, several at once. One call a user.",
+    ).expand(batch=batches)
+
+    @task(
+        trigger_rule=TriggerRule.ALL_DONE,
+        retries=0,
+        doc_md="Closes the run's row in gong.sync_runs and says what it did. No call.",
+    )
+    def finish() -> dict[str, int]:
+        return dict(_steps().finish_run())
+
+    open_run() >> [list_users, filter_users, batches]
+    [list_users, filter_users] >> batches
+    fetch_histories >> finish()

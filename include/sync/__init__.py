@@ -1,0 +1,1 @@
+"""The steps of the DAGs, between the provider and the warehouse."""

@@ -1,0 +1,93 @@
+"""What a run was asked to do: its params and its day, checked before any call is made."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from gong_provider.api.endpoints import check_user_id
+from gong_provider.api.errors import GongConfigError
+from gong_provider.api.values import parse_timestamp
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """A checked run.
+
+    :ivar day: the UTC day the run is about, None for a run by hand without one: now.
+    :ivar history: 'all' or 'none'.
+    :ivar created_from: included; ``created_to`` is not.
+    """
+
+    day: date | None
+    history: str
+    user_ids: list[str] | None
+    created_from: datetime | None
+    created_to: datetime | None
+
+    @property
+    def scope(self) -> str:
+        """'selection' when only some users were asked for, else 'everyone'."""
+        some = self.user_ids is not None or self.created_from or self.created_to
+        return "selection" if some else "everyone"
+
+    @property
+    def day_end(self) -> datetime | None:
+        """The instant at which the day is over."""
+        if self.day is None:
+            return None
+        return datetime.combine(self.day, time(), UTC) + timedelta(days=1)
+
+
+def read_choices(params: Mapping[str, Any], partition_key: str | None) -> Choices:
+    """Check the params and the day (a run's partition key).
+
+    :raises GongConfigError: in a sentence, what can't be.
+    """
+    ids = params.get("user_ids") or None
+    if ids is not None and not isinstance(ids, Sequence):
+        raise GongConfigError("user_ids must be a list of Gong user ids")
+    created_from = _instant("created_from", params.get("created_from"))
+    created_to = _instant("created_to", params.get("created_to"))
+    if created_from and created_to and created_from >= created_to:
+        raise GongConfigError("created_from must be before created_to")
+    if ids and (created_from or created_to):
+        raise GongConfigError("Give either user_ids, or created_from and created_to: not both")
+    history = params.get("history", "all")
+    if history not in ("all", "none"):
+        raise GongConfigError("history must be 'all' or 'none'")
+    return Choices(
+        day=_day(partition_key),
+        history=history,
+        user_ids=list(dict.fromkeys(map(check_user_id, ids))) if ids else None,
+        created_from=created_from,
+        created_to=created_to,
+    )
+
+
+def _day(partition_key: str | None) -> date | None:
+    if not partition_key:
+        return None
+    try:
+        return date.fromisoformat(partition_key) if _DAY.fullmatch(partition_key) else _no_day()
+    except ValueError:
+        return _no_day()
+
+
+def _no_day() -> date:
+    raise GongConfigError("The partition key must be a UTC day such as 2026-01-31")
+
+
+def _instant(name: str, value: str | None) -> datetime | None:
+    if not value:
+        return None
+    moment = parse_timestamp(value, Counter())
+    if moment is None:
+        raise GongConfigError(f"{name} must be a date and time such as 2026-01-31T00:00:00Z")
+    return moment

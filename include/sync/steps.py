@@ -1,0 +1,209 @@
+"""What each task of ``gong_users_sync`` does."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowFailException
+from sqlalchemy import Connection
+
+from gong_provider.api.client import utc_now
+from gong_provider.api.models import HistoryOutcome, UsersPage
+from gong_provider.hooks.gong import GongHook
+from include.sync.choices import Choices, read_choices
+from include.sync.warehouse import warehouse_engine
+from include.warehouse import account, histories, migrate, plan, runs, users
+from include.warehouse.connect import transaction
+
+log = logging.getLogger(__name__)
+
+GONG_CONN_ID = "gong_default"
+SETTLING = timedelta(minutes=10)
+"""What Gong takes at most to show a change: a younger one may still be missing from an answer."""
+PLANS_KEPT = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The Airflow run that this task belongs to."""
+
+    key: runs.RunKey
+    choices: Choices
+
+
+def _this_run() -> _Run:
+    context: Any = get_current_context()
+    dag_run = context["dag_run"]
+    return _Run(
+        runs.RunKey(dag_run.dag_id, dag_run.run_id),
+        read_choices(context["params"], dag_run.partition_key),
+    )
+
+
+def open_run() -> str:
+    """Check what was asked for, ready the warehouse, pick up after killed runs.
+
+    :return: the task to go on with: whom to list, or what to plan where nobody need be listed.
+    """
+    run = _this_run()
+    identity = _identity()
+    engine = warehouse_engine()
+    migrate.migrate(engine)
+    now = utc_now()
+    with transaction(engine) as connection:
+        known = account.is_known(connection, identity)
+        if known:  # else the first page decides whether anything may be written
+            _open(connection, run, now)
+        if run.choices.scope == "selection":
+            return "filter_users"
+        day_end = run.choices.day_end
+        if known and day_end and day_end <= now and runs.listing_covers(connection, day_end):
+            log.info("A listing after the end of %s is here already: nobody is asked again", run.choices.day)
+            return "plan_histories"
+    return "list_users"
+
+
+def _identity() -> account.AccountIdentity:
+    settings = GongHook(GONG_CONN_ID).settings
+    return account.AccountIdentity(settings.base_url, settings.key_hash, settings.account)
+
+
+def _abandon_killed_runs(connection: Connection, this: runs.RunKey, now: datetime) -> None:
+    """Airflow knows which runs still live; the others were killed before they could say how they ended."""
+    ti: Any = get_current_context()["ti"]
+    for other in runs.other_running(connection, this):
+        alive = ti.get_dr_count(dag_id=other.dag_id, run_ids=[other.run_id], states=["queued", "running"])
+        if not alive:
+            log.warning("Run %s was killed: it is marked abandoned", other.run_id)
+            runs.abandon(connection, other, now)
+
+
+def _open(connection: Connection, run: _Run, at: datetime) -> None:
+    choices = run.choices
+    _abandon_killed_runs(connection, run.key, at)
+    plan.purge_plans(connection, at - PLANS_KEPT)
+    runs.open_run(
+        connection, run.key, started_at=at, day=choices.day, history=choices.history, scope=choices.scope
+    )
+    if choices.day_end and choices.day_end > at:
+        runs.add_warning(connection, run.key, f"{choices.day} is not over: nothing is claimed for it yet")
+
+
+def load_users_page(page: UsersPage) -> dict[str, int]:
+    """Load one page; the first one settles whose data this is, before anything is written.
+
+    :return: users listed so far, for XCom.
+    """
+    run = _this_run()
+    listing = page.listing
+    assert listing is not None  # noqa: S101 - an operator's pages have one
+    with transaction(warehouse_engine()) as connection:
+        if listing.pages == 1:
+            ids = [user.user_id for user in page.users]
+            account.settle_account(connection, _identity(), ids, at=page.requested_at)
+            _open(connection, run, page.requested_at)
+        users.load_users(connection, run.key, page)
+        if listing.finished:
+            _finish_listing(connection, run, page)
+    return {"users": listing.users}
+
+
+def _finish_listing(connection: Connection, run: _Run, page: UsersPage) -> None:
+    listing = page.listing
+    assert listing is not None  # noqa: S101 - see above
+    done = runs.Listing(
+        started_at=listing.started_at,
+        covers_until=min(listing.gong_time - SETTLING, listing.started_at),
+        finished_at=utc_now(),
+        with_avatars=page.with_avatars,
+        pages=listing.pages,
+        users=listing.users,
+        total_records=listing.total_records,
+        moved=listing.moved,
+    )
+    runs.record_listing(connection, run.key, done, full=run.choices.scope == "everyone")
+    for warning in listing.warnings:
+        log.warning(warning)
+        runs.add_warning(connection, run.key, warning)
+
+
+def plan_histories() -> list[plan.BatchDescriptor]:
+    """Write down whose histories this run owes, as rows.
+
+    :return: one small descriptor a batch: who is in it stays in the warehouse.
+    """
+    run = _this_run()
+    if run.choices.history == "none":
+        return []
+    with transaction(warehouse_engine()) as connection:
+        choices = run.choices
+        if choices.scope == "everyone":
+            return plan.plan_histories(connection, run.key, listed_since=runs.newest_listing(connection))
+        return plan.plan_histories(
+            connection,
+            run.key,
+            listed_since=runs.run_row(connection, run.key).started_at,
+            user_ids=choices.user_ids,
+            created=None if choices.user_ids else (choices.created_from, choices.created_to),
+        )
+
+
+def ids_of_batch(batch: plan.BatchDescriptor) -> list[str]:
+    """The users of a batch whose histories are still owed."""
+    with transaction(warehouse_engine()) as connection:
+        return plan.ids_of_batch(connection, _this_run().key, batch["batch"])
+
+
+def load_history_group(group: list[HistoryOutcome]) -> None:
+    """Load one group of histories, with those that failed, in one transaction."""
+    with transaction(warehouse_engine()) as connection:
+        histories.load_histories(connection, _this_run().key, group, SETTLING)
+
+
+def finish_run() -> dict[str, int]:
+    """Close the run's row, and fail when something of it failed, with all else loaded.
+
+    :return: what the run did, in numbers, for XCom.
+    """
+    context: Any = get_current_context()
+    run = runs.RunKey(context["dag_run"].dag_id, context["dag_run"].run_id)
+    failed_tasks = _failed_tasks(context, run)
+    with transaction(warehouse_engine()) as connection:
+        failed_histories = plan.failed_histories(connection, run)
+        state: runs.State = "failed" if failed_tasks or failed_histories else "success"
+        row = runs.close_run(connection, run, state, utc_now())
+    log.info(_summary(row))
+    for warning in row.warnings:
+        log.warning(warning)
+    if failed_tasks:
+        raise AirflowFailException(f"{', '.join(failed_tasks)} failed: its log says why. {_summary(row)}")
+    if failed_histories:
+        raise AirflowFailException(
+            f"{failed_histories} of {row.histories_planned} histories could not be fetched; the others "
+            "are loaded. gong.user_marks says whose and why. A new run, or clearing all of this one, "
+            "asks again"
+        )
+    return {
+        "users": row.users_listed,
+        "new": row.users_new,
+        "histories": row.histories_fetched,
+        "changes": row.changes_new,
+        "calls": row.calls_made,
+    }
+
+
+def _failed_tasks(context: Any, run: runs.RunKey) -> list[str]:
+    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
+    failed = [name for name, state in states.get(run.run_id, {}).items() if state == "failed"]
+    return sorted(failed)
+
+
+def _summary(row: runs.RunRow) -> str:
+    return (
+        f"{row.users_listed} users, {row.users_new} new, {row.users_changed} changed, "
+        f"{row.histories_fetched} histories, {row.changes_new} new changes, {row.calls_made} calls"
+    )

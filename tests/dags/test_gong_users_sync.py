@@ -1,0 +1,117 @@
+"""The DAG as Airflow reads it, and as it runs without a scheduler."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
+
+from include.warehouse.connect import engine_for, transaction
+from tests.dags.conftest import ROOT, Airflow, airflow_environment
+from tests.support.gong_service import GongService
+from tests.support.odd_world import odd_world
+
+HEAVY = ("requests", "aiohttp", "psycopg2", "alembic", "include.warehouse", "gong_provider.hooks.gong")
+
+
+@pytest.fixture(scope="module")
+def dag() -> DAG:
+    bag = DagBag(ROOT / "dags")
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {"gong_users_sync"}
+    return bag.dags["gong_users_sync"]
+
+
+def test_the_tasks_and_their_order(dag: DAG) -> None:
+    downstream = {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks}
+    assert downstream == {
+        "open_run": ["filter_users", "list_users", "plan_histories"],
+        "list_users": ["plan_histories"],
+        "filter_users": ["plan_histories"],
+        "plan_histories": ["fetch_histories"],
+        "fetch_histories": ["finish"],
+        "finish": [],
+    }
+
+
+def test_each_task_says_what_it_does_and_whose_it_is(dag: DAG) -> None:
+    assert dag.doc_md
+    assert dag.tags == {"gong", "users"}
+    for task in dag.tasks:
+        assert task.doc_md
+        assert task.owner == "gong"
+
+
+def test_a_handler_is_never_a_template_field(dag: DAG) -> None:
+    for task in dag.tasks:
+        assert not {"handler", "batch_to_ids"} & set(task.template_fields)
+
+
+def test_the_file_parses_without_loading_clients(tmp_path: Path) -> None:
+    script = (
+        "import sys, airflow.sdk; before = set(sys.modules); "
+        "sys.path.insert(0, 'dags'); import gong_users_sync; print(sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT, env=airflow_environment(tmp_path), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = done.stdout.splitlines()[-1]
+    assert "gong_provider.operators.gong" in loaded
+    assert [name for name in HEAVY if f"'{name}" in loaded] == []
+
+
+def rows(database_url: str) -> dict[str, list[Any]]:
+    with transaction(engine_for(database_url)) as connection:
+        return {
+            name: list(connection.exec_driver_sql(sql))
+            for name, sql in {
+                "users": "SELECT * FROM user_facts ORDER BY user_id",
+                "history": "SELECT * FROM user_settings_history ORDER BY change_key",
+            }.items()
+        }
+
+
+def test_a_second_run_changes_no_row(airflow: Airflow, database_url: str) -> None:
+    world = odd_world(120)
+    with GongService(world.users, world.histories) as service:
+        found = []
+        for _ in range(2):
+            done = airflow("dags", "test", "gong_users_sync", service=service)
+            assert done.returncode == 0, done.stdout + done.stderr
+            found.append(rows(database_url))
+    assert found[0] == found[1]
+    assert len(found[0]["users"]) == 120
+    assert len(found[0]["history"]) == len(world.expected_changes())
+
+
+def test_users_without_histories(airflow: Airflow, database_url: str) -> None:
+    world = odd_world(20)
+    with GongService(world.users, world.histories) as service:
+        done = airflow("dags", "test", "gong_users_sync", "-c", '{"history": "none"}', service=service)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(service.calls) == 1
+    assert {name: len(got) for name, got in rows(database_url).items()} == {"users": 20, "history": 0}
+
+
+@pytest.mark.parametrize(
+    ("conf", "sentence"),
+    [
+        ('{"created_from": "2026-02-01T00:00:00Z", "created_to": "2026-01-01T00:00:00Z"}',
+         "created_from must be before created_to"),
+        ('{"user_ids": [".."]}', "A Gong user id must be text"),
+        ('{"user_ids": ["1"], "created_from": "2026-02-01T00:00:00Z"}', "Give either user_ids"),
+    ],
+)  # fmt: skip
+def test_a_bad_param_fails_with_a_sentence_before_any_call(
+    airflow: Airflow, database_url: str, conf: str, sentence: str
+) -> None:
+    with GongService(odd_world(3).users) as service:
+        done = airflow("dags", "test", "gong_users_sync", "-c", conf, service=service)
+        assert sentence in done.stdout + done.stderr
+        assert service.calls == []
