@@ -18,6 +18,7 @@ from include.sync.choices import Choices, read_choices
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, histories, migrate, plan, runs, users
 from include.warehouse.connect import transaction
+from include.warehouse.errors import AccountMismatchError
 
 log = logging.getLogger(__name__)
 
@@ -104,12 +105,19 @@ def load_users_page(page: UsersPage) -> dict[str, int]:
     with transaction(warehouse_engine()) as connection:
         if listing.pages == 1:
             ids = [user.user_id for user in page.users]
-            account.settle_account(connection, _identity(), ids, at=page.requested_at)
+            _settle_account(connection, ids, page.requested_at)
             _open(connection, run, page.requested_at)
         users.load_users(connection, run.key, page)
         if listing.finished:
             _finish_listing(connection, run, page)
     return {"users": listing.users}
+
+
+def _settle_account(connection: Connection, ids: list[str], at: datetime) -> None:
+    try:
+        account.settle_account(connection, _identity(), ids, at=at)
+    except AccountMismatchError as error:
+        raise AirflowFailException(str(error)) from None  # no retry makes it the same account
 
 
 def _finish_listing(connection: Connection, run: _Run, page: UsersPage) -> None:

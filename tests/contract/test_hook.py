@@ -125,8 +125,14 @@ def test_faults_are_survived_with_every_answer(connect: Connect) -> None:
         outcomes = [outcome for group in hook.iter_history_groups(ids_of(service)) for outcome in group]
         assert all(isinstance(outcome, SettingsHistory) for outcome in outcomes)
         assert {outcome.user_id for outcome in outcomes} == set(ids_of(service))
-        assert sum(outcome.calls for outcome in outcomes) + 6 <= len(service.calls)
         assert len(service.calls) > 606
+
+
+def test_every_request_is_counted_also_those_whose_connection_broke(connect: Connect) -> None:
+    with world(300, faults=Faults(error_500=0.05, reset=0.05)) as service, connect(service) as hook:
+        pages = list(hook.iter_user_pages())
+        outcomes = [outcome for group in hook.iter_history_groups(ids_of(service)) for outcome in group]
+        assert sum(answer.calls for answer in [*pages, *outcomes]) == len(service.calls)
 
 
 def test_a_hung_call_is_given_up_and_repeated(connect: Connect) -> None:

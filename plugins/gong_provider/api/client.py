@@ -222,6 +222,7 @@ class GongClient:
                 headers=self._transport.headers,
                 timeout=self._timeout,
                 connector=aiohttp.TCPConnector(ssl=self._transport.tls, limit=0),
+                middlewares=(_no_silent_retry,),
             )
         # encoded=True: ids and cursors are quoted once, by us.
         url = URL(f"{self.base_url}{request.path}", encoded=True).with_query(dict(request.params))
@@ -239,6 +240,18 @@ class GongClient:
                 if len(body) > MAX_BODY_BYTES:
                     raise ValueError("endless")
             return response.status, response.headers, bytes(body)
+
+
+async def _no_silent_retry(
+    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """aiohttp repeats a GET by itself when its connection breaks: a call that no quota granted."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+        raise aiohttp.ClientConnectionError from None
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -38,9 +38,19 @@ class LoopThread:
             while (item := self.run(step())) is not _END:
                 yield item
         finally:
-            self.run(cast("AsyncGenerator[T]", items).aclose())
+            if not self._loop.is_closed():
+                self.run(cast("AsyncGenerator[T]", items).aclose())
 
     def stop(self) -> None:
+        """End the loop, with all that still runs on it."""
+        self.run(self._wind_down())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _wind_down(self) -> None:
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()

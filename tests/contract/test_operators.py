@@ -1,0 +1,122 @@
+"""The operators against a real service: with a handler, without one, and mapped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from gong_provider.api.errors import GongConfigError, GongError
+from gong_provider.operators.gong import (
+    GongGetUserOperator,
+    GongGetUserSettingsHistoryOperator,
+    GongListUsersByFilterOperator,
+    GongListUsersOperator,
+)
+from tests.support.gong_faults import Faults
+from tests.support.gong_service import GongService
+from tests.support.odd_world import odd_world
+
+OPERATORS: list[tuple[type[Any], str, Any]] = [
+    (GongListUsersOperator, "include_avatars", False),
+    (GongListUsersByFilterOperator, "user_ids", ["1"]),
+    (GongGetUserOperator, "user_id", "1"),
+    (GongGetUserSettingsHistoryOperator, "user_ids", ["1"]),
+]
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[GongService]:
+    world = odd_world(130)
+    with GongService(world.users, world.histories) as running:
+        connection = {
+            "conn_type": "gong", "host": running.base_url, "login": running.key, "password": running.secret,
+            "extra": {"calls_per_second": 0},
+        }  # fmt: skip
+        monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", json.dumps(connection))
+        yield running
+
+
+def ids_of(service: GongService) -> list[str]:
+    return [str(user["id"]) for user in service.users if isinstance(user, dict)]
+
+
+def run(operator: Any) -> Any:
+    return operator.execute({})
+
+
+def test_a_handler_gets_each_page_and_its_last_value_is_returned(service: GongService) -> None:
+    pages: list[int] = []
+
+    def handler(page: Any) -> int:
+        pages.append(len(page.users))
+        return sum(pages)
+
+    assert run(GongListUsersOperator(task_id="t", handler=handler)) == 130
+    assert pages == [100, 30]
+
+
+def test_without_a_handler_users_are_returned_as_json(service: GongService) -> None:
+    users = run(GongListUsersOperator(task_id="t"))
+    assert [user["user_id"] for user in users] == ids_of(service)
+    one = run(GongGetUserOperator(task_id="t", user_id=ids_of(service)[0]))
+    assert one == users[0]
+
+
+def test_users_by_filter(service: GongService) -> None:
+    wanted = ids_of(service)[:3]
+    users = run(GongListUsersByFilterOperator(task_id="t", user_ids=wanted))
+    assert [user["user_id"] for user in users] == wanted
+
+
+def test_histories_come_in_groups_or_as_a_dict(service: GongService) -> None:
+    groups: list[int] = []
+    ids = ids_of(service)
+    operator = GongGetUserSettingsHistoryOperator(
+        task_id="t",
+        batch={"from": 0},
+        batch_to_ids=lambda batch: ids[batch["from"] :],
+        handler=lambda group: groups.append(len(group)),
+        group_size=50,
+        group_seconds=60,
+    )
+    assert run(operator) is None
+    assert groups == [50, 50, 30]
+    changes = run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids[1]))
+    assert len(changes[ids[1]]) == sum(change[0] == ids[1] for change in odd_world(130).expected_changes())
+    json.dumps(changes, default=str)
+
+
+def test_without_a_handler_a_failed_history_is_an_error(service: GongService) -> None:
+    service.faults = Faults(gone=ids_of(service)[:1])
+    with pytest.raises(GongError, match="User not found"):
+        run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids_of(service)[:2]))
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        GongGetUserSettingsHistoryOperator(task_id="none"),
+        GongListUsersByFilterOperator(task_id="when", created_from="yesterday"),
+        GongListUsersByFilterOperator(task_id="who", user_ids=[".."]),
+        GongGetUserOperator(task_id="empty", user_id=""),
+    ],
+    ids=lambda operator: operator.task_id,
+)
+def test_bad_input_is_refused_before_any_call(service: GongService, operator: Any) -> None:
+    with pytest.raises(GongConfigError):
+        run(operator)
+    assert service.calls == []
+
+
+@pytest.mark.parametrize(("operator", "field", "value"), OPERATORS)
+def test_each_operator_can_be_mapped_and_its_handler_is_no_template(
+    operator: type[Any], field: str, value: Any
+) -> None:
+    with DAG("d", schedule=None):
+        mapped = operator.partial(task_id="t", handler=print).expand(**{field: [value]})
+    assert "handler" not in mapped.template_fields
+    assert field in mapped.template_fields

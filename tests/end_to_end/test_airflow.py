@@ -1,0 +1,293 @@
+"""One running stack (`make up`): scheduled, triggered through REST, backfilled by command, disturbed."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+import pytest
+from sqlalchemy import make_url
+
+from include.local.airflow_api import Airflow, AirflowApiError
+from include.sandbox.dialect import contract_change, contract_user
+from include.sandbox.world import World
+from tests.end_to_end.commands import Checkout, checkout, eventually
+from tests.support import Faults, GongService, OddWorld, odd_world
+from tests.support.expected_rows import expected_changes, expected_user
+from tests.support.landed import landed_changes, landed_users, last_run, query
+
+DAG = "dags/gong_users_sync"
+# The newest day about which a scheduled run is due.
+YESTERDAY = (datetime.now(UTC) - timedelta(days=1, minutes=30)).date()
+EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
+
+
+class Stack:
+    """A checkout with `make up` running in it."""
+
+    def __init__(self, made: Checkout) -> None:
+        self.checkout = made
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.process = made.start("up", PORT=str(port))
+        state_file = made.local / "session.json"
+        eventually(lambda: state_file.exists() or self.process.poll(), "the stack", 120)
+        state = json.loads(state_file.read_text())
+        self.airflow = Airflow(state["address"], state["login"], state["password"])
+        self.sandbox_warehouse: str = state["warehouse_url"]
+
+    def point_to(self, service: GongService, warehouse: str, **extra: Any) -> None:
+        """Edit both connections, as a user does in the UI."""
+        limits = {"calls_per_second": 0, "calls_per_day": 0, "timeout_s": 5}
+        gong = {
+            "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
+            "extra": json.dumps(limits | extra),
+        }  # fmt: skip
+        url = make_url(warehouse)
+        postgres = {
+            "conn_type": "postgres", "host": url.host, "port": url.port, "login": url.username,
+            "password": url.password, "schema": url.database,
+        }  # fmt: skip
+        for name, body in (("gong_default", gong), ("gong_postgres", postgres)):
+            self.airflow.patch(f"connections/{name}", {"connection_id": name, **body})
+
+    def trigger(self, **body: Any) -> str:
+        run = self.airflow.post(f"{DAG}/dagRuns", {"logical_date": None, **body})
+        return str(run["dag_run_id"])
+
+    def finished(self, run_id: str, seconds: float = 120) -> str:
+        path = f"{DAG}/dagRuns/{quote(run_id, safe='')}"
+
+        def state() -> str | None:
+            found = self.airflow.get(path)["state"]
+            return found if found in ("success", "failed") else None
+
+        return str(eventually(state, f"the end of {run_id}", seconds))
+
+    def sync(self, seconds: float = 120, **body: Any) -> str:
+        """Trigger a run and wait for its state."""
+        return self.finished(self.trigger(**body), seconds)
+
+    def tasks(self, run_id: str) -> list[dict[str, Any]]:
+        path = f"{DAG}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+        return list(self.airflow.get(path, limit=200)["task_instances"])
+
+    def runs(self, run_type: str) -> list[dict[str, Any]]:
+        return list(self.airflow.get(f"{DAG}/dagRuns", run_type=run_type, limit=100)["dag_runs"])
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with checkout() as made:
+        running = Stack(made)
+        try:
+            yield running
+        finally:
+            running.process.terminate()
+            running.process.communicate(timeout=60)
+
+
+def test_a_scheduled_run_is_about_the_day_before(stack: Stack) -> None:
+    scheduled = eventually(lambda: stack.runs("scheduled"), "the scheduler's own run", 120)
+    assert stack.finished(scheduled[0]["dag_run_id"]) == "success"
+    assert scheduled[0]["partition_key"] == str(YESTERDAY)
+    run = last_run(stack.sandbox_warehouse)
+    assert (run["day"], run["users_listed"], run["histories_fetched"]) == (YESTERDAY, 250, 250)
+    world = World()
+    users = [expected_user(contract_user(user)) for user in world.users]
+    assert landed_users(stack.sandbox_warehouse) == {user["user_id"]: user for user in users}
+    expected = [
+        row
+        for user in users
+        for row in expected_changes(user["user_id"], map(contract_change, world.history(user["user_id"])))
+    ]
+    assert landed_changes(stack.sandbox_warehouse) == sorted(expected, key=repr)
+
+
+def test_the_grid_reads_like_a_story(stack: Stack) -> None:
+    (run,) = stack.runs("scheduled")
+    tasks = stack.tasks(run["dag_run_id"])
+    names = sorted(task["rendered_map_index"] for task in tasks if task["task_id"] == "fetch_histories")
+    assert names == ["batch 1 of 3 · 100 users", "batch 2 of 3 · 100 users", "batch 3 of 3 · 50 users"]
+    states = {task["task_id"]: task["state"] for task in tasks if task["map_index"] < 1}
+    assert states["filter_users"] == "skipped"
+    assert states["finish"] == "success"
+
+
+def test_a_backfill_of_covered_days_calls_nothing_however_often(stack: Stack) -> None:
+    days = {"FROM": str(YESTERDAY - timedelta(days=2)), "TO": str(YESTERDAY - timedelta(days=1))}
+    for _ in range(2):
+        code, said = stack.checkout.run("backfill", **days)
+        assert code == 0, said
+        for day in days.values():
+            assert f"{day} · success · 0 histories · 0 calls" in said
+
+
+def test_a_backfill_of_uncovered_days_asks_each_user_once(stack: Stack, database_url: str) -> None:
+    odd = odd_world(120)
+    days = {"FROM": str(YESTERDAY - timedelta(days=5)), "TO": str(YESTERDAY - timedelta(days=3))}
+    with GongService(odd.users, odd.histories) as service:
+        stack.point_to(service, database_url)
+        code, said = stack.checkout.run("backfill", **days)
+        assert code == 0, said
+        assert len(service.calls) == 2 + 120
+    assert landed_changes(database_url) == odd.expected_changes()
+
+
+@pytest.mark.parametrize("dialect", ["contract", "live"])
+def test_a_service_we_do_not_ship_lands_exactly_through_all_its_faults(
+    stack: Stack, database_url: str, dialect: Any
+) -> None:
+    odd = odd_world(1000, dialect)
+    faults = Faults(error_500=0.02, reset=0.01, truncated=0.0025, html=0.0025, hang_at={500}, seed=2)
+    with GongService(odd.users, odd.histories, dialect=dialect, faults=faults) as service:
+        stack.point_to(service, database_url)
+        assert stack.sync() == "success"
+        landed = landed_users(database_url), landed_changes(database_url)
+        assert landed == (odd.expected_users(), odd.expected_changes())
+        run = last_run(database_url)
+        assert run["calls_made"] == len(service.calls)
+        assert stack.sync() == "success"
+    assert (landed_users(database_url), landed_changes(database_url)) == landed
+    again = last_run(database_url)
+    assert (again["users_new"], again["users_changed"], again["changes_new"]) == (0, 0, 0)
+
+
+def test_a_killed_task_goes_on_where_it_was(stack: Stack, database_url: str) -> None:
+    odd = odd_world(200)
+    with GongService(odd.users, odd.histories) as service:
+        stack.point_to(service, database_url, calls_per_second=50)
+        run_id = stack.trigger()
+        eventually(lambda: len(service.histories_asked) > 60, "60 histories asked")
+        (task,) = calling(stack.checkout, service)
+        task.kill()
+        assert stack.finished(run_id) == "success"
+        assert sum(service.histories_asked.values()) - 200 <= 16 + 50
+    assert landed_changes(database_url) == odd.expected_changes()
+    assert max(task["try_number"] for task in stack.tasks(run_id)) == 2
+
+
+def calling(made: Checkout, service: GongService) -> list[psutil.Process]:
+    """The processes of tasks that are connected to a service."""
+    port = make_url(service.base_url).port
+    return [
+        process
+        for process in made.processes()
+        if any(c.raddr and c.raddr.port == port for c in process.net_connections("tcp"))
+    ]
+
+
+def test_one_users_trouble_fails_the_run_with_all_else_loaded(stack: Stack, database_url: str) -> None:
+    odd = odd_world(40)
+    ids = [str(user["id"]) for user in odd.users]
+    faults = Faults(gone=[ids[2]], bad_history={ids[5]: 400})
+    with GongService(odd.users, odd.histories, faults=faults) as service:
+        stack.point_to(service, database_url)
+        run_id = stack.trigger()
+        assert stack.finished(run_id) == "failed"
+    run = last_run(database_url)
+    assert (run["state"], run["histories_fetched"]) == ("failed", 38)
+    assert (run["histories_failed"], run["users_gone"]) == (1, 1)
+    assert "1 of 40 histories could not be fetched" in log_of(stack, run_id, "finish")
+    without = [change for change in odd.expected_changes() if change.user_id not in (ids[2], ids[5])]
+    assert landed_changes(database_url) == without
+    assert len(landed_users(database_url)) == 40
+
+
+def test_a_repeated_cursor_fails_clearly_and_at_once(stack: Stack, database_url: str) -> None:
+    odd = odd_world(250)
+    with GongService(odd.users, odd.histories, faults=Faults(repeat_cursor=True)) as service:
+        stack.point_to(service, database_url)
+        run_id = stack.trigger()
+        assert stack.finished(run_id) == "failed"
+        assert len(service.calls) <= 4
+    assert "answered the same cursor twice" in log_of(stack, run_id, "list_users")
+    assert last_run(database_url)["state"] == "failed"
+
+
+def test_an_empty_account_reaches_the_last_task(stack: Stack, database_url: str) -> None:
+    with GongService([]) as service:
+        stack.point_to(service, database_url)
+        assert stack.sync() == "success"
+        assert len(service.calls) == 1
+    assert last_run(database_url)["state"] == "success"
+
+
+def test_another_account_is_refused_and_a_new_key_is_not(stack: Stack, database_url: str) -> None:
+    mine = odd_world(30)
+    other = OddWorld([{**user, "id": f"9{user['id']}"} for user in mine.users], {})
+    with GongService(mine.users, mine.histories) as service:
+        stack.point_to(service, database_url)
+        assert stack.sync() == "success"
+        before = everything(database_url)
+        service.users, service.key = other.users, "another-key"
+        stack.point_to(service, database_url)
+        with GongService(other.users) as elsewhere:
+            stack.point_to(elsewhere, database_url)
+            run_id = stack.trigger()
+            assert stack.finished(run_id) == "failed"
+        assert "is another: give it a database of its own" in log_of(stack, run_id, "list_users")
+        assert everything(database_url) == before
+        service.users = mine.users
+        stack.point_to(service, database_url)
+        assert stack.sync(conf={"history": "none"}) == "success"
+    (account,) = query(database_url, "SELECT * FROM account")
+    assert len(account["notes"]) == 1
+
+
+def everything(url: str) -> dict[str, Any]:
+    tables = ("user_facts", "user_marks", "user_settings_history", "account", "sync_runs", "listings")
+    return {table: query(url, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables}
+
+
+def test_a_wrong_param_is_refused_with_words_before_the_run(stack: Stack) -> None:
+    with pytest.raises(AirflowApiError, match="history"):
+        stack.trigger(conf={"history": "everything"})
+
+
+def test_the_connection_is_tested_on_the_forms_values(stack: Stack) -> None:
+    with GongService(odd_world(7).users) as service:
+        form = {
+            "connection_id": "gong_default", "conn_type": "gong", "host": service.base_url,
+            "login": service.key, "password": service.secret, "extra": "{}",
+        }  # fmt: skip
+        answer = stack.airflow.post("connections/test", form)
+        assert answer == {"status": True, "message": f"Connected to Gong at {service.base_url[7:]}: 7 users"}
+        answer = stack.airflow.post("connections/test", form | {"password": "wr0ng-secret"})
+        assert answer["status"] is False
+        assert "401" in answer["message"]
+
+
+def test_no_secret_and_no_person_is_in_any_log_or_xcom(stack: Stack) -> None:
+    """Last in this file: over all that the runs above have left."""
+    secrets = json.loads((stack.checkout.local / "secrets.json").read_text())
+    hidden = [GongService.secret, secrets["gong_secret"], secrets["password"], secrets["fernet"], "tkn="]
+    logs = [*(stack.checkout.local / "airflow" / "logs").rglob("*.log"), *stack.checkout.local.glob("logs/*")]
+    assert len(logs) > 30
+    for log in logs:
+        text = log.read_text(errors="replace")
+        assert EMAIL.findall(text) == [], log
+        assert [secret for secret in hidden if secret in text] == [], log
+    for run in stack.airflow.get(f"{DAG}/dagRuns", limit=100)["dag_runs"]:
+        path = f"{DAG}/dagRuns/{quote(run['dag_run_id'], safe='')}/taskInstances/~/xcomEntries"
+        size = 0
+        for entry in stack.airflow.get(path, limit=200)["xcom_entries"]:
+            value = stack.airflow.get(
+                f"{path.replace('~', entry['task_id'])}/{entry['key']}", map_index=entry["map_index"]
+            )
+            text = json.dumps(value["value"])
+            size += len(text)
+            assert EMAIL.findall(text) == []
+        assert size < 8_000
+
+
+def log_of(stack: Stack, run_id: str, task_id: str) -> str:
+    (task,) = [task for task in stack.tasks(run_id) if task["task_id"] == task_id]
+    path = f"{DAG}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/{task['try_number']}"
+    return json.dumps(stack.airflow.get(path, full_content=True), ensure_ascii=False)

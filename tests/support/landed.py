@@ -1,0 +1,37 @@
+"""What is in a warehouse, in the form in which tests expect it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import text
+
+from include.warehouse.connect import engine_for, transaction
+from tests.support.expected_rows import USER_COLUMNS, ChangeRow
+
+
+def query(url: str, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+    """Rows of a query, names mean tables of schema gong."""
+    with transaction(engine_for(url)) as connection:
+        return [dict(row) for row in connection.execute(text(sql), parameters).mappings()]
+
+
+def landed_users(url: str) -> dict[str, dict[str, Any]]:
+    """gong.users by id, without its marks."""
+    columns = ", ".join(["user_id", *USER_COLUMNS, "extra"])
+    return {row["user_id"]: row for row in query(url, f"SELECT {columns} FROM users")}
+
+
+def landed_changes(url: str) -> list[ChangeRow]:
+    """gong.user_settings_history, sorted."""
+    columns = ", ".join(ChangeRow._fields)
+    rows = query(url, f"SELECT {columns} FROM user_settings_history")
+    changes = [ChangeRow(**{**row, "extra": json.dumps(row["extra"], sort_keys=True)}) for row in rows]
+    return sorted(changes, key=repr)
+
+
+def last_run(url: str) -> dict[str, Any]:
+    """The newest row of gong.sync_runs."""
+    (row,) = query(url, "SELECT * FROM sync_runs ORDER BY started_at DESC LIMIT 1")
+    return row

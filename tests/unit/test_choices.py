@@ -1,0 +1,50 @@
+"""What a run was asked to do is checked before any call."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from gong_provider.api.errors import GongConfigError
+from include.sync.choices import read_choices
+
+
+def test_without_params_everyone_is_meant_now() -> None:
+    choices = read_choices({}, None)
+    assert (choices.scope, choices.history, choices.day, choices.day_end) == ("everyone", "all", None, None)
+
+
+def test_the_partition_key_is_a_utc_day() -> None:
+    choices = read_choices({}, "2026-03-03")
+    assert choices.day == date(2026, 3, 3)
+    assert choices.day_end == datetime(2026, 3, 4, tzinfo=UTC)
+
+
+def test_chosen_users_are_a_selection_each_once() -> None:
+    choices = read_choices({"user_ids": ["2", "1", "2"]}, None)
+    assert (choices.scope, choices.user_ids) == ("selection", ["2", "1"])
+    assert read_choices({"created_from": "2026-01-01T00:00:00Z"}, None).scope == "selection"
+    assert read_choices({"user_ids": []}, None).scope == "everyone"
+
+
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ({"created_from": "2026-02-01T00:00:00Z", "created_to": "2026-01-01T00:00:00Z"}, "must be before"),
+        ({"user_ids": [".."]}, "A Gong user id must be text"),
+        ({"user_ids": ["1"], "created_from": "2026-02-01T00:00:00Z"}, "either user_ids"),
+        ({"created_from": "yesterday"}, "created_from must be a date and time"),
+        ({"history": "some"}, "history must be"),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(params: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(GongConfigError, match=sentence):
+        read_choices(params, None)
+
+
+@pytest.mark.parametrize("key", ["2026-13-01", "20260101", "2026-01-01T00:00:00", "eu"])
+def test_another_partition_key_is_refused(key: str) -> None:
+    with pytest.raises(GongConfigError, match="UTC day"):
+        read_choices({}, key)

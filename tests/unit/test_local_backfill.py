@@ -1,0 +1,48 @@
+"""Which days `make backfill` takes, and how they become Airflow's range."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+from airflow.sdk import CronPartitionTimetable
+from airflow.serialization.decoders import decode_timetable
+from airflow.serialization.encoders import encode_timetable
+
+from include.local.backfill import command, days
+from include.local.settings import LocalError
+
+TODAY = date(2026, 3, 10)
+
+
+def test_both_days_are_included() -> None:
+    assert days("2026-01-01", "2026-01-03", TODAY) == (date(2026, 1, 1), date(2026, 1, 3))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "says"),
+    [
+        (None, "2026-01-01", "FROM is missing"),
+        ("2026-01-01", "", "TO is missing"),
+        ("yesterday", "2026-01-01", "FROM=yesterday is not a day"),
+        ("2026-1-1", "2026-01-01", "FROM=2026-1-1 is not a day"),
+        ("2026-02-30", "2026-03-01", "FROM=2026-02-30 is not a day of the calendar"),
+        ("2026-01-02", "2026-01-01", "FROM=2026-01-02 is after TO=2026-01-01"),
+        ("2026-03-01", "2026-03-10", "TO=2026-03-10 is not over yet"),
+    ],
+)
+def test_bad_days_are_refused_in_a_sentence(first: str | None, last: str | None, says: str) -> None:
+    with pytest.raises(LocalError, match=says):
+        days(first, last, TODAY)
+
+
+def test_the_range_yields_exactly_these_days() -> None:
+    arguments = command(date(2026, 1, 1), date(2026, 1, 3))
+    earliest, latest = (
+        datetime.fromisoformat(arguments[arguments.index(name) + 1]) for name in ("--from-date", "--to-date")
+    )
+    assert earliest.tzinfo == UTC
+    schedule = CronPartitionTimetable("30 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
+    timetable = decode_timetable(encode_timetable(schedule))
+    keys = [
+        info.partition_key for info in timetable.iter_partition_dagrun_infos(earliest=earliest, latest=latest)
+    ]
+    assert keys == ["2026-01-01", "2026-01-02", "2026-01-03"]
