@@ -1,0 +1,69 @@
+# Every command of the project; each makes the environment it needs in .venv.
+PYTHON ?=
+FROM ?=
+TO ?=
+export CONF FROM TO PORT
+
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+READY := .venv/ready
+TEST_READY := .venv/ready-for-tests
+
+# A .venv whose Python is gone is made again.
+ifneq ($(shell $(PY) -c 'print(1)' 2>/dev/null),1)
+.PHONY: $(READY)
+endif
+
+.PHONY: help run up backfill test lint migrate lock clean
+.DEFAULT_GOAL := help
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+run: $(READY) ## Sync once: every Gong user and settings change into Postgres
+	@exec $(PY) -m include.local run
+
+up: $(READY) ## Airflow's UI on http://127.0.0.1:8080 (PORT=), daily schedule live, until Ctrl-C
+	@exec $(PY) -m include.local up
+
+backfill: $(READY) ## Past days, one run each: FROM=2026-01-01 TO=2026-01-03
+	@exec $(PY) -m include.local backfill
+
+migrate: $(READY) ## Make or upgrade the tables of the warehouse that GONG_WAREHOUSE_URL names
+	@exec $(PY) -m include.warehouse migrate
+
+test: $(TEST_READY) ## All tests (ARGS= for pytest)
+	@exec $(PY) -m pytest $(ARGS)
+
+lint: $(TEST_READY) ## Style, types and doors between the parts
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	@PYTHONPATH=.:plugins .venv/bin/lint-imports
+
+lock: $(READY) ## Compile constraints.txt after a change (delete it first for all the newest)
+	$(PIP) install uv
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+	  --no-emit-index-url requirements.txt tests/requirements.txt --output-file constraints.txt
+
+clean: ## Remove the environment, everything local and all caches
+	rm -rf .venv .local dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.txt constraints.txt pyproject.toml
+	@$(PY) -m pip --version >/dev/null 2>&1 || { \
+	  for python in "$(PYTHON)" python3 python3.13 python3.12 python3.14 python3.11; do \
+	    test -n "$$python" && "$$python" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+	      2>/dev/null && { "$$python" -m venv --clear .venv; exit; }; \
+	    test "$$python" != "$(PYTHON)" || test -z "$$python" || break; \
+	  done; \
+	  echo "No Python 3.11 to 3.14 with venv found. Install one, or name it: make PYTHON=/path/to/python3.13" >&2; \
+	  exit 1; }
+	@echo "Installing into .venv (a minute or two, once) ..."
+	@$(PIP) install -r requirements.txt -c constraints.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+$(TEST_READY): $(READY) tests/requirements.txt
+	@$(PIP) install -r tests/requirements.txt -c constraints.txt
+	@touch $(TEST_READY)

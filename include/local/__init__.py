@@ -1,0 +1,1 @@
+"""The commands: an embedded Postgres, the sandbox and real Airflow, started and stopped as one."""

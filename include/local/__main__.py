@@ -1,0 +1,179 @@
+"""The commands that the Makefile calls: python -m include.local run | up | backfill."""
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from include.local.airflow_api import AirflowApiError
+from include.local.backfill import backfill, days
+from include.local.connections import Sources
+from include.local.postgres import free_port
+from include.local.progress import ProgressLine, Warehouse, duration
+from include.local.runs import follow, make_ready, reasons, trigger
+from include.local.session import Lock, Session
+from include.local.settings import LocalError, Place
+from include.local.stack import Stack
+
+_JOIN_SECONDS = 60.0
+
+
+def run() -> int:
+    """Sync once, show progress, say what landed."""
+    conf = _conf(os.environ.get("CONF", ""))
+    begin = time.monotonic()
+    with _stack("run") as session:
+        make_ready(session)
+        run_id = trigger(session.airflow, conf)
+        warehouse, line = Warehouse(session.warehouse_url), ProgressLine()
+        try:
+            state = follow(session, run_id, lambda state: line.show(warehouse.run(run_id), f"{state} …"))
+        finally:
+            line.end()
+        if state != "success":
+            raise LocalError("\n".join(reasons(session.airflow, run_id)))
+        _tell(session, warehouse, run_id, time.monotonic() - begin)
+    return 0
+
+
+def up() -> int:
+    """Keep the stack running, with Airflow's UI and its daily schedule, until Ctrl-C."""
+    with _stack("up") as session:
+        make_ready(session)
+        print(f"Airflow   {session.address}   login {session.login}   password {session.password}")
+        print(f"Warehouse {session.psql}")
+        print("The daily schedule is live. Ctrl-C stops everything.", flush=True)
+        while True:
+            session.check()
+            time.sleep(1)
+
+
+def fill(first: str | None, last: str | None) -> int:
+    """Run past days, a line each."""
+    begin, end = days(first, last)
+    with _stack("backfill") as session:
+        return 0 if backfill(session, begin, end) else 1
+
+
+@contextmanager
+def _stack(command: str) -> Iterator[Session]:
+    """The stack of a running `make up`, or one of our own, stopped at the end whatever happens."""
+    place, sources, lock = (
+        Place.from_environment(),
+        Sources.from_environment(),
+        Lock(Place.from_environment()),
+    )
+    other = lock.take(command)
+    if other is not None:
+        yield _joined(lock, place, sources, other, command)
+        return
+    stack = Stack(place, sources, lasting=command == "up", port=_port(command))
+    try:
+        session = stack.start()
+        if command == "up":
+            lock.publish(session)
+        yield session
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # impatience must not leave half of it running
+        stack.stop()
+        lock.release()
+
+
+def _joined(lock: Lock, place: Place, sources: Sources, other: str, command: str) -> Session:
+    if other != "up" or command == "up":
+        raise LocalError(
+            f"`make {other}` is running in {place.directory}; wait for it, or set GONG_LOCAL_DIR."
+        )
+    session = lock.join(_JOIN_SECONDS)
+    if sources.fingerprint not in ("", session.fingerprint):
+        raise LocalError("`make up` is running with other connections; stop it first, or set GONG_LOCAL_DIR.")
+    print(f"Using the stack of `make up` ({session.address}).", flush=True)
+    return session
+
+
+def _tell(session: Session, warehouse: Warehouse, run_id: str, seconds: float) -> None:
+    row, held = warehouse.run(run_id), warehouse.held()
+    if row and held:
+        print(
+            f"Done in {duration(seconds)} with {row['calls_made']:,} calls: "
+            f"{held['users']:,} users ({row['users_new']:,} new, {row['users_changed']:,} changed), "
+            f"{held['changes']:,} settings changes ({row['changes_new']:,} new)."
+        )
+        for warning in row["warnings"]:
+            print(f"Warning: {warning}")
+    look = (
+        session.psql
+        if not (session.embedded and session.owned)
+        else "`make up`, which also starts Airflow's UI"
+    )
+    print(f"They are in gong.users and gong.user_settings_history. To look at them: {look}")
+
+
+def _conf(given: str) -> dict[str, Any]:
+    """The run's conf from CONF."""
+    try:
+        conf = json.loads(given or "{}")
+    except ValueError:
+        conf = None
+    if not isinstance(conf, dict):
+        raise LocalError("""CONF must be a JSON object, like CONF='{"history": "none"}'.""")
+    return conf
+
+
+def _port(command: str) -> int:
+    """PORT for `make up`, any free one for the others."""
+    given = os.environ.get("PORT") or "8080"
+    if command != "up":
+        return free_port()
+    try:
+        with socket.create_server(("127.0.0.1", int(given))):
+            return int(given)
+    except (OSError, ValueError, OverflowError):
+        raise LocalError(f"Port {given} can't be used; choose another: make up PORT=8081.") from None
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _end_with_parent() -> None:
+    """A killed `make` can't tell us to stop: see that it is gone."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; the answer is its exit code."""
+    commands: dict[str, Callable[[], int]] = {
+        "run": run,
+        "up": up,
+        "backfill": lambda: fill(os.environ.get("FROM"), os.environ.get("TO")),
+    }
+    if len(arguments) != 1 or arguments[0] not in commands:
+        raise SystemExit(f"Use: python -m include.local {'|'.join(commands)}")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job ignores SIGINT
+        signal.signal(number, _interrupt)
+    if "MAKELEVEL" in os.environ:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        return commands[arguments[0]]()
+    except KeyboardInterrupt:
+        print("Stopped.")
+        return 0 if arguments[0] == "up" else 130
+    except (LocalError, AirflowApiError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

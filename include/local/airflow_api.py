@@ -1,0 +1,80 @@
+"""The few questions and orders that the commands have for Airflow's REST API."""
+
+from typing import Any
+
+import requests
+
+_TIMEOUT = 30
+
+
+class AirflowApiError(RuntimeError):
+    """Airflow refused a call, or did not answer; its text says what and why."""
+
+
+class Airflow:
+    """Airflow's REST API with a login; paths are below /api/v2."""
+
+    def __init__(self, address: str, login: str, password: str) -> None:
+        self.address = address
+        self._login = {"username": login, "password": password}
+        self._session = requests.Session()
+        self._session.trust_env = False  # it is on this machine: no proxy, no .netrc
+
+    def answers(self) -> bool:
+        """Whether the api-server serves tasks yet: its first such call takes seconds, best spent here."""
+        try:
+            return self._session.get(f"{self.address}/execution/health", timeout=_TIMEOUT).ok
+        except requests.ConnectionError:
+            return False
+
+    def get(self, path: str, **params: Any) -> dict[str, Any]:
+        """GET; a 404 is an empty answer."""
+        return self._call("GET", path, params=params)
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """POST a JSON body."""
+        return self._call("POST", path, json=body)
+
+    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """PATCH with a JSON body."""
+        return self._call("PATCH", path, json=body)
+
+    def put(self, path: str) -> dict[str, Any]:
+        """PUT without a body."""
+        return self._call("PUT", path)
+
+    def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        for attempt in range(2):
+            if attempt or "Authorization" not in self._session.headers:  # `make up` outlives a token
+                self._log_in()
+            answer = self._send(method, f"api/v2/{path}", **arguments)
+            if answer.status_code != requests.codes.unauthorized:
+                break
+        if answer.status_code == requests.codes.not_found and method == "GET":
+            return {}
+        if not answer.ok:
+            raise _refusal(answer)
+        found: dict[str, Any] = answer.json() if answer.content else {}
+        return found
+
+    def _log_in(self) -> None:
+        answer = self._send("POST", "auth/token", json=self._login)
+        if not answer.ok:
+            raise _refusal(answer)
+        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        try:
+            return self._session.request(method, f"{self.address}/{path}", timeout=_TIMEOUT, **arguments)
+        except requests.RequestException as error:
+            raise AirflowApiError(f"Airflow's api-server broke off ({type(error).__name__}).") from error
+
+
+def _refusal(answer: requests.Response) -> AirflowApiError:
+    try:
+        detail = answer.json().get("detail", "")
+    except ValueError:
+        detail = answer.text[:200]
+    if isinstance(detail, list):  # FastAPI's list of validation errors
+        detail = "; ".join(str(entry.get("msg", entry)) for entry in detail)
+    return AirflowApiError(f"Airflow answered {answer.status_code}: {detail}")

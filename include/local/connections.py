@@ -1,0 +1,147 @@
+"""Which Gong and which warehouse a stack uses: the environment's, else the sandbox and our Postgres."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import ArgumentError
+
+from include.local.airflow_api import Airflow
+from include.local.settings import LocalError, Place
+from include.warehouse.connect import engine_for, transaction
+from include.warehouse.errors import WarehouseError, place
+
+GONG = "gong_default"
+WAREHOUSE = "gong_postgres"
+SANDBOX_ACCOUNT = "sandbox"
+SANDBOX_CALLS_PER_SECOND = 90  # a little less than it allows
+_OURS = "Kept by `make up`. Change login or host and it is yours."
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The two connections as the environment gives them, None where it gives none."""
+
+    gong: str | None
+    postgres: str | None
+
+    @classmethod
+    def from_environment(cls) -> "Sources":
+        """AIRFLOW_CONN_GONG_DEFAULT and AIRFLOW_CONN_GONG_POSTGRES; empty is not given."""
+        gong, postgres = (os.environ.get(variable(name)) or None for name in (GONG, WAREHOUSE))
+        return cls(gong, postgres)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells one pair of connections from another without showing them; empty when none is given."""
+        given = [self.gong, self.postgres]
+        return hashlib.sha256(json.dumps(given).encode()).hexdigest() if any(given) else ""
+
+    @property
+    def database(self) -> str:
+        """The embedded database: sandbox data and an account's never share one."""
+        return "gong" if self.gong else "gong_sandbox"
+
+    def check_warehouse(self) -> URL | None:
+        """The given warehouse, after saying which it is and seeing that it takes this data; None: ours."""
+        if self.postgres is None:
+            return None
+        url = warehouse_url(self.postgres)
+        print(f"Warehouse: {place(url)} (AIRFLOW_CONN_GONG_POSTGRES). The sync makes a schema `gong` there.")
+        held = _account_in(url)
+        if self.gong is None and held not in (None, SANDBOX_ACCOUNT):
+            raise LocalError(
+                f"The warehouse {place(url)} holds a Gong account's data; the sandbox's must not get "
+                "in there. Set AIRFLOW_CONN_GONG_DEFAULT, or unset AIRFLOW_CONN_GONG_POSTGRES."
+            )
+        return url
+
+
+def variable(connection_id: str) -> str:
+    """The environment variable that gives Airflow a connection."""
+    return f"AIRFLOW_CONN_{connection_id.upper()}"
+
+
+def sandbox_connection(kept: Place, port: int) -> dict[str, Any]:
+    """The connection to our sandbox, in the words of Airflow's JSON form."""
+    return {
+        "conn_type": "gong",
+        "host": f"http://127.0.0.1:{port}",
+        "login": kept.secrets["gong_key"],
+        "password": kept.secrets["gong_secret"],
+        "extra": json.dumps(
+            {"account": SANDBOX_ACCOUNT, "calls_per_second": SANDBOX_CALLS_PER_SECOND, "calls_per_day": 0}
+        ),
+    }
+
+
+def postgres_connection(url: str) -> dict[str, Any]:
+    """The connection to a database of the embedded Postgres, in the words of Airflow's JSON form."""
+    parsed = make_url(url)
+    return {
+        "conn_type": "postgres",
+        "host": parsed.host,
+        "port": parsed.port,
+        "login": parsed.username,
+        "password": parsed.password,
+        "schema": parsed.database,
+    }
+
+
+def keep(airflow: Airflow, connection_id: str, wanted: dict[str, Any]) -> bool:
+    """Make or refresh a connection in Airflow's metadata; False when its user has made it his own."""
+    path = f"connections/{connection_id}"
+    found = airflow.get(path)
+    body = {"connection_id": connection_id, "description": _OURS, **wanted}
+    if not found:
+        airflow.post("connections", body)
+    elif (found["description"], found["login"]) != (_OURS, wanted["login"]) or not _is_local(found["host"]):
+        return False
+    else:
+        airflow.patch(path, body)
+    return True
+
+
+def warehouse_url(given: str) -> URL:
+    """The address in a Postgres connection, given as Airflow's JSON or URI."""
+    try:
+        if not given.lstrip().startswith("{"):
+            url = make_url(given)
+            return url.set(drivername="postgresql+psycopg2").difference_update_query(["__extra__"])
+        fields = json.loads(given)
+        extra = fields.get("extra") or {}
+        extra = json.loads(extra) if isinstance(extra, str) else extra
+        query = {name: str(value) for name, value in extra.items() if name.startswith("ssl")}
+        return URL.create(
+            "postgresql+psycopg2",
+            fields.get("login"),
+            fields.get("password"),
+            fields.get("host"),
+            int(fields["port"]) if fields.get("port") else None,
+            fields.get("schema"),
+            query | extra.get("sqlalchemy_query", {}),
+        )
+    except (ArgumentError, ValueError, AttributeError, TypeError):
+        # Not chained: the parsers quote what they could not read, and that may be the password.
+        raise LocalError(
+            "AIRFLOW_CONN_GONG_POSTGRES is neither a postgres:// URI nor Airflow's JSON."
+        ) from None
+
+
+def _account_in(url: URL) -> str | None:
+    """Whose data a warehouse holds: None for nobody's, empty for an account without a name."""
+    try:
+        with transaction(engine_for(url)) as connection:
+            if connection.scalar(text("SELECT to_regclass('gong.account')")) is None:
+                return None
+            held = connection.execute(text("SELECT account FROM gong.account")).one_or_none()
+            return (held.account or "") if held else None
+    except WarehouseError as error:
+        raise LocalError(str(error)) from error
+
+
+def _is_local(host: str | None) -> bool:
+    return bool(host) and "127.0.0.1" in str(host)

@@ -1,0 +1,99 @@
+"""Child processes: started with a log each, watched, and stopped to the last grandchild."""
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from include.local.settings import MARKER, ROOT, LocalError, Place
+
+_GRACE_SECONDS = 2.0
+
+
+class Processes:
+    """The processes of one stack, by name."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._ending: set[str] = set()
+
+    def start(
+        self, name: str, command: list[str], environment: dict[str, str], *, ends: bool = False
+    ) -> None:
+        """Start a program in a session of its own (Ctrl-C is ours to pass on); `ends`: it is meant to end."""
+        self._place.logs.mkdir(exist_ok=True)
+        if ends:
+            self._ending.add(name)
+        with self._log(name).open("wb") as output:
+            self._running[name] = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def check(self) -> None:
+        """Raise when a process failed, or ended that should be running."""
+        for name, process in list(self._running.items()):
+            code = process.poll()
+            if code is None:
+                continue
+            if name not in self._ending:
+                raise LocalError(f"{name} ended unexpectedly: {self.last_line(name)} (see {self._log(name)})")
+            if code:
+                raise LocalError(self.last_line(name))
+            del self._running[name]
+
+    def runs(self, name: str) -> bool:
+        """Whether a process has not ended yet."""
+        return name in self._running
+
+    def said(self, name: str) -> str:
+        """All that a process printed so far."""
+        return self._log(name).read_text(errors="replace").strip()
+
+    def last_line(self, name: str) -> str:
+        """The last that a process printed: where it failed, why."""
+        return (self.said(name) or f"{name} said nothing").splitlines()[-1]
+
+    def stop(self) -> None:
+        """End all of them and everything they started; harmless when nothing runs."""
+        end([psutil.Process(child.pid) for child in self._running.values() if child.poll() is None])
+        stop_leftovers(self._place)  # what had left its parent, such as a task whose worker died
+        self._running.clear()
+
+    def _log(self, name: str) -> Path:
+        return self._place.logs / f"{name}.log"
+
+
+def stop_leftovers(place: Place) -> None:
+    """End every process of an earlier command on this folder, found by the marker in its environment."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):  # ended meanwhile, or another user's
+            if process.pid != os.getpid() and process.environ().get(MARKER) == str(place.directory):
+                found.append(process)
+    end(found)
+
+
+def end(processes: list[psutil.Process]) -> None:
+    """Ask the processes to end, wait a little, and kill what is left of them and of their children."""
+    family = set(processes)
+    for process in processes:
+        with suppress(psutil.Error):
+            family |= set(process.children(recursive=True))
+    for process in processes:
+        with suppress(psutil.Error):
+            process.send_signal(signal.SIGTERM)
+    _, alive = psutil.wait_procs(list(family), timeout=_GRACE_SECONDS)
+    for process in alive:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=_GRACE_SECONDS)

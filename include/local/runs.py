@@ -1,0 +1,104 @@
+"""Runs of the DAG through Airflow's REST API: triggered, watched, and explained when they fail."""
+
+import builtins
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from include.local.airflow_api import Airflow
+from include.local.session import Session
+from include.local.settings import DAG_ID, LocalError
+
+FINAL = ("success", "failed")
+_DAG = f"dags/{DAG_ID}"
+_PARSE_SECONDS = 120.0
+_MOST_REASONS = 3
+
+
+def make_ready(session: Session) -> None:
+    """Wait until Airflow has read the DAG, clear up after a killed command, and let the DAG run."""
+    airflow = session.airflow
+    session.wait(lambda: _is_parsed(airflow, session.started_at), f"The DAG {DAG_ID}", _PARSE_SECONDS)
+    if session.owned:
+        _end_leftovers(airflow)
+    airflow.patch(_DAG, {"is_paused": False})
+
+
+def trigger(airflow: Airflow, conf: dict[str, Any]) -> str:
+    """Start a manual run; the answer is its id."""
+    run = airflow.post(f"{_DAG}/dagRuns", {"logical_date": None, "conf": conf})
+    return str(run["dag_run_id"])
+
+
+def follow(session: Session, run_id: str, show: Callable[[str], None]) -> str:
+    """Wait for a run's end, showing its state every half second; the answer is its final state."""
+    airflow = session.airflow
+    while True:
+        state = str(airflow.get(f"{_DAG}/dagRuns/{quote(run_id, safe='')}").get("state", "deleted"))
+        if state in (*FINAL, "deleted"):
+            return state
+        show(state)
+        session.check()
+        time.sleep(0.5)
+
+
+def runs(airflow: Airflow, **filters: Any) -> list[dict[str, Any]]:
+    """The DAG's runs, the newest first."""
+    found = airflow.get(f"{_DAG}/dagRuns", order_by="-id", limit=1000, **filters)
+    return list(found.get("dag_runs", []))
+
+
+def reasons(airflow: Airflow, run_id: str) -> list[str]:
+    """Why a run failed: its tasks' own sentences, the first failure first, each once."""
+    path = f"{_DAG}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+    tasks = airflow.get(path, state="failed", limit=200).get("task_instances", [])
+    tasks.sort(key=lambda task: task["end_date"] or "")
+    tasks = [task for task in tasks if task["task_id"] != "finish"] or tasks  # it fails because others did
+    told = dict.fromkeys(_reason(airflow, path, task) for task in tasks[:20])
+    more = [f"… and {len(told) - _MOST_REASONS} other reasons."] if len(told) > _MOST_REASONS else []
+    return [*list(told)[:_MOST_REASONS], *more] or [f"The run {run_id} failed without a failed task."]
+
+
+def close_backfills(airflow: Airflow) -> None:
+    """Cancel what is open; of one that is done, Airflow itself notes that only every half minute."""
+    for each in airflow.get("backfills", dag_id=DAG_ID, order_by="-id").get("backfills", []):
+        if each["completed_at"] is None:
+            airflow.put(f"backfills/{each['id']}/cancel")
+
+
+def _is_parsed(airflow: Airflow, since: float) -> bool:
+    """Whether Airflow has read the DAG's file after that moment."""
+    for error in airflow.get("importErrors", limit=100).get("import_errors", []):
+        if f"{DAG_ID}.py" in error["filename"] and _moment(error["timestamp"]) >= since:
+            raise LocalError(
+                f"{error['filename']} does not load: {error['stack_trace'].strip().splitlines()[-1]}"
+            )
+    parsed = airflow.get(_DAG).get("last_parsed_time")
+    return bool(parsed) and _moment(parsed) >= since
+
+
+def _moment(written: Any) -> float:
+    return datetime.fromisoformat(str(written)).timestamp()
+
+
+def _end_leftovers(airflow: Airflow) -> None:
+    """Runs and backfills of a killed command would go on, or stand in the way of the new ones."""
+    close_backfills(airflow)
+    for run in runs(airflow, state=["queued", "running"]):
+        airflow.patch(f"{_DAG}/dagRuns/{quote(run['dag_run_id'], safe='')}", {"state": "failed"})
+
+
+def _reason(airflow: Airflow, path: str, task: dict[str, Any]) -> str:
+    log = airflow.get(
+        f"{path}/{task['task_id']}/logs/{task['try_number']}", map_index=task["map_index"], full_content=True
+    )
+    lines = [line for line in log.get("content", []) if isinstance(line, dict) and line.get("error_detail")]
+    if not lines:
+        return f"The task {task['task_id']} was stopped from outside, or its process died."
+    error = lines[-1]["error_detail"][0]
+    sentence = " ".join(str(error["exc_value"]).split())
+    # Our errors are sentences; Python's own (KeyError: 'x') say little without their names.
+    expected = not hasattr(builtins, error["exc_type"]) and sentence
+    return sentence if expected else f"The task {task['task_id']} failed: {error['exc_type']}: {sentence}"

@@ -1,0 +1,80 @@
+"""The provider as others get it: a wheel, alone with Airflow in a new environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FORM = """
+import json
+from airflow.providers_manager import ProvidersManager
+manager = ProvidersManager()
+hook = manager.hooks["gong"]
+fields = [name for name in manager.connection_form_widgets if name.startswith("extra__gong__")]
+labels = manager.field_behaviours["gong"]["relabeling"]
+print(json.dumps({"hook": hook.hook_class_name, "fields": fields, "labels": labels}))
+"""
+
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = target.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs a program of an environment that holds Airflow and the wheel, far from the checkout."""
+    home = tmp_path_factory.mktemp("alone")
+    venv.create(home / "venv", with_pip=True)
+    programs = home / "venv" / "bin"
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AIRFLOW", "GONG", "PYTHON"))
+    }
+    environment = clean | {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+
+    def run(program: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [str(programs / program), *arguments],
+            cwd=home, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    pip = ["-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
+    run("python", *pip, str(wheel), "-c", str(ROOT / "constraints.txt"))
+    return run
+
+
+def test_the_wheel_holds_the_provider_and_nothing_else(wheel: Path) -> None:
+    names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert names == {"gong_provider", next(name for name in names if name.endswith(".dist-info"))}
+
+
+def test_airflow_lists_it_with_its_hook_and_connection_form(installed: Run) -> None:
+    assert "airflow-provider-gong" in installed("airflow", "providers", "list")
+    form = json.loads(installed("python", "-c", FORM).splitlines()[-1])
+    assert form["hook"] == "gong_provider.hooks.gong.GongHook"
+    assert "extra__gong__calls_per_second" in form["fields"]
+    assert "extra__gong__access_token" in form["fields"]
+    assert form["labels"]["login"] == "Access key"
+
+
+def test_its_operators_import_alone(installed: Run) -> None:
+    installed("python", "-c", "import gong_provider.operators.gong, gong_provider.hooks.gong")
