@@ -32,8 +32,13 @@ backfill: $(READY) ## Past days, one run each: FROM=2026-01-01 TO=2026-01-03
 migrate: $(READY) ## Make or upgrade the tables of the warehouse that GONG_WAREHOUSE_URL names
 	@exec $(PY) -m include.warehouse migrate
 
-test: $(TEST_READY) ## All tests (ARGS= for pytest)
+test: $(TEST_READY) ## All tests (ARGS= for pytest instead: make test ARGS=tests/unit)
+ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
+else
+	$(PY) -m pytest tests/unit tests/contract tests/warehouse
+	$(PY) -m pytest --numprocesses 2 --dist loadfile --durations 10 tests/dags tests/end_to_end
+endif
 
 lint: $(TEST_READY) ## Style, types and doors between the parts
 	$(PY) -m ruff check .

@@ -54,9 +54,9 @@ PARAMS = {
         None,
         type=["null", "array"],
         items={"type": "string", "minLength": 1, "maxLength": 200},
-        maxItems=500,
+        maxItems=100,
         title="Only these users",
-        description="Gong user ids, one a line. Empty: everyone.",
+        description="Up to 100 Gong user ids, one a line. Empty: everyone.",
         section="Only some users",
     ),
     "created_from": Param(

@@ -45,6 +45,7 @@ def command(begin: date, end: date) -> list[str]:
 
 def backfill(session: Session, begin: date, end: date) -> bool:
     """Run the days one after the other, print a line each; whether all succeeded."""
+    print(f"Backfilling {begin} to {end}, one run a day …", flush=True)
     make_ready(session)
     known = {run["dag_run_id"] for run in _backfill_runs(session)}
     made = subprocess.run(

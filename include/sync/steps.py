@@ -180,28 +180,26 @@ def finish_run() -> dict[str, int]:
     context: Any = get_current_context()
     run = runs.RunKey(context["dag_run"].dag_id, context["dag_run"].run_id)
     failed_tasks = _failed_tasks(context, run)
+    their_logs = f"{', '.join(failed_tasks)} failed: its log says why"
+    if "open_run" in failed_tasks:
+        raise AirflowFailException(f"{their_logs}. Nothing was asked or written")
     with transaction(warehouse_engine()) as connection:
+        if failed_tasks and not runs.is_opened(connection, run):
+            raise AirflowFailException(f"{their_logs}. Nothing was written")
         failed_histories = plan.failed_histories(connection, run)
         state: runs.State = "failed" if failed_tasks or failed_histories else "success"
         row = runs.close_run(connection, run, state, utc_now())
-    log.info(_summary(row))
-    for warning in row.warnings:
-        log.warning(warning)
+    _tell(row)
     if failed_tasks:
-        raise AirflowFailException(f"{', '.join(failed_tasks)} failed: its log says why. {_summary(row)}")
+        raise AirflowFailException(f"{their_logs}. What was loaded stays")
     if failed_histories:
         raise AirflowFailException(
             f"{failed_histories} of {row.histories_planned} histories could not be fetched; the others "
             "are loaded. gong.user_marks says whose and why. A new run, or clearing all of this one, "
             "asks again"
         )
-    return {
-        "users": row.users_listed,
-        "new": row.users_new,
-        "histories": row.histories_fetched,
-        "changes": row.changes_new,
-        "calls": row.calls_made,
-    }
+    counted = ("users_listed", "users_new", "histories_fetched", "changes_new", "calls_made")
+    return {name: getattr(row, name) for name in counted}
 
 
 def _failed_tasks(context: Any, run: runs.RunKey) -> list[str]:
@@ -210,8 +208,15 @@ def _failed_tasks(context: Any, run: runs.RunKey) -> list[str]:
     return sorted(failed)
 
 
-def _summary(row: runs.RunRow) -> str:
-    return (
-        f"{row.users_listed} users, {row.users_new} new, {row.users_changed} changed, "
-        f"{row.histories_fetched} histories, {row.changes_new} new changes, {row.calls_made} calls"
+def _tell(row: runs.RunRow) -> None:
+    log.info(
+        "%d users, %d new, %d changed, %d histories, %d new changes, %d calls",
+        row.users_listed,
+        row.users_new,
+        row.users_changed,
+        row.histories_fetched,
+        row.changes_new,
+        row.calls_made,
     )
+    for warning in row.warnings:
+        log.warning(warning)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, column, select, table, text, update
+from sqlalchemy import ColumnElement, Connection, column, exists, select, table, text, update
 
 from include.warehouse.errors import WarehouseError
 
@@ -202,6 +202,11 @@ def close_run(connection: Connection, run: RunKey, state: State, finished_at: da
     """
     set_on_run(connection, run, {"state": state, "finished_at": finished_at})
     return run_row(connection, run)
+
+
+def is_opened(connection: Connection, run: RunKey) -> bool:
+    """Whether the run has a row: one that was refused has none."""
+    return bool(connection.scalar(select(exists().where(_is(run)))))
 
 
 def run_row(connection: Connection, run: RunKey) -> RunRow:

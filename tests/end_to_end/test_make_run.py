@@ -61,7 +61,9 @@ def test_from_nothing_and_again(fresh: Checkout, database_url: str) -> None:
     assert (run["histories_fetched"], run["calls_made"], run["warnings"]) == (250, 253, [])
 
 
-def test_killed_in_the_middle_and_run_again(fresh: Checkout, database_url: str) -> None:
+def test_killed_in_the_middle_run_again_and_then_with_another_account(
+    fresh: Checkout, database_url: str
+) -> None:
     """kill -9 of the command: the next run goes on, asks no covered history again, leaves nothing."""
     odd = odd_world(300)
     with GongService(odd.users, odd.histories) as service:
@@ -83,6 +85,21 @@ def test_killed_in_the_middle_and_run_again(fresh: Checkout, database_url: str) 
     states = query(database_url, "SELECT state FROM sync_runs ORDER BY started_at")
     assert [row["state"] for row in states] == ["abandoned", "success"]
     assert fresh.processes() == []
+    refuses_another_account(fresh, database_url)
+
+
+def refuses_another_account(made: Checkout, database_url: str) -> None:
+    """The run fails with a sentence, and the warehouse is as it was."""
+    others = [{**user, "id": f"9{user['id']}"} for user in odd_world(30).users]
+    before = dump(database_url)
+    with GongService(others) as service:
+        service.key = "another-key"
+        connection = connection_to(service, login=service.key)
+        said = refused(
+            made, AIRFLOW_CONN_GONG_DEFAULT=connection, AIRFLOW_CONN_GONG_POSTGRES=uri(database_url)
+        )
+    assert "is another: give it a database of its own" in said
+    assert dump(database_url) == before
 
 
 def test_the_scheduler_is_killed(fresh: Checkout, database_url: str) -> None:
@@ -113,23 +130,6 @@ def test_ctrl_c_stops_everything(fresh: Checkout) -> None:
     process.communicate(timeout=60)
     assert process.returncode not in (0, -signal.SIGKILL)
     assert fresh.processes() == []
-
-
-def test_another_account_is_refused_and_changes_nothing(fresh: Checkout, database_url: str) -> None:
-    first, second = odd_world(30), odd_world(30, seed=9)
-    others = [{**user, "id": f"9{user['id']}"} for user in second.users]
-    variables = {"AIRFLOW_CONN_GONG_POSTGRES": uri(database_url), "CONF": '{"history": "none"}'}
-    with GongService(first.users) as service:
-        code, said = fresh.run("run", AIRFLOW_CONN_GONG_DEFAULT=connection_to(service), **variables)
-        assert code == 0, said
-    before = dump(database_url)
-    with GongService(others) as service:
-        service.key = "another-key"
-        connection = connection_to(service, login="another-key")
-        code, said = fresh.run("run", AIRFLOW_CONN_GONG_DEFAULT=connection, **variables)
-    assert code != 0
-    assert "is another: give it a database of its own" in said
-    assert dump(database_url) == before
 
 
 def dump(url: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from gong_provider.api import endpoints, errors
 from gong_provider.api.answers import Reply, read_reply
 from gong_provider.api.endpoints import GongRequest
 from gong_provider.api.models import SettingsHistory, UserAnswer, UsersPage
+from gong_provider.api.no_answer import no_answer
 
 ATTEMPTS = 5
 """How often one call is tried in all, before its error is raised."""
@@ -266,40 +267,3 @@ def _wait(state: tenacity.RetryCallState) -> float:
     if isinstance(error, errors.GongRateLimitError) and error.retry_after_s:
         return random.uniform(0, 0.2)
     return float(0.5 * 2 ** (state.attempt_number - 1) * random.uniform(0.5, 1.5))
-
-
-def no_answer(error: Exception, method: str, path: str, timeout_s: float | None) -> errors.GongError:
-    """The error that says why no answer came, in words that hold neither URL nor query."""
-    if isinstance(error, aiohttp.InvalidURL):
-        return errors.GongConfigError("The host of the connection is no valid URL")
-    kind, what = _why(error, timeout_s)
-    return kind(what, method=method, path=path)
-
-
-def _why(error: Exception, timeout_s: float | None) -> tuple[type[errors.GongApiError], str]:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return _why_not_connected(error)
-    if isinstance(error, TimeoutError):
-        return errors.GongUnavailableError, f"did not answer within {timeout_s:g} s"
-    if isinstance(error, aiohttp.TooManyRedirects):
-        return errors.GongNoSuchPathError, "redirects without end"
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return errors.GongUnavailableError, f"was not reached: the proxy answered {error.status}"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return errors.GongMalformedAnswerError, "answered something that is no HTTP"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return errors.GongMalformedAnswerError, "broke off in the middle of its answer"
-    if isinstance(error, ValueError):
-        return errors.GongMalformedAnswerError, "answered more than one answer can be"
-    return errors.GongUnavailableError, "closed the connection without an answer"
-
-
-def _why_not_connected(error: aiohttp.ClientConnectorError) -> tuple[type[errors.GongApiError], str]:
-    where = f"{error.host}:{error.port}"
-    if isinstance(error, (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError)):
-        return errors.GongTLSError, f"offers no secure connection that is trusted here, at {where}"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return errors.GongUnavailableError, f"was not reached: no host is named {error.host}"
-    if isinstance(error.os_error, ConnectionRefusedError):
-        return errors.GongUnavailableError, f"was not reached: {where} refuses connections"
-    return errors.GongUnavailableError, f"was not reached: there is no route to {where}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from types import TracebackType
 from typing import Any
@@ -18,17 +17,16 @@ from requests.auth import AuthBase
 from gong_provider import __version__
 from gong_provider.api.client import ATTEMPTS, GongClient, utc_now
 from gong_provider.api.endpoints import check_user_id
-from gong_provider.api.errors import GongConfigError, GongError
+from gong_provider.api.errors import GongError
 from gong_provider.api.histories import history_groups
 from gong_provider.api.models import HistoryOutcome, SettingsHistory, User, UserAnswer, UsersPage
 from gong_provider.api.paging import follow
+from gong_provider.api.selection import pages_by_filter
 from gong_provider.coordination.quota import process_quota
 from gong_provider.hooks.connection import GongSettings, extras_for_http_hook, read_connection
 from gong_provider.hooks.loop import LoopThread
 from gong_provider.hooks.transport import transport_of
 
-IDS_PER_FILTER = 100
-"""User ids that are asked for in one call by filter."""
 GROUP_SIZE = 100
 GROUP_SECONDS = 1.0
 
@@ -191,32 +189,14 @@ class GongHook(HttpHook):
         :param created_to: excluded.
         :raises GongConfigError: an id or the bounds can't be; no call was made.
         """
-        chosen = None if user_ids is None else list(dict.fromkeys(map(check_user_id, user_ids)))
-        if created_from and created_to and created_from >= created_to:
-            raise GongConfigError("created_from must be before created_to")
-        second = timedelta(seconds=1)
-        wider_from = created_from - second if created_from else None
-        wider_to = created_to + second if created_to else None
-        for ids in _chunks(chosen):
-
-            async def fetch(cursor: str | None, ids: Sequence[str] | None = ids) -> UsersPage:
-                return await self.client.list_users_by_filter(
-                    user_ids=ids,
-                    created_from=wider_from,
-                    created_to=wider_to,
-                    include_avatars=include_avatars,
-                    cursor=cursor,
-                )
-
-            wanted = None if ids is None else set(ids)
-            for page in self._run.iterate(follow(fetch)):
-                users = [
-                    user
-                    for user in page.users
-                    if (wanted is None or user.user_id in wanted)
-                    and _created_within(user, created_from, created_to)
-                ]
-                yield replace(page, users=users)
+        pages = pages_by_filter(
+            self.client,
+            user_ids=user_ids,
+            created_from=created_from,
+            created_to=created_to,
+            include_avatars=include_avatars,
+        )
+        yield from self._run.iterate(pages)
 
     def iter_users_by_filter(
         self,
@@ -301,21 +281,6 @@ class GongHook(HttpHook):
         if self._loop is None:
             self._loop = LoopThread()
         return self._loop
-
-
-def _created_within(user: User, start: datetime | None, end: datetime | None) -> bool:
-    """Users without a readable creation time stay: the service chose them."""
-    if user.created is None:
-        return True
-    return (start is None or user.created >= start) and (end is None or user.created < end)
-
-
-def _chunks(ids: list[str] | None) -> Iterator[list[str] | None]:
-    if ids is None:
-        yield None
-        return
-    for start in range(0, len(ids), IDS_PER_FILTER):
-        yield ids[start : start + IDS_PER_FILTER]
 
 
 def _distinct(pages: Iterable[UsersPage]) -> Iterator[User]:

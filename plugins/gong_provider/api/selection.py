@@ -1,0 +1,69 @@
+"""The users that match a filter, with bounds that are the same whatever the service includes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from gong_provider.api.client import GongClient
+from gong_provider.api.endpoints import check_user_id
+from gong_provider.api.errors import GongConfigError
+from gong_provider.api.models import User, UsersPage
+from gong_provider.api.paging import follow
+
+IDS_PER_CALL = 100
+_SECOND = timedelta(seconds=1)
+
+
+async def pages_by_filter(
+    client: GongClient,
+    *,
+    user_ids: Sequence[str] | None,
+    created_from: datetime | None,
+    created_to: datetime | None,
+    include_avatars: bool,
+) -> AsyncIterator[UsersPage]:
+    """All pages of the users with these ids who were created in ``[created_from, created_to)``.
+
+    Asks a second wider and cuts, for the contract does not say which bound is included.
+
+    :raises GongConfigError: an id or the bounds can't be; no call was made.
+    """
+    chosen = None if user_ids is None else list(dict.fromkeys(map(check_user_id, user_ids)))
+    if created_from and created_to and created_from >= created_to:
+        raise GongConfigError("created_from must be before created_to")
+    for ids in _chunks(chosen):
+
+        async def fetch(cursor: str | None, ids: Sequence[str] | None = ids) -> UsersPage:
+            return await client.list_users_by_filter(
+                user_ids=ids,
+                created_from=created_from and created_from - _SECOND,
+                created_to=created_to and created_to + _SECOND,
+                include_avatars=include_avatars,
+                cursor=cursor,
+            )
+
+        async for page in follow(fetch):
+            yield replace(page, users=[u for u in page.users if _matches(u, ids, created_from, created_to)])
+
+
+def _matches(
+    user: User, ids: Sequence[str] | None, created_from: datetime | None, created_to: datetime | None
+) -> bool:
+    """Users without a readable creation time stay: the service chose them."""
+    if ids is not None and user.user_id not in ids:
+        return False
+    if user.created is None:
+        return True
+    return (created_from is None or user.created >= created_from) and (
+        created_to is None or user.created < created_to
+    )
+
+
+def _chunks(ids: list[str] | None) -> Iterator[list[str] | None]:
+    if ids is None:
+        yield None
+        return
+    for start in range(0, len(ids), IDS_PER_CALL):
+        yield ids[start : start + IDS_PER_CALL]
