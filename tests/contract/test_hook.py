@@ -217,6 +217,14 @@ def test_a_bad_id_is_refused_before_any_call(connect: Connect, bad: str) -> None
         assert service.calls == []
 
 
+def test_a_wrong_connection_is_one_error_and_leaves_no_thread(connect: Connect) -> None:
+    before = threading.active_count()
+    with pytest.raises(errors.GongConfigError) as caught, connect("http://gong.invalid", login="") as hook:
+        hook.list_users()
+    assert caught.value.__context__ is None
+    assert threading.active_count() == before
+
+
 @pytest.mark.parametrize("odd", ["a/b", "a b", "ä?x=1#y", "%2e%2e", "1;2"])
 def test_an_id_is_one_segment_of_the_path(connect: Connect, odd: str) -> None:
     with GongService([{"id": odd}], {odd: []}) as service, connect(service) as hook:

@@ -44,7 +44,8 @@ def sandbox(dialect: DialectName, *, calls_per_second: float = 0, cursor_ttl_s: 
 
 @pytest.fixture(params=["contract", "live"])
 def dialect(request: pytest.FixtureRequest) -> DialectName:
-    return request.param
+    name: DialectName = request.param
+    return name
 
 
 @pytest.fixture
@@ -64,7 +65,8 @@ def pages(gong: TestClient, **query: str) -> Iterator[dict[str, Any]]:
 def errors(response: Any, status: int) -> list[str]:
     assert response.status_code == status
     assert response.json().keys() == {"requestId", "errors"}
-    return response.json()["errors"]
+    said: list[str] = response.json()["errors"]
+    return said
 
 
 def test_paging_reaches_every_user_once(gong: TestClient) -> None:

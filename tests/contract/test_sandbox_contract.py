@@ -23,7 +23,7 @@ def _contract() -> dict[str, Any]:
     Any endpoint may answer 400 (Gong's public reference says so), and a cursor can't be made up:
     without an answer that held one there is only the empty one.
     """
-    contract = yaml.safe_load(CONTRACT.read_text())
+    contract: dict[str, Any] = yaml.safe_load(CONTRACT.read_text())
     no_cursor = {"type": "string", "enum": [""]}
     contract["components"]["schemas"]["UsersFilterRequest"]["properties"]["cursor"] = no_cursor
     contract["paths"]["/users"]["get"]["parameters"][0]["schema"] = no_cursor
@@ -44,7 +44,7 @@ schema.config.update(base_url="http://sandbox/v2")
 
 @schema.parametrize()
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_answers_agree_with_the_contract(case: schemathesis.Case) -> None:
+def test_answers_agree_with_the_contract(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate(auth=("key", "secret"))
 
 

@@ -18,6 +18,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = "GONG_LOCAL_STACK"
+SECONDS = 180
 
 
 class Checkout:
@@ -48,15 +49,15 @@ class Checkout:
             text=True,
         )
 
-    def run(self, command: str, *, seconds: float = 120, **variables: str) -> tuple[int, str]:
+    def run(self, command: str, **variables: str) -> tuple[int, str]:
         """A command to its end: its exit code and what it printed."""
         process = self.start(command, **variables)
         try:
-            said, _ = process.communicate(timeout=seconds)
+            said, _ = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGTERM)
             said, _ = process.communicate(timeout=60)
-            raise AssertionError(f"{command} did not end in {seconds} s; it said:\n{said}") from None
+            raise AssertionError(f"{command} did not end in {SECONDS} s; it said:\n{said}") from None
         return process.returncode, said
 
     def processes(self) -> list[psutil.Process]:

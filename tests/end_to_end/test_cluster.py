@@ -101,6 +101,6 @@ def _ask(cluster: Cluster, statement: str) -> object:
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute(statement)
-            return cursor.fetchone()[0] if cursor.description else None
+            return cursor.fetchall()[0][0] if cursor.description else None
     finally:
         connection.close()

@@ -173,8 +173,8 @@ def test_only_the_chosen_are_planned(warehouse: Engine) -> None:
 
 def test_what_is_fetched_failed_or_gone_since_the_run_began_is_not_owed(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": user_id} for user_id in "abcdef"])
-    before = [failure("a", NOON - HOUR), failure("b", NOON - HOUR, gone=True), history("c", at=NOON - HOUR)]
-    load_group(warehouse, *before)
+    earlier = NOON - HOUR
+    load_group(warehouse, failure("a", earlier), failure("b", earlier, gone=True), history("c", at=earlier))
     with transaction(warehouse) as connection:
         (batch,) = plan_histories(connection, RUN)
         assert batch["users"] == 6

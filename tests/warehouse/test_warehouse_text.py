@@ -37,7 +37,7 @@ jsons = st.recursive(
     max_leaves=12,
 )
 
-COLUMNS = {
+COLUMNS: dict[str, copy.Encoder] = {
     "number": copy.text,
     "words": copy.text,
     "list": copy.text_array,

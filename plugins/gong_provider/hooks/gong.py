@@ -272,7 +272,8 @@ class GongHook(HttpHook):
     def close(self) -> None:
         """Close the connections to Gong; the hook can be used again."""
         if self._loop is not None:
-            self._loop.run(self.client.close())
+            if "client" in vars(self):  # else the connection was wrong, and there is none
+                self._loop.run(self.client.close())
             self._loop.stop()
             self._loop = None
 
