@@ -80,6 +80,9 @@ def _stack(command: str) -> Iterator[Session]:
         if command == "up":
             lock.publish(session)
         yield session
+    except AirflowApiError:
+        stack.check()  # a part that died tells more than what it left unanswered
+        raise
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # impatience must not leave half of it running

@@ -66,6 +66,13 @@ class Cluster:
                 continue
             return
 
+    def check(self) -> None:
+        """Raise when the server that was started has ended."""
+        code = self._process.poll() if self._process else None
+        if code is not None:
+            how = f"was ended by signal {-code}" if code < 0 else f"ended: {self._last_words()}"
+            raise ClusterError(f"PostgreSQL {how} (see {self.log}); run again.")
+
     def url(self, database: str) -> str:
         """The SQLAlchemy address of a database of this (started) cluster."""
         password = self._password.read_text()

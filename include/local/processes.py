@@ -45,6 +45,8 @@ class Processes:
             code = process.poll()
             if code is None:
                 continue
+            if code < 0:
+                raise LocalError(f"{name} was ended by signal {-code} ({self._log(name)}); run again.")
             if name not in self._ending:
                 raise LocalError(f"{name} ended unexpectedly: {self.last_line(name)} (see {self._log(name)})")
             if code:

@@ -54,13 +54,21 @@ class Stack:
             fingerprint=self._sources.fingerprint,
             holder=os.getpid(),
             started_at=started_at,
-            check=self._processes.check,
+            check=self.check,
         )
         session.wait(lambda: session.airflow.answers() and self._gong_is_there(), "Airflow", _SECONDS)
         if self._lasting:  # no scheduled run may start before its connections are right
             session = replace(session, warehouse_url=self._keep_connections(session))
             self._start_airflow(environment, "scheduler")
         return session
+
+    def check(self) -> None:
+        """Raise when a part of it ended that should be running."""
+        try:
+            self._cluster.check()
+        except ClusterError as error:
+            raise LocalError(str(error)) from error
+        self._processes.check()
 
     def stop(self) -> None:
         """Stop all that was started; harmless when nothing was."""
