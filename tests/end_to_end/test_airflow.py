@@ -127,6 +127,7 @@ def test_a_backfill_of_covered_days_calls_nothing_however_often(stack: Stack) ->
         assert code == 0, said
         for day in days.values():
             assert f"{day} · success · 0 histories · 0 calls" in said
+        assert said.count("success") == 2, said
 
 
 def test_a_backfill_of_uncovered_days_asks_each_user_once(stack: Stack, database_url: str) -> None:
@@ -136,8 +137,34 @@ def test_a_backfill_of_uncovered_days_asks_each_user_once(stack: Stack, database
         stack.point_to(service, database_url)
         code, said = stack.checkout.run("backfill", **days)
         assert code == 0, said
+        assert said.count("success") == 3, said
         assert len(service.calls) == 2 + 120
     assert landed_changes(database_url) == odd.expected_changes()
+
+
+def test_a_backfill_of_many_days_at_once_is_right(stack: Stack, database_url: str) -> None:
+    """As from the UI's own dialog: the DAG's limit of one run at a time does not bind it."""
+    odd = odd_world(120)
+    days = [YESTERDAY - timedelta(days=number) for number in range(10, 5, -1)]
+    with GongService(odd.users, odd.histories) as service:
+        stack.point_to(service, database_url)
+        known = {run["dag_run_id"] for run in stack.runs("backfill")}
+        backfill = {
+            "dag_id": "gong_users_sync",
+            "from_date": f"{days[0]}T00:00:00Z",
+            "to_date": f"{days[-1]}T23:59:59Z",
+            "max_active_runs": 5,
+        }
+        stack.airflow.post("backfills", backfill)
+        made = [run for run in stack.runs("backfill") if run["dag_run_id"] not in known]
+        assert sorted(run["partition_key"] for run in made) == [str(day) for day in days]
+        for run in made:
+            assert stack.finished(run["dag_run_id"]) == "success"
+        assert set(service.histories_asked.values()) == {1}
+    assert landed_users(database_url) == odd.expected_users()
+    assert landed_changes(database_url) == odd.expected_changes()
+    runs = query(database_url, "SELECT day, state FROM sync_runs ORDER BY day")
+    assert [(run["day"], run["state"]) for run in runs] == [(day, "success") for day in days]
 
 
 @pytest.mark.parametrize("dialect", ["contract", "live"])
