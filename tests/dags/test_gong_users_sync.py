@@ -108,3 +108,14 @@ def test_only_chosen_users(airflow: Airflow, database_url: str) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert set(service.histories_asked) == set(chosen)
     assert {row.user_id for row in rows(database_url)["users"]} == set(chosen)
+
+
+def test_only_users_created_in_a_span(airflow: Airflow, database_url: str) -> None:
+    days = ["2026-01-01T00:00:00Z", "2026-01-31T23:59:59.999Z", "2026-02-01T00:00:00Z"]
+    users = [{"id": str(number), "created": day} for number, day in enumerate(days)]
+    with GongService(users, {"1": []}) as service:
+        conf = {"created_from": "2026-01-01T00:00:00Z", "created_to": "2026-02-01T00:00:00Z"}
+        done = airflow("dags", "test", "gong_users_sync", "-c", json.dumps(conf), service=service)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert service.histories_asked == {"0": 1, "1": 1}
+    assert [row.user_id for row in rows(database_url)["users"]] == ["0", "1"]

@@ -87,7 +87,7 @@ def checkout() -> Iterator[Checkout]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def eventually(condition: Any, what: str, seconds: float = 60) -> Any:
+def eventually(condition: Any, what: str, seconds: float = 120) -> Any:
     """The condition's first true value."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

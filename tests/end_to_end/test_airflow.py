@@ -37,7 +37,7 @@ class Stack:
             port = free.getsockname()[1]
         self.process = made.start("up", PORT=str(port))
         state_file = made.local / "session.json"
-        eventually(lambda: state_file.exists() or self.process.poll(), "the stack", 120)
+        eventually(lambda: state_file.exists() or self.process.poll(), "the stack")
         state = json.loads(state_file.read_text())
         self.airflow = Airflow(state["address"], state["login"], state["password"])
         self.sandbox_warehouse: str = state["warehouse_url"]
@@ -94,7 +94,7 @@ def stack() -> Iterator[Stack]:
 
 
 def test_a_scheduled_run_is_about_the_day_before(stack: Stack) -> None:
-    scheduled = eventually(lambda: stack.runs("scheduled"), "the scheduler's own run", 120)
+    scheduled = eventually(lambda: stack.runs("scheduled"), "the scheduler's own run")
     assert stack.finished(scheduled[0]["dag_run_id"]) == "success"
     assert scheduled[0]["partition_key"] == str(YESTERDAY)
     run = last_run(stack.sandbox_warehouse)

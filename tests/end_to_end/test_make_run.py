@@ -95,9 +95,10 @@ def refuses_another_account(made: Checkout, database_url: str) -> None:
     with GongService(others) as service:
         service.key = "another-key"
         connection = connection_to(service, login=service.key)
-        said = refused(
-            made, AIRFLOW_CONN_GONG_DEFAULT=connection, AIRFLOW_CONN_GONG_POSTGRES=uri(database_url)
+        code, said = made.run(
+            "run", AIRFLOW_CONN_GONG_DEFAULT=connection, AIRFLOW_CONN_GONG_POSTGRES=uri(database_url)
         )
+    assert code != 0
     assert "is another: give it a database of its own" in said
     assert dump(database_url) == before
 
