@@ -8,7 +8,6 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Protocol
 
 import aiohttp
@@ -93,18 +92,8 @@ class GongClient:
         self._turn = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> GongClient:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
     async def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
         if self._session is not None:
             await self._session.close()
             self._session = None
