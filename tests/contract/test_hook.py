@@ -190,6 +190,20 @@ def test_a_service_that_is_down_ends_the_batch_soon(connect: Connect) -> None:
         assert len(service.calls) < 40
 
 
+def test_when_the_service_goes_down_no_user_is_said_to_have_failed(connect: Connect) -> None:
+    with world(200) as service:
+        connect(service)
+        with GongHook(attempts=1) as hook:
+            groups = hook.iter_history_groups(ids_of(service), group_size=20)
+            outcomes = list(next(groups))
+            service.faults = Faults(error_500=1)
+            with pytest.raises(errors.GongUnavailableError):  # noqa: PT012
+                for group in groups:
+                    outcomes.extend(group)
+    assert len(outcomes) < 200
+    assert all(isinstance(outcome, SettingsHistory) for outcome in outcomes)
+
+
 def test_a_group_closes_after_its_time_however_few_are_in_it(connect: Connect) -> None:
     with world(60, latency_s=0.1) as service, connect(service, calls_per_second=20) as hook:
         started = time.monotonic()

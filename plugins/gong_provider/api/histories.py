@@ -12,7 +12,8 @@ from gong_provider.api.models import HistoryFailure, HistoryOutcome
 IN_FLIGHT = 16
 """Calls in flight: enough for 3 calls a second at 5 s latency; more gains nothing (docs/architecture.md)."""
 MAX_FAILURES_IN_A_ROW = 10
-"""So many users in a row that fail are no matter of these users: the service is down."""
+"""So many users in a row that fail are no matter of these users: the service is down, and no user is
+said to have failed."""
 
 # What ends the whole batch: every other user's call would end the same way.
 _FATAL = (
@@ -31,8 +32,9 @@ class _Crew:
     def __init__(self, client: GongClient, user_ids: Iterator[str]) -> None:
         self._client = client
         self._user_ids = user_ids
-        self._failures_in_a_row = 0
-        self.error: BaseException | None = None
+        # Failures since the last success: the user's, or the service's? The next calls tell.
+        self._doubtful: list[HistoryFailure] = []
+        self.error: Exception | None = None
         # Bounded: answers wait here, not without end, while a group is being loaded.
         self.outcomes: asyncio.Queue[HistoryOutcome | None] = asyncio.Queue(maxsize=4 * IN_FLIGHT)
 
@@ -40,28 +42,37 @@ class _Crew:
         """Ask for one user after the other, until the ids or the service end."""
         for user_id in self._user_ids:
             try:
-                outcome = await self._ask(user_id)
-            except (errors.GongError, OSError) as error:
+                await self._ask(user_id)
+            except Exception as error:  # whatever it is, the others must not go on asking
                 self.error = self.error or error
-            else:
-                await self.outcomes.put(outcome)
             if self.error is not None:
                 return
 
-    async def _ask(self, user_id: str) -> HistoryOutcome:
+    async def close(self) -> None:
+        """Hand out what is left: the service answered to the end, so the last failures are the users'."""
+        if self.error is None:
+            await self._hand_out_doubtful()
+        await self.outcomes.put(None)
+
+    async def _ask(self, user_id: str) -> None:
         asked_at = self._client.now()
         try:
             history = await self._client.get_user_settings_history(user_id)
         except _FATAL:
             raise
+        except errors.GongNotFoundError as error:
+            await self.outcomes.put(HistoryFailure(user_id, True, str(error), asked_at, error.calls))
         except errors.GongApiError as error:
-            gone = isinstance(error, errors.GongNotFoundError)
-            self._failures_in_a_row += not gone
-            if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+            self._doubtful.append(HistoryFailure(user_id, False, str(error), asked_at, error.calls))
+            if len(self._doubtful) >= MAX_FAILURES_IN_A_ROW:
                 raise
-            return HistoryFailure(user_id, gone, str(error), asked_at, error.calls)
-        self._failures_in_a_row = 0
-        return history
+        else:
+            await self._hand_out_doubtful()
+            await self.outcomes.put(history)
+
+    async def _hand_out_doubtful(self) -> None:
+        while self._doubtful:
+            await self.outcomes.put(self._doubtful.pop(0))
 
 
 async def history_groups(
@@ -112,7 +123,5 @@ async def _next(crew: _Crew, seconds: float | None) -> tuple[HistoryOutcome | No
 
 
 async def _close_when_done(crew: _Crew, workers: list[asyncio.Task[None]]) -> None:
-    results = await asyncio.gather(*workers, return_exceptions=True)
-    unexpected = [result for result in results if isinstance(result, BaseException)]
-    crew.error = crew.error or (unexpected[0] if unexpected else None)
-    await crew.outcomes.put(None)
+    await asyncio.gather(*workers)
+    await crew.close()
