@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from include.local.airflow_api import Airflow
 from include.local.settings import LocalError, Place
-from include.warehouse.connect import engine_for, transaction
+from include.warehouse.connect import address, engine_for, transaction
 from include.warehouse.errors import WarehouseError, place
 
 GONG = "gong_default"
@@ -108,27 +108,34 @@ def keep(airflow: Airflow, connection_id: str, wanted: dict[str, Any]) -> bool:
 def warehouse_url(given: str) -> URL:
     """The address in a Postgres connection, given as Airflow's JSON or URI."""
     try:
-        if not given.lstrip().startswith("{"):
-            url = make_url(given)
-            return url.set(drivername="postgresql+psycopg2").difference_update_query(["__extra__"])
-        fields = json.loads(given)
+        fields = json.loads(given) if given.lstrip().startswith("{") else _fields_of_uri(given)
         extra = fields.get("extra") or {}
-        extra = json.loads(extra) if isinstance(extra, str) else extra
-        query = {name: str(value) for name, value in extra.items() if name.startswith("ssl")}
-        return URL.create(
-            "postgresql+psycopg2",
-            fields.get("login"),
-            fields.get("password"),
-            fields.get("host"),
-            int(fields["port"]) if fields.get("port") else None,
-            fields.get("schema"),
-            query | extra.get("sqlalchemy_query", {}),
+        return address(
+            login=fields.get("login"),
+            password=fields.get("password"),
+            host=fields.get("host"),
+            port=int(fields["port"]) if fields.get("port") else None,
+            schema=fields.get("schema"),
+            extras=json.loads(extra) if isinstance(extra, str) else extra,
         )
     except (ArgumentError, ValueError, AttributeError, TypeError):
         # Not chained: the parsers quote what they could not read, and that may be the password.
         raise LocalError(
             "AIRFLOW_CONN_GONG_POSTGRES is neither a postgres:// URI nor Airflow's JSON."
         ) from None
+
+
+def _fields_of_uri(uri: str) -> dict[str, Any]:
+    """An Airflow URI in the words of its JSON form; nested extras are JSON in ``__extra__``."""
+    url = make_url(uri)
+    return {
+        "login": url.username,
+        "password": url.password,
+        "host": url.host,
+        "port": url.port,
+        "schema": url.database,
+        "extra": {**url.query, **json.loads(str(url.query.get("__extra__", "{}")))},
+    }
 
 
 def _account_in(url: URL) -> str | None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from gong_provider.api.endpoints import check_user_id
+from gong_provider.api.endpoints import check_instant, check_span, check_user_id
 from gong_provider.api.errors import GongConfigError
-from gong_provider.api.values import parse_timestamp
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
@@ -53,10 +52,9 @@ def read_choices(params: Mapping[str, Any], partition_key: str | None) -> Choice
     ids = params.get("user_ids") or None
     if ids is not None and not isinstance(ids, Sequence):
         raise GongConfigError("user_ids must be a list of Gong user ids")
-    created_from = _instant("created_from", params.get("created_from"))
-    created_to = _instant("created_to", params.get("created_to"))
-    if created_from and created_to and created_from >= created_to:
-        raise GongConfigError("created_from must be before created_to")
+    created_from = check_instant("created_from", params.get("created_from"))
+    created_to = check_instant("created_to", params.get("created_to"))
+    check_span(created_from, created_to)
     if ids and (created_from or created_to):
         raise GongConfigError("Give either user_ids, or created_from and created_to: not both")
     history = params.get("history", "all")
@@ -74,20 +72,7 @@ def read_choices(params: Mapping[str, Any], partition_key: str | None) -> Choice
 def _day(partition_key: str | None) -> date | None:
     if not partition_key:
         return None
-    try:
-        return date.fromisoformat(partition_key) if _DAY.fullmatch(partition_key) else _no_day()
-    except ValueError:
-        return _no_day()
-
-
-def _no_day() -> date:
+    if _DAY.fullmatch(partition_key):
+        with suppress(ValueError):
+            return date.fromisoformat(partition_key)
     raise GongConfigError("The partition key must be a UTC day such as 2026-01-31")
-
-
-def _instant(name: str, value: str | None) -> datetime | None:
-    if not value:
-        return None
-    moment = parse_timestamp(value, Counter())
-    if moment is None:
-        raise GongConfigError(f"{name} must be a date and time such as 2026-01-31T00:00:00Z")
-    return moment

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import psycopg2
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
@@ -16,6 +17,25 @@ from include.warehouse.errors import WarehouseError, connection_failure, stateme
 SCHEMA = "gong"
 
 _CONNECT_TIMEOUT_S = 10
+
+
+# libpq's own words that people put into a connection's extra.
+_LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "gssencmode", "target_session_attrs")
+
+
+def address(
+    *,
+    login: str | None,
+    password: str | None,
+    host: str | None,
+    port: int | None,
+    schema: str | None,
+    extras: Mapping[str, Any],
+) -> URL:
+    """The database's address, from the fields of an Airflow connection of type postgres."""
+    query = {name: str(extras[name]) for name in _LIBPQ if extras.get(name)}
+    query |= extras.get("sqlalchemy_query", {})
+    return URL.create("postgresql+psycopg2", login, password, host, port, schema, query)
 
 
 def engine_for(url: URL | str) -> Engine:

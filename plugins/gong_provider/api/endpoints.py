@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from gong_provider.api.answers import Reply
 from gong_provider.api.errors import GongConfigError, GongMalformedAnswerError
 from gong_provider.api.models import SettingsHistory, UserAnswer, UsersPage
 from gong_provider.api.reading import MAX_ID_CHARS, read_changes, read_users
+from gong_provider.api.values import parse_timestamp
 
 # The contract's path first: the live service's is tried when a host has no such path.
 FILTER_PATHS = ("/users/filter", "/users/extensive")
@@ -128,6 +130,25 @@ def check_user_id(user_id: str) -> str:
     if len(user_id) > MAX_ID_CHARS:
         raise GongConfigError(f"A Gong user id has at most {MAX_ID_CHARS} characters")
     return user_id
+
+
+def check_instant(name: str, value: datetime | str | None) -> datetime | None:
+    """The instant that an argument says, None where it says none.
+
+    :raises GongConfigError: it is text that is no date and time.
+    """
+    if not value or isinstance(value, datetime):
+        return value or None
+    moment = parse_timestamp(value, Counter())
+    if moment is None:
+        raise GongConfigError(f"{name} must be a date and time such as 2026-01-31T00:00:00Z")
+    return moment
+
+
+def check_span(created_from: datetime | None, created_to: datetime | None) -> None:
+    """:raises GongConfigError: nobody can have been created between these."""
+    if created_from and created_to and created_from >= created_to:
+        raise GongConfigError("created_from must be before created_to")
 
 
 def _segment(user_id: str) -> str:

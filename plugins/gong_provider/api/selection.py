@@ -7,8 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gong_provider.api.client import GongClient
-from gong_provider.api.endpoints import check_user_id
-from gong_provider.api.errors import GongConfigError
+from gong_provider.api.endpoints import check_span, check_user_id
 from gong_provider.api.models import User, UsersPage
 from gong_provider.api.paging import follow
 
@@ -31,8 +30,7 @@ async def pages_by_filter(
     :raises GongConfigError: an id or the bounds can't be; no call was made.
     """
     chosen = None if user_ids is None else list(dict.fromkeys(map(check_user_id, user_ids)))
-    if created_from and created_to and created_from >= created_to:
-        raise GongConfigError("created_from must be before created_to")
+    check_span(created_from, created_to)
     for ids in _chunks(chosen):
 
         async def fetch(cursor: str | None, ids: Sequence[str] | None = ids) -> UsersPage:

@@ -20,7 +20,7 @@ from gong_provider.retry import GONG_RETRY_POLICY
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from gong_provider.api.models import HistoryOutcome, SettingsHistory, UserAnswer, UsersPage
+    from gong_provider.api.models import HistoryOutcome, UserAnswer, UsersPage
     from gong_provider.hooks.gong import GongHook
 
 
@@ -121,8 +121,10 @@ class GongListUsersByFilterOperator(_GongOperator):
         self.handler = handler
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
-        created_from = _instant("created_from", self.created_from)
-        created_to = _instant("created_to", self.created_to)
+        from gong_provider.api.endpoints import check_instant
+
+        created_from = check_instant("created_from", self.created_from)
+        created_to = check_instant("created_to", self.created_to)
         with self.hook() as hook:
             pages = hook.iter_user_pages_by_filter(
                 user_ids=_ids(self.user_ids) if self.user_ids else None,
@@ -224,13 +226,10 @@ class _Histories:
         for outcome in group:
             if isinstance(outcome, HistoryFailure):
                 raise GongError(outcome.reason)
-            self._changes[outcome.user_id] = [_plain(outcome, n) for n in range(len(outcome.changes))]
+            self._changes[outcome.user_id] = [
+                asdict(change) | {"change_key": change.change_key.hex()} for change in outcome.changes
+            ]
         return self._changes
-
-
-def _plain(history: SettingsHistory, number: int) -> dict[str, Any]:
-    change = history.changes[number]
-    return {**asdict(change), "change_key": change.change_key.hex()}
 
 
 def _flag(value: bool | str) -> bool:
@@ -245,15 +244,3 @@ def _ids(value: Sequence[str] | str | None) -> list[str]:
     if not ids:
         raise GongConfigError("No user ids were given")
     return ids
-
-
-def _instant(name: str, value: datetime | str | None) -> datetime | None:
-    from gong_provider.api.errors import GongConfigError
-    from gong_provider.api.values import parse_timestamp
-
-    if value is None or isinstance(value, datetime):
-        return value
-    moment = parse_timestamp(value, Counter())
-    if moment is None:
-        raise GongConfigError(f"{name} must be a date and time such as 2026-01-31T00:00:00Z")
-    return moment
