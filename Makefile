@@ -14,11 +14,11 @@ ifneq ($(shell $(PY) -c 'print(1)' 2>/dev/null),1)
 .PHONY: $(READY)
 endif
 
-.PHONY: help run up backfill test lint migrate lock clean
+.PHONY: help run up backfill check-live test test-chaos lint migrate lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 run: $(READY) ## Sync once: every Gong user and settings change into Postgres
 	@exec $(PY) -m include.local run
@@ -29,6 +29,9 @@ up: $(READY) ## Airflow's UI on http://127.0.0.1:8080 (PORT=), daily schedule li
 backfill: $(READY) ## Past days, one run each: FROM=2026-01-01 TO=2026-01-03
 	@exec $(PY) -m include.local backfill
 
+check-live: $(READY) ## What your Gong account really answers, in at most 20 calls, against what this project assumes
+	@exec $(PY) -m include.check_live
+
 migrate: $(READY) ## Make or upgrade the tables of the warehouse that GONG_WAREHOUSE_URL names
 	@exec $(PY) -m include.warehouse migrate
 
@@ -36,9 +39,13 @@ test: $(TEST_READY) ## All tests (ARGS= for pytest instead: make test ARGS=tests
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
-	$(PY) -m pytest tests/unit tests/contract tests/warehouse
-	$(PY) -m pytest --numprocesses 2 --dist loadfile --durations 10 tests/dags tests/end_to_end
+	$(PY) -m pytest tests/unit tests/contract tests/coordination tests/warehouse
+	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) $(PY) -m pytest --numprocesses 2 --dist loadfile --durations 10 \
+	  tests/dags tests/end_to_end tests/chaos
 endif
+
+test-chaos: $(TEST_READY) ## Kill everything at random moments: CHAOS_ROUNDS=20 CHAOS_SEED=
+	@CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_SEED=$(CHAOS_SEED) $(PY) -m pytest --verbose tests/chaos/test_chaos.py
 
 lint: $(TEST_READY) ## Style, types and doors between the parts
 	$(PY) -m ruff check .

@@ -1,0 +1,288 @@
+"""`make check-live`: what is printed of each kind of account, in how many calls, and never of a person."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.check_live import wire
+from include.check_live.calls import MAX_CALLS, Heard
+from include.check_live.check import check
+from include.check_live.finding import order
+from include.check_live.survey import Survey
+from include.local.settings import LocalError
+from include.sandbox.__main__ import DEMO_KEY, DEMO_SECRET, DEMO_TOKEN
+from include.sandbox.dialect import DialectName
+from include.sandbox.world import World
+from tests.support.gong_faults import Faults
+from tests.support.gong_service import GongService
+from tests.support.ports import closed_port
+
+ROOT = Path(__file__).parents[2]
+Connect = Callable[..., None]
+
+ALIKE = {
+    "order of a history": "oldest first",
+    "a history's first entry": "a change, in all 5 sampled",
+    "no such path": "405 with errors in JSON",
+    "order of the list": "neither by id nor by creation",
+    "cursor": "a JWT with exp; lives 5 minutes",
+    "Date header": "with each answer",
+    "Gong's clock": "within 2 s of ours",
+    "unknown fields": "none",
+}
+ANSWERS: dict[DialectName, dict[str, str]] = {
+    "contract": {
+        "dialect of histories": "contract",
+        "filter path": "/users/filter",
+        "a filter without match": "200 []",
+        "pages": "of 100 users; the first is number 1",
+        "totalRecords": "the same with and without avatars",
+    },
+    "live": {
+        "dialect of histories": "live",
+        "filter path": "/users/extensive",
+        "a filter without match": '404 "No users found"',
+        "pages": "of 100 users; the first is number 0",
+        "totalRecords": "3 more when avatars are asked for",
+    },
+}
+
+
+@pytest.fixture(params=["contract", "live"])
+def dialect(request: pytest.FixtureRequest) -> DialectName:
+    name: DialectName = request.param
+    return name
+
+
+@pytest.fixture
+def sandbox(dialect: DialectName) -> Iterator[str]:
+    """The address of a running sandbox."""
+    command = [sys.executable, "-m", "include.sandbox", "--dialect", dialect]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield process.stdout.readline().split()[2]
+        process.terminate()
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Points the connection at a service (or a URL)."""
+
+    def point(service: GongService | str, **fields: Any) -> None:
+        connection = {
+            "conn_type": "gong",
+            "host": service if isinstance(service, str) else service.base_url,
+            "login": GongService.key,
+            "password": GongService.secret,
+            "extra": {"calls_per_second": 0},
+            **fields,
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", json.dumps(connection))
+
+    return point
+
+
+def run(directory: Path) -> subprocess.CompletedProcess[str]:
+    """The command, as `make check-live` starts it."""
+    environment = {**os.environ, "GONG_LOCAL_DIR": str(directory), "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
+    command = [sys.executable, "-m", "include.check_live"]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def answers(printed: str) -> dict[str, str]:
+    """What was seen, by question."""
+    rows = [line[2:].split(" | ") for line in printed.splitlines() if " | " in line]
+    return {question.strip(): seen for question, _, seen in rows[1:]}
+
+
+def differing(printed: str) -> set[str]:
+    return {line[2:].split(" | ")[0].strip() for line in printed.splitlines() if line.startswith("! ")}
+
+
+def assert_holds_nothing_of(value: Any, printed: str) -> None:
+    """No text of the data is in what was printed."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            assert_holds_nothing_of(item, printed)
+    elif isinstance(value, str) and value:
+        assert not re.search(rf"(?<!\w){re.escape(value)}(?!\w)", printed), "something of a person is printed"
+
+
+def user(number: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": f"90000000000000{number:06d}",
+        "emailAddress": f"xanthippe.{number}@corp.example",
+        "firstName": f"Xanthippe{number}",
+        "created": f"2024-01-01T00:{number // 60:02d}:{number % 60:02d}Z",
+        **fields,
+    }
+
+
+def test_a_sandbox_of_each_dialect_is_as_assumed(
+    sandbox: str, dialect: DialectName, connect: Connect, tmp_path: Path
+) -> None:
+    connect(sandbox, login=DEMO_KEY, password=DEMO_SECRET)
+    done = run(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    seen = answers(done.stdout)
+    assert seen.pop("connection") == f"works: {sandbox.removeprefix('http://')} takes this access key"
+    assert re.fullmatch(r"median \d\.\d\d s, worst \d\.\d\d s", seen.pop("latency"))
+    assert seen == ALIKE | ANSWERS[dialect]
+    assert done.stdout.splitlines()[-1] == "All as assumed. 12 calls were made."
+    world = World()
+    histories = [world.history(user["id"]) for user in world.users]
+    assert_holds_nothing_of([world.users, world.avatars, histories], done.stdout)
+
+
+@pytest.mark.parametrize("dialect", ["contract"], indirect=True)
+def test_a_token_in_a_uri_works_too(sandbox: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    uri = f"gong://{sandbox.removeprefix('http://')}/http?access_token={DEMO_TOKEN}"
+    monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", uri)
+    done = run(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert answers(done.stdout)["connection"].endswith("takes this access token")
+
+
+@pytest.mark.parametrize("dialect", ["contract"], indirect=True)
+def test_a_wrong_key_is_one_call_and_a_sentence(sandbox: str, connect: Connect, tmp_path: Path) -> None:
+    connect(sandbox, login="wrong")
+    done = run(tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("The connection does not work: Gong answered 401. Check the access key")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "given", ["", "{secret", '{"conn_type": "gong"}', '{"extra": {"refresh_token": "secret"}}']
+)
+def test_a_connection_that_cant_be_used_is_a_sentence(
+    given: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", given)
+    done = run(tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "secret" not in done.stderr.replace("access key secret", "")
+
+
+def test_a_wrong_host_is_a_sentence(connect: Connect) -> None:
+    with closed_port() as port:
+        connect(f"http://127.0.0.1:{port}")
+        with pytest.raises(
+            LocalError, match=f"does not work: Gong was not reached: 127.0.0.1:{port} refuses"
+        ):
+            check()
+
+
+def test_an_account_without_users(connect: Connect, dialect: DialectName) -> None:
+    with GongService(dialect=dialect) as service:
+        connect(service)
+        printed = check()
+    seen = answers(printed)
+    assert seen["dialect of histories"] == "unknown, not seen: no users"
+    assert seen["filter path"] == ANSWERS[dialect]["filter path"]
+    assert seen["a filter without match"] == ANSWERS[dialect]["a filter without match"]
+    assert seen["no such path"] == "404 with errors in JSON"
+    assert printed.splitlines()[-1] == "All as assumed, 5 not seen (?). 5 calls were made."
+
+
+def test_what_differs_is_marked_and_explained(connect: Connect, dialect: DialectName) -> None:
+    users = [user(n, favouriteColour="mauve", **{"jane@corp.example": 1}) for n in range(30)]
+    is_live = dialect == "live"
+    names = ("setting", "value", "time") if is_live else ("settingName", "newValue", "changedAt")
+    histories = {
+        each["id"]: [
+            dict(zip(names, ("active", False, "2025-01-01T00:00:00Z"), strict=True), previousValue="true"),
+            dict(zip(names, ("active", True, each["created"]), strict=True)),
+        ]
+        for each in users
+    }
+    faults = Faults(total_records=33)
+    with GongService(users, histories, dialect=dialect, page_size=20, faults=faults) as service:
+        connect(service)
+        printed = check()
+    seen = answers(printed)
+    assert seen["order of a history"] == "newest first"
+    assert seen["a history's first entry"] == "an initial value, in 3 of 3 sampled"
+    assert seen["order of the list"].startswith("by creation, ascending; by id, as a number, ascending")
+    assert seen["pages"].startswith("of 20 users")
+    assert seen["totalRecords"] == "the same with and without avatars; 3 more than listed"
+    assert seen["cursor"] == "no JWT with exp"
+    assert seen["unknown fields"] == "user: favouriteColour, 1 of no plain name"
+    assert differing(printed) == {
+        "a history's first entry",
+        "pages",
+        "totalRecords",
+        "cursor",
+        "unknown fields",
+    }
+    assert printed.count("\n- ") == 5
+    assert "jane" not in printed
+    assert_holds_nothing_of([users, histories], printed)
+
+
+def test_the_21st_call_is_never_made(connect: Connect) -> None:
+    every_other = dict.fromkeys(range(2, 100, 2), 0.0)
+    with GongService([user(n) for n in range(250)], faults=Faults(rate_limited_at=every_other)) as service:
+        connect(service)
+        printed = check()
+        assert len(service.calls) == MAX_CALLS
+    assert "It ended early: the 20 calls were used up." in printed
+    assert_holds_nothing_of(service.users, printed)
+
+
+def test_a_used_up_day_ends_the_questions(connect: Connect) -> None:
+    with GongService([user(1)], faults=Faults(rate_limited_at={4: 9000.0})) as service:
+        connect(service)
+        printed = check()
+        assert len(service.calls) == 4
+    assert "It ended early: Gong answered 429, to be asked again in 9000 s." in printed
+    assert answers(printed)["dialect of histories"] == "unknown, not asked"
+
+
+def test_users_whose_history_fails_are_not_named(connect: Connect) -> None:
+    users = [user(n) for n in range(4)]
+    faults = Faults(gone=[users[0]["id"]], bad_history={each["id"]: 403 for each in users[1:]})
+    with GongService(users, faults=faults) as service:
+        connect(service)
+        printed = check()
+    assert answers(printed)["order of a history"] == "not seen: answered 403, answered 404"
+    assert_holds_nothing_of(users, printed)
+
+
+def test_clocks_far_apart_differ() -> None:
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    heard = [Heard(200, format_datetime(now + timedelta(minutes=10)), now, now + timedelta(seconds=1))]
+    date, clock, *_ = wire.findings(Survey(heard=heard))
+    assert not date.differs
+    assert (clock.seen, clock.differs) == ("600 s ahead of ours", True)
+    date, clock, *_ = wire.findings(Survey(heard=[Heard(200, None, now, now), *heard]))
+    assert (date.seen, date.differs) == ("with 1 of 2 answers", True)
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ("abc", "ascending"),
+        ("cba", "descending"),
+        ("aab", "ascending"),
+        ("aba", "neither"),
+        ("aa", ""),
+        ("", ""),
+    ],
+)
+def test_order(values: str, found: str) -> None:
+    assert order(values) == found
