@@ -1,7 +1,8 @@
 """Runs the sandbox on this machine: python -m include.sandbox [--port 8090] [--dialect live]
 
 Credentials come from the environment, so that no process list shows them:
-GONG_SANDBOX_KEY, GONG_SANDBOX_SECRET, GONG_SANDBOX_TOKEN. Without them the demo's own are used.
+GONG_SANDBOX_KEY, GONG_SANDBOX_SECRET, GONG_SANDBOX_TOKEN; for OAuth GONG_SANDBOX_CLIENT_ID,
+GONG_SANDBOX_CLIENT_SECRET, GONG_SANDBOX_REFRESH_TOKEN. Without them the demo's own are used.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import uvicorn
 
 from include.sandbox.app import create_app
+from include.sandbox.oauth import OAuth
 from include.sandbox.world import World
 
 HOST = "127.0.0.1"
@@ -23,6 +25,9 @@ HOST = "127.0.0.1"
 DEMO_KEY = "sandbox-key"
 DEMO_SECRET = "sandbox-secret"  # noqa: S105
 DEMO_TOKEN = "sandbox-token"  # noqa: S105
+DEMO_CLIENT_ID = "sandbox-client"
+DEMO_CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105
+DEMO_REFRESH_TOKEN = "sandbox-refresh-token"  # noqa: S105
 
 
 class _AnnouncedServer(uvicorn.Server):
@@ -48,6 +53,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--calls-per-second", type=float, default=100, help="more are answered 429; 0: no limit (default 100)"
     )
+    parser.add_argument(
+        "--token-life", type=float, default=3600, help="seconds an OAuth access token lives (default 3600)"
+    )
     return parser.parse_args()
 
 
@@ -61,6 +69,12 @@ def main() -> None:
         access_key_secret=os.environ.get("GONG_SANDBOX_SECRET", DEMO_SECRET),
         access_token=os.environ.get("GONG_SANDBOX_TOKEN", DEMO_TOKEN),
         calls_per_second=arguments.calls_per_second,
+        oauth=OAuth(
+            os.environ.get("GONG_SANDBOX_CLIENT_ID", DEMO_CLIENT_ID),
+            os.environ.get("GONG_SANDBOX_CLIENT_SECRET", DEMO_CLIENT_SECRET),
+            os.environ.get("GONG_SANDBOX_REFRESH_TOKEN", DEMO_REFRESH_TOKEN),
+            arguments.token_life,
+        ),
     )
     try:
         listener = socket.create_server((HOST, arguments.port))

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from include.sandbox.cursors import CursorError, Cursors
 from include.sandbox.dialect import DIALECTS, NO_USERS_FOUND, Dialect, DialectName
 from include.sandbox.gate import CallLimit, Credentials, Gate, new_request_id, refusal
+from include.sandbox.oauth import OAuth
 from include.sandbox.world import Json, World
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
@@ -138,16 +139,20 @@ def create_app(
     calls_per_second: float,
     page_size: int = 100,
     cursor_ttl_s: float = 300,
+    oauth: OAuth | None = None,
 ) -> FastAPI:
     """A Gong that holds ``world``.
 
     :param calls_per_second: what is beyond is answered 429; 0 is no limit.
     :param cursor_ttl_s: seconds until a cursor is answered 400.
+    :param oauth: the token endpoint, if it has one.
     """
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     cursors = Cursors(access_key_secret, cursor_ttl_s)
     app.include_router(Endpoints(world, DIALECTS[dialect], cursors, page_size).router())
-    credentials = Credentials(access_key, access_key_secret, access_token)
+    if oauth is not None:
+        app.include_router(oauth.router())
+    credentials = Credentials(access_key, access_key_secret, access_token, oauth)
     app.add_middleware(Gate, credentials=credentials, limit=CallLimit(calls_per_second))
     app.exception_handler(StarletteHTTPException)(_refuse)
     app.exception_handler(RequestValidationError)(_refuse_malformed)

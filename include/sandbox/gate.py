@@ -13,6 +13,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from include.sandbox import oauth
+
 # This key, with the right secret, is known but may not read users: 403.
 SCOPELESS_KEY = "sandbox-key-without-scope"
 
@@ -29,11 +31,12 @@ def new_request_id() -> str:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What callers may identify with: key and secret (Basic), or a token (Bearer)."""
+    """What callers may identify with: key and secret (Basic), or a token (Bearer), fixed or renewed."""
 
     access_key: str
     access_key_secret: str
     access_token: str
+    oauth: oauth.OAuth | None = None
 
     def refuse(self, authorization: str) -> JSONResponse | None:
         """The answer to a caller who may not come in, None for one who may."""
@@ -41,6 +44,8 @@ class Credentials:
             return refusal(403, "The access key lacks the scope api:users:read")
         expected = (self._basic(self.access_key), f"Bearer {self.access_token}")
         if any(_same(authorization, header) for header in expected):
+            return None
+        if self.oauth is not None and self.oauth.admits(authorization):
             return None
         challenge = {"WWW-Authenticate": 'Basic realm="Gong", Bearer'}
         return refusal(401, "Missing or invalid credentials", headers=challenge)
@@ -86,7 +91,8 @@ class Gate:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = self._refuse(Headers(scope=scope)) if scope["type"] == "http" else None
+        is_guarded = scope["type"] == "http" and scope["path"] != oauth.PATH
+        answer = self._refuse(Headers(scope=scope)) if is_guarded else None
         await (answer or self._app)(scope, receive, send)
 
     def _refuse(self, headers: Headers) -> JSONResponse | None:
