@@ -27,7 +27,9 @@ partition key. A run by hand without a partition key is about now. A backfill ca
 what is not covered yet.
 
 ### What it costs
-One call a hundred users, one call a user whose history is owed.
+One call a hundred users, one call a user whose history is owed, out of one budget that all tasks
+share (table `gong.api_quota`). When the day's calls do not suffice for everyone, the run succeeds, says
+what it left and by when that will be covered; the next one goes on from there.
 
 ### When it fails
 The last line of the failed task's log says what to do. Clear the task, or run again: what was
@@ -38,11 +40,13 @@ BATCH_NAME = "batch {{ task.batch.batch }} of {{ task.batch.of }} · {{ task.bat
 
 PARAMS = {
     "history": Param(
-        "all",
+        "auto",
         type="string",
-        enum=["all", "none"],
+        enum=["auto", "all", "changed", "none"],
         title="Settings histories",
-        description="all: of every user whose history is not covered yet. none: users only.",
+        description="auto: of every user whose history is not covered yet, within the day's budget of "
+        "calls. all: likewise, until the day's calls are used up. changed: only of users whose settings "
+        "or active flag changed, and of new ones. none: users only.",
     ),
     "include_avatars": Param(
         False,
@@ -53,7 +57,8 @@ PARAMS = {
     "user_ids": Param(
         None,
         type=["null", "array"],
-        items={"type": "string", "minLength": 1, "maxLength": 200},
+        # No e-mail address: Airflow would show it to all who may see the run.
+        items={"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^@]*$"},
         maxItems=100,
         title="Only these users",
         description="Up to 100 Gong user ids, one a line. Empty: everyone.",
@@ -93,7 +98,7 @@ with DAG(
     max_active_runs=1,
     default_args={
         "owner": "gong",
-        "retries": 2,
+        "retries": 5,
         # Short: a killed task waits it plainly, whatever the policy says.
         "retry_delay": timedelta(seconds=10),
         "retry_policy": GONG_RETRY_POLICY,
@@ -111,6 +116,7 @@ with DAG(
         task_id="list_users",
         include_avatars="{{ params.include_avatars }}",
         handler=lambda page: _steps().load_users_page(page),
+        resume_from=lambda: _steps().listing_progress_so_far(),
         doc_md="Lists all users and loads them page by page. One call a page of 100.",
     )
 
@@ -136,16 +142,15 @@ with DAG(
     fetch_histories = GongGetUserSettingsHistoryOperator.partial(
         task_id="fetch_histories",
         batch_to_ids=lambda batch: _steps().ids_of_batch(batch),
+        still_owed=lambda ids: _steps().still_owed(ids),
         handler=lambda group: _steps().load_history_group(group),
+        when_day_is_used_up="leave",
         map_index_template=BATCH_NAME,
-        # One at a time over all runs: calls a second are counted in each process by itself.
-        max_active_tis_per_dag=1,
         doc_md="Fetches a batch of settings histories, several at once. One call a user.",
     ).expand(batch=batches)
 
     @task(
         trigger_rule=TriggerRule.ALL_DONE,
-        retries=0,
         doc_md="Closes the run's row in gong.sync_runs and says what it did. No call.",
     )
     def finish() -> dict[str, int]:

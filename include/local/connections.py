@@ -11,8 +11,8 @@ from sqlalchemy.exc import ArgumentError
 
 from include.local.airflow_api import Airflow
 from include.local.settings import LocalError, Place
-from include.warehouse.connect import address, engine_for, transaction
-from include.warehouse.errors import WarehouseError, place
+from include.warehouse.connect import address, engine_for, place, transaction
+from include.warehouse.errors import WarehouseError
 
 GONG = "gong_default"
 WAREHOUSE = "gong_postgres"

@@ -148,6 +148,7 @@ class Cluster:
             "unix_socket_directories": "",
             "timezone": "UTC",
             "max_connections": 200,
+            "log_min_messages": "log",  # an ERROR quotes rows, and its client hears it anyway
         }
         if not self._durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -12,6 +12,8 @@ from typing import Any
 from gong_provider.api.endpoints import check_instant, check_span, check_user_id
 from gong_provider.api.errors import GongConfigError
 
+HISTORY = ("auto", "all", "changed", "none")
+
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -20,7 +22,7 @@ class Choices:
     """A checked run.
 
     :ivar day: the UTC day the run is about, None for a run by hand without one: now.
-    :ivar history: 'all' or 'none'.
+    :ivar history: 'auto', 'all', 'changed' or 'none'.
     :ivar created_from: included; ``created_to`` is not.
     """
 
@@ -57,9 +59,9 @@ def read_choices(params: Mapping[str, Any], partition_key: str | None) -> Choice
     check_span(created_from, created_to)
     if ids and (created_from or created_to):
         raise GongConfigError("Give either user_ids, or created_from and created_to: not both")
-    history = params.get("history", "all")
-    if history not in ("all", "none"):
-        raise GongConfigError("history must be 'all' or 'none'")
+    history = params.get("history", "auto")
+    if history not in HISTORY:
+        raise GongConfigError(f"history must be one of {', '.join(HISTORY)}")
     return Choices(
         day=_day(partition_key),
         history=history,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,11 +13,13 @@ from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Connection
 
 from gong_provider.api.client import utc_now
-from gong_provider.api.models import HistoryOutcome, UsersPage
+from gong_provider.api.models import HistoryOutcome, ListingProgress, UsersPage
+from gong_provider.coordination.limits import CallsLeft, Limits
 from gong_provider.hooks.gong import GongHook
+from include.sync import budget
 from include.sync.choices import Choices, read_choices
 from include.sync.warehouse import warehouse_engine
-from include.warehouse import account, histories, migrate, plan, runs, users
+from include.warehouse import account, histories, listing_progress, migrate, plan, runs, users
 from include.warehouse.connect import transaction
 from include.warehouse.errors import AccountMismatchError
 
@@ -51,9 +54,10 @@ def open_run() -> str:
     :return: the task to go on with: whom to list, or what to plan where nobody need be listed.
     """
     run = _this_run()
-    identity = _identity()
     engine = warehouse_engine()
     migrate.migrate(engine)
+    with GongHook(GONG_CONN_ID) as hook:
+        identity, limits = _identity(hook), hook.settings.limits
     now = utc_now()
     with transaction(engine) as connection:
         known = account.is_known(connection, identity)
@@ -65,12 +69,21 @@ def open_run() -> str:
         if known and day_end and day_end <= now and runs.listing_covers(connection, day_end):
             log.info("A listing after the end of %s is here already: nobody is asked again", run.choices.day)
             return "plan_histories"
+        rests_until = budget.listing_rests_until(limits, runs.newest_listing(connection))
+        if known and rests_until and now < rests_until:
+            warning = (
+                f"Users were not listed: it takes over a fifth of the day's {limits.ours} calls, and is done "
+                f"again on {rests_until:%Y-%m-%d}"
+            )
+            log.warning(warning)
+            runs.add_warning(connection, run.key, warning)
+            return "plan_histories"
     return "list_users"
 
 
-def _identity() -> account.AccountIdentity:
-    settings = GongHook(GONG_CONN_ID).settings
-    return account.AccountIdentity(settings.base_url, settings.key_hash, settings.account)
+def _identity(hook: GongHook) -> account.AccountIdentity:
+    settings = hook.settings
+    return account.AccountIdentity(hook.api_base_url(), settings.key_hash, settings.account)
 
 
 def _abandon_killed_runs(connection: Connection, this: runs.RunKey, now: datetime) -> None:
@@ -87,11 +100,18 @@ def _open(connection: Connection, run: _Run, at: datetime) -> None:
     choices = run.choices
     _abandon_killed_runs(connection, run.key, at)
     plan.purge_plans(connection, at - PLANS_KEPT)
+    listing_progress.purge_progress(connection, at - PLANS_KEPT)
     runs.open_run(
         connection, run.key, started_at=at, day=choices.day, history=choices.history, scope=choices.scope
     )
     if choices.day_end and choices.day_end > at:
         runs.add_warning(connection, run.key, f"{choices.day} is not over: nothing is claimed for it yet")
+
+
+def listing_progress_so_far() -> ListingProgress | None:
+    """How far this run's listing came before its task was killed."""
+    with transaction(warehouse_engine()) as connection:
+        return listing_progress.load_progress(connection, _this_run().key)
 
 
 def load_users_page(page: UsersPage) -> dict[str, int]:
@@ -108,14 +128,18 @@ def load_users_page(page: UsersPage) -> dict[str, int]:
             _settle_account(connection, ids, page.requested_at)
             _open(connection, run, page.requested_at)
         users.load_users(connection, run.key, page)
+        if run.choices.scope == "everyone":
+            listing_progress.save_progress(connection, run.key, page)
         if listing.finished:
             _finish_listing(connection, run, page)
     return {"users": listing.users}
 
 
 def _settle_account(connection: Connection, ids: list[str], at: datetime) -> None:
+    with GongHook(GONG_CONN_ID) as hook:
+        identity = _identity(hook)
     try:
-        account.settle_account(connection, _identity(), ids, at=at)
+        account.settle_account(connection, identity, ids, at=at)
     except AccountMismatchError as error:
         raise AirflowFailException(str(error)) from None  # no retry makes it the same account
 
@@ -145,25 +169,43 @@ def plan_histories() -> list[plan.BatchDescriptor]:
     :return: one small descriptor a batch: who is in it stays in the warehouse.
     """
     run = _this_run()
-    if run.choices.history == "none":
+    choices = run.choices
+    if choices.history == "none":
         return []
+    limits, left = _calls_left()
+    affordable = budget.histories_affordable(left)
+    choice: dict[str, Any] = {
+        "budget": None if choices.history == "all" and affordable else affordable,
+        "only_changed": choices.history == "changed",
+        "batches": budget.tasks_at_once(limits),
+    }
     with transaction(warehouse_engine()) as connection:
-        choices = run.choices
         if choices.scope == "everyone":
-            return plan.plan_histories(connection, run.key, listed_since=runs.newest_listing(connection))
-        return plan.plan_histories(
-            connection,
-            run.key,
-            listed_since=runs.run_row(connection, run.key).started_at,
-            user_ids=choices.user_ids,
-            created=None if choices.user_ids else (choices.created_from, choices.created_to),
-        )
+            newest = runs.newest_listing(connection)
+            choice["listed_since"] = newest[0] if newest else None
+        else:
+            choice["listed_since"] = runs.run_row(connection, run.key).started_at
+            choice["user_ids"] = choices.user_ids
+            if not choices.user_ids:
+                choice["created"] = (choices.created_from, choices.created_to)
+        return plan.plan_histories(connection, run.key, **choice)
+
+
+def _calls_left() -> tuple[Limits, CallsLeft]:
+    with GongHook(GONG_CONN_ID) as hook:
+        return hook.settings.limits, hook.calls_left()
 
 
 def ids_of_batch(batch: plan.BatchDescriptor) -> list[str]:
     """The users of a batch whose histories are still owed."""
     with transaction(warehouse_engine()) as connection:
         return plan.ids_of_batch(connection, _this_run().key, batch["batch"])
+
+
+def still_owed(ids: Sequence[str]) -> set[str]:
+    """Of these users, those whose history no other run has fetched since this one began."""
+    with transaction(warehouse_engine()) as connection:
+        return plan.still_owed(connection, _this_run().key, ids)
 
 
 def load_history_group(group: list[HistoryOutcome]) -> None:
@@ -183,11 +225,13 @@ def finish_run() -> dict[str, int]:
     their_logs = f"{', '.join(failed_tasks)} failed: its log says why"
     if "open_run" in failed_tasks:
         raise AirflowFailException(f"{their_logs}. Nothing was asked or written")
+    limits, calls = _calls_left()
     with transaction(warehouse_engine()) as connection:
         if failed_tasks and not runs.is_opened(connection, run):
             raise AirflowFailException(f"{their_logs}. Nothing was written")
         failed_histories = plan.failed_histories(connection, run)
         state: runs.State = "failed" if failed_tasks or failed_histories else "success"
+        _note_left(connection, run, limits, calls)
         row = runs.close_run(connection, run, state, utc_now())
     _tell(row)
     if failed_tasks:
@@ -198,8 +242,19 @@ def finish_run() -> dict[str, int]:
             "are loaded. gong.user_marks says whose and why. A new run, or clearing all of this one, "
             "asks again"
         )
-    counted = ("users_listed", "users_new", "histories_fetched", "changes_new", "calls_made")
+    counted = (
+        "users_listed", "users_new", "histories_fetched", "histories_left", "changes_new", "calls_made",
+    )  # fmt: skip
     return {name: getattr(row, name) for name in counted}
+
+
+def _note_left(connection: Connection, run: runs.RunKey, limits: Limits, calls: CallsLeft) -> None:
+    newest = runs.newest_listing(connection)
+    left = plan.histories_left(connection, run)
+    day = budget.covered_by(left, limits, calls, newest[1] if newest else 0)
+    runs.set_on_run(
+        connection, run, {"histories_left": left, "left_covered_by": day, "calls_left": calls.now}
+    )
 
 
 def _failed_tasks(context: Any, run: runs.RunKey) -> list[str]:
@@ -218,5 +273,14 @@ def _tell(row: runs.RunRow) -> None:
         row.changes_new,
         row.calls_made,
     )
+    if row.histories_left:
+        by = f", by {row.left_covered_by} at the latest" if row.left_covered_by else ""
+        log.warning(
+            "%d of %d histories are left, for the day's calls are used up or kept for others; the next runs "
+            "fetch them%s",
+            row.histories_left,
+            row.histories_owed,
+            by,
+        )
     for warning in row.warnings:
         log.warning(warning)

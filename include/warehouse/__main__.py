@@ -6,8 +6,8 @@ import argparse
 import os
 import sys
 
-from include.warehouse.connect import SCHEMA, engine_for
-from include.warehouse.errors import WarehouseError, place
+from include.warehouse.connect import SCHEMA, engine_for, place
+from include.warehouse.errors import WarehouseError
 from include.warehouse.migrate import migrate
 
 _VARIABLES = ("GONG_WAREHOUSE_URL", "AIRFLOW_CONN_GONG_POSTGRES")

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import Any
 
 import psycopg2
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
-from include.warehouse.errors import WarehouseError, connection_failure, statement_failure
+from gong_provider.api.errors import raise_alone
+from gong_provider.coordination import postgres
+from gong_provider.coordination.postgres import address, place
+from gong_provider.coordination.tables import SCHEMA
+from include.warehouse.errors import WarehouseError
 
-SCHEMA = "gong"
-
-_CONNECT_TIMEOUT_S = 10
-
-
-# libpq's own words that people put into a connection's extra.
-_LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "gssencmode", "target_session_attrs")
-
-
-def address(
-    *,
-    login: str | None,
-    password: str | None,
-    host: str | None,
-    port: int | None,
-    schema: str | None,
-    extras: Mapping[str, Any],
-) -> URL:
-    """The database's address, from the fields of an Airflow connection of type postgres."""
-    query = {name: str(extras[name]) for name in _LIBPQ if extras.get(name)}
-    query |= extras.get("sqlalchemy_query", {})
-    return URL.create("postgresql+psycopg2", login, password, host, port, schema, query)
+__all__ = ["SCHEMA", "address", "engine_for", "place", "transaction"]
 
 
 def engine_for(url: URL | str) -> Engine:
@@ -45,32 +25,9 @@ def engine_for(url: URL | str) -> Engine:
     :raises WarehouseError: it is no such address.
     """
     try:
-        address = make_url(url)
-    except (ArgumentError, ValueError):
-        # Not chained: the parser quotes what it could not read, and that may be the password.
-        raise WarehouseError("The warehouse's address is not a postgresql:// URL; correct it.") from None
-    if address.get_backend_name() not in ("postgres", "postgresql"):
-        raise WarehouseError(f"The warehouse must be a PostgreSQL, not {address.get_backend_name()}.")
-    return _engine(address.set(drivername="postgresql+psycopg2"), os.getpid())
-
-
-@cache
-def _engine(url: URL, _pid: int) -> Engine:
-    """By process, for a connection must not be shared with a forked child."""
-    return create_engine(
-        url,
-        pool_pre_ping=True,
-        pool_size=2,
-        max_overflow=6,
-        isolation_level="READ COMMITTED",
-        use_native_hstore=False,
-        hide_parameters=True,  # they are people's data
-        connect_args={
-            "application_name": "gong",
-            "connect_timeout": _CONNECT_TIMEOUT_S,
-            "client_encoding": "utf8",
-        },
-    )
+        return postgres.engine_for(url)
+    except postgres.AddressError as error:
+        raise WarehouseError(f"The warehouse's address {error}") from None
 
 
 @contextmanager
@@ -84,11 +41,11 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     try:
         connection = engine.connect()
     except DBAPIError as error:
-        raise connection_failure(error, engine.url) from None
+        raise_alone(WarehouseError(f"The warehouse {postgres.connection_trouble(error, engine.url)}"))
     try:
         with connection, connection.begin():
             connection.exec_driver_sql(f"SET LOCAL search_path TO {SCHEMA}, pg_temp")
             connection.exec_driver_sql("SET LOCAL timezone TO 'UTC'")
             yield connection
     except (DBAPIError, psycopg2.Error) as error:
-        raise statement_failure(error, engine.url) from None
+        raise_alone(WarehouseError(f"The warehouse {postgres.statement_trouble(error, engine.url)}"))

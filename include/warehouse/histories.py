@@ -112,6 +112,7 @@ _MARK_FETCHED = text("""
     UPDATE user_marks AS held
     SET history_fetched_at = greatest(held.history_fetched_at, outcome.asked_at),
         history_covers_until = greatest(held.history_covers_until, outcome.covers_until),
+        history_due_since = CASE WHEN history_due_since >= outcome.asked_at THEN history_due_since END,
         history_failed_at = CASE WHEN history_failed_at > outcome.asked_at THEN history_failed_at END,
         history_failure = CASE WHEN history_failed_at > outcome.asked_at THEN history_failure END,
         history_gone_at = CASE WHEN history_gone_at > outcome.asked_at THEN history_gone_at END

@@ -9,8 +9,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from include.warehouse.connect import SCHEMA, transaction
-from include.warehouse.errors import WarehouseError, place
+from gong_provider.coordination.tables import are_present, make_tables
+from include.warehouse.connect import SCHEMA, place, transaction
+from include.warehouse.errors import WarehouseError
 
 _LOCK = 0x676F6E67  # "gong": anything that no one else in this database takes
 
@@ -49,6 +50,7 @@ def migrate(engine: Engine) -> bool:
             connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        make_tables(connection)  # the provider's own, which it would make at its first call
         return True
 
 
@@ -60,7 +62,7 @@ def _is_current(connection: Connection, scripts: ScriptDirectory) -> bool:
             f"The warehouse {place(connection.engine.url)} is at version {held}, which is newer than this "
             "code; update the code."
         )
-    return held == scripts.get_current_head()
+    return held == scripts.get_current_head() and are_present(connection)
 
 
 def _revision(connection: Connection) -> str | None:

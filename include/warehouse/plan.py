@@ -1,4 +1,4 @@
-"""Which histories a run owes, planned into batches: the plan is rows, only batch numbers travel."""
+"""Which histories a run owes and can afford, planned into batches: rows; only batch numbers travel."""
 
 from __future__ import annotations
 
@@ -12,22 +12,43 @@ from include.warehouse.runs import RunKey, set_on_run
 
 _FORGET = text("DELETE FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id)")
 
+# The first half of the budget goes to the oldest coverage, the second to what changed; what one half
+# leaves the other takes. Both halves advance together, should the day end before the plan does.
 _PLAN = text("""
     WITH owed AS (
-        SELECT user_id,
-               row_number() OVER (ORDER BY history_fetched_at NULLS FIRST, user_id) - 1 AS position,
-               greatest(:batch_size, (count(*) OVER () + :max_batches - 1) / :max_batches) AS size
+        SELECT user_id, history_fetched_at, history_due_since IS NOT NULL AS is_due,
+               row_number() OVER (ORDER BY history_fetched_at NULLS FIRST, user_id) AS age_rank
         FROM owed_histories
         WHERE (dag_id, run_id) = (:dag_id, :run_id)
           AND last_seen_at >= coalesce(CAST(:listed_since AS timestamptz), '-infinity')
+          AND (NOT :only_changed OR history_due_since IS NOT NULL OR history_fetched_at IS NULL)
           AND (CAST(:user_ids AS text[]) IS NULL OR user_id = ANY (CAST(:user_ids AS text[])))
           AND (NOT :by_created OR user_id IN (
                 SELECT user_id FROM user_facts
                 WHERE created >= coalesce(CAST(:created_from AS timestamptz), '-infinity')
                   AND created < coalesce(CAST(:created_to AS timestamptz), 'infinity')))
+    ), halves AS (
+        SELECT *, CASE WHEN age_rank <= (CAST(:budget AS integer) + 1) / 2 THEN 0
+                       WHEN is_due THEN 1 ELSE 2 END AS half
+        FROM owed
+    ), ranked AS (
+        SELECT *, row_number() OVER (ORDER BY half, age_rank) AS choice,
+               row_number() OVER (PARTITION BY half ORDER BY age_rank) AS turn
+        FROM halves
+    ), chosen AS (
+        SELECT *, count(*) OVER () AS number,
+               row_number() OVER (ORDER BY half = 2, turn, half) - 1 AS position
+        FROM ranked
+        WHERE choice <= coalesce(CAST(:budget AS integer), choice)
+    ), planned AS (
+        INSERT INTO history_plan (dag_id, run_id, user_id, batch, position, reason)
+        SELECT :dag_id, :run_id, user_id,
+               position % greatest(1, least(:batches, (number + :smallest - 1) / :smallest)) + 1, position,
+               CASE WHEN history_fetched_at IS NULL THEN 'never' WHEN is_due THEN 'changed' ELSE 'oldest' END
+        FROM chosen
+        RETURNING 1
     )
-    INSERT INTO history_plan (dag_id, run_id, user_id, batch, position)
-    SELECT :dag_id, :run_id, user_id, position / size + 1, position FROM owed
+    SELECT (SELECT count(*) FROM owed) AS owed, (SELECT count(*) FROM planned) AS planned
 """)
 
 _BATCHES = text("""
@@ -45,6 +66,18 @@ _IDS_OF_BATCH = text("""
     ORDER BY position
 """)
 
+_STILL_OWED = text("""
+    SELECT user_id FROM owed_histories
+    WHERE (dag_id, run_id) = (:dag_id, :run_id) AND user_id = ANY (CAST(:ids AS text[]))
+""")
+
+_LEFT = text("""
+    SELECT histories_owed - histories_planned
+           + (SELECT count(*) FROM history_plan JOIN owed_histories USING (dag_id, run_id, user_id)
+              WHERE (dag_id, run_id) = (:dag_id, :run_id))
+    FROM sync_runs WHERE (dag_id, run_id) = (:dag_id, :run_id)
+""")
+
 _FAILED = text("""
     SELECT count(*)
     FROM history_plan JOIN user_marks USING (user_id)
@@ -56,6 +89,8 @@ _PURGE = text("""
     WHERE (history_plan.dag_id, history_plan.run_id) = (sync_runs.dag_id, sync_runs.run_id)
       AND sync_runs.started_at < :before
 """)
+
+SMALLEST_BATCH = 25
 
 
 class BatchDescriptor(TypedDict):
@@ -70,43 +105,59 @@ def plan_histories(
     connection: Connection,
     run: RunKey,
     *,
+    budget: int | None = None,
+    only_changed: bool = False,
     listed_since: datetime | None = None,
     user_ids: Sequence[str] | None = None,
     created: tuple[datetime | None, datetime | None] | None = None,
-    max_batches: int = 36,
-    batch_size: int = 100,
+    batches: int = 4,
 ) -> list[BatchDescriptor]:
-    """Replace the run's plan by the users whose history it owes, never fetched first, then oldest.
+    """Replace the run's plan by the users whose history it owes and can afford.
 
     A user is owed until his history covers the run's day, where it has one that is over, else until
     it was fetched since the run's ``histories_since``; one that failed or was gone since then is not.
 
+    :param budget: the most calls to plan; None: no bound.
+    :param only_changed: only those whose settings or active flag changed, or who were never fetched.
     :param listed_since: only users answered since then.
     :param user_ids: only these; unknown ones are left out.
     :param created: only users created in [from, to); None leaves an end open.
-    :param max_batches: batches grow beyond ``batch_size`` rather than become more than these.
+    :param batches: how many at most; fewer where they would be small.
     :raises WarehouseError: the run was never opened.
     """
     created_from, created_to = created or (None, None)
     choice = {
+        "budget": budget,
+        "only_changed": only_changed,
         "listed_since": listed_since,
         "user_ids": None if user_ids is None else list(user_ids),
         "by_created": created is not None,
         "created_from": created_from,
         "created_to": created_to,
-        "max_batches": max_batches,
-        "batch_size": batch_size,
+        "batches": batches,
+        "smallest": SMALLEST_BATCH,
     }
     connection.execute(_FORGET, run._asdict())
-    planned = connection.execute(_PLAN, run._asdict() | choice).rowcount
-    set_on_run(connection, run, {"histories_planned": planned})
-    batches = connection.execute(_BATCHES, run._asdict()).all()
-    return [BatchDescriptor(batch=row.batch, of=len(batches), users=row.users) for row in batches]
+    owed, planned = connection.execute(_PLAN, run._asdict() | choice).one()
+    set_on_run(connection, run, {"histories_owed": owed, "histories_planned": planned})
+    rows = connection.execute(_BATCHES, run._asdict()).all()
+    return [BatchDescriptor(batch=row.batch, of=len(rows), users=row.users) for row in rows]
 
 
 def ids_of_batch(connection: Connection, run: RunKey, batch: int) -> list[str]:
     """The users of a batch whose history is still owed, in the plan's order."""
     return list(connection.scalars(_IDS_OF_BATCH, run._asdict() | {"batch": batch}))
+
+
+def still_owed(connection: Connection, run: RunKey, ids: Sequence[str]) -> set[str]:
+    """Of these users, those whose history no run has fetched since this one began."""
+    return set(connection.scalars(_STILL_OWED, run._asdict() | {"ids": list(ids)}))
+
+
+def histories_left(connection: Connection, run: RunKey) -> int:
+    """How many of the histories that the run owed are owed still."""
+    left: int | None = connection.scalar(_LEFT, run._asdict())
+    return left or 0
 
 
 def failed_histories(connection: Connection, run: RunKey) -> int:

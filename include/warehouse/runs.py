@@ -38,7 +38,11 @@ class RunRow:
     users_listed: int
     users_new: int
     users_changed: int
+    histories_owed: int
     histories_planned: int
+    histories_left: int | None
+    left_covered_by: date | None
+    calls_left: int | None
     histories_fetched: int
     histories_failed: int
     users_gone: int
@@ -86,8 +90,8 @@ _OPEN = text("""
     ), unfinished AS (
         SELECT histories_since
         FROM earlier
-        WHERE state IN ('failed', 'abandoned')
-          AND (asked < histories_planned OR histories_planned = 0)
+        WHERE (state = 'abandoned'
+               OR state = 'failed' AND (asked < histories_planned OR histories_planned = 0))
           AND started_at::date = CAST(:started_at AS timestamptz)::date
     )
     INSERT INTO sync_runs (dag_id, run_id, started_at, state, day, history, scope,
@@ -107,7 +111,7 @@ _RECORD_LISTING = text("""
     ON CONFLICT DO NOTHING
 """)
 
-_NEWEST_LISTING = text("SELECT max(started_at) FROM listings")
+_NEWEST_LISTING = text("SELECT started_at, users FROM listings ORDER BY started_at DESC LIMIT 1")
 _LISTING_COVERS = text("SELECT EXISTS (SELECT FROM listings WHERE covers_until >= :moment)")
 
 
@@ -128,7 +132,7 @@ def open_run(
     was cleared, asks again.
 
     :param day: the UTC day the run is about, None for none.
-    :param history: 'all' or 'none'.
+    :param history: 'auto', 'all', 'changed' or 'none'.
     :param scope: 'everyone' or 'selection'.
     """
     parameters = {
@@ -170,10 +174,10 @@ def listing_covers(connection: Connection, moment: datetime) -> bool:
     return bool(connection.scalar(_LISTING_COVERS, {"moment": moment}))
 
 
-def newest_listing(connection: Connection) -> datetime | None:
-    """When the newest full listing started, None when there was none."""
-    started_at: datetime | None = connection.scalar(_NEWEST_LISTING)
-    return started_at
+def newest_listing(connection: Connection) -> tuple[datetime, int] | None:
+    """When the newest full listing started, and how many users it had; None when there was none."""
+    row = connection.execute(_NEWEST_LISTING).one_or_none()
+    return (row.started_at, row.users) if row else None
 
 
 def add_warning(connection: Connection, run: RunKey, warning: str) -> None:

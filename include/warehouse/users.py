@@ -74,6 +74,19 @@ _KEEP_AVATARS = text("""
     SET avatar_url = (SELECT avatar_url FROM user_facts AS held WHERE held.user_id = incoming.user_id)
 """)
 
+# A key that is new inside settings, or had no value, tells of no change.
+_MARK_DUE = text("""
+    UPDATE user_marks AS marks
+    SET history_due_since = greatest(history_due_since, :at)
+    FROM incoming_users AS incoming JOIN user_facts AS held USING (user_id)
+    WHERE marks.user_id = incoming.user_id
+      AND (held.active <> incoming.active
+           OR (held.active IS NOT NULL AND incoming.active IS NULL)
+           OR EXISTS (SELECT FROM jsonb_each(held.settings) AS setting
+                      WHERE setting.value <> 'null'
+                        AND setting.value IS DISTINCT FROM incoming.settings -> setting.key))
+""")
+
 _STORE = text(f"""
     WITH different AS (
         SELECT incoming.*,
@@ -114,6 +127,7 @@ def load_users(connection: Connection, run: RunKey, page: UsersPage) -> UsersLoa
     older = connection.execute(_IGNORE_OLDER, at).rowcount
     if not page.with_avatars:
         connection.execute(_KEEP_AVATARS)
+    connection.execute(_MARK_DUE, at)
     new, changed = connection.execute(_STORE).one()
     store_rejected(connection, ((record, page.requested_at) for record in page.rejected))
     add_counts(connection, run, page.counts + Counter({OLDER_ANSWER: older}))

@@ -56,6 +56,28 @@ def _conn_fields() -> dict[str, Any]:
             type=["string", "null"],
             format="password",
         ),
+        "client_id": _field(
+            "OAuth client id",
+            "Of your app in Gong; with its secret and a refresh token it is used instead of the access key.",
+            type=["string", "null"],
+        ),
+        "client_secret": _field(
+            "OAuth client secret",
+            "Of the same app.",
+            type=["string", "null"],
+            format="password",
+        ),
+        "refresh_token": _field(
+            "OAuth refresh token",
+            "As the consent gave it. Used once: what follows it is kept in the coordination database.",
+            type=["string", "null"],
+            format="password",
+        ),
+        "oauth_endpoint": _field(
+            "OAuth token endpoint",
+            "Leave empty for Gong's own: https://app.gong.io/oauth2/generate-customer-token",
+            type=["string", "null"],
+        ),
         "calls_per_second": _field(
             "Calls per second",
             "What Gong allows your company: 3 unless its support raised it. 0: no limit.",
@@ -69,6 +91,19 @@ def _conn_fields() -> dict[str, Any]:
             type=["integer", "null"],
             minimum=0,
             default=10000,
+        ),
+        "calls_reserve": _field(
+            "Calls reserved",
+            "Of the calls a day, what is left to your other tools: a number, or a share such as 10%.",
+            type=["string", "null"],
+            pattern="^ *[0-9.]+ *%? *$",
+            default="10%",
+        ),
+        "coordination_conn_id": _field(
+            "Coordination connection",
+            "The Postgres connection in which all workers share the call quota and OAuth's tokens. "
+            "Left out: gong_postgres, where there is one.",
+            type=["string", "null"],
         ),
         "users_filter_path": _field(
             "Path of users by filter",

@@ -1,29 +1,63 @@
-"""Which errors a new try of a task can't help: the retry policy of Gong's operators."""
+"""Which error of a task is tried again, and when: the retry policy of Gong's operators."""
 
 from __future__ import annotations
 
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-GONG_RETRY_POLICY = ExceptionRetryPolicy(
-    rules=[
-        # By name: the DAG processor need not import the client to parse a DAG.
-        RetryRule(
-            exception=[
-                f"gong_provider.api.errors.{name}"
-                for name in (
-                    "GongConfigError",
-                    "GongCredentialsError",
-                    "GongPermissionError",
-                    "GongBadRequestError",
-                    "GongNotFoundError",
-                    "GongNoSuchPathError",
-                    "GongTLSError",
-                    "GongPagingError",
-                )
-            ],
-            action=RetryAction.FAIL,
-            reason="The same call would fail again",
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryDecision, RetryRule
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+DELAYS = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 60, 120, 300))
+"""Before the second try, the third, ...; the last one stays."""
+
+_HOPELESS = RetryRule(
+    # By name: the DAG processor need not import the client to parse a DAG.
+    exception=[
+        f"gong_provider.api.errors.{name}"
+        for name in (
+            "GongConfigError",
+            "GongCredentialsError",
+            "GongPermissionError",
+            "GongBadRequestError",
+            "GongNotFoundError",
+            "GongNoSuchPathError",
+            "GongTLSError",
+            "GongPagingError",
         )
-    ]
+    ],
+    action=RetryAction.FAIL,
+    reason="The same call would fail again",
 )
-"""Fails at once what can't succeed by itself; all else waits the task's own retry_delay."""
+
+
+class GongRetryPolicy(ExceptionRetryPolicy):
+    """Fails at once what can't succeed by itself; all else waits longer each time.
+
+    A pause that Gong asked for is not here: the operators reschedule for it, which costs no try. A
+    task that was killed never gets here: it waits the task's plain ``retry_delay``.
+    """
+
+    def __init__(
+        self, rules: list[RetryRule] | None = None, default: RetryAction = RetryAction.RETRY
+    ) -> None:
+        super().__init__(rules or [_HOPELESS], default)
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Context | None = None,
+    ) -> RetryDecision:
+        decision = super().evaluate(exception, try_number, max_tries, context)
+        if decision.action is RetryAction.FAIL:
+            return decision
+        delay = DELAYS[min(try_number, len(DELAYS)) - 1]
+        return RetryDecision.retry(delay, "It may pass by itself")
+
+
+GONG_RETRY_POLICY: Any = GongRetryPolicy()
+"""The policy of all of Gong's operators, also for the other tasks of a DAG."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,72 +13,18 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
-from include.local.airflow_api import Airflow, AirflowApiError
+from include.local.airflow_api import AirflowApiError
 from include.sandbox.dialect import contract_change, contract_user
 from include.sandbox.world import World
 from tests.end_to_end.commands import Checkout, checkout, eventually
+from tests.end_to_end.stack import DAG, Stack, log_of
 from tests.support import Faults, GongService, OddWorld, odd_world
 from tests.support.expected_rows import expected_changes, expected_user
 from tests.support.landed import landed_changes, landed_users, last_run, query
 
-DAG = "dags/gong_users_sync"
 # The newest day about which a scheduled run is due.
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1, minutes=30)).date()
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
-
-
-class Stack:
-    """A checkout with `make up` running in it."""
-
-    def __init__(self, made: Checkout) -> None:
-        self.checkout = made
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.process = made.start("up", PORT=str(port))
-        state_file = made.local / "session.json"
-        eventually(lambda: state_file.exists() or self.process.poll(), "the stack")
-        state = json.loads(state_file.read_text())
-        self.airflow = Airflow(state["address"], state["login"], state["password"])
-        self.sandbox_warehouse: str = state["warehouse_url"]
-
-    def point_to(self, service: GongService, warehouse: str, **extra: Any) -> None:
-        """Edit both connections, as a user does in the UI."""
-        limits = {"calls_per_second": 0, "calls_per_day": 0, "timeout_s": 5}
-        gong = {
-            "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
-            "extra": json.dumps(limits | extra),
-        }  # fmt: skip
-        url = make_url(warehouse)
-        postgres = {
-            "conn_type": "postgres", "host": url.host, "port": url.port, "login": url.username,
-            "password": url.password, "schema": url.database,
-        }  # fmt: skip
-        for name, body in (("gong_default", gong), ("gong_postgres", postgres)):
-            self.airflow.patch(f"connections/{name}", {"connection_id": name, **body})
-
-    def trigger(self, **body: Any) -> str:
-        run = self.airflow.post(f"{DAG}/dagRuns", {"logical_date": None, **body})
-        return str(run["dag_run_id"])
-
-    def finished(self, run_id: str, seconds: float = 120) -> str:
-        path = f"{DAG}/dagRuns/{quote(run_id, safe='')}"
-
-        def state() -> str | None:
-            found = self.airflow.get(path)["state"]
-            return found if found in ("success", "failed") else None
-
-        return str(eventually(state, f"the end of {run_id}", seconds))
-
-    def sync(self, seconds: float = 120, **body: Any) -> str:
-        """Trigger a run and wait for its state."""
-        return self.finished(self.trigger(**body), seconds)
-
-    def tasks(self, run_id: str) -> list[dict[str, Any]]:
-        path = f"{DAG}/dagRuns/{quote(run_id, safe='')}/taskInstances"
-        return list(self.airflow.get(path, limit=200)["task_instances"])
-
-    def runs(self, run_type: str) -> list[dict[str, Any]]:
-        return list(self.airflow.get(f"{DAG}/dagRuns", run_type=run_type, limit=100)["dag_runs"])
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +59,7 @@ def test_the_grid_reads_like_a_story(stack: Stack) -> None:
     (run,) = stack.runs("scheduled")
     tasks = stack.tasks(run["dag_run_id"])
     names = sorted(task["rendered_map_index"] for task in tasks if task["task_id"] == "fetch_histories")
-    assert names == ["batch 1 of 3 · 100 users", "batch 2 of 3 · 100 users", "batch 3 of 3 · 50 users"]
+    assert names == [f"batch {n} of 4 · {63 - (n > 2)} users" for n in (1, 2, 3, 4)]
     states = {task["task_id"]: task["state"] for task in tasks if task["map_index"] < 1}
     assert states["filter_users"] == "skipped"
     assert states["finish"] == "success"
@@ -189,8 +134,7 @@ def test_a_killed_task_goes_on_where_it_was(stack: Stack, database_url: str) -> 
         stack.point_to(service, database_url, calls_per_second=50)
         run_id = stack.trigger()
         eventually(lambda: len(service.histories_asked) > 60, "60 histories asked")
-        (task,) = calling(stack.checkout, service)
-        task.kill()
+        calling(stack.checkout, service)[0].kill()
         assert stack.finished(run_id) == "success"
         assert sum(service.histories_asked.values()) - 200 <= 16 + 50
     assert landed_changes(database_url) == odd.expected_changes()
@@ -309,9 +253,3 @@ def test_no_secret_and_no_person_is_in_any_log_or_xcom(stack: Stack) -> None:
             size += len(text)
             assert EMAIL.findall(text) == []
         assert size < 8_000
-
-
-def log_of(stack: Stack, run_id: str, task_id: str) -> str:
-    (task,) = [task for task in stack.tasks(run_id) if task["task_id"] == task_id]
-    path = f"{DAG}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/{task['try_number']}"
-    return json.dumps(stack.airflow.get(path, full_content=True), ensure_ascii=False)

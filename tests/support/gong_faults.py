@@ -8,6 +8,8 @@ from enum import Enum
 from random import Random
 from typing import Any
 
+from tests.support.wire_faults import WireFault
+
 
 class Damage(Enum):
     """What becomes of one answer."""
@@ -31,7 +33,9 @@ class Faults:
     :param seed: which calls these are.
     :param hang_at: numbers of calls that hang for sure.
     :param rate_limited_at: numbers of calls answered 429, each with its Retry-After.
+    :param wire: what goes over the wire in place of an answer: of every one, or by the call's number.
     :param repeat_cursor: the second page's cursor leads to the second page.
+    :param never_ends: also the pages after the last user lead on, each to another one.
     :param users_move: each page begins with the last user of the page before.
     :param total_records: what listings claim instead of their true number of users.
     :param total_grows_by: how much more each page claims than the page before.
@@ -48,13 +52,19 @@ class Faults:
     seed: int = 0
     hang_at: Collection[int] = ()
     rate_limited_at: Mapping[int, float] = field(default_factory=dict)
+    wire: WireFault | Mapping[int, WireFault] = field(default_factory=dict)
     repeat_cursor: bool = False
+    never_ends: bool = False
     users_move: bool = False
     total_records: int | None = None
     total_grows_by: int = 0
     gone: Collection[str] = ()
     bad_history: Mapping[str, int | bytes] = field(default_factory=dict)
     second_listing: Sequence[dict[str, Any] | bytes] | None = None
+
+    def wire_fault(self, number: int) -> WireFault | None:
+        """What answers the call of this number in place of the service."""
+        return self.wire.get(number) if isinstance(self.wire, Mapping) else self.wire
 
     def damage(self, number: int) -> Damage | None:
         """What befalls the call of this number."""

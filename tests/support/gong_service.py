@@ -14,13 +14,16 @@ import base64
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 from tests.support.gong_faults import Damage, Faults
 from tests.support.http_server import Answer, HttpServer, Request, reset
+from tests.support.ports import closed_port
+from tests.support.token_service import TokenService
 
 Dialect: TypeAlias = Literal["contract", "live"]
 # A dict in the dialect's own JSON, or the very bytes to answer in its place.
@@ -46,7 +49,10 @@ class GongService:
     :param users: what listings hold, in this order; a dict's avatarUrl only where avatars are asked for.
     :param histories: settings changes by user id; a user without an entry has none.
     :param latency_s: how long each answer takes.
+    :param calls_per_second: more are answered 429, beyond 50 ms of jitter and what this server itself
+        hesitated; 0: no limit.
     :param avatars: users that listings hold besides when avatars are asked for (live).
+    :param tokens: whose access tokens are accepted besides.
     :ivar calls: all requests that arrived, in order.
     :ivar histories_asked: how often each user's history was asked for.
     """
@@ -61,17 +67,22 @@ class GongService:
         dialect: Dialect = "contract",
         faults: Faults | None = None,
         latency_s: float = 0,
+        calls_per_second: int = 0,
         page_size: int = 100,
         avatars: Sequence[Record] = (),
+        tokens: TokenService | None = None,
     ) -> None:
         self.users = users
         self.histories = histories or {}
         self.dialect = dialect
         self.faults = faults or Faults()
         self.latency_s = latency_s
+        self.calls_per_second = calls_per_second
         self.page_size = page_size
         self.avatars = avatars
+        self.tokens = tokens
         self.calls: list[Call] = []
+        self.answered_429 = 0
         self.histories_asked: Counter[str] = Counter()
         self._listings_done = 0
         self._server = HttpServer(self._exchange)
@@ -83,6 +94,14 @@ class GongService:
     def __exit__(self, *_: object) -> None:
         self._server.stop()
 
+    @contextmanager
+    def gone(self) -> Iterator[None]:
+        """Meanwhile nothing is there: connections break, and new ones are refused."""
+        self._server.stop()
+        with closed_port(self._server.port):
+            yield
+        self._server.start()
+
     @property
     def base_url(self) -> str:
         """Without /v2."""
@@ -92,10 +111,16 @@ class GongService:
         self.calls.append(Call(time.time(), request.method, request.path))
         number, faults = len(self.calls), self.faults
         damage = faults.damage(number)
+        if self._is_too_fast():
+            self.answered_429 += 1
+            writer.write(_refusal(429, "API rate limit exceeded").to_bytes())
+            return True
         await asyncio.sleep(HANG_S if damage is Damage.HANG else self.latency_s)
         if damage is Damage.RESET:
             reset(writer)
             return False
+        if wire_fault := faults.wire_fault(number):
+            return await wire_fault(writer, self._answer(request, intact=False))
         if number in faults.rate_limited_at:
             answer = _refusal(429, "API rate limit exceeded")
             retry_after = ("Retry-After", str(faults.rate_limited_at[number]))
@@ -111,10 +136,15 @@ class GongService:
         writer.write(wire[: len(wire) - cut])
         return not cut
 
+    def _is_too_fast(self) -> bool:
+        lately = self.calls[-self.calls_per_second - 1 : -1]
+        full = len(lately) == self.calls_per_second > 0
+        return full and self.calls[-1].time - lately[0].time < 0.95 - self._server.hesitated_s
+
     def _answer(self, request: Request, *, intact: bool) -> Answer:
         filter_path = "/v2/users/filter" if self.dialect == "contract" else "/v2/users/extensive"
         match request.method, [unquote(part) for part in request.path.split("/")]:
-            case _ if request.headers.get("authorization") not in self._accepted():
+            case _ if not self._accepts(request.headers.get("authorization", "")):
                 return _refusal(401, "Missing or invalid credentials")
             case "GET", ["", "v2", "users"]:
                 return self._list(request.query, intact=intact)
@@ -126,9 +156,10 @@ class GongService:
                 return self._history(user_id)
         return _refusal(404, "No such resource")
 
-    def _accepted(self) -> tuple[str, str]:
+    def _accepts(self, authorization: str) -> bool:
         basic = base64.b64encode(f"{self.key}:{self.secret}".encode()).decode()
-        return f"Basic {basic}", f"Bearer {self.token}"
+        fixed = (f"Basic {basic}", f"Bearer {self.token}")
+        return authorization in fixed or (self.tokens is not None and self.tokens.accepts(authorization))
 
     def _list(self, query: dict[str, str], *, intact: bool) -> Answer:
         with_avatars = query.get("includeAvatars") == "true"
@@ -178,7 +209,7 @@ class GongService:
             "currentPageSize": len(shown),
             "currentPageNumber": number + (self.dialect == "contract"),
         }
-        is_last = start + self.page_size >= len(users)
+        is_last = start + self.page_size >= len(users) and not self.faults.never_ends
         if not is_last:
             leads_to = number if self.faults.repeat_cursor and number else number + 1
             records["cursor"] = f"page+of=users&/{leads_to}/ü=="

@@ -7,6 +7,8 @@ import json
 import socket
 import struct
 import threading
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from http import HTTPStatus
@@ -33,11 +35,11 @@ class Answer(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """As it goes over the wire."""
+        usual = {"Date": formatdate(usegmt=True), "Content-Length": str(len(self.body))}
+        headers = usual | dict(self.headers)
         lines = [
             f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
-            f"Date: {formatdate(usegmt=True)}",
-            f"Content-Length: {len(self.body)}",
-            *(f"{name}: {value}" for name, value in self.headers),
+            *(f"{name}: {value}" for name, value in headers.items()),
         ]
         return "\r\n".join([*lines, "\r\n"]).encode() + self.body
 
@@ -51,14 +53,17 @@ class HttpServer:
 
     def __init__(self, exchange: Exchange) -> None:
         self.port = 0
+        self._hesitations: deque[tuple[float, float]] = deque()
         self._exchange = exchange
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._thread: threading.Thread
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
 
     def start(self) -> None:
-        """Return once it listens."""
+        """Return once it listens; after a stop, on the same port again."""
+        self._ready.clear()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
         self._ready.wait()
 
@@ -67,12 +72,29 @@ class HttpServer:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
+    @property
+    def hesitated_s(self) -> float:
+        """The longest this thread was kept waiting in the last second: so late a request may be seen."""
+        while self._hesitations and self._hesitations[0][0] < time.monotonic() - 1.1:
+            self._hesitations.popleft()
+        return max((seconds for _, seconds in self._hesitations), default=0.0)
+
+    async def _watch_itself(self) -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.005)
+            now = time.monotonic()
+            if now - before > 0.02:
+                self._hesitations.append((now, now - before - 0.005))
+
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._converse, "127.0.0.1", 0, backlog=1024)
+        watch = asyncio.create_task(self._watch_itself())
+        server = await asyncio.start_server(self._converse, "127.0.0.1", self.port, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
+        watch.cancel()
         server.close()  # asyncio.run ends the conversations
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

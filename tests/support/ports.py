@@ -12,10 +12,11 @@ HOST = "127.0.0.1"
 
 
 @contextlib.contextmanager
-def closed_port() -> Iterator[int]:
-    """A port that refuses connections, and that nobody else can open meanwhile."""
+def closed_port(port: int = 0) -> Iterator[int]:
+    """A port (0: any) that refuses connections, and that nobody else can open meanwhile."""
     with socket.socket() as bound:
-        bound.bind((HOST, 0))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, bool(port))  # connections may linger there
+        bound.bind((HOST, port))
         yield bound.getsockname()[1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -10,16 +11,21 @@ from typing import Any
 import pytest
 
 from gong_provider.api import errors
-from gong_provider.api.answers import gong_time, read_reply, retry_after_s
+from gong_provider.api.answers import MAX_DEPTH, gong_time, read_reply, retry_after_s
 
 NOW = datetime(2026, 3, 3, 12, 0, 0, tzinfo=UTC)
 
 
 def read(status: int, body: bytes = b"{}", *, many: bool = False, **headers: str) -> Any:
     return read_reply(
-        method="GET", path="/users/1", many=many, status=status, headers=headers, body=body,
+        method="GET", path="/users/1", many=many, status=status, body=body,
+        headers={name.replace("_", "-"): said for name, said in headers.items()},
         requested_at=NOW, received_at=NOW + timedelta(seconds=1),
     )  # fmt: skip
+
+
+def date(moment: datetime) -> str:
+    return format_datetime(moment, usegmt=True)
 
 
 def said(*texts: str) -> bytes:
@@ -74,21 +80,67 @@ def test_an_error_names_the_request_id_but_no_person() -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("90", 90.0), (format_datetime(NOW + timedelta(seconds=30), usegmt=True), 30.0),
-     (format_datetime(NOW - timedelta(hours=1), usegmt=True), 0.0), ("soon", None), (None, None)],
+    [("90", 90.0), (date(NOW + timedelta(seconds=30)), 30.0), (date(NOW - timedelta(hours=1)), 0.0),
+     ("soon", None), (None, None), (" 2.5 ", 2.5), ("²", None), ("-5", None), ("9" * 400, 86_400.0),
+     ("Mon, 01 Jan 99999999999 00:00:00 GMT", None), ("Fri, 31 Dec 9999 23:59:59 -2300", None)],
 )  # fmt: skip
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
     assert retry_after_s(header, NOW) == seconds
 
 
+def test_a_date_to_wait_for_is_read_on_the_clock_that_said_it() -> None:
+    theirs = NOW + timedelta(hours=5)
+    with pytest.raises(errors.GongRateLimitError) as caught:
+        read(429, Retry_After=date(theirs + timedelta(seconds=30)), Date=date(theirs))
+    assert caught.value.retry_after_s == 30
+
+
+@pytest.mark.parametrize(
+    ("location", "where"),
+    [
+        ("https://user:secret@sso.example.com/login?token=secret#secret", "a redirect to sso.example.com."),
+        ("/login?token=secret", "a redirect."),
+        ("http://[none", "a redirect."),
+        ("", "a redirect."),
+    ],
+)
+def test_a_redirect_says_to_which_host_and_no_more(location: str, where: str) -> None:
+    with pytest.raises(errors.GongNoSuchPathError) as caught:
+        read(302, Location=location)
+    assert f"answered 302, {where}" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("depth", "is_read"), [(MAX_DEPTH - 1, True), (MAX_DEPTH, False)])
+def test_json_is_read_to_a_depth_that_all_that_follows_can_handle(depth: int, is_read: bool) -> None:
+    body = b'{"x": %s1%s}' % (b"[" * depth, b"]" * depth)
+    with nullcontext() if is_read else pytest.raises(errors.GongMalformedAnswerError, match="too deeply"):
+        assert read(200, body).body.keys() == {"x"}
+
+
+def test_json_may_be_as_wide_as_it_likes() -> None:
+    body = json.dumps({"users": [{"settings": {"a": [1]}}] * 1000}).encode()
+    assert len(read(200, body).body["users"]) == 1000
+
+
+def test_an_error_of_many_long_texts_is_one_short_line() -> None:
+    body = json.dumps({"requestId": "r\n" * 1000, "errors": ["a\nb\x00 " * 10_000] * 1000}).encode()
+    with pytest.raises(errors.GongBadRequestError) as caught:
+        read(400, body)
+    assert len(str(caught.value)) < 2_000
+    assert "\n" not in str(caught.value)
+    assert "\x00" not in str(caught.value)
+
+
 def test_gongs_clock_is_the_lower_of_two_readings() -> None:
     received = NOW + timedelta(seconds=2)
-
-    def date(offset: timedelta) -> str:
-        return format_datetime(received + offset, usegmt=True)
-
-    assert gong_time(NOW, received, date(timedelta(minutes=-4))) == NOW - timedelta(minutes=4)
-    assert gong_time(NOW, received, date(timedelta(minutes=4))) == NOW
-    assert gong_time(NOW, received, date(timedelta(minutes=6))) == NOW - timedelta(minutes=5)
-    assert gong_time(NOW, received, None) == NOW - timedelta(minutes=5)
-    assert gong_time(NOW, received, "yesterday") == NOW - timedelta(minutes=5)
+    for ahead, behind_ours in ((-4, 4), (4, 0), (6, 5)):
+        theirs = date(received + timedelta(minutes=ahead))
+        assert gong_time(NOW, received, theirs) == NOW - timedelta(minutes=behind_ours)
+    for none in (
+        None,
+        "yesterday",
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2026 00:00:00 +9999999",
+    ):
+        assert gong_time(NOW, received, none) == NOW - timedelta(minutes=5)

@@ -13,7 +13,7 @@ from include.sync.choices import read_choices
 
 def test_without_params_everyone_is_meant_now() -> None:
     choices = read_choices({}, None)
-    assert (choices.scope, choices.history, choices.day, choices.day_end) == ("everyone", "all", None, None)
+    assert (choices.scope, choices.history, choices.day, choices.day_end) == ("everyone", "auto", None, None)
 
 
 def test_the_partition_key_is_a_utc_day() -> None:

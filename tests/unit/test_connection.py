@@ -9,6 +9,7 @@ import pytest
 from airflow.sdk import Connection
 
 from gong_provider.api.errors import GongConfigError
+from gong_provider.coordination.limits import Limits
 from gong_provider.hooks.connection import extras_for_http_hook, read_connection
 from gong_provider.hooks.gong import GongHook
 
@@ -58,12 +59,12 @@ def test_what_is_wrong_is_said_and_no_secret_with_it(fields: dict[str, Any], wor
 
 def test_defaults_are_gongs_own_limits() -> None:
     settings = read_connection(connection())
-    assert (settings.calls_per_second, settings.calls_per_day, settings.timeout_s) == (3, 10_000, 30)
+    assert (settings.limits, settings.timeout_s) == (Limits(3, 10_000, reserve=1000), 30)
 
 
 def test_extras_of_a_uri_are_text_and_blank_ones_are_defaults() -> None:
     settings = read_connection(connection(extra='{"calls_per_second": "0", "calls_per_day": ""}'))
-    assert (settings.calls_per_second, settings.calls_per_day) == (0, 10_000)
+    assert (settings.limits.calls_per_second, settings.limits.calls_per_day) == (0, 10_000)
 
 
 def test_basic_and_bearer() -> None:
@@ -83,7 +84,7 @@ def test_nothing_of_ours_and_nothing_secret_is_a_header() -> None:
 
 
 def test_the_hooks_session_has_what_the_connection_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    uri = "gong://key:pass%2Fword@us-1.api.gong.io/?x-team=revops&refresh_token=r3fresh&timeout_s=5"
+    uri = "gong://key:pass%2Fword@us-1.api.gong.io/?x-team=revops&other_token=r3fresh&timeout_s=5"
     monkeypatch.setenv("AIRFLOW_CONN_GONG_TEST", uri)
     hook = GongHook("gong_test")
     session = hook.get_conn()

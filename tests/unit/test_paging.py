@@ -3,41 +3,60 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from gong_provider.api.errors import GongPagingError
-from gong_provider.api.models import User, UsersPage
-from gong_provider.api.paging import follow
+from gong_provider.api.errors import GongBadRequestError, GongPagingError
+from gong_provider.api.models import ListingProgress, User, UsersPage
+from gong_provider.api.paging import MAX_PAGES_WITHOUT_NEWS, follow
 
-Script = Sequence[tuple[str, str | None, int | None]]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+EXPIRED = 400
+
+# A page's ids, its cursor, Gong's count; or the status that refuses it.
+Answer = tuple[str, str | None, int | None] | int
 
 
-def walk(*script: tuple[str, str | None, int | None]) -> tuple[list[UsersPage], list[str | None]]:
-    """Pages of (ids, next cursor, total), answered one after the other whatever is asked."""
+def walk(
+    *script: Answer, start: ListingProgress | None = None, error: type[Exception] | None = None
+) -> tuple[list[UsersPage], list[str | None]]:
+    """The pages that come of these answers, given in order, and the cursors that were asked for."""
     pages: list[UsersPage] = []
     asked: list[str | None] = []
     answers = iter(script)
 
     async def fetch(cursor: str | None) -> UsersPage:
         asked.append(cursor)
-        ids, following, total = next(answers)
-        now = datetime(2026, 1, 1, tzinfo=UTC)
+        answer = next(answers)
+        if isinstance(answer, int):
+            raise GongBadRequestError(f"answered {answer}", status=answer, calls=2)
+        ids, following, total = answer
         return UsersPage(
-            requested_at=now, gong_time=now, users=[User(i) for i in ids], rejected=[],
+            requested_at=NOW, gong_time=NOW, users=[User(i) for i in ids], rejected=[],
             cursor=following, total_records=total, with_avatars=False,
         )  # fmt: skip
 
     async def collect() -> None:
-        pages.extend([page async for page in follow(fetch)])
+        async for page in follow(fetch, start):
+            pages.append(page)  # noqa: PERF401 - what came before an error counts, too
 
-    try:
+    with pytest.raises(error) if error else nullcontext():
         asyncio.run(collect())
-    except StopIteration as error:  # pragma: no cover - the script was too short
-        raise AssertionError("asked for more pages than there are") from error
     return pages, asked
+
+
+def ids(pages: list[UsersPage]) -> str:
+    return " ".join("".join(user.user_id for user in page.users) for page in pages)
+
+
+def progress(cursor: str, ids: str, pages: int, totals: tuple[int, ...] = (), rejected: int = 0) -> Any:
+    earlier = NOW - timedelta(hours=1)
+    return ListingProgress(
+        cursor, earlier, earlier, pages, rejected, totals=frozenset(totals), ids=frozenset(ids)
+    )
 
 
 def warnings(pages: list[UsersPage]) -> tuple[str, ...]:
@@ -61,9 +80,82 @@ def test_no_users_at_all_is_a_whole_list() -> None:
     assert warnings(walk(("", None, 0))[0]) == ()
 
 
-def test_a_cursor_that_repeats_is_an_error_that_says_so() -> None:
-    with pytest.raises(GongPagingError, match="same cursor twice"):
-        walk(("a", "c1", None), ("b", "c2", None), ("c", "c1", None))
+def test_a_cursor_that_repeats_is_an_error_after_its_page() -> None:
+    pages, asked = walk(("a", "c1", None), ("b", "c2", None), ("c", "c1", None), error=GongPagingError)
+    assert ids(pages) == "a b c"
+    assert asked == [None, "c1", "c2"]
+
+
+def test_a_list_without_end_is_left_once_it_brings_nobody_new() -> None:
+    endless = [("ab", f"c{number}", None) for number in range(1000)]
+    pages, _ = walk(*endless, error=GongPagingError)
+    assert len(pages) == 1 + MAX_PAGES_WITHOUT_NEWS
+
+
+def test_pages_that_bring_somebody_now_and_then_are_followed() -> None:
+    rare = [(chr(65 + number // 9) if number % 9 == 0 else "", f"c{number}", None) for number in range(100)]
+    assert len(walk(*rare, ("z", None, None))[0]) == 101
+
+
+def test_a_refused_cursor_starts_the_list_over_once_and_its_calls_are_counted() -> None:
+    pages, asked = walk(("a", "c1", 2), EXPIRED, ("a", "c2", 2), ("b", None, 2))
+    assert asked == [None, "c1", None, "c2"]
+    assert ids(pages) == "a a b"
+    assert [page.listing.pages for page in pages if page.listing] == [1, 1, 2]
+    assert [page.calls for page in pages] == [1, 3, 1]
+    assert "cursor of page 2" in warnings(pages)[0]
+
+
+def test_a_cursor_refused_twice_is_an_error_and_what_came_is_kept() -> None:
+    script: tuple[Answer, ...] = (("a", "c1", None), EXPIRED, ("b", "c2", None), EXPIRED)
+    assert ids(walk(*script, error=GongPagingError)[0]) == "a b"
+
+
+@pytest.mark.parametrize("script", [(EXPIRED,), (("a", "c1", None), 422)])
+def test_what_no_cursor_is_to_blame_for_is_no_reason_to_start_over(script: tuple[Answer, ...]) -> None:
+    _, asked = walk(*script, error=GongBadRequestError)
+    assert len(asked) == len(script)
+
+
+def test_a_listing_goes_on_where_a_killed_task_left_it() -> None:
+    start = progress("c2", "abc", pages=2, totals=(5,), rejected=1)
+    pages, asked = walk(("d", None, 5), start=start)
+    assert asked == ["c2"]
+    listing = pages[-1].listing
+    assert listing is not None
+    assert (listing.pages, listing.users, listing.rejected, listing.totals) == (3, 4, 1, (5,))
+    assert listing.started_at == listing.gong_time == start.started_at
+    assert warnings(pages) == ()
+
+
+def test_what_each_page_says_is_enough_to_go_on_from_it() -> None:
+    script: tuple[Answer, ...] = (("ab", "c1", 5), ("bc", "c2", 5), ("d", "c3", 6), ("ef", None, 6))
+    whole, _ = walk(*script)
+    for number in (1, 2, 3):
+        done = whole[:number]
+        at = done[-1].listing
+        assert at is not None
+        start = ListingProgress(
+            done[-1].cursor or "", at.started_at, at.gong_time, at.pages, at.rejected,
+            totals=frozenset(at.totals), ids=frozenset(ids(done).replace(" ", "")),
+        )  # fmt: skip
+        assert walk(*script[number:], start=start)[0] == whole[number:]
+
+
+def test_a_resumed_cursor_that_is_refused_is_the_one_restart() -> None:
+    start = progress("c2", "ab", pages=2)
+    pages, asked = walk(EXPIRED, ("a", "c1", None), ("b", None, None), start=start)
+    assert asked == ["c2", None, "c1"]
+    assert [page.listing.pages for page in pages if page.listing] == [1, 2]
+    assert warnings(pages)
+    _, asked = walk(EXPIRED, ("a", "c1", None), EXPIRED, start=start, error=GongPagingError)
+    assert asked == ["c2", None, "c1"]
+
+
+def test_a_resumed_listing_that_is_short_is_walked_once_more() -> None:
+    pages, asked = walk(("c", None, 4), ("abcd", None, 4), start=progress("c1", "ab", 1, (4,)))
+    assert asked == ["c1", None]
+    assert warnings(pages) == ()
 
 
 def test_a_user_on_two_pages_counts_once() -> None:
@@ -84,8 +176,8 @@ def test_fewer_than_counted_is_listed_once_more_and_the_same_again_is_a_warning(
 
 
 def test_other_ids_the_second_time_are_an_error() -> None:
-    with pytest.raises(GongPagingError, match="two listings"):
-        walk(("ab", None, 3), ("ac", None, 3))
+    pages, _ = walk(("ab", None, 3), ("ac", None, 3), error=GongPagingError)
+    assert ids(pages) == "ab ac"
 
 
 def test_a_second_listing_that_is_whole_is_enough() -> None:

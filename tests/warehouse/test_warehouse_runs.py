@@ -74,6 +74,21 @@ def test_a_run_takes_over_from_one_that_failed_the_same_day(
         assert since(connection, LATER) == expected
 
 
+@pytest.mark.parametrize(("state", "expected"), [("abandoned", NOON), ("failed", NOON + HOUR)])
+def test_a_run_killed_after_its_last_history_is_taken_over_too(
+    warehouse: Engine, state: str, expected: datetime
+) -> None:
+    """One that failed with all its histories asked is over: the next one is about now."""
+    load_page(warehouse, [{"id": "1"}])
+    with transaction(warehouse) as connection:
+        plan_histories(connection, RUN)
+    load_group(warehouse, history("1"))
+    with transaction(warehouse) as connection:
+        close_run(connection, RUN, state, NOON)  # type: ignore[arg-type]
+        opened(connection, LATER, NOON + HOUR)
+        assert since(connection, LATER) == expected
+
+
 def test_a_success_in_between_ends_the_taking_over(warehouse: Engine) -> None:
     with transaction(warehouse) as connection:
         for number, state in enumerate(["abandoned", "success"]):
@@ -120,7 +135,7 @@ def test_only_a_full_listing_covers(warehouse: Engine) -> None:
         record_listing(connection, RUN, listing(NOON + HOUR), full=True)
         assert listing_covers(connection, NOON + HOUR - MINUTE)
         assert not listing_covers(connection, NOON + HOUR)
-        assert newest_listing(connection) == NOON + HOUR
+        assert newest_listing(connection) == (NOON + HOUR, 150)
         assert (run_row(connection, RUN).users_listed, run_row(connection, RUN).users_total) == (150, 151)
 
 
@@ -129,27 +144,27 @@ def test_an_unknown_run_is_told(warehouse: Engine) -> None:
         run_row(connection, RUN)
 
 
-def test_batches_grow_rather_than_become_many(warehouse: Engine) -> None:
+def test_batches_are_few_alike_and_not_small(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": f"{n:03}"} for n in range(250)])
     with transaction(warehouse) as connection:
-        assert plan_histories(connection, RUN, listed_since=NOON) == [
-            {"batch": 1, "of": 3, "users": 100},
-            {"batch": 2, "of": 3, "users": 100},
-            {"batch": 3, "of": 3, "users": 50},
-        ]
-        assert ids_of_batch(connection, RUN, 3) == [f"{n:03}" for n in range(200, 250)]
-        batches = plan_histories(connection, RUN, listed_since=NOON, max_batches=4, batch_size=10)
-        assert [batch["users"] for batch in batches] == [63, 63, 63, 61]
+        batches = plan_histories(connection, RUN, listed_since=NOON, batches=4)
+        assert batches == [{"batch": n, "of": 4, "users": 63 - (n > 2)} for n in (1, 2, 3, 4)]
+        assert ids_of_batch(connection, RUN, 3)[:3] == ["002", "006", "010"]
         assert run_row(connection, RUN).histories_planned == 250
+        assert len(plan_histories(connection, RUN, budget=30, batches=4)) == 2
+        assert plan_histories(connection, RUN, budget=0) == []
+        assert (run_row(connection, RUN).histories_owed, run_row(connection, RUN).histories_planned) == (
+            250,
+            0,
+        )
 
 
 def test_never_fetched_first_then_oldest(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": user_id} for user_id in "abcd"])
     load_group(warehouse, history("a", at=NOON - HOUR), history("b", at=NOON - 2 * HOUR))
     with transaction(warehouse) as connection:
-        plan_histories(connection, RUN, batch_size=3)
-        assert ids_of_batch(connection, RUN, 1) == ["c", "d", "b"]
-        assert ids_of_batch(connection, RUN, 2) == ["a"]
+        plan_histories(connection, RUN)
+        assert ids_of_batch(connection, RUN, 1) == ["c", "d", "b", "a"]
 
 
 def test_only_the_chosen_are_planned(warehouse: Engine) -> None:

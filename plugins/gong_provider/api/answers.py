@@ -9,15 +9,25 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from gong_provider.api import errors
-from gong_provider.api.values import decode_json, needs_cleaning
+from gong_provider.api.values import clean, decode_json, needs_cleaning
 
 # Beyond this, Gong's clock and ours can't both be right, and the Date header is not believed.
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
+MAX_RETRY_AFTER_S = 86_400.0
+"""Gong's limits are those of a day: who is told to wait longer asks again after one."""
+MAX_DEPTH = 100
+"""Objects and lists within each other; Gong's have five."""
+MAX_ERRORS = 5
+"""So many of an answer's error texts are read, and so many characters of each."""
+MAX_ERROR_CHARS = 500
 
 _NO_USERS = re.compile(r"no users found", re.IGNORECASE)
 _NO_SUCH_USER = re.compile(r"user\b.*\bnot found", re.IGNORECASE)
+_SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _TRANSIENT = {408, 409, 425}
 
 
@@ -41,11 +51,10 @@ class Reply:
     @property
     def answer(self) -> dict[str, Any]:
         """The fields that each typed answer carries (``models.Answer``)."""
-        request_id = self.body.get("requestId")
         return {
             "requested_at": self.requested_at,
             "gong_time": self.gong_time,
-            "request_id": request_id if isinstance(request_id, str) else None,
+            "request_id": _request_id(self.body),
             "calls": self.calls,
             "counts": self.counts,
         }
@@ -68,16 +77,14 @@ def read_reply(
     :raises GongApiError: the class that fits, see ``api.errors``.
     """
     counts: Counter[str] = Counter()
-    try:
-        decoded = decode_json(body, counts)
-    except ValueError:
-        decoded = None
-    if 200 <= status < 300 and not isinstance(decoded, dict):
-        raise errors.GongMalformedAnswerError(
-            f"answered {status} with {_what_it_is(body)}", method=method, path=path, status=status
-        )
-    said = decoded if isinstance(decoded, dict) else {}
-    if not 200 <= status < 300:
+    said = _decode(body, counts)
+    if 200 <= status < 300:
+        if not isinstance(said, dict):
+            raise errors.GongMalformedAnswerError(
+                f"answered {status} with {said}", method=method, path=path, status=status
+            )
+    else:
+        said = said if isinstance(said, dict) else {}
         request = {"method": method, "path": path}
         error = _error(status, said, headers, received_at, many=many, request=request)
         if error is not None:
@@ -94,11 +101,36 @@ def read_reply(
     )
 
 
-def _what_it_is(body: bytes) -> str:
+def _decode(body: bytes, counts: Counter[str]) -> dict[str, Any] | str:
+    """The JSON object that a body is, or what it is instead."""
     start = body[:200].lstrip().lower()
     if not start:
         return "an empty body"
-    return "an HTML page" if start.startswith(b"<") else "a body that is no JSON object"
+    if start.startswith(b"<"):
+        return "an HTML page"
+    try:
+        decoded = decode_json(body, counts)
+    except ValueError:
+        decoded = None
+    if not isinstance(decoded, dict):
+        return "a body that is no JSON object"
+    return "JSON that is nested too deeply" if _is_too_deep(decoded, body) else decoded
+
+
+def _is_too_deep(decoded: Any, body: bytes) -> bool:
+    """Whether what reads and stores it, level by level, could fail on its depth."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False
+    level = [decoded]
+    for _ in range(MAX_DEPTH):
+        members = [item.values() if isinstance(item, dict) else item for item in level]
+        level = [member for items in members for member in items if isinstance(member, (dict, list))]
+    return bool(level)
+
+
+def _short(text: str) -> str:
+    """Another's text, in a form that every log and database takes."""
+    return " ".join(clean(text[:MAX_ERROR_CHARS], Counter()).split())
 
 
 def _error(
@@ -113,23 +145,39 @@ def _error(
     """The error of a status, None where it only means that the list is empty."""
     listed = said.get("errors")
     texts = [text for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
-    request_id = said.get("requestId")
+    texts = [_short(text) for text in texts[:MAX_ERRORS]]
     details: dict[str, Any] = {
         **request,
         "status": status,
-        "request_id": request_id if isinstance(request_id, str) else None,
+        "request_id": _request_id(said),
         "errors": texts,
     }
-    what = f"answered {status}"
+    what = f"answered {status}{_redirect(status, headers)}"
     if status == 404 and many and any(map(_NO_USERS.search, texts)):
         return None
     if status == 404 and not many and any(map(_NO_SUCH_USER.search, texts)):
         return errors.GongNotFoundError(what, **details)
     if status == 429:
-        wait = retry_after_s(headers.get("Retry-After"), received_at)
+        wait = retry_after_s(headers.get("Retry-After"), _http_date(headers.get("Date")) or received_at)
         told = f", to be asked again in {wait:.0f} s" if wait is not None else ""
         return errors.GongRateLimitError(what + told, retry_after_s=wait, **details)
     return _error_class(status)(what, **details)
+
+
+def _request_id(said: dict[str, Any]) -> str | None:
+    request_id = said.get("requestId")
+    return _short(request_id) if isinstance(request_id, str) else None
+
+
+def _redirect(status: int, headers: Mapping[str, str]) -> str:
+    """Where a redirect that was not followed leads, without what may be secret in it."""
+    if not 300 <= status < 400:
+        return ""
+    try:
+        host = urlsplit(headers.get("Location", "")).hostname
+    except ValueError:
+        host = None
+    return f", a redirect to {host}" if host and _HOST.fullmatch(host) else ", a redirect"
 
 
 def _error_class(status: int) -> type[errors.GongApiError]:
@@ -147,13 +195,16 @@ def _error_class(status: int) -> type[errors.GongApiError]:
 
 
 def retry_after_s(header: str | None, now: datetime) -> float | None:
-    """Retry-After in seconds from now, given as seconds or as an HTTP date; None if unreadable."""
+    """Retry-After in seconds, given as seconds or as an HTTP date; None if unreadable.
+
+    :param now: on the clock of who said it.
+    """
     if header is None:
         return None
-    if header.strip().isdigit():
-        return float(header)
+    if _SECONDS.fullmatch(header.strip()):
+        return min(float(header), MAX_RETRY_AFTER_S)
     then = _http_date(header)
-    return max(0.0, (then - now).total_seconds()) if then else None
+    return min(max(0.0, (then - now).total_seconds()), MAX_RETRY_AFTER_S) if then else None
 
 
 def gong_time(requested_at: datetime, received_at: datetime, date: str | None) -> datetime:
@@ -161,15 +212,16 @@ def gong_time(requested_at: datetime, received_at: datetime, date: str | None) -
 
     Without a Date header near our clock, it is ours less the largest difference we believe.
     """
-    theirs = _http_date(date) if date else None
+    theirs = _http_date(date)
     if theirs is None or abs(theirs - received_at) > MAX_CLOCK_DIFFERENCE:
         return requested_at - MAX_CLOCK_DIFFERENCE
     return min(requested_at, requested_at + (theirs - received_at))
 
 
-def _http_date(text: str) -> datetime | None:
+def _http_date(text: str | None) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = parsedate_to_datetime(text) if text else None
+        # Compared with others later: it must have an instant in UTC.
+        return moment and (moment.replace(tzinfo=moment.tzinfo or UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -1,17 +1,16 @@
-"""The asynchronous Gong client: one aiohttp session, a quota before each call, retries after it."""
+"""The asynchronous Gong client: a turn from the quota before each call, and what is tried again."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TypeVar
 
 import aiohttp
-import tenacity
 from yarl import URL
 
 from gong_provider.api import endpoints, errors
@@ -19,38 +18,27 @@ from gong_provider.api.answers import Reply, read_reply
 from gong_provider.api.endpoints import GongRequest
 from gong_provider.api.models import SettingsHistory, UserAnswer, UsersPage
 from gong_provider.api.no_answer import no_answer
+from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Access, Credentials, Quota
+from gong_provider.api.turns import Turns, Wanted
+
+T = TypeVar("T")
 
 ATTEMPTS = 5
 """How often one call is tried in all, before its error is raised."""
-MAX_PAUSE_S = 60.0
-"""The longest Retry-After that is waited out within a call."""
 MAX_BODY_BYTES = 256 * 1024 * 1024
 """An answer over this is not read to its end."""
-
-
-class Quota(Protocol):
-    """What a client asks before each call, retries included."""
-
-    def reserve(self) -> float:
-        """Take the next free place; seconds to wait before the call may start.
-
-        :raises GongRateLimitError: the day's calls are used up; says when one is free again.
-        """
-
-    def pause(self, seconds: float) -> None:
-        """Give no place for so long: Gong said so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
     """How HTTP is spoken: what an Airflow connection says about proxies, TLS and headers.
 
-    :ivar headers: sent with each call, Authorization among them.
+    :ivar headers: sent with each call, beside Authorization.
     :ivar tls: a context, or False for no verification.
     """
 
-    headers: Mapping[str, str] = field(default_factory=dict)
-    proxy: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proxy: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | bool = True
     allow_redirects: bool = False
     max_redirects: int = 10
@@ -61,35 +49,43 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class NoCookies(aiohttp.DummyCookieJar):
+    """Keeps none: a cookie would follow redirects to other ports."""
+
+    def update_cookies_from_headers(self, headers: Sequence[str], response_url: URL) -> None:
+        """Nor is one read: aiohttp logs what it can't read of it."""
+
+
 class GongClient:
     """Calls Gong's Users API.
 
-    :param base_url: with ``/v2``, without a slash at its end.
+    :param credentials: who calls, and the base URL.
+    :param quota: asked before each call, retries included.
     :param timeout_s: seconds for one whole try, from connecting to the last byte.
-    :param filter_path: path of users by filter; empty: found out by asking.
+    :param filter_path: path of users by filter; empty: found out by asking, and remembered.
     :param attempts: tries a call, the first included.
     :param clock: the source of all instants.
     """
 
     def __init__(
         self,
-        base_url: str,
         *,
         transport: Transport,
+        credentials: Credentials,
         quota: Quota,
         timeout_s: float = 30.0,
         filter_path: str = "",
         attempts: int = ATTEMPTS,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.base_url = base_url
         self._transport = transport
+        self._credentials = credentials
         self._quota = quota
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._filter_path = filter_path
         self._attempts = attempts
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._turns = Turns(quota)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -104,23 +100,27 @@ class GongClient:
 
     async def list_users(self, cursor: str | None = None, *, include_avatars: bool = False) -> UsersPage:
         """One page of all users."""
-        reply = await self._call(endpoints.list_users(cursor, include_avatars))
-        return endpoints.read_users_page(reply, include_avatars)
+        request = endpoints.list_users(cursor, include_avatars)
+        return await self._call(request, lambda reply: endpoints.read_users_page(reply, include_avatars))
 
     async def get_user(self, user_id: str) -> UserAnswer:
         """One user.
 
         :raises GongNotFoundError: Gong knows no such user.
         """
-        return endpoints.read_user(await self._call(endpoints.get_user(user_id)))
+        return await self._call(endpoints.get_user(user_id), endpoints.read_user)
 
-    async def get_user_settings_history(self, user_id: str) -> SettingsHistory:
+    async def get_user_settings_history(self, user_id: str, wanted: Wanted | None = None) -> SettingsHistory:
         """All changes of one user's settings.
 
+        :param wanted: asked when the call's turn has come, before it is counted.
         :raises GongNotFoundError: Gong knows no such user.
+        :raises NotWantedError: ``wanted`` said no.
         """
-        reply = await self._call(endpoints.settings_history(user_id))
-        return endpoints.read_settings_history(reply, user_id)
+        request = endpoints.settings_history(user_id)
+        return await self._call(
+            request, lambda reply: endpoints.read_settings_history(reply, user_id), wanted
+        )
 
     async def list_users_by_filter(
         self,
@@ -132,8 +132,9 @@ class GongClient:
         cursor: str | None = None,
     ) -> UsersPage:
         """One page of the users that match; which bound is included is the service's choice."""
+        calls = 0
         last_error: errors.GongNoSuchPathError | None = None
-        for path in (self._filter_path,) if self._filter_path else endpoints.FILTER_PATHS:
+        for path in await self._filter_paths():
             request = endpoints.users_by_filter(
                 path,
                 user_ids=user_ids,
@@ -143,41 +144,56 @@ class GongClient:
                 cursor=cursor,
             )
             try:
-                reply = await self._call(request)
-            except errors.GongNoSuchPathError as error:
+                page = await self._call(
+                    request, lambda reply: endpoints.read_users_page(reply, include_avatars)
+                )
+            except errors.GongApiError as error:
+                calls = error.calls = error.calls + calls
+                if not isinstance(error, errors.GongNoSuchPathError):
+                    raise
                 last_error = error
                 continue
-            self._filter_path = path
-            page = endpoints.read_users_page(reply, include_avatars)
-            return replace(page, calls=page.calls + (last_error.calls if last_error else 0))
+            if path != self._filter_path:
+                await self._quota.remember_filter_path(path)
+                self._filter_path = path
+            return replace(page, calls=page.calls + calls)
         assert last_error is not None  # noqa: S101 - each path was tried
         raise last_error
 
-    async def _call(self, request: GongRequest) -> Reply:
-        """One call with its retries; how many HTTP requests it took is in the reply or the error."""
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(_may_pass),
-            stop=tenacity.stop_after_attempt(self._attempts),
-            wait=_wait,
-            reraise=True,
-        )
-        try:
-            reply: Reply = await retrying(self._try, request)
-        except errors.GongApiError as error:
-            error.calls *= int(retrying.statistics["attempt_number"])
-            raise
-        return replace(reply, calls=int(retrying.statistics["attempt_number"]))
+    async def _filter_paths(self) -> Sequence[str]:
+        """The path that is known, else all in the order to try them."""
+        if not self._filter_path:
+            known = await self._quota.recall_filter_path()
+            return sorted(endpoints.FILTER_PATHS, key=lambda path: path != known)
+        return (self._filter_path,)
 
-    async def _try(self, request: GongRequest) -> Reply:
-        await self._take_turn(request)
+    async def _call(
+        self, request: GongRequest, read: Callable[[Reply], T], wanted: Wanted | None = None
+    ) -> T:
+        """One call with its retries; how many HTTP requests it took is in the answer or the error."""
+        calls = failures = 0
+        while True:
+            try:
+                access = await self._take_turn(request, wanted)
+                calls += 1
+                return read(replace(await self._try(request, access), calls=calls))
+            except errors.GongApiError as error:
+                error.calls = calls
+                if error.status == 401 and await self._credentials.renew(access):
+                    continue  # not its failure: the token had ended
+                failures += 1
+                if failures >= self._attempts or not _may_pass(error):
+                    raise
+                await asyncio.sleep(_rest_s(error, failures))
+
+    async def _try(self, request: GongRequest, access: Access) -> Reply:
         requested_at = self._clock()
         try:
-            status, headers, body = await self._exchange(request)
+            status, headers, body = await self._exchange(request, access)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            # "from None": the libraries' own texts hold the URL with its query.
-            raise no_answer(error, request.method, request.path, self._timeout.total) from None
+            errors.raise_alone(no_answer(error, request.method, request.path, self._timeout.total))
         try:
-            return read_reply(
+            reply = read_reply(
                 method=request.method,
                 path=request.path,
                 many=request.many,
@@ -188,37 +204,46 @@ class GongClient:
                 received_at=self._clock(),
             )
         except errors.GongRateLimitError as error:
-            self._quota.pause(error.retry_after_s or 0.0)
-            raise
+            error.retry_after_s = await self._quota.pause(error.retry_after_s)
+            if error.retry_after_s < DAY_USED_UP_S:
+                raise
+            raise errors.GongDayUsedUpError(
+                error.what,
+                retry_after_s=error.retry_after_s,
+                method=request.method,
+                path=request.path,
+                status=status,
+                request_id=error.request_id,
+                errors=error.errors,
+            ) from None
+        await self._credentials.accepted(access)
+        return reply
 
-    async def _take_turn(self, request: GongRequest) -> None:
-        # One at a time waits for its place: so all that come after see a pause.
-        async with self._turn:
-            wait = self._quota.reserve()
-            if wait > MAX_PAUSE_S:
-                raise errors.GongRateLimitError(
-                    f"is not called: Gong asked for a pause that lasts {wait:.0f} s more",
-                    retry_after_s=wait,
-                    method=request.method,
-                    path=request.path,
-                    calls=0,
-                )
-            if wait > 0:
-                await asyncio.sleep(wait)
+    async def _take_turn(self, request: GongRequest, wanted: Wanted | None) -> Access:
+        # Before the turn, not in its time: a token that ends is renewed, connections are readied.
+        await self._credentials.current()
+        self._connections()
+        await self._turns.take(request, wanted)
+        return await self._credentials.current()
 
-    async def _exchange(self, request: GongRequest) -> tuple[int, Mapping[str, str], bytes]:
+    def _connections(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 headers=self._transport.headers,
                 timeout=self._timeout,
                 connector=aiohttp.TCPConnector(ssl=self._transport.tls, limit=0),
                 middlewares=(_no_silent_retry,),
+                cookie_jar=NoCookies(),
             )
+        return self._session
+
+    async def _exchange(self, request: GongRequest, access: Access) -> tuple[int, Mapping[str, str], bytes]:
         # encoded=True: ids and cursors are quoted once, by us.
-        url = URL(f"{self.base_url}{request.path}", encoded=True).with_query(dict(request.params))
-        async with self._session.request(
+        url = URL(f"{access.base_url}{request.path}", encoded=True).with_query(dict(request.params))
+        async with self._connections().request(
             request.method,
             url,
+            headers={"Authorization": access.authorization},
             json=request.body,
             proxy=self._transport.proxy,
             allow_redirects=self._transport.allow_redirects,
@@ -244,15 +269,14 @@ async def _no_silent_retry(
         raise aiohttp.ClientConnectionError from None
 
 
-def _may_pass(error: BaseException) -> bool:
+def _may_pass(error: errors.GongApiError) -> bool:
     if isinstance(error, errors.GongRateLimitError):
         return error.calls > 0 and (error.retry_after_s or 0.0) <= MAX_PAUSE_S
     return isinstance(error, errors.GongTransientError)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Half a second, doubling, each with jitter; after a 429 with its time the quota does the waiting."""
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, errors.GongRateLimitError) and error.retry_after_s:
-        return random.uniform(0, 0.2)
-    return float(0.5 * 2 ** (state.attempt_number - 1) * random.uniform(0.5, 1.5))
+def _rest_s(error: errors.GongApiError, failures: int) -> float:
+    """Half a second, doubling, each with jitter; after a 429 the quota does the waiting."""
+    if isinstance(error, errors.GongRateLimitError):
+        return 0.0
+    return float(0.5 * 2 ** (failures - 1) * random.uniform(0.5, 1.5))

@@ -13,19 +13,24 @@ from gong_provider.api.answers import Reply
 from gong_provider.api.errors import GongConfigError, GongMalformedAnswerError
 from gong_provider.api.models import SettingsHistory, UserAnswer, UsersPage
 from gong_provider.api.reading import MAX_ID_CHARS, read_changes, read_users
-from gong_provider.api.values import parse_timestamp
+from gong_provider.api.values import clean, parse_timestamp
 
 # The contract's path first: the live service's is tried when a host has no such path.
 FILTER_PATHS = ("/users/filter", "/users/extensive")
+
+MAX_COUNT = 2**31 - 1
+"""A count over this is none, and no database column would hold it."""
 
 
 @dataclass(frozen=True, slots=True)
 class GongRequest:
     """One call: ``path`` below the base URL, quoted; ``body`` is sent as JSON.
 
+    :ivar endpoint: its name in the usage.
     :ivar many: the answer is a list, for which 404 "No users found" means empty.
     """
 
+    endpoint: str
     method: str
     path: str
     params: Mapping[str, str] = field(default_factory=dict)
@@ -37,7 +42,7 @@ def list_users(cursor: str | None, include_avatars: bool) -> GongRequest:
     params = {"includeAvatars": "true"} if include_avatars else {}
     if cursor:
         params["cursor"] = cursor
-    return GongRequest("GET", "/users", params, many=True)
+    return GongRequest("list_users", "GET", "/users", params, many=True)
 
 
 def users_by_filter(
@@ -61,15 +66,15 @@ def users_by_filter(
     body: dict[str, Any] = {"filter": chosen}
     if cursor:
         body["cursor"] = cursor
-    return GongRequest("POST", path, body=body, many=True)
+    return GongRequest("users_by_filter", "POST", path, body=body, many=True)
 
 
 def get_user(user_id: str) -> GongRequest:
-    return GongRequest("GET", f"/users/{_segment(user_id)}")
+    return GongRequest("get_user", "GET", f"/users/{_segment(user_id)}")
 
 
 def settings_history(user_id: str) -> GongRequest:
-    return GongRequest("GET", f"/users/{_segment(user_id)}/settings-history")
+    return GongRequest("settings_history", "GET", f"/users/{_segment(user_id)}/settings-history")
 
 
 def read_users_page(reply: Reply, include_avatars: bool) -> UsersPage:
@@ -78,7 +83,7 @@ def read_users_page(reply: Reply, include_avatars: bool) -> UsersPage:
     about = reply.body.get("records")
     about = about if isinstance(about, dict) else {}
     cursor, total = about.get("cursor"), about.get("totalRecords")
-    if cursor is not None and not isinstance(cursor, str):
+    if cursor is not None and (not isinstance(cursor, str) or clean(cursor, Counter()) != cursor):
         raise GongMalformedAnswerError(
             "answered a cursor that is no text", method=reply.method, path=reply.path
         )
@@ -88,7 +93,7 @@ def read_users_page(reply: Reply, include_avatars: bool) -> UsersPage:
         users=users,
         rejected=rejected,
         cursor=cursor or None,
-        total_records=total if isinstance(total, int) and not isinstance(total, bool) else None,
+        total_records=total if type(total) is int and 0 <= total <= MAX_COUNT else None,
         with_avatars=include_avatars,
     )
 

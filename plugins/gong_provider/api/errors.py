@@ -3,6 +3,7 @@
 GongError
 ├── GongConfigError             the connection or an argument is wrong; no call was made
 ├── GongPagingError             a listing can't be followed to its end (a cursor came twice)
+├── GongCoordinationError       the database of quota and tokens can't be used; no call was made
 └── GongApiError                a call failed: .method .path .status .request_id .errors
     ├── GongCredentialsError    401: give the connection a valid key or token
     ├── GongPermissionError     403: give the key the scope api:users:read
@@ -10,25 +11,43 @@ GongError
     ├── GongNotFoundError       404 "User not found": this id is gone
     ├── GongNoSuchPathError     404/405/3xx of a path: wrong host, or another dialect of the API
     ├── GongTLSError            the certificate or handshake failed
-    ├── GongRateLimitError      429: wait .retry_after_s
+    ├── GongRateLimitError      429, or a pause that it caused: wait .retry_after_s
+    │   └── GongDayUsedUpError  the day's calls are gone: go on at .retry_after_s, or leave the rest
     └── GongTransientError      may pass by itself, retried at the call
         ├── GongUnavailableError      5xx, timeout, reset, refused, unknown host
         └── GongMalformedAnswerError  truncated, HTML, not JSON, not Gong
 
-No message holds a secret, a query string, a body or an e-mail address.
+No message holds a secret, a query string, a body, or anything of a person but a numeric id.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NoReturn
 
-_EMAIL = re.compile(r"[^\s\"'<>]+@[^\s\"'<>]+")
-_MAX_GONG_ERROR_CHARS = 200
+from gong_provider.api.error_texts import HIDDEN, all_shown
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
+# An id is a number at Gong; a service may make an address or a name of it.
+_ODD_USER = re.compile(r"(?<=/users/)(?!\d{1,20}(?:/|$)|filter$|extensive$)[^/]+")
 
 
 class GongError(Exception):
     """Anything this package raises on purpose."""
+
+
+def raise_alone(error: Exception) -> NoReturn:
+    """Raise an error in an ``except`` block, without the one that led to it.
+
+    Also "from None" leaves that one hanging on it: those of HTTP libraries hold URLs and headers,
+    those of Postgres rows.
+    """
+    try:
+        raise error
+    except Exception:
+        error.__context__ = None
+        raise
 
 
 class GongConfigError(GongError, ValueError):
@@ -39,15 +58,19 @@ class GongPagingError(GongError):
     """A listing can't be followed to its end."""
 
 
+class GongCoordinationError(GongError):
+    """The coordination database can't be reached or refuses. No call was made."""
+
+
 class GongApiError(GongError):
     """One call failed.
 
     :param what: what happened, in a few words ("answered 401", "did not answer in 30 s").
     :param method: HTTP method of the call.
-    :param path: its path without query ("/users/123/settings-history").
+    :param path: its path without query ("/users/123/settings-history"); of an id that is no number, "…".
     :param status: HTTP status, None when no answer came.
     :param request_id: Gong's requestId, None when the answer had none.
-    :param errors: Gong's own error texts; shortened, e-mail addresses taken out.
+    :param errors: Gong's own error texts; kept as ``api.error_texts`` shows them.
     :param calls: HTTP requests spent on this call, retries included.
     """
 
@@ -66,10 +89,10 @@ class GongApiError(GongError):
     ) -> None:
         self.what = what
         self.method = method
-        self.path = path
+        self.path = _ODD_USER.sub(HIDDEN, path)
         self.status = status
-        self.request_id = request_id
-        self.errors = tuple(_EMAIL.sub("[e-mail]", e)[:_MAX_GONG_ERROR_CHARS] for e in errors)
+        self.request_id = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else None
+        self.errors = all_shown(errors)
         self.calls = calls
         super().__init__(self._sentence())
 
@@ -120,7 +143,7 @@ class GongTLSError(GongApiError):
 
 
 class GongRateLimitError(GongApiError):
-    """429, or the call budget of this process is used up.
+    """429, or no turn came within the time that a call may wait.
 
     :ivar retry_after_s: seconds to wait before the next call, None when Gong did not say.
     """
@@ -130,6 +153,12 @@ class GongRateLimitError(GongApiError):
     def __init__(self, what: str, *, retry_after_s: float | None = None, **request: object) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(what, **request)  # type: ignore[arg-type]
+
+
+class GongDayUsedUpError(GongRateLimitError):
+    """The account's calls of the day are gone, by our own count or by Gong's word."""
+
+    advice = "What is left goes on when calls are free again; Gong's support can raise the limit"
 
 
 class GongTransientError(GongApiError):

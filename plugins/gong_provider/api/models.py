@@ -91,6 +91,8 @@ class Listing:
     :ivar started_at: instant of its first page; ``gong_time`` the same on Gong's clock.
     :ivar users: different users so far.
     :ivar total_records: as Gong counts them (the most it said), None when it did not say.
+    :ivar totals: each count of users that Gong said, least first.
+    :ivar rejected: records so far that are no users.
     :ivar moved: Gong's count changed between pages.
     :ivar finished: this page is the last, and the list counts as whole.
     :ivar warnings: sentences on what was odd, once finished.
@@ -101,9 +103,28 @@ class Listing:
     pages: int
     users: int
     total_records: int | None
+    totals: tuple[int, ...]
+    rejected: int
     moved: bool
     finished: bool
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListingProgress:
+    """How far a listing came whose task was killed: what to keep of its last page, to go on there.
+
+    :ivar cursor: that page's; the rest as in its ``listing``.
+    :ivar ids: the users that were listed.
+    """
+
+    cursor: str
+    started_at: datetime
+    gong_time: datetime
+    pages: int
+    rejected: int
+    totals: frozenset[int]
+    ids: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,9 @@ from gong_provider.api import errors
 
 def no_answer(error: Exception, method: str, path: str, timeout_s: float | None) -> errors.GongError:
     """The error that says why no answer came, in words that hold neither URL nor query."""
-    if isinstance(error, aiohttp.InvalidURL):
+    is_redirect = isinstance(error, aiohttp.RedirectClientError)
+    # UnicodeError: a name that no DNS could ask for.
+    if isinstance(error, (aiohttp.InvalidURL, UnicodeError)) and not is_redirect:
         return errors.GongConfigError("The host of the connection is no valid URL")
     kind, what = _why(error, timeout_s)
     return kind(what, method=method, path=path)
@@ -22,6 +24,8 @@ def _why(error: Exception, timeout_s: float | None) -> tuple[type[errors.GongApi
         return errors.GongUnavailableError, f"did not answer within {timeout_s:g} s"
     if isinstance(error, aiohttp.TooManyRedirects):
         return errors.GongNoSuchPathError, "redirects without end"
+    if isinstance(error, aiohttp.RedirectClientError):
+        return errors.GongNoSuchPathError, "redirects to what is no URL"
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return errors.GongUnavailableError, f"was not reached: the proxy answered {error.status}"
     if isinstance(error, aiohttp.ClientResponseError):

@@ -6,23 +6,46 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gong_provider.api.errors import GongPagingError
-from gong_provider.api.models import Listing, UsersPage
+from gong_provider.api.errors import GongBadRequestError, GongPagingError
+from gong_provider.api.models import Listing, ListingProgress, UsersPage
+
+MAX_PAGES_WITHOUT_NEWS = 10
+"""After so many pages in a row without a user not listed before, a listing counts as endless."""
+
+_KEPT = "What was listed so far is kept; run again, and tell Gong's support if it stays"
 
 
 @dataclass(slots=True)
-class _Pass:
-    """One walk through all pages."""
+class _Walk:
+    """One walk through all pages, up to ``cursor``: where the next page is."""
 
-    ids: set[str] = field(default_factory=set)
-    cursors: set[str] = field(default_factory=set)
-    totals: set[int] = field(default_factory=set)
-    pages: int = 0
-    rejected: int = 0
+    cursor: str | None = None
     started_at: datetime | None = None
     gong_time: datetime | None = None
+    pages: int = 0
+    rejected: int = 0
+    totals: set[int] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
+    cursors: set[str] = field(default_factory=set)
+    pages_without_news: int = 0
+    is_resumed: bool = False
+
+    @classmethod
+    def resumed(cls, start: ListingProgress) -> _Walk:
+        return cls(
+            cursor=start.cursor,
+            started_at=start.started_at,
+            gong_time=start.gong_time,
+            pages=start.pages,
+            rejected=start.rejected,
+            totals=set(start.totals),
+            ids=set(start.ids),
+            cursors={start.cursor},
+            is_resumed=True,
+        )
 
     def add(self, page: UsersPage) -> None:
+        known = len(self.ids)
         self.pages += 1
         self.rejected += len(page.rejected)
         self.started_at = self.started_at or page.requested_at
@@ -30,14 +53,22 @@ class _Pass:
         self.ids.update(user.user_id for user in page.users)
         if page.total_records is not None:
             self.totals.add(page.total_records)
-        if page.cursor is not None:
-            if page.cursor in self.cursors:
-                raise GongPagingError(
-                    f"Gong answered the same cursor twice, on page {self.pages} of the list of users: "
-                    "following it would never end. What was listed so far is kept; run again, and "
-                    "tell Gong's support if it stays"
-                )
-            self.cursors.add(page.cursor)
+        self.pages_without_news = 0 if len(self.ids) > known else self.pages_without_news + 1
+        self.cursor = page.cursor
+
+    def step_on(self, cursor: str) -> None:
+        """:raises GongPagingError: the cursor leads to no end."""
+        if cursor in self.cursors:
+            raise GongPagingError(
+                f"Gong answered the same cursor twice, on page {self.pages} of the list of users: "
+                f"following it would never end. {_KEPT}"
+            )
+        if self.pages_without_news >= MAX_PAGES_WITHOUT_NEWS:
+            raise GongPagingError(
+                f"Gong's list of users does not end: {MAX_PAGES_WITHOUT_NEWS} pages in a row, up to page "
+                f"{self.pages}, brought no user that was not listed before. {_KEPT}"
+            )
+        self.cursors.add(cursor)
 
     @property
     def moved(self) -> bool:
@@ -52,32 +83,54 @@ class _Pass:
         return max(self.totals) - len(self.ids) - self.rejected
 
 
-async def follow(fetch: Callable[[str | None], Awaitable[UsersPage]]) -> AsyncIterator[UsersPage]:
+async def follow(
+    fetch: Callable[[str | None], Awaitable[UsersPage]], start: ListingProgress | None = None
+) -> AsyncIterator[UsersPage]:
     """All pages, each with its ``listing``; walked once more when fewer users came than counted.
 
+    When a cursor is refused, as an expired one is, the listing starts over, once.
+
     :param fetch: asks for the page at a cursor (None: the first).
-    :raises GongPagingError: a cursor came twice, or two walks in a row gave other users.
+    :param start: go on from here, not from the first page.
+    :raises GongPagingError: the listing does not end, its cursors are refused, or two walks in a row
+        gave other users.
     """
-    before: _Pass | None = None
+    walk = _Walk.resumed(start) if start else _Walk()
+    before: _Walk | None = None
+    refused_at = spent = 0
     while True:
-        walk = _Pass()
-        cursor: str | None = None
-        while True:
-            page = await fetch(cursor)
-            walk.add(page)
-            cursor = page.cursor
-            again = cursor is None and walk.missing > 0 and before is None
-            finished = cursor is None and not again
-            warnings = _verdict(walk, before) if finished else ()
-            yield replace(page, listing=_listing(walk, finished, warnings))
-            if cursor is None:
-                break
+        try:
+            page = await fetch(walk.cursor)
+        except GongBadRequestError as error:
+            if error.status != 400 or walk.cursor is None:
+                raise
+            if refused_at:
+                raise _refused_twice(refused_at, walk.pages + 1) from error
+            refused_at, spent = walk.pages + 1, error.calls
+            walk = _Walk()
+            continue
+        walk.add(page)
+        is_whole = walk.missing <= 0 or (before is not None and walk.ids == before.ids)
+        finished = walk.cursor is None and is_whole
+        warnings = _oddities(walk, refused_at) if finished else ()
+        yield replace(page, calls=page.calls + spent, listing=_listing(walk, finished, warnings))
+        spent = 0
         if finished:
             return
-        before = walk
+        if walk.cursor is not None:
+            try:
+                walk.step_on(walk.cursor)
+            except GongPagingError:
+                if not walk.is_resumed:
+                    raise
+                walk = _Walk()  # what was stored may be no way to an end; a fresh listing may
+        elif before is not None:
+            raise _two_listings(before, walk)
+        else:
+            before, walk = walk, _Walk()
 
 
-def _listing(walk: _Pass, finished: bool, warnings: tuple[str, ...]) -> Listing:
+def _listing(walk: _Walk, finished: bool, warnings: tuple[str, ...]) -> Listing:
     assert walk.started_at is not None  # noqa: S101 - set by the first page
     assert walk.gong_time is not None  # noqa: S101
     return Listing(
@@ -86,26 +139,44 @@ def _listing(walk: _Pass, finished: bool, warnings: tuple[str, ...]) -> Listing:
         pages=walk.pages,
         users=len(walk.ids),
         total_records=max(walk.totals, default=None),
+        totals=tuple(sorted(walk.totals)),
+        rejected=walk.rejected,
         moved=walk.moved,
         finished=finished,
         warnings=warnings,
     )
 
 
-def _verdict(walk: _Pass, before: _Pass | None) -> tuple[str, ...]:
-    came = len(walk.ids)
+def _oddities(walk: _Walk, refused_at: int) -> tuple[str, ...]:
+    """What was odd about the walk that ended the listing."""
+    came, counted = len(walk.ids), max(walk.totals, default=0)
+    said = []
     if walk.moved:
-        counts = f"{min(walk.totals)} to {max(walk.totals)}"
-        return (f"The list of users changed while it was read: Gong counted {counts} users",)
-    if walk.missing < 0:
-        return (f"Gong counts {max(walk.totals)} users, but listed {came}",)
-    if walk.missing == 0:
-        return ()
-    if before is not None and walk.ids != before.ids:
-        other = len(walk.ids ^ before.ids)
-        raise GongPagingError(
-            f"Gong counts {max(walk.totals)} users, but two listings in a row gave "
-            f"{len(before.ids)} and {came}, of which {other} are not in both: no listing is whole. "
-            "What was listed is kept; run again"
+        said.append(
+            f"The list of users changed while it was read: Gong counted {min(walk.totals)} to {counted} users"
         )
-    return (f"Gong counts {max(walk.totals)} users, but listed the same {came} twice",)
+    elif walk.missing < 0:
+        said.append(f"Gong counts {counted} users, but listed {came}")
+    elif walk.missing > 0:
+        said.append(f"Gong counts {counted} users, but listed the same {came} twice")
+    if refused_at:
+        said.append(
+            f"Gong refused the cursor of page {refused_at} of the list of users: the list was read again "
+            "from its start"
+        )
+    return tuple(said)
+
+
+def _refused_twice(first: int, second: int) -> GongPagingError:
+    return GongPagingError(
+        f"Gong refused its own cursors twice, for page {first} of the list of users and, after it was "
+        f"read again from its start, for page {second}. {_KEPT}"
+    )
+
+
+def _two_listings(first: _Walk, second: _Walk) -> GongPagingError:
+    return GongPagingError(
+        f"Gong counts {max(second.totals)} users, but two listings in a row gave {len(first.ids)} and "
+        f"{len(second.ids)}, of which {len(first.ids ^ second.ids)} are not in both: no listing is whole. "
+        f"{_KEPT}"
+    )

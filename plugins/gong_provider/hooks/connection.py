@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from gong_provider.api.errors import GongConfigError
+from gong_provider.api.errors import GongConfigError, raise_alone
+from gong_provider.coordination.limits import Limits
+from gong_provider.hooks.oauth import OAUTH_EXTRAS, OAuthSettings, read_oauth
 
 DEFAULT_HOST = "https://api.gong.io"
 API_VERSION = "/v2"
 DEFAULT_CALLS_PER_SECOND = 3.0
 DEFAULT_CALLS_PER_DAY = 10_000
+DEFAULT_CALLS_RESERVE = "10%"
 DEFAULT_TIMEOUT_S = 30.0
 
 # Extras that are ours: HttpHook would send every extra that it does not know as a header.
 OUR_EXTRAS = frozenset(
-    {"access_token", "account", "calls_per_day", "calls_per_second", "timeout_s", "users_filter_path"}
+    {
+        "access_token",
+        "account",
+        "calls_per_day",
+        "calls_per_second",
+        "calls_reserve",
+        "coordination_conn_id",
+        "timeout_s",
+        "users_filter_path",
+        *OAUTH_EXTRAS,
+    }
 )
 _SECRET_WORDS = ("auth", "cookie", "credential", "key", "pass", "private", "secret", "token")
 
@@ -43,27 +57,40 @@ class GongSettings:
     """A checked connection.
 
     :ivar base_url: with ``/v2``, without a slash at its end.
-    :ivar authorization: value of the Authorization header.
-    :ivar key_hash: SHA-256 (hex) of the access key or token: whose account it is, not a secret.
-    :ivar calls_per_second: 0: no limit; ``calls_per_day`` likewise.
+    :ivar authorization: value of the Authorization header; empty with OAuth, whose tokens change.
+    :ivar key_hash: SHA-256 (hex) of the access key, the token or OAuth's client: whose account it is,
+        not a secret.
+    :ivar limits: calls a second and a day, and what of them is left to others.
+    :ivar coordination_conn_id: the Postgres connection of what workers share; empty: nothing is
+        shared; None: not said.
     :ivar users_filter_path: path of users by filter below the base URL, empty: found out.
     :ivar timeout_s: seconds for one whole try of a call.
     :ivar account: the account's name as the customer calls it, or None.
+    :ivar oauth: how tokens are renewed; None: with a key, or a token that nobody renews.
     """
 
     base_url: str
-    authorization: str
+    authorization: str = field(repr=False)
     key_hash: str
-    calls_per_second: float
-    calls_per_day: int
+    limits: Limits
+    coordination_conn_id: str | None
     users_filter_path: str
     timeout_s: float
     account: str | None
+    oauth: OAuthSettings | None = None
 
     @property
     def host(self) -> str:
         """Host and port, for people."""
         return urlsplit(self.base_url).netloc
+
+    @property
+    def quota_account(self) -> str:
+        """Whose calls are counted together: a host is one customer's, but for Gong's general one."""
+        if self.account:
+            return f"account {self.account}"
+        shared = self.base_url == DEFAULT_HOST + API_VERSION
+        return f"{self.base_url} {self.key_hash[:16]}" if shared else self.base_url
 
 
 def read_connection(connection: AirflowConnection) -> GongSettings:
@@ -72,18 +99,20 @@ def read_connection(connection: AirflowConnection) -> GongSettings:
     :raises GongConfigError: in a sentence, what is missing or wrong in it.
     """
     extras = connection.extra_dejson
-    authorization, identity = _authorization(connection, extras)
+    oauth = read_oauth(connection.conn_id, extras)
+    authorization, identity = ("", oauth.client_id) if oauth else _authorization(connection, extras)
     path = str(extras.get("users_filter_path") or "").strip()
     return GongSettings(
         base_url=_base_url(connection),
         authorization=authorization,
         key_hash=hashlib.sha256(identity.encode()).hexdigest(),
-        calls_per_second=_number(extras, "calls_per_second", DEFAULT_CALLS_PER_SECOND),
-        calls_per_day=int(_number(extras, "calls_per_day", DEFAULT_CALLS_PER_DAY)),
+        limits=_limits(extras),
+        coordination_conn_id=_text(extras, "coordination_conn_id"),
         users_filter_path=f"/{path.strip('/').removeprefix('v2/')}" if path else "",
         timeout_s=_number(extras, "timeout_s", _number(extras, "timeout", DEFAULT_TIMEOUT_S))
         or DEFAULT_TIMEOUT_S,
         account=str(extras.get("account") or "").strip() or None,
+        oauth=oauth,
     )
 
 
@@ -106,7 +135,7 @@ def _authorization(connection: AirflowConnection, extras: Mapping[str, Any]) -> 
         return f"Basic {base64.b64encode(pair).decode()}", connection.login
     raise GongConfigError(
         f"Connection {connection.conn_id} has no credentials: give it Gong's access key as login and the "
-        "access key secret as password, or the extra access_token"
+        "access key secret as password, or the extra access_token, or the extras of OAuth"
     )
 
 
@@ -114,8 +143,11 @@ def _base_url(connection: AirflowConnection) -> str:
     host = (connection.host or DEFAULT_HOST).strip().rstrip("/")
     if "://" not in host:
         host = f"{connection.schema if connection.schema == 'http' else 'https'}://{host}"
-    parts = urlsplit(host)
     name = f"The host of connection {connection.conn_id}"
+    try:
+        parts = urlsplit(host)
+    except ValueError:
+        raise_alone(GongConfigError(f"{name} is no URL"))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise GongConfigError(f"{name} must be a URL such as {DEFAULT_HOST} or https://us-12345.api.gong.io")
     if parts.username or parts.password or parts.query or parts.fragment:
@@ -123,10 +155,26 @@ def _base_url(connection: AirflowConnection) -> str:
     try:
         port = parts.port or connection.port
     except ValueError:
-        raise GongConfigError(f"{name} has a port that is none") from None
+        raise_alone(GongConfigError(f"{name} has a port that is none"))  # the other error quotes it
     hostname = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     where = f"{hostname}:{port}" if port else hostname
     return f"{parts.scheme}://{where}{parts.path.removesuffix(API_VERSION)}{API_VERSION}"
+
+
+def _limits(extras: Mapping[str, Any]) -> Limits:
+    calls_per_day = int(_number(extras, "calls_per_day", DEFAULT_CALLS_PER_DAY))
+    said = _text(extras, "calls_reserve") or DEFAULT_CALLS_RESERVE
+    share = said.removesuffix("%").strip()
+    number = _number({"calls_reserve": share}, "calls_reserve", 0)
+    reserve = number * calls_per_day / 100 if said.endswith("%") else number
+    if calls_per_day and reserve >= calls_per_day:
+        raise GongConfigError("The connection's extra calls_reserve leaves no call of the day")
+    per_second = _number(extras, "calls_per_second", DEFAULT_CALLS_PER_SECOND)
+    return Limits(per_second, calls_per_day, math.ceil(reserve))
+
+
+def _text(extras: Mapping[str, Any], name: str) -> str | None:
+    return str(extras[name]).strip() if extras.get(name) is not None else None
 
 
 def _number(extras: Mapping[str, Any], name: str, default: float) -> float:
@@ -138,5 +186,6 @@ def _number(extras: Mapping[str, Any], name: str, default: float) -> float:
     except (TypeError, ValueError):
         number = -1.0
     if not 0 <= number < float("inf"):
-        raise GongConfigError(f"The connection's extra {name} must be a number of 0 or more")
+        hint = ", or a share such as 10%" if name == "calls_reserve" else ""
+        raise GongConfigError(f"The connection's extra {name} must be a number of 0 or more{hint}")
     return number

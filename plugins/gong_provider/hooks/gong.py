@@ -15,15 +15,24 @@ from requests import PreparedRequest, Session
 from requests.auth import AuthBase
 
 from gong_provider import __version__
-from gong_provider.api.client import ATTEMPTS, GongClient, utc_now
+from gong_provider.api.client import ATTEMPTS, GongClient, Transport, utc_now
 from gong_provider.api.endpoints import check_user_id
 from gong_provider.api.errors import GongError
-from gong_provider.api.histories import history_groups
-from gong_provider.api.models import HistoryOutcome, SettingsHistory, User, UserAnswer, UsersPage
+from gong_provider.api.histories import StillOwed, calls_in_flight, history_groups
+from gong_provider.api.models import (
+    HistoryOutcome,
+    ListingProgress,
+    SettingsHistory,
+    User,
+    UserAnswer,
+    UsersPage,
+)
 from gong_provider.api.paging import follow
 from gong_provider.api.selection import pages_by_filter
-from gong_provider.coordination.quota import process_quota
+from gong_provider.api.shared import Access, Credentials, FixedCredentials
+from gong_provider.coordination.limits import CallsLeft
 from gong_provider.hooks.connection import GongSettings, extras_for_http_hook, read_connection
+from gong_provider.hooks.coordination import Coordination
 from gong_provider.hooks.loop import LoopThread
 from gong_provider.hooks.transport import transport_of
 
@@ -34,11 +43,11 @@ GROUP_SECONDS = 1.0
 class _Authorization(AuthBase):
     """Sets the header itself, so that no .netrc of the machine gets in its way."""
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: Callable[[], str]) -> None:
         self._value = value
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        request.headers["Authorization"] = self._value
+        request.headers["Authorization"] = self._value()
         return request
 
 
@@ -109,7 +118,7 @@ class GongHook(HttpHook):
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> Session:
         """A requests session for calls that have no method here (``run``), with our credentials."""
-        self.auth_type = lambda: _Authorization(self.settings.authorization)
+        self.auth_type = lambda: _Authorization(lambda: self._access().authorization)
         return super().get_conn(headers, extra_options)
 
     def list_users(self, cursor: str | None = None, *, include_avatars: bool = False) -> UsersPage:
@@ -160,16 +169,19 @@ class GongHook(HttpHook):
             )
         )
 
-    def iter_user_pages(self, *, include_avatars: bool = False) -> Iterator[UsersPage]:
+    def iter_user_pages(
+        self, *, include_avatars: bool = False, start: ListingProgress | None = None
+    ) -> Iterator[UsersPage]:
         """All pages of all users; each says in ``listing`` how far it is.
 
+        :param start: how far this listing came before it was cut off.
         :raises GongPagingError: the list has no end, or no two walks agree.
         """
 
         async def fetch(cursor: str | None) -> UsersPage:
             return await self.client.list_users(cursor, include_avatars=include_avatars)
 
-        yield from self._run.iterate(follow(fetch))
+        yield from self._run.iterate(follow(fetch, start))
 
     def iter_users(self, *, include_avatars: bool = False) -> Iterator[User]:
         """All users, each once."""
@@ -222,18 +234,28 @@ class GongHook(HttpHook):
         *,
         group_size: int = GROUP_SIZE,
         group_seconds: float = GROUP_SECONDS,
+        still_owed: StillOwed | None = None,
     ) -> Iterator[list[HistoryOutcome]]:
         """Many users' histories, several calls at once, in groups as they arrive.
 
         A group closes at ``group_size`` users or ``group_seconds`` after its first. A user
         whose history fails, or who is gone, is a ``HistoryFailure``; the others go on.
 
+        :param still_owed: asked shortly before each call, with the next ids: whom it leaves out of
+            its answer is passed over. May read a database.
         :raises GongConfigError: an id can't be one; no call was made.
         :raises GongApiError: what no other call would escape (credentials, limit, service down),
             after all that was answered was handed out.
         """
         ids = [check_user_id(user_id) for user_id in user_ids]
-        groups = history_groups(self.client, ids, group_size=group_size, group_seconds=group_seconds)
+        groups = history_groups(
+            self.client,
+            ids,
+            group_size=group_size,
+            group_seconds=group_seconds,
+            in_flight=calls_in_flight(self.settings.limits.calls_per_second),
+            still_owed=still_owed,
+        )
         yield from self._run.iterate(groups)
 
     def test_connection(self) -> tuple[bool, str]:
@@ -248,32 +270,59 @@ class GongHook(HttpHook):
             return True, f"Connected to Gong at {host}: it answers with {len(page.users)} users on a page"
         return True, f"Connected to Gong at {host}: {page.total_records} users"
 
+    def api_base_url(self) -> str:
+        """Where calls go: with OAuth, where Gong said with the tokens."""
+        return self._access().base_url
+
+    def calls_left(self) -> CallsLeft:
+        """What the account may still call today; costs no call."""
+        return self._run.run(self._coordination.quota.calls_left())
+
     @cached_property
     def client(self) -> GongClient:
         """The asynchronous client of this connection."""
-        settings = self.settings
         return GongClient(
-            settings.base_url,
-            transport=transport_of(
-                self.get_conn(),
-                settings.base_url,
-                settings.authorization,
-                allow_redirects=bool(self.merged_extra.get("allow_redirects", False)),
-            ),
-            quota=process_quota(
-                f"{settings.base_url} {settings.key_hash}", settings.calls_per_second, settings.calls_per_day
-            ),
-            timeout_s=settings.timeout_s,
-            filter_path=settings.users_filter_path,
+            transport=self._transport,
+            credentials=self._credentials,
+            quota=self._coordination.quota,
+            timeout_s=self.settings.timeout_s,
+            filter_path=self.settings.users_filter_path,
             attempts=self._attempts,
             clock=self._clock,
         )
+
+    def _access(self) -> Access:
+        return self._run.run(self._credentials.current())
+
+    @cached_property
+    def _transport(self) -> Transport:
+        return self._transport_to(self.settings.base_url)
+
+    def _transport_to(self, url: str) -> Transport:
+        session = self.get_conn()  # first: it fills merged_extra
+        follows = bool(self.merged_extra.get("allow_redirects", False))
+        return transport_of(session, url, allow_redirects=follows)
+
+    @cached_property
+    def _coordination(self) -> Coordination:
+        return Coordination(self.settings, None if self._clock is utc_now else self._clock)
+
+    @cached_property
+    def _credentials(self) -> Credentials:
+        oauth = self.settings.oauth
+        if oauth is None:
+            return FixedCredentials(self.settings.authorization, self.settings.base_url)
+        return self._coordination.credentials(oauth, self._transport_to(oauth.oauth_endpoint))
 
     def close(self) -> None:
         """Close the connections to Gong; the hook can be used again."""
         if self._loop is not None:
             if "client" in vars(self):  # else the connection was wrong, and there is none
                 self._loop.run(self.client.close())
+            if "_credentials" in vars(self):
+                self._loop.run(self._credentials.close())
+            if "_coordination" in vars(self):
+                self._coordination.close()
             self._loop.stop()
             self._loop = None
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 from requests import Session
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, default_headers, select_proxy
@@ -16,20 +18,30 @@ from gong_provider.api.client import Transport
 log = logging.getLogger(__name__)
 
 
-def transport_of(session: Session, base_url: str, authorization: str, *, allow_redirects: bool) -> Transport:
+def transport_of(session: Session, base_url: str, *, allow_redirects: bool) -> Transport:
     """Headers, proxy, TLS options and redirects of the session, for calls below ``base_url``."""
     effective = session.merge_environment_settings(base_url, {}, None, session.verify, session.cert)
     verify = cast("bool | str", effective["verify"])
     secure = base_url.startswith("https:")
     if secure and verify is False:
         log.warning("TLS verification is off for the connection to %s", base_url)
+    if not secure and not _is_this_machine(base_url):
+        log.warning("Credentials and people's data go unencrypted to %s: make it https", base_url)
     return Transport(
-        headers={**_chosen_headers(session), "Authorization": authorization},
+        headers=_chosen_headers(session),
         proxy=select_proxy(base_url, effective["proxies"]),
         tls=_tls(verify, effective["cert"]) if secure else True,
         allow_redirects=allow_redirects,
         max_redirects=session.max_redirects,
     )
+
+
+def _is_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _chosen_headers(session: Session) -> dict[str, str]:

@@ -8,24 +8,30 @@ plain result, for small use.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowRescheduleException
 
 from gong_provider.retry import GONG_RETRY_POLICY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from gong_provider.api.models import HistoryOutcome, UserAnswer, UsersPage
+    from gong_provider.api.models import HistoryOutcome, ListingProgress, UserAnswer, UsersPage
     from gong_provider.hooks.gong import GongHook
 
 
 class _GongOperator(BaseOperator):
-    """What Gong's operators share: the connection, and a policy that fails at once what can't succeed."""
+    """What Gong's operators share: the connection, and what becomes of a task that can't go on now.
+
+    What can't succeed fails at once, the rest is tried again (``retry.GONG_RETRY_POLICY``). A pause
+    that is too long for a worker to wait frees him: the task is rescheduled, which costs no try.
+    """
 
     template_fields: ClassVar[Sequence[str]] = ("gong_conn_id",)  # type: ignore[misc]
     ui_color = "#e7defa"
@@ -41,6 +47,17 @@ class _GongOperator(BaseOperator):
         from gong_provider.hooks.gong import GongHook
 
         return GongHook(self.gong_conn_id)
+
+    @contextmanager
+    def _rescheduled(self) -> Iterator[None]:
+        from gong_provider.api.errors import GongRateLimitError
+
+        try:
+            yield
+        except GongRateLimitError as error:
+            goes_on_at = datetime.now(UTC) + timedelta(seconds=max(1.0, error.retry_after_s or 0.0))
+            self.log.warning("%s. The task goes on at %s", error, goes_on_at.isoformat(timespec="seconds"))
+            raise AirflowRescheduleException(goes_on_at) from None  # type: ignore[no-untyped-call]
 
     def _take_pages(self, pages: Iterable[UsersPage], handler: Callable[[UsersPage], Any] | None) -> Any:
         result: Any = None if handler else {}
@@ -62,6 +79,7 @@ class GongListUsersOperator(_GongOperator):
         users that stand for Gong employees.
     :param handler: called with each :class:`~gong_provider.api.models.UsersPage`; its last value
         is returned. None: all users are returned, as a list of dicts.
+    :param resume_from: called when the task begins: how far it came before it was cut off, or None.
     :param gong_conn_id: connection of type ``gong``.
     """
 
@@ -72,15 +90,20 @@ class GongListUsersOperator(_GongOperator):
         *,
         include_avatars: bool | str = False,
         handler: Callable[[UsersPage], Any] | None = None,
+        resume_from: Callable[[], ListingProgress | None] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.include_avatars = include_avatars
         self.handler = handler
+        self.resume_from = resume_from
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
-        with self.hook() as hook:
-            pages = hook.iter_user_pages(include_avatars=_flag(self.include_avatars))
+        progress = self.resume_from() if self.resume_from else None
+        if progress:
+            self.log.info("The listing goes on after page %d", progress.pages)
+        with self._rescheduled(), self.hook() as hook:
+            pages = hook.iter_user_pages(include_avatars=_flag(self.include_avatars), start=progress)
             return self._take_pages(pages, self.handler)
 
 
@@ -125,7 +148,7 @@ class GongListUsersByFilterOperator(_GongOperator):
 
         created_from = check_instant("created_from", self.created_from)
         created_to = check_instant("created_to", self.created_to)
-        with self.hook() as hook:
+        with self._rescheduled(), self.hook() as hook:
             pages = hook.iter_user_pages_by_filter(
                 user_ids=_ids(self.user_ids) if self.user_ids else None,
                 created_from=created_from,
@@ -154,7 +177,7 @@ class GongGetUserOperator(_GongOperator):
         self.handler = handler
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
-        with self.hook() as hook:
+        with self._rescheduled(), self.hook() as hook:
             answer = hook.get_user(self.user_id)
         return self.handler(answer) if self.handler else asdict(answer.user)
 
@@ -170,6 +193,10 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
     :param handler: called with each group, a list of ``SettingsHistory`` and ``HistoryFailure``; its
         last value is returned. None: the changes are returned as a dict by user id, and a failure
         is raised.
+    :param still_owed: asked shortly before each call, with the next ids: whom it leaves out of its
+        answer is passed over, such as one whom another run has fetched meanwhile.
+    :param when_day_is_used_up: what to do when the account's calls of the day are gone. ``wait``: the
+        task is rescheduled until some are free. ``leave``: it succeeds, and the rest is left.
     :param group_size: histories after which a group closes.
     :param group_seconds: seconds after which it closes.
     :param gong_conn_id: connection of type ``gong``.
@@ -184,6 +211,8 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         batch: Any = None,
         batch_to_ids: Callable[[Any], Iterable[str]] | None = None,
         handler: Callable[[list[HistoryOutcome]], Any] | None = None,
+        still_owed: Callable[[Sequence[str]], Collection[str]] | None = None,
+        when_day_is_used_up: Literal["wait", "leave"] = "wait",
         group_size: int = 100,
         group_seconds: float = 1.0,
         **kwargs: Any,
@@ -193,24 +222,47 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         self.batch = batch
         self.batch_to_ids = batch_to_ids
         self.handler = handler
+        self.still_owed = still_owed
+        self.when_day_is_used_up = when_day_is_used_up
         self.group_size = group_size
         self.group_seconds = group_seconds
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
+        from gong_provider.api.errors import GongDayUsedUpError
+
         ids = list(self.batch_to_ids(self.batch)) if self.batch_to_ids else _ids(self.user_ids)
-        take = self.handler or _Histories()
-        result: Any = {} if self.handler is None else None
-        done: Counter[bool] = Counter()
-        with self.hook() as hook:
+        took = _Taken(self.handler or _Histories(), {} if self.handler is None else None)
+        with self._rescheduled(), self.hook() as hook:
             groups = hook.iter_history_groups(
-                ids, group_size=self.group_size, group_seconds=self.group_seconds
+                ids,
+                group_size=self.group_size,
+                group_seconds=self.group_seconds,
+                still_owed=self.still_owed,
             )
-            for group in groups:
-                result = take(group)
-                done.update(hasattr(outcome, "changes") for outcome in group)
-                failed = f" · {done[False]} failed or gone" if done[False] else ""
-                self.log.info("histories %d of %d%s", done[True], len(ids), failed)
-        return result
+            try:
+                for group in groups:
+                    self.log.info("%s of %d", took.take(group), len(ids))
+            except GongDayUsedUpError as error:
+                if self.when_day_is_used_up == "wait":
+                    raise
+                self.log.warning("%s. What is not fetched is left to a later run", error)
+        return took.result
+
+
+class _Taken:
+    """What was handed over, and how to say how far it is."""
+
+    def __init__(self, handler: Callable[[list[HistoryOutcome]], Any], result: Any) -> None:
+        self._handler = handler
+        self._done: Counter[bool] = Counter()
+        self.result = result
+
+    def take(self, group: list[HistoryOutcome]) -> str:
+        """Hand a group over."""
+        self.result = self._handler(group)
+        self._done.update(hasattr(outcome, "changes") for outcome in group)
+        failed = f" ({self._done[False]} failed or gone)" if self._done[False] else ""
+        return f"histories {self._done[True]}{failed}"
 
 
 class _Histories:

@@ -1,0 +1,87 @@
+"""How far an unfinished listing came, stored with its pages: a task that was killed goes on there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from gong_provider.api.models import ListingProgress, UsersPage
+from include.warehouse.runs import RunKey
+
+_SAVE = text("""
+    INSERT INTO listing_progress (dag_id, run_id, cursor, started_at, gong_time, pages, rejected, totals)
+    VALUES (:dag_id, :run_id, :cursor, :started_at, :gong_time, :pages, :rejected, :totals)
+    ON CONFLICT (dag_id, run_id) DO UPDATE
+    SET (cursor, started_at, gong_time, pages, rejected, totals)
+        = ROW (excluded.cursor, excluded.started_at, excluded.gong_time, excluded.pages,
+               excluded.rejected, excluded.totals)
+""")
+_ADD_USERS = text("""
+    INSERT INTO listing_users (dag_id, run_id, user_id)
+    SELECT :dag_id, :run_id, unnest(CAST(:ids AS text[]))
+    ON CONFLICT DO NOTHING
+""")
+_LOAD = text("""
+    SELECT cursor, started_at, gong_time, pages, rejected, totals
+    FROM listing_progress WHERE (dag_id, run_id) = (:dag_id, :run_id)
+""")
+_LOAD_USERS = text("SELECT user_id FROM listing_users WHERE (dag_id, run_id) = (:dag_id, :run_id)")
+_CLEAR = (
+    text("DELETE FROM listing_progress WHERE (dag_id, run_id) = (:dag_id, :run_id)"),
+    text("DELETE FROM listing_users WHERE (dag_id, run_id) = (:dag_id, :run_id)"),
+)
+_PURGE = (
+    text("DELETE FROM listing_users USING listing_progress AS progress "
+         "WHERE (listing_users.dag_id, listing_users.run_id) = (progress.dag_id, progress.run_id) "
+         "AND started_at < :before"),
+    text("DELETE FROM listing_progress WHERE started_at < :before"),
+)  # fmt: skip
+
+
+def save_progress(connection: Connection, run: RunKey, page: UsersPage) -> None:
+    """Note that a page is stored, in the transaction that stores it; after the last one, nothing is left."""
+    listing = page.listing
+    assert listing is not None  # noqa: S101 - a page of a listing has one
+    if listing.pages == 1 or page.cursor is None:
+        _run_all(connection, _CLEAR, run)
+    if page.cursor is None:
+        return
+    progress = {
+        "cursor": page.cursor,
+        "started_at": listing.started_at,
+        "gong_time": listing.gong_time,
+        "pages": listing.pages,
+        "rejected": listing.rejected,
+        "totals": list(listing.totals),
+    }
+    connection.execute(_SAVE, run._asdict() | progress)
+    connection.execute(_ADD_USERS, run._asdict() | {"ids": [user.user_id for user in page.users]})
+
+
+def load_progress(connection: Connection, run: RunKey) -> ListingProgress | None:
+    """How far the run's listing came, None where it has not begun or has ended."""
+    row = connection.execute(_LOAD, run._asdict()).one_or_none()
+    if row is None:
+        return None
+    return ListingProgress(
+        cursor=row.cursor,
+        started_at=row.started_at,
+        gong_time=row.gong_time,
+        pages=row.pages,
+        rejected=row.rejected,
+        totals=frozenset(row.totals),
+        ids=frozenset(connection.scalars(_LOAD_USERS, run._asdict())),
+    )
+
+
+def purge_progress(connection: Connection, before: datetime) -> None:
+    """Forget listings that began before a moment and were never ended."""
+    for statement in _PURGE:
+        connection.execute(statement, {"before": before})
+
+
+def _run_all(connection: Connection, statements: Sequence[object], run: RunKey) -> None:
+    for statement in statements:
+        connection.execute(statement, run._asdict())  # type: ignore[call-overload]

@@ -1,0 +1,72 @@
+"""The turn of each call: waited for as the quota says, given up when the call is no longer wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from gong_provider.api import errors
+from gong_provider.api.endpoints import GongRequest
+from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Place, Quota
+
+LATE_S = 0.03
+"""A place is used at most so late: where many calls meet at the service, it sees too many in a second."""
+
+Wanted = Callable[[], Awaitable[bool]]
+
+
+class NotWantedError(Exception):
+    """When its turn came, the call was no longer needed: it was not made."""
+
+
+class Turns:
+    """The turns of one process; a few of its calls at a time hold a place, the others queue here.
+
+    :param quota: gives the places.
+    """
+
+    def __init__(self, quota: Quota) -> None:
+        self._quota = quota
+        self._places = asyncio.Semaphore(quota.ahead)
+        self._check_s = 0.0
+
+    async def take(self, request: GongRequest, wanted: Wanted | None) -> None:
+        """Return when the call may start.
+
+        :raises GongRateLimitError: that takes longer than a call may wait.
+        :raises NotWantedError: the call is not needed any more.
+        """
+        may_be_late = False
+        async with self._places:
+            while wanted is None or await wanted():
+                place = await self._quota.take(request.endpoint)
+                if place.wait_s > MAX_PAUSE_S:
+                    raise _too_long(request, place.wait_s)
+                late_s = await self._wait_for(place)
+                in_time = late_s is not None and (late_s <= LATE_S or may_be_late)
+                if in_time and (not place.wait_s or wanted is None or await wanted()):
+                    return
+                await self._quota.give_back(request.endpoint, place)
+                may_be_late = late_s is not None  # where all is slow, late is better than never
+        raise NotWantedError
+
+    async def _wait_for(self, place: Place) -> float | None:
+        """Seconds by which it is used late; None: a pause began, and it can't be used at all."""
+        clock = asyncio.get_running_loop().time
+        due = clock() + place.wait_s
+        if place.wait_s <= 0:
+            return 0.0
+        await asyncio.sleep(max(0.0, place.wait_s - self._check_s))
+        asked_at = clock()
+        holds = await self._quota.holds(place)
+        self._check_s = min(clock() - asked_at, 1.0)
+        await asyncio.sleep(max(0.0, due - clock()))
+        return clock() - due if holds else None
+
+
+def _too_long(request: GongRequest, wait: float) -> errors.GongRateLimitError:
+    kind, why = errors.GongRateLimitError, f"the account's calls pause for {wait:.0f} s more"
+    if wait >= DAY_USED_UP_S:
+        kind = errors.GongDayUsedUpError
+        why = f"the account's calls of the day are used up, the next is free in {wait / 3600:.1f} hours"
+    return kind(f"is not called: {why}", retry_after_s=wait, method=request.method, path=request.path)

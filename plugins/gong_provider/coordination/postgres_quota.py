@@ -1,0 +1,217 @@
+"""The call quota of an account in Postgres: all tasks on all workers draw from one row, by its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Place
+from gong_provider.coordination.database import Database
+from gong_provider.coordination.limits import CallsLeft, Limits, guessed_pause_s
+from gong_provider.coordination.quota import ProcessQuota
+from gong_provider.coordination.tables import SCHEMA
+
+_QUOTA = f"{SCHEMA}.api_quota"
+_CALLS = f"{SCHEMA}.api_calls"
+
+# A statement of its own: those after it see what was committed while it waited for the lock.
+_LOCK = f"SELECT FROM {_QUOTA} WHERE account = %(account)s FOR UPDATE;"
+
+# By minute: a minute's calls count until its end is 24 hours ago.
+_USED = f"""
+    SELECT coalesce(sum(calls), 0) FROM {_CALLS}
+    WHERE account = %(account)s AND minute > now - interval '24 hours 1 minute'
+"""  # noqa: S608
+
+_DAY_FREE_AT = f"""
+    SELECT min(minute) + interval '24 hours 1 minute'
+    FROM (SELECT minute, sum(sum(calls)) OVER (ORDER BY minute DESC) - sum(calls) AS later
+          FROM {_CALLS}
+          WHERE account = %(account)s AND minute > now - interval '24 hours 1 minute'
+          GROUP BY minute) AS minutes
+    WHERE later < %(ours)s
+"""  # noqa: S608
+
+_TAKE = f"""
+{_LOCK}
+WITH state AS MATERIALIZED (
+    SELECT *, coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
+    FROM {_QUOTA} WHERE account = %(account)s
+), place AS (
+    SELECT now, greatest(now, next_at, paused_until, exhausted_until,
+                         CASE WHEN %(ours)s <= ({_USED}) THEN ({_DAY_FREE_AT}) END) AS at
+    FROM state
+), given AS (
+    SELECT at FROM place WHERE at <= now + %(longest_s)s * interval '1 second'
+), counted AS (
+    INSERT INTO {_CALLS} AS held (account, minute, endpoint, calls)
+    SELECT %(account)s, date_trunc('minute', at), %(endpoint)s, 1 FROM given
+    ON CONFLICT (account, minute, endpoint) DO UPDATE SET calls = held.calls + 1
+), moved AS (
+    UPDATE {_QUOTA} SET next_at = at + %(interval_s)s * interval '1 second'
+    FROM given WHERE account = %(account)s
+)
+SELECT extract(epoch FROM place.at - now)::float AS wait_s, given.at
+FROM place LEFT JOIN given ON true
+"""  # noqa: S608
+
+_HOLDS = f"""
+SELECT coalesce(greatest(paused_until, exhausted_until) <= %(at)s, true) AS holds
+FROM {_QUOTA} WHERE account = %(account)s
+"""  # noqa: S608
+
+_GIVE_BACK = f"""
+UPDATE {_CALLS} SET calls = calls - 1
+WHERE account = %(account)s AND minute = date_trunc('minute', %(at)s::timestamptz) AND endpoint = %(endpoint)s
+"""  # noqa: S608
+
+_PAUSE = f"""
+{_LOCK}
+WITH state AS MATERIALIZED (
+    SELECT *, coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
+    FROM {_QUOTA} WHERE account = %(account)s
+), told AS (
+    SELECT now, now + %(seconds)s * interval '1 second' AS until, %(seconds)s >= %(day_s)s AS means_day,
+           coalesce(exhausted_until <= now, true) AS is_news
+    FROM state
+)
+UPDATE {_QUOTA} AS held
+SET paused_until = CASE WHEN means_day THEN paused_until ELSE greatest(paused_until, until) END,
+    refusals = %(refusals)s,
+    exhausted_until = CASE WHEN means_day THEN greatest(exhausted_until, until) ELSE exhausted_until END,
+    others_calls = CASE WHEN means_day AND is_news THEN greatest(0, %(calls_per_day)s - ({_USED}))
+                        ELSE others_calls END,
+    others_seen_at = CASE WHEN means_day AND is_news THEN now ELSE others_seen_at END
+FROM told
+WHERE held.account = %(account)s
+RETURNING extract(epoch FROM greatest(held.paused_until, held.exhausted_until) - now)::float AS wait_s
+"""  # noqa: S608
+
+# Answers 429 of calls that were in flight when the pause began make it no longer.
+_REFUSALS = f"""
+SELECT CASE WHEN paused_until > now THEN 0
+            WHEN paused_until > now - interval '1 minute' THEN refusals + 1
+            ELSE 1 END AS refusals,
+       extract(epoch FROM paused_until - now)::float AS wait_s
+FROM {_QUOTA}, LATERAL (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS clock
+WHERE account = %(account)s
+"""  # noqa: S608
+
+_LEFT = f"""
+SELECT now, exhausted_until,
+       CASE WHEN others_seen_at > now - interval '24 hours' THEN others_calls ELSE 0 END AS others,
+       ({_USED}) AS used,
+       (SELECT coalesce(sum(calls), 0) FROM {_CALLS}
+        WHERE account = %(account)s AND minute > now - interval '23 hours') AS used_for_run
+FROM {_QUOTA}, LATERAL (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS clock
+WHERE account = %(account)s
+"""  # noqa: S608
+
+_BEGIN = f"INSERT INTO {_QUOTA} (account) VALUES (%(account)s) ON CONFLICT DO NOTHING"  # noqa: S608
+_RECALL = f"SELECT filter_path FROM {_QUOTA} WHERE account = %(account)s"  # noqa: S608
+_REMEMBER = f"UPDATE {_QUOTA} SET filter_path = %(path)s WHERE account = %(account)s"  # noqa: S608
+
+
+class PostgresQuota:
+    """A quota that binds all who use the same row of ``api_quota``.
+
+    Calls have places on the database's time line, so far apart that no second holds more than the
+    limit. A client takes the next free place and sleeps until it has come: waiters neither poll nor
+    crowd, and one that dies leaves a place unused, nothing more.
+
+    :param database: where the row is.
+    :param account: whose calls they are.
+    :param clock: the source of all instants; None: the database's own clock.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        account: str,
+        limits: Limits,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        self._database = database
+        self._account = account
+        self._limits = limits
+        self._clock = clock
+        # Without limits the row is not asked, and a pause holds in this process.
+        self._unlimited = None if limits.calls_per_second or limits.calls_per_day else ProcessQuota(limits)
+        self._begun = False
+
+    @property
+    def ahead(self) -> int:
+        return self._limits.ahead
+
+    async def take(self, endpoint: str) -> Place:
+        if self._unlimited:
+            return await self._unlimited.take(endpoint)
+        row = await self._run(
+            _TAKE,
+            endpoint=endpoint,
+            ours=self._limits.ours or None,
+            interval_s=self._limits.interval_s,
+            longest_s=MAX_PAUSE_S,
+        )
+        return Place(row.wait_s, row.at)
+
+    async def holds(self, place: Place) -> bool:
+        if self._unlimited:
+            return await self._unlimited.holds(place)
+        return bool((await self._run(_HOLDS, at=place.at)).holds)
+
+    async def give_back(self, endpoint: str, place: Place) -> None:
+        if not self._unlimited:
+            values = {"account": self._account, "at": place.at, "endpoint": endpoint}
+            await self._database.run(_GIVE_BACK, values)
+
+    async def pause(self, seconds: float | None) -> float:
+        if self._unlimited:
+            return await self._unlimited.pause(seconds)
+        refusals = 0
+        if seconds is None:
+            row = await self._run(_REFUSALS)
+            if not row.refusals:
+                return float(row.wait_s)
+            refusals = row.refusals
+            seconds = guessed_pause_s(refusals)
+        row = await self._run(
+            _PAUSE,
+            seconds=seconds,
+            refusals=refusals,
+            calls_per_day=self._limits.calls_per_day,
+            day_s=DAY_USED_UP_S,
+        )
+        return float(row.wait_s)
+
+    async def calls_left(self) -> CallsLeft:
+        """What is left for this account, for planning."""
+        row = await self._run(_LEFT)
+        ours = self._limits.ours
+        return CallsLeft(
+            now=max(0, ours - row.used) if ours else None,
+            for_run=max(0, ours - row.used_for_run) if ours else None,
+            others=row.others,
+            exhausted_until=row.exhausted_until,
+            at=row.now,
+        )
+
+    async def recall_filter_path(self) -> str | None:
+        path: str | None = (await self._run(_RECALL)).filter_path
+        return path
+
+    async def remember_filter_path(self, path: str) -> None:
+        await self._database.run(_REMEMBER, {"account": self._account, "path": path})
+
+    async def _run(self, statements: str, **parameters: Any) -> Row[Any]:
+        """The row that the statements answer about the account's own."""
+        values = {"account": self._account, "now": self._clock() if self._clock else None, **parameters}
+        row = await self._database.run(statements, values) if self._begun else None
+        while row is None:
+            await self._database.run(_BEGIN, values)
+            self._begun = True
+            row = await self._database.run(statements, values)
+        return row

@@ -1,0 +1,143 @@
+"""The tables that workers share, made where they are missing: the quota, the calls made, OAuth's tokens."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+SCHEMA = "gong"
+
+_LOCK = 0x676F6E68  # anything that no one else in this database takes
+
+Columns = list[tuple[str, str, str]]
+
+_INSTANT = "timestamptz"
+_ACCOUNT = (
+    "account",
+    "text",
+    "Whose calls: extra account, else the host, with a hash of the key where many share it",
+)
+
+_TABLES: dict[str, tuple[str, Columns, str]] = {
+    "api_quota": (
+        "What all calls of a Gong account share: one row, locked for a moment a call",
+        [
+            (_ACCOUNT[0], "text PRIMARY KEY", _ACCOUNT[2]),
+            (
+                "next_at",
+                f"{_INSTANT} NOT NULL DEFAULT '-infinity'",
+                "The next free place of a call",
+            ),
+            ("paused_until", _INSTANT, "No call before: Gong answered 429"),
+            (
+                "refusals",
+                "integer NOT NULL DEFAULT 0",
+                "Answers 429 in a row that did not say how long to wait",
+            ),
+            ("exhausted_until", _INSTANT, "No call before: Gong said that the day's calls are used up"),
+            ("others_calls", "integer", "Calls of the day that others made, as seen when Gong said so"),
+            ("others_seen_at", _INSTANT, "When that was"),
+            ("filter_path", "text", "The path of users by filter that this account's service has"),
+        ],
+        "WITH (fillfactor = 50)",
+    ),
+    "api_calls": (
+        "Calls granted, by minute and endpoint; kept. Read it by hour through api_usage",
+        [
+            (_ACCOUNT[0], "text NOT NULL", _ACCOUNT[2]),
+            ("minute", f"{_INSTANT} NOT NULL", "The minute"),
+            ("endpoint", "text NOT NULL", "list_users, users_by_filter, get_user or settings_history"),
+            ("calls", "integer NOT NULL", "Calls granted, retries included"),
+        ],
+        "WITH (fillfactor = 70)",
+    ),
+    "oauth_tokens": (
+        "An account's OAuth tokens, encrypted with Airflow's Fernet key; renewed by one worker at a time",
+        [
+            ("account", "text PRIMARY KEY", "Whose tokens: extra account or base URL, and the client"),
+            ("generation", "integer NOT NULL", "Counts pairs of tokens; who saw 401 names the one he used"),
+            ("access_token", "text", "Encrypted; null until the first renewal"),
+            ("refresh_token", "text NOT NULL", "Encrypted; Gong takes it once"),
+            ("expires_at", _INSTANT, "When the access token ends"),
+            ("renew_at", _INSTANT, "From when on it is renewed: shortly before its end"),
+            ("base_url", "text", "Where this customer's API is, as Gong answered with the tokens"),
+            ("seeds", "text[] NOT NULL", "Hashes of refresh tokens pasted into the connection, newest last"),
+            ("lease_holder", "text", "Who renews now"),
+            ("lease_until", _INSTANT, "Until when nobody else may"),
+            ("asked_at", _INSTANT, "A renewal was sent then and its answer has not been stored"),
+            ("dead_since", _INSTANT, "Gong answered invalid_grant: nobody asks with this token again"),
+            (
+                "accepted_generation",
+                "integer NOT NULL DEFAULT -1",
+                "The newest pair whose access token Gong took",
+            ),
+            (
+                "refused_in_a_row",
+                "integer NOT NULL DEFAULT 0",
+                "Pairs in a row that Gong gave and then refused",
+            ),
+            ("renewed_at", _INSTANT, "When this pair was stored"),
+        ],
+        "",
+    ),
+}
+_KEYS = {"api_calls": "PRIMARY KEY (account, minute, endpoint)"}
+
+_USAGE: Columns = [
+    _ACCOUNT,
+    ("hour", "", "The hour"),
+    ("endpoint", "", "list_users, users_by_filter, get_user or settings_history"),
+    ("calls", "", "Calls granted, retries included"),
+]
+_USAGE_VIEW = """
+    SELECT account, date_trunc('hour', minute, 'UTC') AS hour, endpoint, sum(calls)::bigint AS calls
+    FROM {schema}.api_calls
+    GROUP BY 1, 2, 3
+"""
+
+_RELATIONS = (*_TABLES, "api_usage")
+_PRESENT = text("""
+    SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname = :schema AND relname = ANY (:names)
+""")
+_HAS_SCHEMA = text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)")
+
+
+def make_tables(connection: Connection) -> None:
+    """Make what is missing, in the caller's transaction; two at once are fine.
+
+    Needs no right to create anything where all is there.
+    """
+    if are_present(connection):
+        return
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    if are_present(connection):
+        return
+    if not connection.scalar(_HAS_SCHEMA, {"schema": SCHEMA}):
+        connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
+    for name, (about, columns, options) in _TABLES.items():
+        body = [f"{column} {definition}" for column, definition, _ in columns]
+        body += [_KEYS[name]] if name in _KEYS else []
+        connection.exec_driver_sql(
+            f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{name} ({', '.join(body)}) {options}"
+        )
+        _comment(connection, "TABLE", name, about, columns)
+    connection.exec_driver_sql(
+        f"CREATE OR REPLACE VIEW {SCHEMA}.api_usage AS {_USAGE_VIEW.format(schema=SCHEMA)}"
+    )
+    _comment(connection, "VIEW", "api_usage", "Calls granted, by hour and endpoint; kept as history", _USAGE)
+
+
+def are_present(connection: Connection) -> bool:
+    """Whether all of them are there."""
+    names = {"schema": SCHEMA, "names": list(_RELATIONS)}
+    return bool(connection.scalar(_PRESENT, names) == len(_RELATIONS))
+
+
+def _comment(connection: Connection, kind: str, name: str, about: str, columns: Columns) -> None:
+    connection.exec_driver_sql(f"COMMENT ON {kind} {SCHEMA}.{name} IS {_quoted(about)}")
+    for column, _, meaning in columns:
+        connection.exec_driver_sql(f"COMMENT ON COLUMN {SCHEMA}.{name}.{column} IS {_quoted(meaning)}")
+
+
+def _quoted(words: str) -> str:
+    return "'" + words.replace("'", "''") + "'"

@@ -1,0 +1,112 @@
+"""What workers share, by an Airflow connection: the database, and the quota in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import cached_property
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from gong_provider.api.client import Transport
+from gong_provider.api.errors import GongConfigError
+from gong_provider.coordination.database import Database
+from gong_provider.coordination.postgres import AddressError, address, engine_for
+from gong_provider.coordination.postgres_quota import PostgresQuota
+from gong_provider.coordination.quota import ProcessQuota, process_quota
+from gong_provider.coordination.tokens import RenewedCredentials
+from gong_provider.hooks.cipher import FernetCipher
+from gong_provider.hooks.connection import GongSettings
+from gong_provider.hooks.oauth import OAuthSettings
+
+log = logging.getLogger(__name__)
+
+DEFAULT_CONN_ID = "gong_postgres"
+"""The warehouse's connection: used when the Gong connection names no other."""
+
+
+class Coordination:
+    """The shared state of one account.
+
+    :param settings: the Gong connection.
+    :param clock: of the quota; None: the database's.
+    """
+
+    def __init__(self, settings: GongSettings, clock: Callable[[], datetime] | None = None) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    @cached_property
+    def database(self) -> Database | None:
+        """Where it is kept; None: nowhere, each process is on its own.
+
+        :raises GongConfigError: the connection that was named does not exist, or is no Postgres.
+        """
+        named = self._settings.coordination_conn_id
+        if named == "":
+            return None
+        try:
+            connection = BaseHook.get_connection(named or DEFAULT_CONN_ID)
+        except AirflowNotFoundException:
+            if named is None:
+                return None
+            raise GongConfigError(
+                f"The Gong connection's extra coordination_conn_id names {named}, which is no connection here"
+            ) from None
+        url = address(
+            login=connection.login,
+            password=connection.password,
+            host=connection.host,
+            port=connection.port,
+            schema=connection.schema,
+            extras=connection.extra_dejson,
+        )
+        try:
+            return Database(engine_for(url))
+        except AddressError as error:
+            raise GongConfigError(f"The connection {connection.conn_id} {error}") from None
+
+    @cached_property
+    def quota(self) -> PostgresQuota | ProcessQuota:
+        """The account's quota."""
+        limits, account = self._settings.limits, self._settings.quota_account
+        if self.database is not None:
+            return PostgresQuota(self.database, account, limits, self._clock)
+        if limits.calls_per_second or limits.calls_per_day:
+            log.warning(
+                "Calls are counted in this process only: run one task at a time, or make the Postgres "
+                "connection %s (or name another in the extra coordination_conn_id)",
+                DEFAULT_CONN_ID,
+            )
+        return process_quota(account, limits)
+
+    def credentials(self, oauth: OAuthSettings, transport: Transport) -> RenewedCredentials:
+        """OAuth's tokens of the account, renewed by one worker for all.
+
+        :raises GongConfigError: there is no database to keep them in, or no key to encrypt them with.
+        """
+        if self.database is None:
+            raise GongConfigError(
+                "OAuth's refresh tokens need a database in which all workers find them: make the Postgres "
+                f"connection {DEFAULT_CONN_ID}, or name another in the extra coordination_conn_id"
+            )
+        settings = self._settings
+        whose = f"account {settings.account}" if settings.account else settings.base_url
+        return RenewedCredentials(
+            database=self.database,
+            cipher=FernetCipher(),
+            account=f"{whose} {settings.key_hash}",
+            client_id=oauth.client_id,
+            client_secret=oauth.client_secret,
+            refresh_token=oauth.refresh_token,
+            oauth_endpoint=oauth.oauth_endpoint,
+            base_url=settings.base_url,
+            transport=transport,
+        )
+
+    def close(self) -> None:
+        """Give the database's connection back."""
+        if "database" in vars(self) and self.database is not None:
+            self.database.close()

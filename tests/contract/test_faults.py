@@ -1,0 +1,732 @@
+"""Every fault of the service, on a real socket, and the answer to it: the rows of docs/reliability.md."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import RetryAction
+from sqlalchemy import Engine
+
+from gong_provider.api import errors
+from gong_provider.api.models import HistoryFailure, HistoryOutcome, SettingsHistory
+from gong_provider.api.paging import MAX_PAGES_WITHOUT_NEWS
+from gong_provider.hooks.gong import GongHook
+from gong_provider.retry import GONG_RETRY_POLICY
+from include.warehouse.connect import transaction
+from include.warehouse.histories import load_histories
+from include.warehouse.users import load_users
+from tests.support import wire_faults
+from tests.support.expected_rows import expected_changes, expected_user
+from tests.support.gong_faults import Faults
+from tests.support.gong_service import Dialect, GongService
+from tests.support.hooks import Connect, ids_of, world
+from tests.support.http_server import Answer, HttpServer, Request
+from tests.support.landed import landed_changes, landed_users
+from tests.support.odd_world import odd_world
+from tests.support.ports import babbling_port, closed_port, silent_port
+from tests.support.tls import untrusted_port
+from tests.support.wire_faults import WireFault, instead
+from tests.warehouse.making import RUN, SETTLING, opened, rows, value
+
+Case = tuple[WireFault, type[errors.GongApiError], str]
+
+FILTER, EXTENSIVE = "/v2/users/filter", "/v2/users/extensive"
+HTML = b"<html><body>Bad gateway</body></html>"
+NO_RETRY, RETRY = RetryAction.FAIL, RetryAction.RETRY
+
+
+def said(*texts: str) -> bytes:
+    return json.dumps({"requestId": "r-1", "errors": texts}).encode()
+
+
+def task_retry(error: Exception) -> RetryAction:
+    """What Airflow does with a task that failed so."""
+    action: RetryAction = GONG_RETRY_POLICY.evaluate(error, 1, 3).action
+    return action
+
+
+# --- answers that say no -------------------------------------------------------------------------------
+
+REFUSED: Mapping[str, Case] = {
+    "400": (instead(400, said("bad")), errors.GongBadRequestError, "answered 400 (requestId r-1): bad"),
+    "422": (instead(422), errors.GongBadRequestError, "repeating it can't help"),
+    "401": (instead(401), errors.GongCredentialsError, "Check the access key and secret"),
+    "403": (instead(403), errors.GongPermissionError, "Give the key the scope api:users:read"),
+    "404": (instead(404, said("No such resource")), errors.GongNoSuchPathError, "Check the host"),
+    "405": (instead(405), errors.GongNoSuchPathError, "must be the base URL of Gong's API"),
+    "302": (
+        instead(302, Location="https://login.example.com/?token=secret"),
+        errors.GongNoSuchPathError,
+        "answered 302, a redirect to login.example.com. Check the host",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_no_repetition_helps_is_asked_once(connect: Connect, case: str) -> None:
+    fault, kind, phrase = REFUSED[case]
+    with world(3, faults=Faults(wire=fault)) as service, connect(service) as hook:
+        with pytest.raises(errors.GongApiError) as caught:
+            hook.list_users()
+        assert type(caught.value) is kind
+        assert len(service.calls) == caught.value.calls == 1
+    assert phrase in str(caught.value)
+    assert "secret" not in str(caught.value).replace("access key and secret", "")
+    assert task_retry(caught.value) is NO_RETRY
+
+
+def test_the_three_kinds_of_404_are_told_apart(connect: Connect) -> None:
+    with world(3, "live") as service, connect(service) as hook:
+        with pytest.raises(errors.GongNotFoundError, match=r"answered 404.*User not found"):
+            hook.get_user("404404")
+        assert len(service.calls) == 1
+        assert hook.list_users_by_filter(user_ids=["404404"]).users == []
+    with world(3, "live") as service, connect(f"{service.base_url}/elsewhere", account="elsewhere") as hook:
+        with pytest.raises(errors.GongNoSuchPathError, match="Check the host of the connection"):
+            hook.get_user("404404")
+        with pytest.raises(errors.GongNoSuchPathError) as caught:
+            hook.list_users_by_filter(user_ids=["404404"])
+        assert caught.value.calls == 2  # both paths
+        assert [call.path.rpartition("/")[2] for call in service.calls[1:]] == ["filter", "extensive"]
+
+
+# --- answers that may be better the next time ----------------------------------------------------------
+
+UNAVAILABLE, MALFORMED = errors.GongUnavailableError, errors.GongMalformedAnswerError
+SHORT_S = 0.4
+
+TRANSIENT: Mapping[str, Case] = {
+    "408": (instead(408), UNAVAILABLE, "answered 408"),
+    "409": (instead(409), UNAVAILABLE, "answered 409"),
+    "500": (instead(500, said("oops")), UNAVAILABLE, "answered 500 (requestId r-1): oops. Check the host"),
+    "502": (instead(502, HTML, "text/html"), UNAVAILABLE, "answered 502. Check the host and port"),
+    "503": (instead(503, HTML, "text/html"), UNAVAILABLE, "that Gong is up"),
+    "504": (instead(504, HTML, "text/html"), UNAVAILABLE, "answered 504"),
+    "html": (instead(200, HTML, "text/html"), MALFORMED, "answered 200 with an HTML page"),
+    "empty": (instead(200), MALFORMED, "answered 200 with an empty body"),
+    "no json": (instead(200, b'{"users": ['), MALFORMED, "with a body that is no JSON object"),
+    "no object": (instead(200, b"[]"), MALFORMED, "with a body that is no JSON object"),
+    "too deep": (
+        instead(200, b'{"users": %s1%s}' % (b"[" * 900, b"]" * 900)),
+        MALFORMED,
+        "answered 200 with JSON that is nested too deeply",
+    ),
+    "truncated": (wire_faults.truncated, MALFORMED, "broke off in the middle of its answer"),
+    "length too small": (wire_faults.longer_than_said, MALFORMED, "answered something that is no HTTP"),
+    "length too large": (wire_faults.half_then_silence, UNAVAILABLE, f"did not answer within {SHORT_S} s"),
+    "length no number": (
+        wire_faults.with_header("Content-Length", "many"),
+        MALFORMED,
+        "answered something that is no HTTP",
+    ),
+    "encoding wrong": (
+        wire_faults.with_header("Content-Encoding", "gzip"),
+        MALFORMED,
+        "broke off in the middle of its answer",
+    ),
+    "reset before": (wire_faults.reset_before, UNAVAILABLE, "closed the connection without an answer"),
+    "reset in the middle": (
+        wire_faults.reset_in_the_middle,
+        MALFORMED,
+        "broke off in the middle of its answer",
+    ),
+    "closed": (wire_faults.raw(b""), UNAVAILABLE, "closed the connection without an answer"),
+    "slow drip": (wire_faults.drip, UNAVAILABLE, f"did not answer within {SHORT_S} s"),
+    "hang": (wire_faults.hang, UNAVAILABLE, f"did not answer within {SHORT_S} s"),
+    "endless header": (wire_faults.endless_header, UNAVAILABLE, f"did not answer within {SHORT_S} s"),
+}
+
+
+@pytest.mark.parametrize("case", TRANSIENT)
+def test_what_may_pass_is_tried_again_and_given_up_in_time(connect: Connect, case: str) -> None:
+    fault, kind, phrase = TRANSIENT[case]
+    timeout_s = SHORT_S if str(SHORT_S) in phrase else 10
+    with (
+        world(3, faults=Faults(wire={1: fault, 2: fault})) as service,
+        connect(service, attempts=2, timeout_s=timeout_s) as hook,
+    ):
+        started = time.monotonic()
+        with pytest.raises(errors.GongApiError) as caught:
+            hook.list_users()
+        assert time.monotonic() - started < 2 * SHORT_S + 0.75 + 2
+        assert type(caught.value) is kind
+        assert len(service.calls) == caught.value.calls == 2
+        page = hook.list_users()  # nothing of the fault is left in the connection
+        assert (len(page.users), page.calls) == (3, len(service.calls) - 2)
+    assert phrase in str(caught.value)
+    assert task_retry(caught.value) is RETRY
+
+
+def test_a_call_is_tried_five_times_with_waits_that_double(connect: Connect) -> None:
+    with (
+        world(3, faults=Faults(error_500=1)) as service,
+        connect(service) as hook,
+        pytest.raises(errors.GongUnavailableError),
+    ):
+        hook.list_users()
+    times = [call.time for call in service.calls]
+    waits = [later - earlier for earlier, later in pairwise(times)]
+    assert len(waits) == 4
+    for wait, usual in zip(waits, (0.5, 1, 2, 4), strict=True):
+        assert 0.5 * usual <= wait < 1.5 * usual + 1
+
+
+@pytest.mark.parametrize("fault", ["endless_body", "endless_when_unpacked"])
+def test_a_body_without_end_is_left_before_it_fills_the_memory(connect: Connect, fault: str) -> None:
+    endless: WireFault = getattr(wire_faults, fault)
+    with world(3, faults=Faults(wire={1: endless})) as service, connect(service, attempts=1) as hook:
+        started = time.monotonic()
+        with pytest.raises(MALFORMED, match="answered more than one answer can be"):
+            hook.list_users()
+        assert time.monotonic() - started < 30
+        assert len(hook.list_users().users) == 3
+
+
+def test_faults_are_survived_with_every_answer(connect: Connect) -> None:
+    faults = Faults(error_500=0.02, reset=0.01, truncated=0.005, html=0.005, seed=5)
+    with world(600, faults=faults) as service, connect(service) as hook:
+        assert len(list(hook.iter_users())) == 600
+        outcomes = [outcome for group in hook.iter_history_groups(ids_of(service)) for outcome in group]
+        assert all(isinstance(outcome, SettingsHistory) for outcome in outcomes)
+        assert {outcome.user_id for outcome in outcomes} == set(ids_of(service))
+        assert len(service.calls) > 606
+
+
+def test_every_request_is_counted_also_those_whose_connection_broke(connect: Connect) -> None:
+    with world(80, faults=Faults(error_500=0.05, reset=0.05)) as service, connect(service) as hook:
+        pages = list(hook.iter_user_pages())
+        outcomes = [outcome for group in hook.iter_history_groups(ids_of(service)) for outcome in group]
+        assert sum(answer.calls for answer in [*pages, *outcomes]) == len(service.calls)
+
+
+# --- 429 -----------------------------------------------------------------------------------------------
+
+
+def test_a_429_is_waited_out_and_the_others_wait_too(connect: Connect) -> None:
+    with world(30, faults=Faults(rate_limited_at={5: 1})) as service, connect(service) as hook:
+        outcomes = [o for group in hook.iter_history_groups(ids_of(service)) for o in group]
+        assert len(outcomes) == 30
+        refused = service.calls[4].time
+        in_flight = 16
+        late = [call for call in service.calls[4 + in_flight :] if call.time < refused + 0.9]
+        assert late == []
+
+
+def in_a_second(clock: datetime) -> WireFault:
+    """429 until a date, said by a service whose clock stands elsewhere."""
+    until = format_datetime(clock + timedelta(seconds=1), usegmt=True)
+    return instead(429, Retry_After=until, Date=format_datetime(clock, usegmt=True))
+
+
+@pytest.mark.parametrize(
+    ("fault", "least", "most"),
+    [
+        pytest.param(in_a_second(datetime(2020, 1, 1, tzinfo=UTC)), 0.9, 3, id="a date of another clock"),
+        pytest.param(instead(429), 1.4, 4, id="not said"),
+    ],
+)
+def test_a_429_says_how_long_or_it_is_guessed(
+    connect: Connect, fault: WireFault, least: float, most: float
+) -> None:
+    with world(3, faults=Faults(wire={1: fault})) as service, connect(service) as hook:
+        assert len(hook.list_users().users) == 3
+        first, second = service.calls
+        assert least < second.time - first.time < most
+
+
+def test_a_429_over_a_minute_is_not_waited_for(connect: Connect) -> None:
+    with world(3, faults=Faults(rate_limited_at={1: 90})) as service, connect(service) as hook:
+        for phrase in ("answered 429, to be asked again in 90 s", "the account's calls pause for"):
+            with pytest.raises(errors.GongRateLimitError, match=phrase) as caught:
+                hook.list_users()
+            assert not isinstance(caught.value, errors.GongDayUsedUpError)
+            assert caught.value.retry_after_s == pytest.approx(90, abs=5)
+        assert len(service.calls) == 1
+
+
+@pytest.mark.parametrize("seconds", [7200, 10**300])
+def test_a_429_of_hours_ends_the_batch_with_what_was_answered(connect: Connect, seconds: int) -> None:
+    with world(200, faults=Faults(rate_limited_at={50: seconds})) as service, connect(service) as hook:
+        got: list[HistoryOutcome] = []
+        with pytest.raises(errors.GongDayUsedUpError) as caught:  # noqa: PT012
+            for group in hook.iter_history_groups(ids_of(service)):
+                got.extend(group)
+        assert caught.value.retry_after_s == pytest.approx(min(seconds, 86_400), abs=5)
+        assert len(got) == len(service.calls) - 1 < 70
+
+
+# --- connections that do not come about ----------------------------------------------------------------
+
+
+def test_a_host_that_is_not_there_says_what_is_wrong_with_it(connect: Connect) -> None:
+    with closed_port() as closed, babbling_port() as babbling, silent_port() as silent:
+        troubles = {
+            "http://gong.invalid": (UNAVAILABLE, "was not reached: no host is named gong.invalid"),
+            f"http://127.0.0.1:{closed}": (UNAVAILABLE, f"127.0.0.1:{closed} refuses connections"),
+            f"http://127.0.0.1:{babbling}": (MALFORMED, "answered something that is no HTTP"),
+            f"http://127.0.0.1:{silent}": (UNAVAILABLE, f"did not answer within {SHORT_S} s"),
+        }
+        for host, (kind, phrase) in troubles.items():
+            with connect(host, attempts=2, timeout_s=SHORT_S if host.endswith(str(silent)) else 10) as hook:
+                with pytest.raises(kind) as caught:
+                    hook.list_users()
+                assert caught.value.calls == 2
+                assert phrase in str(caught.value)
+                assert task_retry(caught.value) is RETRY
+                assert phrase in hook.test_connection()[1]
+
+
+def test_a_host_that_can_be_none_is_no_call(connect: Connect) -> None:
+    with connect("http://us-12345..api.gong.io") as hook, pytest.raises(errors.GongConfigError) as caught:
+        hook.list_users()
+    assert "no valid URL" in str(caught.value)
+    assert task_retry(caught.value) is NO_RETRY
+
+
+def test_a_connection_that_is_not_secure_is_not_used(connect: Connect, tmp_path: Path) -> None:
+    phrase = "offers no secure connection that is trusted here"
+    with untrusted_port(tmp_path) as (port, callers), connect(f"https://127.0.0.1:{port}") as hook:
+        with pytest.raises(errors.GongTLSError, match=phrase) as caught:
+            hook.list_users()
+        assert len(callers) == caught.value.calls == 1
+        assert "certificate is trusted here" in str(caught.value)
+        assert task_retry(caught.value) is NO_RETRY
+    with (
+        babbling_port() as plain,
+        connect(f"https://127.0.0.1:{plain}") as hook,
+        pytest.raises(errors.GongTLSError, match=phrase),
+    ):
+        hook.list_users()
+
+
+# --- redirects -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("location", "phrase", "most"),
+    [("/v2/users", "redirects without end", 30), ("http://[none", "redirects to what is no URL", 1)],
+)
+def test_redirects_that_lead_nowhere_are_left(
+    connect: Connect, location: str, phrase: str, most: int
+) -> None:
+    loop = Faults(wire=instead(302, Location=location))
+    with world(3, faults=loop) as service, connect(service, allow_redirects=True) as hook:
+        with pytest.raises(errors.GongNoSuchPathError, match=phrase) as caught:
+            hook.list_users()
+        assert 0 < len(service.calls) <= most
+    assert task_retry(caught.value) is NO_RETRY
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"], ids=["other host", "other port"])
+@pytest.mark.parametrize("status", [301, 307])
+def test_a_redirect_to_another_host_gets_no_secret(connect: Connect, host: str, status: int) -> None:
+    met: list[Request] = []
+
+    async def other(request: Request, writer: Any) -> bool:
+        met.append(request)
+        writer.write(Answer(200, b'{"requestId": "x", "records": {}, "users": []}').to_bytes())
+        return True
+
+    elsewhere = HttpServer(other)
+    elsewhere.start()
+    away = instead(status, Location=f"http://{host}:{elsewhere.port}/v2/users", Set_Cookie="session=secret-1")
+    headers = {
+        "X-Api-Key": "secret-2",
+        "Cookie": "c=secret-3",
+        "Authorization": "secret-4",
+        "X-Trace": "seen",
+    }
+    try:
+        with world(3, faults=Faults(wire=away)) as service:
+            gong = service.base_url.replace("127.0.0.1", "localhost")
+            with connect(gong, allow_redirects=True, **headers) as hook:
+                hook.list_users()
+                hook.list_users_by_filter(user_ids=["1"])
+            assert [call.path for call in service.calls] == ["/v2/users", FILTER]
+    finally:
+        elsewhere.stop()
+    assert len(met) == 2
+    for request in met:
+        assert request.headers.keys().isdisjoint({"authorization", "cookie", "proxy-authorization"})
+        assert "secret" not in str(request.headers)
+
+
+# --- listings ------------------------------------------------------------------------------------------
+
+
+def test_a_repeated_cursor_fails_clearly(connect: Connect) -> None:
+    with world(250, faults=Faults(repeat_cursor=True)) as service, connect(service) as hook:
+        with pytest.raises(errors.GongPagingError, match="same cursor twice, on page 2") as caught:
+            list(hook.iter_users())
+        assert len(service.calls) <= 4
+    assert task_retry(caught.value) is NO_RETRY
+
+
+EXPIRED = instead(400, said("The cursor has expired"))
+
+
+def test_a_cursor_that_expires_starts_the_listing_over_and_what_is_loaded_stays(
+    connect: Connect, warehouse: Engine
+) -> None:
+    with world(250, faults=Faults(wire={3: EXPIRED})) as service, connect(service) as hook:
+        pages = list(load_pages(warehouse, hook))
+        assert [page.listing.pages for page in pages] == [1, 2, 1, 2, 3]
+        assert sum(page.calls for page in pages) == len(service.calls) == 6
+        assert len(landed_users(url_of(warehouse))) == 250
+        assert "refused the cursor of page 3" in pages[-1].listing.warnings[0]
+
+
+def test_a_cursor_that_expires_again_is_an_error_and_what_is_loaded_stays(
+    connect: Connect, warehouse: Engine
+) -> None:
+    faults = Faults(wire={3: EXPIRED, 5: EXPIRED})
+    with world(250, faults=faults) as service, connect(service) as hook:
+        with pytest.raises(errors.GongPagingError, match="refused its own cursors twice"):
+            list(load_pages(warehouse, hook))
+        assert len(service.calls) == 5
+        assert len(landed_users(url_of(warehouse))) == 200
+
+
+def test_a_listing_that_never_ends_is_left(connect: Connect) -> None:
+    with world(250, faults=Faults(never_ends=True)) as service, connect(service) as hook:
+        users = set()
+        with pytest.raises(errors.GongPagingError, match="does not end"):  # noqa: PT012
+            for page in hook.iter_user_pages():
+                users |= {user.user_id for user in page.users}
+        assert users == set(ids_of(service))
+        assert len(service.calls) == 3 + MAX_PAGES_WITHOUT_NEWS
+
+
+def test_a_page_without_users_is_followed_to_the_next(connect: Connect) -> None:
+    records = {"totalRecords": 150, "cursor": "page+of=users&/0/ü=="}
+    blank = instead(200, json.dumps({"requestId": "r", "records": records, "users": []}).encode())
+    with world(150, faults=Faults(wire={1: blank})) as service, connect(service) as hook:
+        assert [user.user_id for user in hook.iter_users()] == ids_of(service)
+        assert len(service.calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("faults", "calls", "warning"),
+    [
+        pytest.param(Faults(total_records=150), 6, "counts 150 users, but listed the same 120", id="more"),
+        pytest.param(Faults(total_records=90), 3, "counts 90 users, but listed 120", id="fewer"),
+        pytest.param(Faults(total_grows_by=1), 3, "changed while it was read", id="changing"),
+        pytest.param(Faults(total_records=-1), 3, "", id="negative"),
+        pytest.param(Faults(total_records=10**30), 3, "", id="absurd"),
+    ],
+)
+def test_a_wrong_count_of_users_is_checked_and_told(
+    connect: Connect, faults: Faults, calls: int, warning: str
+) -> None:
+    with world(120, faults=faults, page_size=50) as service, connect(service) as hook:
+        *_, last = pages = list(hook.iter_user_pages())
+        assert {user.user_id for page in pages for user in page.users} == set(ids_of(service))
+        assert len(service.calls) == calls
+    assert last.listing
+    assert warning in " ".join(last.listing.warnings)
+    assert bool(last.listing.warnings) == bool(warning)
+
+
+def test_listings_that_differ_while_the_count_does_not_are_no_whole_list(connect: Connect) -> None:
+    odd = odd_world(4).users
+    faults = Faults(total_records=5, second_listing=[*odd[:3], {"id": "other"}])
+    with GongService(odd, faults=faults) as service, connect(service) as hook:
+        with pytest.raises(errors.GongPagingError, match="two listings in a row gave 4 and 4"):
+            list(hook.iter_users())
+        assert len(service.calls) == 2
+
+
+@pytest.mark.parametrize(
+    "faults", [Faults(users_move=True), Faults(second_listing=[])], ids=["moved", "twice"]
+)
+def test_a_user_listed_twice_is_one_row(connect: Connect, warehouse: Engine, faults: Faults) -> None:
+    odd = odd_world(230)
+    users = [*odd.users, odd.users[7]]
+    with GongService(users, faults=faults) as service, connect(service) as hook:
+        pages = list(load_pages(warehouse, hook))
+        assert len(list(hook.iter_users())) == (230 if faults.users_move else 0)
+    assert sum(len(page.users) for page in pages) > 230
+    assert landed_users(url_of(warehouse)) == odd.expected_users()
+
+
+# --- histories -----------------------------------------------------------------------------------------
+
+
+def test_one_users_trouble_is_not_that_of_others(connect: Connect, warehouse: Engine) -> None:
+    service = world(40)
+    ids = ids_of(service)
+    service.faults = Faults(
+        gone=[ids[3]],
+        bad_history={
+            ids[7]: b'{"requestId": "x", "userSettingsHistory": 7}',
+            ids[8]: 400,
+            ids[9]: 500,
+        },
+    )
+    with service, connect(service, attempts=2) as hook:
+        outcomes = {outcome.user_id: outcome for outcome in load_all(warehouse, hook, ids)}
+        assert service.histories_asked[ids[9]] == 2
+    failures = {i: o for i, o in outcomes.items() if isinstance(o, HistoryFailure)}
+    assert {i: o.gone for i, o in failures.items()} == {
+        ids[3]: True, ids[7]: False, ids[8]: False, ids[9]: False
+    }  # fmt: skip
+    assert len(outcomes) == 40
+    marks = "SELECT user_id FROM user_marks WHERE history_{}_at IS NOT NULL ORDER BY 1"
+    assert rows(warehouse, marks.format("gone")) == [(ids[3],)]
+    assert {user_id for (user_id,) in rows(warehouse, marks.format("failed"))} == {ids[7], ids[8], ids[9]}
+    assert len(rows(warehouse, marks.format("fetched"))) == 36
+    reason = value(warehouse, "SELECT history_failure FROM user_marks WHERE user_id = :id", id=ids[8])
+    assert "answered 400" in reason
+
+
+def test_a_service_that_is_down_ends_the_batch_soon(connect: Connect) -> None:
+    service = world(100)
+    service.faults = Faults(bad_history=dict.fromkeys(ids_of(service), 400))
+    with service, connect(service) as hook:
+        with pytest.raises(errors.GongBadRequestError):
+            list(hook.iter_history_groups(ids_of(service)))
+        assert len(service.calls) < 40
+
+
+def test_when_the_service_goes_down_no_user_is_said_to_have_failed(connect: Connect) -> None:
+    with world(200) as service, connect(service, attempts=1) as hook:
+        groups = hook.iter_history_groups(ids_of(service), group_size=20)
+        outcomes = list(next(groups))
+        service.faults = Faults(error_500=1)
+        with pytest.raises(errors.GongUnavailableError):  # noqa: PT012
+            for group in groups:
+                outcomes.extend(group)
+    assert len(outcomes) < 200
+    assert all(isinstance(outcome, SettingsHistory) for outcome in outcomes)
+
+
+# --- what stands in an answer --------------------------------------------------------------------------
+
+
+def load_pages(engine: Engine, hook: GongHook) -> Any:
+    with transaction(engine) as connection:
+        opened(connection)
+    for page in hook.iter_user_pages():
+        with transaction(engine) as connection:
+            load_users(connection, RUN, page)
+        yield page
+
+
+def load_all(engine: Engine, hook: GongHook, ids: list[str]) -> list[HistoryOutcome]:
+    list(load_pages(engine, hook))
+    outcomes = []
+    for group in hook.iter_history_groups(ids):
+        with transaction(engine) as connection:
+            load_histories(connection, RUN, group, SETTLING)
+        outcomes += group
+    return outcomes
+
+
+def url_of(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
+
+
+@pytest.mark.parametrize("dialect", ["contract", "live"])
+def test_unknown_fields_and_wrong_types_are_kept_to_the_last(
+    connect: Connect, warehouse: Engine, dialect: Dialect
+) -> None:
+    odd = odd_world(300, dialect, seed=11)
+    with GongService(odd.users, odd.histories, dialect=dialect) as service, connect(service) as hook:
+        load_all(warehouse, hook, ids_of(service))
+    assert landed_users(url_of(warehouse)) == odd.expected_users()
+    assert landed_changes(url_of(warehouse)) == odd.expected_changes()
+
+
+NO_USERS: list[bytes] = [b"7", b"null", b'"text"', b"[]", b'{"id": null}', b'{"id": ""}', b'{"id": ["1"]}']
+
+
+def test_a_record_that_is_no_user_or_change_is_put_aside(connect: Connect, warehouse: Engine) -> None:
+    change = {"setting": "active", "value": True, "time": "2026-01-01T00:00:00Z"}
+    histories = {"1": [b"7", json.dumps(change).encode(), b'"text"', b"null"]}
+    users = [b'{"id": "1"}', *NO_USERS, b'{"id": "%s"}' % (b"9" * 201)]
+    with GongService(users, histories) as service, connect(service) as hook:
+        load_all(warehouse, hook, ["1"])
+        assert len(service.calls) == 2  # they count: the list is whole
+    assert set(landed_users(url_of(warehouse))) == {"1"}
+    assert landed_changes(url_of(warehouse)) == expected_changes("1", [change])
+    assert value(warehouse, "SELECT count(*) FROM rejected_records") == len(NO_USERS) + 1 + 3
+    assert value(warehouse, "SELECT rejected_records FROM sync_runs") == len(NO_USERS) + 1 + 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"users": {}}',
+        b'{"nothing": 1}',
+        b'{"users": "1"}',
+        b'{"users": [], "records": {"cursor": 7}}',
+        b'{"users": [], "records": {"cursor": "half a pair \\ud800"}}',
+    ],
+)
+def test_an_answer_without_its_list_is_not_taken_for_an_empty_one(connect: Connect, body: bytes) -> None:
+    with world(3, faults=Faults(wire=instead(200, body))) as service, connect(service, attempts=2) as hook:
+        with pytest.raises(MALFORMED, match=r"without a list of users|a cursor that is no text") as caught:
+            hook.list_users()
+        assert service.calls
+    assert task_retry(caught.value) is RETRY
+
+
+MB = 1_000_000
+HUGE = "é" * (5 * MB // 2)
+
+
+def huge(name: str) -> dict[str, Any]:
+    return {"id": name, name: f"https://example.com/?tkn={HUGE}"}
+
+
+def test_a_title_of_5_mb_lands_as_it_is_and_so_does_any_other_text(
+    connect: Connect, warehouse: Engine
+) -> None:
+    names = ["title", "meetingConsentPageUrl", "unknown"]
+    users = [huge(name) for name in names]
+    users += [
+        {"id": "lists", "emailAliases": ["x"] * 50_000, "settings": dict.fromkeys(map(str, range(50_000)))}
+    ]
+    users += [{"id": "key", HUGE: 10**4000}]
+    with GongService(users) as service, connect(service) as hook:
+        started = time.monotonic()
+        list(load_pages(warehouse, hook))
+        list(load_pages(warehouse, hook))  # the same again, compared with what is held
+        assert time.monotonic() - started < 30
+    landed = landed_users(url_of(warehouse))
+    assert landed == {user["id"]: expected_user(user) for user in users}
+    assert value(warehouse, "SELECT users_changed FROM sync_runs") == 0
+
+
+def test_50_000_changes_of_one_user_land(connect: Connect, warehouse: Engine) -> None:
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    history = [
+        {
+            "userId": "1", "settingName": f"setting {number % 7}", "previousValue": "false",
+            "newValue": "true", "changedAt": (start + timedelta(seconds=number // 3)).isoformat(),
+            "changedBy": "2",
+        }
+        for number in range(50_000)
+    ]  # fmt: skip
+    history[0]["settingName"] = history[1]["newValue"] = HUGE
+    with GongService([{"id": "1"}], {"1": history}) as service, connect(service) as hook:
+        started = time.monotonic()
+        load_all(warehouse, hook, ["1"])
+        assert time.monotonic() - started < 30
+        assert len(service.calls) == 2
+    landed = set(landed_changes(url_of(warehouse)))
+    assert value(warehouse, "SELECT count(*) FROM user_settings_history") == len(landed) == 50_000
+    assert landed.issuperset(expected_changes("1", [*history[:2], *history[2::20]]))
+
+
+ERROR_TEXTS = {
+    "one word": "x" * 5 * MB,
+    "many words": "user " * MB,
+    "addresses": "a@" * MB,
+    "unstorable": "nul \x00 and half a pair \ud800\nof lines",
+}
+
+
+@pytest.mark.parametrize("text", ERROR_TEXTS.values(), ids=ERROR_TEXTS)
+def test_an_error_text_of_any_kind_is_shortened_and_can_be_stored(
+    connect: Connect, warehouse: Engine, text: str
+) -> None:
+    refusal = instead(404, said(*[text] * 3))
+    with GongService([{"id": "1"}, {"id": "2"}]) as service, connect(service) as hook:
+        list(load_pages(warehouse, hook))
+        service.faults = Faults(wire={2: instead(400, said(*[text] * 3)), 3: refusal})
+        started = time.monotonic()
+        (failed, *_), *_ = hook.iter_history_groups(["1"])
+        assert time.monotonic() - started < 5
+        with transaction(warehouse) as connection:
+            load_histories(connection, RUN, [failed], SETTLING)
+        with pytest.raises(errors.GongApiError) as caught:
+            hook.get_user("1")
+        assert time.monotonic() - started < 8
+    kept = value(warehouse, "SELECT history_failure FROM user_marks WHERE user_id = '1'")
+    assert "answered 400" in kept
+    assert len(kept) < 1000
+    assert "\n" not in kept + str(caught.value)
+
+
+# --- clocks --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ahead", "behind_ours"),
+    [
+        pytest.param(timedelta(minutes=-3), timedelta(minutes=3), id="behind"),
+        pytest.param(timedelta(minutes=3), timedelta(0), id="ahead"),
+        pytest.param(timedelta(minutes=10), timedelta(minutes=5), id="too far ahead"),
+        pytest.param(timedelta(days=-400), timedelta(minutes=5), id="too far behind"),
+    ],
+)
+def test_nothing_is_claimed_that_one_of_two_clocks_denies(
+    connect: Connect, ahead: timedelta, behind_ours: timedelta
+) -> None:
+    theirs = format_datetime(datetime.now(UTC) + ahead, usegmt=True)
+    faults = Faults(wire=wire_faults.with_header("Date", theirs))
+    with world(3, faults=faults) as service, connect(service) as hook:
+        page = hook.list_users()
+        history = hook.get_user_settings_history(ids_of(service)[0])
+    assert page.requested_at - page.gong_time == pytest.approx(behind_ours, abs=timedelta(seconds=2))
+    covers = history.covers_until(SETTLING)
+    assert history.requested_at - covers == pytest.approx(behind_ours + SETTLING, abs=timedelta(seconds=2))
+
+
+@pytest.mark.parametrize("date", ["yesterday", "Mon, 01 Jan 99999999999 00:00:00 GMT", ""])
+def test_a_date_that_is_none_claims_the_least(connect: Connect, date: str) -> None:
+    faults = Faults(wire=wire_faults.with_header("Date", date))
+    with world(3, faults=faults) as service, connect(service) as hook:
+        page = hook.list_users()
+    assert page.requested_at - page.gong_time == timedelta(minutes=5)
+
+
+# --- the path of users by filter -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dialect", "paths"), [("contract", [FILTER] * 2), ("live", [FILTER, EXTENSIVE, EXTENSIVE])]
+)
+def test_the_filter_path_is_found_by_asking_once(
+    connect: Connect, dialect: Dialect, paths: list[str]
+) -> None:
+    with world(3, dialect) as service, connect(service) as hook:
+        first = hook.list_users_by_filter(user_ids=ids_of(service))
+        hook.list_users_by_filter(user_ids=ids_of(service))
+        assert [call.path for call in service.calls] == paths
+        assert first.calls == len(paths) - 1
+
+
+def test_a_given_filter_path_is_used(connect: Connect) -> None:
+    with world(3, "live") as service, connect(service, users_filter_path="/users/extensive") as hook:
+        hook.list_users_by_filter(user_ids=ids_of(service))
+        assert [call.path for call in service.calls] == [EXTENSIVE]
+
+
+def test_the_filter_path_is_remembered_for_all_workers_of_the_account(
+    connect: Connect, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SHARED", database_url.replace("postgresql+psycopg2", "postgres"))
+    shared: dict[str, Any] = {"coordination_conn_id": "shared"}
+    with world(3, "live") as service:
+        for _ in range(3):  # each as another task of the day
+            with connect(service, **shared) as hook:
+                hook.list_users_by_filter(user_ids=ids_of(service))
+        assert [call.path for call in service.calls] == [FILTER, EXTENSIVE, EXTENSIVE, EXTENSIVE]
+        # Another account asks for itself; and a path that is gone is looked for again.
+        with connect(service, **shared, account="another") as hook:
+            hook.list_users_by_filter(user_ids=ids_of(service))
+        service.dialect = "contract"
+        for _ in range(2):
+            with connect(service, **shared) as hook:
+                hook.list_users_by_filter(user_ids=ids_of(service))
+        assert [call.path for call in service.calls[4:]] == [FILTER, EXTENSIVE, EXTENSIVE, FILTER, FILTER]

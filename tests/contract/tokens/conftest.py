@@ -1,0 +1,24 @@
+"""A token endpoint, and an account that renews at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gong_provider.coordination.postgres import engine_for
+from tests.support.token_service import TokenService
+from tests.support.token_workers import Account, close_databases
+
+
+@pytest.fixture
+def tokens() -> Iterator[TokenService]:
+    with TokenService() as service:
+        yield service
+
+
+@pytest.fixture
+def account(database_url: str, tokens: TokenService) -> Iterator[Account]:
+    yield Account(database_url, tokens.url, tokens.seed)
+    close_databases()
+    engine_for(database_url).dispose()

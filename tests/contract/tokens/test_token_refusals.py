@@ -1,0 +1,105 @@
+"""What follows a 401: a newer pair without a renewal, one renewal for all, or an end to asking."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gong_provider.api.errors import GongCoordinationError
+from gong_provider.api.shared import Access
+from gong_provider.coordination.token_errors import TokensRefusedError
+from gong_provider.coordination.token_rows import TokenRows
+from gong_provider.coordination.tokens import RenewedCredentials
+from tests.support.token_service import TokenService
+from tests.support.token_workers import Account
+
+
+async def after_401(credentials: RenewedCredentials, refused: Access | None = None) -> Access:
+    """What comes when Gong refuses this, or what is current."""
+    assert await credentials.renew(refused or await credentials.current())
+    return await credentials.current()
+
+
+def test_sixteen_calls_refused_at_once_make_one_renewal(account: Account, tokens: TokenService) -> None:
+    async def work() -> set[int]:
+        credentials = account.credentials()
+        access = await credentials.current()
+        await credentials.accepted(access)
+        got = await asyncio.gather(*(after_401(credentials, access) for _ in range(16)))
+        return {one.generation for one in got}
+
+    assert asyncio.run(work()) == {2}
+    assert tokens.asked == 2
+
+
+def test_after_a_401_a_newer_pair_is_taken_without_a_renewal(account: Account, tokens: TokenService) -> None:
+    async def work() -> tuple[Access, Access]:
+        slow, quick = account.credentials(), account.credentials()
+        await slow.current()
+        renewed = await after_401(quick)
+        return await after_401(slow), renewed
+
+    mine, renewed = asyncio.run(work())
+    assert mine == renewed
+    assert tokens.asked == 2
+
+
+def test_tokens_that_are_given_and_refused_are_not_asked_for_without_end(
+    account: Account, tokens: TokenService
+) -> None:
+    async def refuse_all() -> None:
+        credentials = account.credentials()
+        while True:
+            await after_401(credentials)
+
+    for _ in range(2):  # the second worker finds it at its first call
+        with pytest.raises(TokensRefusedError, match=r"gives tokens and then refuses them.*api:users:read"):
+            asyncio.run(refuse_all())
+        assert tokens.asked == 2
+
+
+def test_pairs_that_worked_for_a_while_may_be_refused_as_often_as_they_like(
+    account: Account, tokens: TokenService
+) -> None:
+    async def work() -> None:
+        worker, watcher = account.credentials(), account.credentials()
+        for _ in range(4):
+            for _ in range(2):
+                await worker.accepted(await watcher.current())
+            await watcher.accepted(await watcher.current())
+            await after_401(watcher)
+
+    asyncio.run(work())
+    assert tokens.asked == 5
+    assert account.row().refused_in_a_row == 0
+
+
+def test_word_that_a_pair_worked_may_come_late(account: Account, tokens: TokenService) -> None:
+    async def work() -> None:
+        worker, watcher = account.credentials(), account.credentials()
+        for _ in range(3):
+            access = await worker.current()
+            await after_401(watcher)
+            await worker.accepted(access)
+            await worker.renew(access)
+
+    asyncio.run(work())
+    assert tokens.asked == 4
+
+
+def test_an_answer_of_gong_is_not_lost_when_its_token_can_not_be_noted(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise GongCoordinationError("is away")
+
+    monkeypatch.setattr(TokenRows, "accept", fail)
+
+    async def work() -> None:
+        credentials = account.credentials()
+        await credentials.accepted(await credentials.current())
+
+    asyncio.run(work())
+    assert account.row().accepted_generation == -1

@@ -1,0 +1,190 @@
+"""OAuth's tokens as one worker sees them: kept, renewed in time, shared, replaced by a pasted one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import text
+
+from gong_provider.api.errors import GongCoordinationError, GongUnavailableError
+from gong_provider.coordination import tokens as tokens_module
+from gong_provider.coordination.postgres import engine_for
+from gong_provider.coordination.token_endpoint import Tokens
+from gong_provider.coordination.token_errors import ConnectAgainError
+from gong_provider.coordination.token_rows import TokenRows
+from tests.support.token_service import TokenService
+from tests.support.token_workers import Account
+from tests.support.wire_faults import instead, reset_before
+
+
+def another(account: Account, **fields: str) -> Account:
+    """The same account as another connection says it."""
+    return Account(**{**vars(account), **fields})
+
+
+def test_the_first_worker_renews_and_all_others_use_what_it_stored(
+    account: Account, tokens: TokenService
+) -> None:
+    tokens.base_url = "http://us-1.gong.test"
+    first = account.current()
+    assert first == ("Bearer acc3ss-2", "http://us-1.gong.test/v2", 1)
+    assert [account.current() for _ in range(3)] == [first] * 3
+    assert tokens.asked == 1
+
+
+def test_nothing_is_stored_as_plain_text(account: Account, tokens: TokenService) -> None:
+    account.current()
+    with engine_for(account.database_url).connect() as connection:
+        stored = connection.execute(text("SELECT oauth_tokens::text FROM gong.oauth_tokens")).scalar_one()
+    assert "acc3ss" not in stored
+    assert "r3fresh" not in stored
+    assert TokenService.client_secret not in stored
+
+
+@pytest.mark.parametrize(("lives_s", "soon_s"), [(86_400, 300), (100, 10)])
+def test_a_token_is_renewed_before_it_ends_counted_from_when_it_was_asked_for(
+    account: Account, tokens: TokenService, lives_s: float, soon_s: float
+) -> None:
+    tokens.lives_s, tokens.latency_s = lives_s, 0.5
+    account.current()
+    row = account.row()
+    assert (row.expires_at - row.renew_at).total_seconds() == pytest.approx(soon_s)
+    assert 0.4 < lives_s - (row.expires_at - row.renewed_at).total_seconds() < 2
+    account.change("renew_at = clock_timestamp()")
+    assert account.current().generation == 2
+
+
+def test_a_process_asks_the_database_again_when_its_token_ends(
+    account: Account, tokens: TokenService
+) -> None:
+    tokens.lives_s = 1
+
+    async def work() -> list[int]:
+        credentials = account.credentials()
+        first = await credentials.current()
+        await asyncio.sleep(1)
+        return [first.generation, (await credentials.current()).generation]
+
+    assert asyncio.run(work()) == [1, 2]
+
+
+@pytest.mark.parametrize("says", [None, "soon", 0, -5, float("nan"), 1e300])
+def test_an_odd_lifetime_loses_no_tokens(account: Account, tokens: TokenService, says: Any) -> None:
+    tokens.says_s = says
+    assert [account.current().generation for _ in range(2)] == [1, 1]
+    row = account.row()
+    assert (row.expires_at - row.renewed_at).total_seconds() > 3500
+
+
+def test_a_token_that_can_not_be_renewed_yet_is_used_while_it_lives(
+    account: Account, tokens: TokenService
+) -> None:
+    account.current()
+    account.change("renew_at = clock_timestamp()")
+    tokens.fault, tokens.takes = instead(503), False
+    assert account.current().generation == 1
+    account.change("expires_at = clock_timestamp()")
+    with pytest.raises(GongUnavailableError, match="503"):
+        account.current()
+    tokens.fault = None
+    assert account.current().generation == 2
+
+
+def test_while_another_renews_what_lives_is_used_and_what_does_not_is_waited_for(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens_module, "LEASE_MARGIN_S", 1)
+    account.current()
+    account.change(
+        "renew_at = clock_timestamp(), lease_holder = 'x', lease_until = clock_timestamp() + '1 hour'"
+    )
+    assert account.current().generation == 1
+    account.change("expires_at = clock_timestamp()")
+    with pytest.raises(GongUnavailableError, match="still being renewed by another worker after 2 s"):
+        account.current(deadline_s=1)
+
+
+def test_a_renewal_outlives_the_call_that_began_it(account: Account, tokens: TokenService) -> None:
+    tokens.latency_s = 0.5
+
+    async def work() -> None:
+        credentials = account.credentials()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(credentials.current(), 0.3)
+        await credentials.close()
+
+    asyncio.run(work())
+    assert (account.current().generation, tokens.asked) == (1, 1)
+
+
+def test_a_pasted_refresh_token_wins_once_and_an_old_connection_does_nothing(
+    account: Account, tokens: TokenService
+) -> None:
+    account.current()
+    account.change("asked_at = now(), lease_until = now() + '1 hour', refused_in_a_row = 1")
+    pasted = another(account, seed=tokens.new_seed())
+    assert pasted.current().generation == 3
+    assert account.current() == pasted.current()
+    assert len(account.row().seeds) == 2
+    assert (account.row().refused_in_a_row, tokens.invalid_grants) == (0, 0)
+
+
+def test_with_another_fernet_key_one_connects_again(account: Account, tokens: TokenService) -> None:
+    account.current()
+    rotated = another(account, key=Fernet.generate_key().decode())
+    with pytest.raises(
+        ConnectAgainError, match=r"can't be read with Airflow's present Fernet key.*Connect again"
+    ):
+        rotated.current()
+    assert tokens.asked == 1
+    assert another(rotated, seed=tokens.new_seed()).current().generation == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "used"),
+    [
+        ("http://us-1.gong.test", "http://us-1.gong.test/v2"),
+        ("https://us-1.gong.test/v2/", "https://us-1.gong.test/v2"),
+        ("https://us-1.gong.test:8443/x/v2//v2", "https://us-1.gong.test:8443/x/v2"),
+        ("us-1.gong.test", "http://127.0.0.1:9/v2"),
+        ("ftp://us-1.gong.test", "http://127.0.0.1:9/v2"),
+        ("https://us-1.gong.test\x00", "http://127.0.0.1:9/v2"),
+        ("https://a:b@us-1.gong.test", "http://127.0.0.1:9/v2"),
+    ],
+)
+def test_the_customers_base_url_is_used_when_it_is_one(
+    account: Account, tokens: TokenService, said: str, used: str
+) -> None:
+    tokens.base_url = said
+    assert account.current().base_url == used
+
+
+def test_a_new_pair_is_stored_before_it_is_used_in_more_than_one_try(
+    account: Account, tokens: TokenService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store: Callable[..., Awaitable[None]] = TokenRows.store
+    tries: list[Tokens] = []
+
+    async def fail_twice(self: TokenRows, lease: Any, pair: Tokens, *rest: Any, **options: Any) -> None:
+        tries.append(pair)
+        if len(tries) < 3:
+            raise GongCoordinationError("is away")
+        await store(self, lease, pair, *rest, **options)
+
+    monkeypatch.setattr(TokenRows, "store", fail_twice)
+    assert account.current().generation == 1
+    assert len(tries) == 3
+    assert "acc3ss" not in repr(tries)
+
+
+def test_a_row_that_someone_deleted_is_made_again(account: Account, tokens: TokenService) -> None:
+    account.current()
+    with engine_for(account.database_url).begin() as connection:
+        connection.execute(text("DELETE FROM gong.oauth_tokens"))
+    tokens.fault = reset_before
+    with pytest.raises(GongUnavailableError):
+        account.current()

@@ -1,0 +1,169 @@
+"""Many days of a budget that does not suffice for everyone daily, on one injected clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from gong_provider.api.errors import GongDayUsedUpError
+from gong_provider.hooks.gong import GongHook
+from include.sync import steps
+from tests.support import GongService
+from tests.warehouse.making import rows, value
+
+USERS, DAILY, RESERVE = 1000, 400, 40
+# What semantics.md promises: 2N / B' days, B' being what is left for histories.
+BOUND = timedelta(days=-(-2 * USERS // (DAILY - RESERVE - USERS // 100)))
+BEGIN = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
+DAY = timedelta(days=1, minutes=2)
+
+
+class World:
+    """The DAG's steps in their order, without a scheduler, on a clock that the test turns."""
+
+    def __init__(self, service: GongService, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = BEGIN
+        self.service = service
+        self._number = 0
+        self._context: dict[str, Any] = {}
+        clock = lambda: self.now  # noqa: E731
+        monkeypatch.setattr(steps, "utc_now", clock)
+        monkeypatch.setattr(steps, "GongHook", partial(GongHook, clock=clock))
+        monkeypatch.setattr(steps, "get_current_context", lambda: self._context)
+        self._hook: Callable[[], GongHook] = partial(GongHook, clock=clock)
+
+    def run(self, history: str = "auto") -> dict[str, int]:
+        """One manual run to its end; what its last task says."""
+        self._number += 1
+        self._context = {
+            "params": {"history": history},
+            "dag_run": SimpleNamespace(
+                dag_id="gong_users_sync", run_id=f"run {self._number}", partition_key=None
+            ),
+            "ti": SimpleNamespace(get_dr_count=lambda **_: 0, get_task_states=lambda **_: {}),
+        }
+        if steps.open_run() == "list_users":
+            with self._hook() as hook:
+                for page in hook.iter_user_pages():
+                    steps.load_users_page(page)
+        self.now += timedelta(seconds=30)
+        for batch in steps.plan_histories():
+            self._fetch(steps.ids_of_batch(batch))
+        return steps.finish_run()
+
+    def _fetch(self, ids: list[str]) -> None:
+        with self._hook() as hook:
+            try:
+                for group in hook.iter_history_groups(ids, still_owed=steps.still_owed):
+                    steps.load_history_group(group)
+            except GongDayUsedUpError:
+                pass
+
+    def change(self, first: int, number: int) -> None:
+        """Flip a setting of some users, from one place in the list on."""
+        for place in range(first, first + number):
+            user = self.service.users[place % USERS]
+            assert isinstance(user, dict)
+            settings = user["settings"]
+            user["settings"] = {"webConferencesRecorded": not settings["webConferencesRecorded"]}
+
+
+@pytest.fixture
+def world(warehouse: Engine, monkeypatch: pytest.MonkeyPatch) -> Any:
+    users = [{"id": f"{n:04}", "settings": {"webConferencesRecorded": True}} for n in range(USERS)]
+    with GongService(users) as service:
+        gong = {
+            "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
+            "extra": {"calls_per_second": 0, "calls_per_day": DAILY},
+        }  # fmt: skip
+        monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", json.dumps(gong))
+        url = warehouse.url.set(drivername="postgres").render_as_string(hide_password=False)
+        monkeypatch.setenv("AIRFLOW_CONN_GONG_POSTGRES", url)
+        yield World(service, monkeypatch)
+
+
+def most_calls_in_24_hours(engine: Engine) -> int:
+    return int(
+        value(
+            engine,
+            """
+            SELECT max(calls) FROM (
+                SELECT sum(calls) OVER (ORDER BY minute RANGE '24 hours' PRECEDING) AS calls FROM api_calls
+            ) AS windows
+            """,
+        )
+    )
+
+
+@pytest.mark.parametrize("changing", [0, 50, 400])
+def test_everyone_is_covered_within_the_bound_and_no_day_exceeds_the_limit(
+    world: World, warehouse: Engine, changing: int
+) -> None:
+    for day in range(14):
+        world.change(changing * day, changing)
+        done = world.run()
+        assert done["histories_left"] == value(
+            warehouse, "SELECT count(*) FROM user_marks WHERE history_fetched_at IS DISTINCT FROM :at",
+            at=world.now,
+        )  # fmt: skip
+        if changing == 50 and day:
+            # Whoever changed is asked the same day, as long as half the budget suffices.
+            assert (
+                value(warehouse, "SELECT count(*) FROM user_marks WHERE history_due_since IS NOT NULL") == 0
+            )
+        if world.now - BEGIN >= BOUND:
+            oldest = value(warehouse, "SELECT min(coalesce(history_fetched_at, '-infinity')) FROM user_marks")
+            assert world.now - oldest <= BOUND * (DAY / timedelta(days=1))
+        if day % 3 == 1:  # someone runs it by hand, too: it waits, for nothing is left to ask with
+            world.now += timedelta(hours=9)
+            with pytest.raises(GongDayUsedUpError, match=r"the next is free in 15\.0 hours"):
+                world.run()
+            world.now -= timedelta(hours=9)
+        world.now += DAY
+    assert DAILY - RESERVE - 10 <= most_calls_in_24_hours(warehouse) <= DAILY - RESERVE
+
+
+def test_a_run_says_what_it_left_and_by_when_it_is_covered(world: World, warehouse: Engine) -> None:
+    assert world.run()["histories_left"] == 650
+    assert value(warehouse, "SELECT calls_left FROM sync_runs") == 0
+    promised = value(warehouse, "SELECT left_covered_by FROM sync_runs")
+    while value(warehouse, "SELECT count(*) FROM user_marks WHERE history_fetched_at IS NULL"):
+        world.now += DAY
+        world.run()
+    assert world.now.date() <= promised
+
+
+def test_each_mode_of_history_plans_what_it_says(world: World, warehouse: Engine) -> None:
+    world.run()
+    world.now += DAY
+    world.change(0, 30)
+    assert world.run("none")["histories_fetched"] == 0
+    reasons = "SELECT reason, count(*) FROM history_plan WHERE run_id = :run GROUP BY 1 ORDER BY 1"
+    assert rows(warehouse, reasons, run="run 2") == []
+    assert world.run("changed")["histories_fetched"] == 340
+    assert rows(warehouse, reasons, run="run 3") == [("changed", 30), ("never", 310)]
+    world.now += DAY
+    assert world.run("all")["histories_fetched"] == 350
+    assert rows(warehouse, reasons, run="run 4") == [("never", 340), ("oldest", 660)]
+    assert value(warehouse, "SELECT histories_left FROM sync_runs WHERE run_id = 'run 4'") == 650
+
+
+def test_a_listing_that_would_eat_the_day_is_made_less_often(world: World, warehouse: Engine) -> None:
+    users = [{"id": f"{n:05}", "settings": {}} for n in range(10_000)]
+    world.service.users = users
+    listings = []
+    for _ in range(4):
+        before = sum(call.path == "/v2/users" for call in world.service.calls)
+        world.run()
+        listings.append(sum(call.path == "/v2/users" for call in world.service.calls) - before)
+        world.now += DAY
+    assert listings == [100, 0, 100, 0]
+    warned = "SELECT count(*) FROM sync_runs WHERE array_to_string(warnings, '') LIKE '%not listed%'"
+    assert value(warehouse, warned) == 2

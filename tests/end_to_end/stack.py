@@ -1,0 +1,80 @@
+"""A checkout with `make up` running in it, and what a test does with it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import make_url
+
+from include.local.airflow_api import Airflow
+from tests.end_to_end.commands import Checkout, eventually
+from tests.support import GongService
+
+DAG = "dags/gong_users_sync"
+
+
+class Stack:
+    """A checkout with `make up` running in it."""
+
+    def __init__(self, made: Checkout) -> None:
+        self.checkout = made
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.process = made.start("up", PORT=str(port))
+        state_file = made.local / "session.json"
+        eventually(lambda: state_file.exists() or self.process.poll(), "the stack")
+        state = json.loads(state_file.read_text())
+        self.airflow = Airflow(state["address"], state["login"], state["password"])
+        self.sandbox_warehouse: str = state["warehouse_url"]
+
+    def point_to(self, service: GongService, warehouse: str, **extra: Any) -> None:
+        """Edit both connections, as a user does in the UI."""
+        limits = {"calls_per_second": 0, "calls_per_day": 0, "timeout_s": 5}
+        gong = {
+            "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
+            "extra": json.dumps(limits | extra),
+        }  # fmt: skip
+        url = make_url(warehouse)
+        postgres = {
+            "conn_type": "postgres", "host": url.host, "port": url.port, "login": url.username,
+            "password": url.password, "schema": url.database,
+        }  # fmt: skip
+        for name, body in (("gong_default", gong), ("gong_postgres", postgres)):
+            self.airflow.patch(f"connections/{name}", {"connection_id": name, **body})
+
+    def trigger(self, dag: str = "gong_users_sync", **body: Any) -> str:
+        run = self.airflow.post(f"dags/{dag}/dagRuns", {"logical_date": None, **body})
+        return str(run["dag_run_id"])
+
+    def end(self, run_id: str) -> None:
+        """Mark a run failed, with its tasks, as a user does in the UI."""
+        self.airflow.patch(f"{DAG}/dagRuns/{quote(run_id, safe='')}", {"state": "failed"})
+
+    def finished(self, run_id: str, seconds: float = 120, dag: str = "gong_users_sync") -> str:
+        path = f"dags/{dag}/dagRuns/{quote(run_id, safe='')}"
+
+        def state() -> str | None:
+            found = self.airflow.get(path)["state"]
+            return found if found in ("success", "failed") else None
+
+        return str(eventually(state, f"the end of {run_id}", seconds))
+
+    def sync(self, seconds: float = 120, **body: Any) -> str:
+        """Trigger a run and wait for its state."""
+        return self.finished(self.trigger(**body), seconds)
+
+    def tasks(self, run_id: str) -> list[dict[str, Any]]:
+        path = f"{DAG}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+        return list(self.airflow.get(path, limit=200)["task_instances"])
+
+    def runs(self, run_type: str) -> list[dict[str, Any]]:
+        return list(self.airflow.get(f"{DAG}/dagRuns", run_type=run_type, limit=100)["dag_runs"])
+
+
+def log_of(stack: Stack, run_id: str, task_id: str) -> str:
+    (task,) = [task for task in stack.tasks(run_id) if task["task_id"] == task_id]
+    path = f"{DAG}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/{task['try_number']}"
+    return json.dumps(stack.airflow.get(path, full_content=True), ensure_ascii=False)

@@ -1,0 +1,152 @@
+"""Workers that share an account's tokens: credentials as a task makes them, and processes that use them."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Barrier
+from typing import Any
+from unittest import mock
+
+from cryptography.fernet import Fernet, InvalidToken
+from sqlalchemy import Row, text
+
+from gong_provider.api.client import GongClient, Transport
+from gong_provider.api.histories import history_groups
+from gong_provider.api.models import SettingsHistory
+from gong_provider.api.shared import Access
+from gong_provider.coordination.database import Database
+from gong_provider.coordination.limits import Limits
+from gong_provider.coordination.postgres import engine_for
+from gong_provider.coordination.quota import ProcessQuota
+from gong_provider.coordination.token_endpoint import TokenEndpoint
+from gong_provider.coordination.tokens import RenewedCredentials
+from tests.support.token_service import TokenService
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([__name__])
+
+_opened: list[Database] = []
+
+
+class KeyCipher:
+    """Fernet, as Airflow uses it."""
+
+    def __init__(self, key: str) -> None:
+        self._fernet = Fernet(key)
+
+    def encrypt(self, text: str) -> str:
+        return self._fernet.encrypt(text.encode()).decode()
+
+    def decrypt(self, text: str) -> str:
+        try:
+            return self._fernet.decrypt(text).decode()
+        except InvalidToken:
+            raise ValueError from None
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a connection says, and where its tokens are kept; goes into any process."""
+
+    database_url: str
+    oauth_endpoint: str
+    seed: str
+    base_url: str = "http://127.0.0.1:9/v2"
+    key: str = Fernet.generate_key().decode()
+    client_secret: str = TokenService.client_secret
+
+    def credentials(self, deadline_s: float = 30) -> RenewedCredentials:
+        _opened.append(Database(engine_for(self.database_url)))
+        return RenewedCredentials(
+            database=_opened[-1],
+            cipher=KeyCipher(self.key),
+            account="acme",
+            client_id=TokenService.client_id,
+            client_secret=self.client_secret,
+            refresh_token=self.seed,
+            oauth_endpoint=self.oauth_endpoint,
+            base_url=self.base_url,
+            transport=Transport(),
+            deadline_s=deadline_s,
+        )
+
+    def current(self, **options: Any) -> Access:
+        """What a worker that starts now calls with."""
+        return asyncio.run(self.credentials(**options).current())
+
+    def row(self) -> Row[Any]:
+        """What is stored."""
+        with engine_for(self.database_url).connect() as connection:
+            return connection.execute(text("SELECT * FROM gong.oauth_tokens")).one()
+
+    def change(self, assignments: str) -> None:
+        """Set columns of the row."""
+        with engine_for(self.database_url).begin() as connection:
+            connection.execute(text(f"UPDATE gong.oauth_tokens SET {assignments}"))
+
+
+def close_databases() -> None:
+    """The connections that this process's credentials took."""
+    while _opened:
+        _opened.pop().close()
+
+
+def start(work: Callable[..., None], *arguments: object) -> BaseProcess:
+    """A process that does this."""
+    process = PROCESSES.Process(target=work, args=arguments)
+    process.start()
+    return process
+
+
+def find_it_ended(account: Account, barrier: Barrier, generations: Any, by_401: bool) -> None:
+    """One of many workers that all find at once that the token they have is good no more."""
+
+    async def work() -> None:
+        credentials = account.credentials()
+        if by_401:
+            access = await credentials.current()
+            await asyncio.to_thread(barrier.wait)
+            await credentials.renew(access)
+        else:
+            await asyncio.to_thread(barrier.wait)
+        generations.put((await credentials.current()).generation)
+
+    asyncio.run(work())
+
+
+def renew(account: Account) -> None:
+    """Just that."""
+    account.current()
+
+
+def die_before_sending(account: Account) -> None:
+    """A worker that is killed when all is prepared but the call."""
+
+    async def die(_: TokenEndpoint, refresh_token: str) -> tuple[int, bytes]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    with mock.patch.object(TokenEndpoint, "_send", die):
+        account.current()
+
+
+def ask_for_histories(account: Account, user_ids: list[str], found: Any) -> None:
+    """What a mapped task does."""
+
+    async def work() -> list[str]:
+        client = GongClient(
+            transport=Transport(), credentials=account.credentials(), quota=ProcessQuota(Limits(0, 0))
+        )
+        groups = history_groups(client, user_ids, group_size=100, group_seconds=1)
+        outcomes = [outcome async for group in groups for outcome in group]
+        await client.close()
+        assert all(isinstance(outcome, SettingsHistory) for outcome in outcomes), outcomes
+        return [outcome.user_id for outcome in outcomes]
+
+    found.put(asyncio.run(work()))

@@ -1,0 +1,121 @@
+"""Whose history is due: what an answer must show for it, and what clears it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from gong_provider.api.models import Listing
+from include.warehouse.connect import transaction
+from include.warehouse.listing_progress import load_progress, purge_progress, save_progress
+from include.warehouse.plan import plan_histories
+from include.warehouse.runs import RunKey
+from tests.warehouse.making import HOUR, NOON, RUN, history, load_group, load_page, opened, page, rows, value
+
+ON = {"id": "1", "active": True, "settings": {"emailsImported": True, "callsImported": None}}
+
+
+def due(engine: Engine) -> Any:
+    return value(engine, "SELECT history_due_since FROM user_marks")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"settings": {"emailsImported": False, "callsImported": None}}, True),
+        ({"settings": {"callsImported": None}}, True),
+        ({"settings": None}, True),
+        ({"active": False}, True),
+        ({"active": None}, True),
+        ({"settings": {"callsImported": None, "emailsImported": True}}, False),
+        ({"settings": {"emailsImported": True, "callsImported": True, "new": True}}, False),
+        ({"title": "CEO"}, False),
+        ({}, False),
+    ],
+)
+def test_another_value_of_a_setting_or_flag_makes_it_due(
+    warehouse: Engine, change: dict[str, Any], expected: bool
+) -> None:
+    load_page(warehouse, [ON], NOON)
+    assert due(warehouse) is None
+    load_page(warehouse, [ON | change], NOON + HOUR)
+    assert due(warehouse) == (NOON + HOUR if expected else None)
+
+
+def test_only_a_history_that_was_asked_later_clears_it(warehouse: Engine) -> None:
+    load_page(warehouse, [ON], NOON)
+    load_page(warehouse, [ON | {"active": False}], NOON + HOUR)
+    load_group(warehouse, history("1", at=NOON + HOUR))
+    assert due(warehouse) == NOON + HOUR
+    load_page(warehouse, [ON], NOON + 2 * HOUR)
+    load_group(warehouse, history("1", at=NOON + 1.5 * HOUR))
+    assert due(warehouse) == NOON + 2 * HOUR
+    load_group(warehouse, history("1", at=NOON + 2.5 * HOUR))
+    assert due(warehouse) is None
+
+
+def test_an_older_answer_makes_nothing_due(warehouse: Engine) -> None:
+    load_page(warehouse, [ON], NOON)
+    load_page(warehouse, [ON | {"active": False}], NOON - HOUR)
+    assert due(warehouse) is None
+
+
+def test_half_the_budget_is_for_the_oldest_half_for_what_changed(warehouse: Engine) -> None:
+    users = [{"id": f"{n:02}", "active": True} for n in range(20)]
+    load_page(warehouse, users, NOON - 9 * HOUR)
+    load_group(warehouse, *(history(f"{n:02}", at=NOON - 8 * HOUR + n * HOUR / 60) for n in range(18)))
+    load_page(warehouse, [{"id": f"{n:02}", "active": n < 10} for n in range(20)], NOON - HOUR)
+
+    def planned(budget: int | None, **more: Any) -> list[tuple[Any, ...]]:
+        with transaction(warehouse) as connection:
+            opened(connection)
+            plan_histories(connection, RUN, budget=budget, batches=1, **more)
+        return rows(warehouse, "SELECT user_id, reason FROM history_plan ORDER BY position")
+
+    never, oldest, changed = "never", "oldest", "changed"
+    assert planned(6) == [
+        ("18", never), ("10", changed), ("19", never), ("11", changed), ("00", oldest), ("12", changed),
+    ]  # fmt: skip
+    assert len(planned(None)) == 20
+    # What one half leaves, the other takes.
+    assert [reason for _, reason in planned(18)].count(changed) == 8
+    assert {user for user, _ in planned(None, only_changed=True)} == {f"{n:02}" for n in range(10, 20)}
+
+
+def test_progress_is_there_from_the_first_page_to_the_last(warehouse: Engine) -> None:
+    def listed(number: int, ids: str, cursor: str | None) -> Any:
+        listing = Listing(
+            started_at=NOON, gong_time=NOON - HOUR, pages=number, users=2 * number, total_records=4,
+            totals=(4,), rejected=1, moved=False, finished=cursor is None, warnings=(),
+        )  # fmt: skip
+        return replace(page([{"id": each} for each in ids]), cursor=cursor, listing=listing)
+
+    other = RunKey(RUN.dag_id, "other")
+    with transaction(warehouse) as connection:
+        assert load_progress(connection, RUN) is None
+        save_progress(connection, RUN, listed(1, "ab", "one"))
+        save_progress(connection, RUN, listed(2, "bc", "two"))
+        save_progress(connection, other, listed(1, "z", "zzz"))
+        found = load_progress(connection, RUN)
+        assert found is not None
+        assert (found.cursor, found.pages, found.ids) == ("two", 2, {"a", "b", "c"})
+        assert (found.started_at, found.gong_time, found.totals, found.rejected) == (
+            NOON,
+            NOON - HOUR,
+            {4},
+            1,
+        )
+        save_progress(connection, RUN, listed(1, "x", "again"))  # it started over
+        found = load_progress(connection, RUN)
+        assert found is not None
+        assert (found.cursor, found.ids) == ("again", {"x"})
+        save_progress(connection, RUN, listed(2, "y", None))
+        assert load_progress(connection, RUN) is None
+        purge_progress(connection, NOON)
+        assert load_progress(connection, other) is not None
+        purge_progress(connection, NOON + HOUR)
+        assert load_progress(connection, other) is None
+        assert connection.exec_driver_sql("SELECT count(*) FROM listing_users").scalar() == 0
