@@ -110,6 +110,10 @@ def _tell(session: Session, warehouse: Warehouse, run_id: str, seconds: float) -
             f"{held['users']:,} users ({row['users_new']:,} new, {row['users_changed']:,} changed), "
             f"{held['changes']:,} settings changes ({row['changes_new']:,} new)."
         )
+        if row["histories_left"]:
+            by = f", by {row['left_covered_by']} at the latest" if row["left_covered_by"] else ""
+            left = f"{row['histories_left']:,} histories are left to the next runs{by}"
+            print(f"{left}: the day's calls are used up, or kept for others.")
         for warning in row["warnings"]:
             print(f"Warning: {warning}")
     look = (

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from gong_provider.api.errors import GongDayUsedUpError
 from gong_provider.hooks.gong import GongHook
-from include.sync import steps
+from include.sync import steps, warehouse
 from tests.support import GongService
 from tests.warehouse.making import rows, value
 
@@ -36,7 +36,8 @@ class World:
         clock = lambda: self.now  # noqa: E731
         monkeypatch.setattr(steps, "utc_now", clock)
         monkeypatch.setattr(steps, "GongHook", partial(GongHook, clock=clock))
-        monkeypatch.setattr(steps, "get_current_context", lambda: self._context)
+        for module in (steps, warehouse):
+            monkeypatch.setattr(module, "get_current_context", lambda: self._context)
         self._hook: Callable[[], GongHook] = partial(GongHook, clock=clock)
 
     def run(self, history: str = "auto") -> dict[str, int]:
@@ -47,7 +48,9 @@ class World:
             "dag_run": SimpleNamespace(
                 dag_id="gong_users_sync", run_id=f"run {self._number}", partition_key=None
             ),
-            "ti": SimpleNamespace(get_dr_count=lambda **_: 0, get_task_states=lambda **_: {}),
+            "ti": SimpleNamespace(
+                id=self._number, get_dr_count=lambda **_: 0, get_task_states=lambda **_: {}
+            ),
         }
         if steps.open_run() == "list_users":
             with self._hook() as hook:
@@ -106,7 +109,7 @@ def most_calls_in_24_hours(engine: Engine) -> int:
 def test_everyone_is_covered_within_the_bound_and_no_day_exceeds_the_limit(
     world: World, warehouse: Engine, changing: int
 ) -> None:
-    for day in range(14):
+    for day in range(10):
         world.change(changing * day, changing)
         done = world.run()
         assert done["histories_left"] == value(

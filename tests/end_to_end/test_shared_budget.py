@@ -13,7 +13,8 @@ from tests.end_to_end.commands import checkout, eventually
 from tests.end_to_end.stack import Stack, log_of
 from tests.support import Faults, GongService, odd_world
 from tests.support.grants import grants, log_grants, most_in, span_s
-from tests.support.landed import landed_changes, last_run, query
+from tests.support.landed import landed_changes, landed_users, last_run, query
+from tests.support.token_service import TokenService
 
 RATE = 20
 TWIN = "gong_users_sync_twin"
@@ -74,6 +75,29 @@ def test_two_dags_at_once_share_the_rate_and_their_work(stack: Stack, database_u
         assert twice <= 16
     moments = grants(engine)
     assert most_in(1, moments) <= RATE
+    assert landed_changes(database_url) == odd.expected_changes()
+
+
+def test_tokens_of_fifty_calls_last_for_two_dags(stack: Stack, database_url: str) -> None:
+    odd = odd_world(1000)
+    with (
+        TokenService(lives_calls=50) as tokens,
+        GongService(odd.users, odd.histories, tokens=tokens) as service,
+    ):
+        stack.point_to(
+            service,
+            database_url,
+            client_id=tokens.client_id,
+            client_secret=tokens.client_secret,
+            refresh_token=tokens.seed,
+            oauth_endpoint=tokens.url,
+        )
+        assert stack.sync(conf={"user_ids": [str(odd.users[0]["id"])]}) == "success"  # whose warehouse it is
+        run_ids = stack.trigger(), stack.trigger(dag=TWIN)
+        assert [stack.finished(run_ids[0]), stack.finished(run_ids[1], dag=TWIN)] == ["success"] * 2
+        assert tokens.invalid_grants == 0
+        assert tokens.given >= 1000 / 50
+    assert landed_users(database_url) == odd.expected_users()
     assert landed_changes(database_url) == odd.expected_changes()
 
 

@@ -46,3 +46,9 @@ def test_each_test_of_a_fault_is_named() -> None:
     assert set(re.findall(r"^def (test_\w+)\(", source, re.MULTILINE)) <= {name for name, _ in named_tests()}
     cases = set(re.findall(r'^    "([^"]+)": \(', source, re.MULTILINE))
     assert cases <= {case for _, case in named_tests()}
+
+
+def test_each_test_that_the_rest_of_the_page_names_exists() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    for name in set(re.findall(r"`(test_\w+)", page)):
+        assert any(f"\ndef {name}(" in text for text in SOURCES.values()), f"{name} is no test"

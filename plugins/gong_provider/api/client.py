@@ -49,13 +49,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class NoCookies(aiohttp.DummyCookieJar):
-    """Keeps none: a cookie would follow redirects to other ports."""
-
-    def update_cookies_from_headers(self, headers: Sequence[str], response_url: URL) -> None:
-        """Nor is one read: aiohttp logs what it can't read of it."""
-
-
 class GongClient:
     """Calls Gong's Users API.
 
@@ -233,7 +226,7 @@ class GongClient:
                 timeout=self._timeout,
                 connector=aiohttp.TCPConnector(ssl=self._transport.tls, limit=0),
                 middlewares=(_no_silent_retry,),
-                cookie_jar=NoCookies(),
+                cookie_jar=aiohttp.DummyCookieJar(),  # a cookie would follow redirects to other ports
             )
         return self._session
 

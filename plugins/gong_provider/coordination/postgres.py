@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -15,6 +16,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from gong_provider.api.errors import raise_alone
 
 _CONNECT_TIMEOUT_S = 10
+
+# At DEBUG SQLAlchemy logs each row of an answer: people's ids, an account's tokens.
+_LOGGING_NAME = "gong"
+logging.getLogger(f"sqlalchemy.engine.Engine.{_LOGGING_NAME}").addFilter(
+    lambda record: record.levelno > logging.DEBUG
+)
 
 # libpq's own words that people put into a connection's extra.
 _LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "gssencmode", "target_session_attrs")
@@ -96,6 +103,7 @@ def _engine(url: URL, _pid: int) -> Engine:
         max_overflow=6,
         isolation_level="READ COMMITTED",
         use_native_hstore=False,
+        logging_name=_LOGGING_NAME,
         hide_parameters=True,  # they are people's data
         connect_args={
             "application_name": "gong",

@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from gong_provider.api import errors
-from gong_provider.api.client import NoCookies, Transport
+from gong_provider.api.client import Transport
 from gong_provider.api.no_answer import no_answer
 from gong_provider.coordination import token_errors
 
@@ -111,8 +111,9 @@ class TokenEndpoint:
         query = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         timeout = aiohttp.ClientTimeout(total=self._deadline_s, sock_connect=CONNECT_S)
         connector = aiohttp.TCPConnector(ssl=self._transport.tls)
+        cookies = aiohttp.DummyCookieJar()  # the other one logs those that it can't read
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=NoCookies()) as session,
+            aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=cookies) as session,
             session.post(
                 URL(self._url).with_query(query),
                 headers={"Authorization": f"Basic {self._basic}", "Accept": "application/json"},

@@ -300,7 +300,8 @@ class GongHook(HttpHook):
 
     def _transport_to(self, url: str) -> Transport:
         session = self.get_conn()  # first: it fills merged_extra
-        follows = bool(self.merged_extra.get("allow_redirects", False))
+        # A connection given as a URI says "false".
+        follows = str(self.merged_extra.get("allow_redirects")).strip().lower() in ("true", "1", "yes")
         return transport_of(session, url, allow_redirects=follows)
 
     @cached_property
