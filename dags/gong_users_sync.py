@@ -142,10 +142,12 @@ with DAG(
     fetch_histories = GongGetUserSettingsHistoryOperator.partial(
         task_id="fetch_histories",
         batch_to_ids=lambda batch: _steps().ids_of_batch(batch),
-        still_owed=lambda ids: _steps().still_owed(ids),
+        claim=lambda ids: _steps().claim(ids),
         handler=lambda group: _steps().load_history_group(group),
         when_day_is_used_up="leave",
         map_index_template=BATCH_NAME,
+        # All runs share one quota: more tasks at once make none of them faster.
+        max_active_tis_per_dag=4,
         doc_md="Fetches a batch of settings histories, several at once. One call a user.",
     ).expand(batch=batches)
 

@@ -12,6 +12,7 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Connection
 
+from gong_provider.api.claims import Claimed
 from gong_provider.api.client import utc_now
 from gong_provider.api.models import HistoryOutcome, ListingProgress, UsersPage
 from gong_provider.coordination.limits import CallsLeft, Limits
@@ -65,20 +66,24 @@ def open_run() -> str:
             _open(connection, run, now)
         if run.choices.scope == "selection":
             return "filter_users"
-        day_end = run.choices.day_end
-        if known and day_end and day_end <= now and runs.listing_covers(connection, day_end):
-            log.info("A listing after the end of %s is here already: nobody is asked again", run.choices.day)
-            return "plan_histories"
-        rests_until = budget.listing_rests_until(limits, runs.newest_listing(connection))
-        if known and rests_until and now < rests_until:
-            warning = (
-                f"Users were not listed: it takes over a fifth of the day's {limits.ours} calls, and is done "
-                f"again on {rests_until:%Y-%m-%d}"
-            )
-            log.warning(warning)
-            runs.add_warning(connection, run.key, warning)
-            return "plan_histories"
-    return "list_users"
+        return "plan_histories" if known and _needs_no_listing(connection, run, limits, now) else "list_users"
+
+
+def _needs_no_listing(connection: Connection, run: _Run, limits: Limits, now: datetime) -> bool:
+    day_end = run.choices.day_end
+    if day_end and day_end <= now and runs.listing_covers(connection, day_end):
+        log.info("A listing after the end of %s is here already: nobody is asked again", run.choices.day)
+        return True
+    rests_until = budget.listing_rests_until(limits, runs.newest_listing(connection))
+    if rests_until is None or now >= rests_until:
+        return False
+    warning = (
+        f"Users were not listed: it takes over a fifth of the day's {limits.ours} calls, and is done again "
+        f"on {rests_until:%Y-%m-%d}"
+    )
+    log.warning(warning)
+    runs.add_warning(connection, run.key, warning)
+    return True
 
 
 def _identity(hook: GongHook) -> account.AccountIdentity:
@@ -202,10 +207,10 @@ def ids_of_batch(batch: plan.BatchDescriptor) -> list[str]:
         return plan.ids_of_batch(connection, _this_run().key, batch["batch"])
 
 
-def still_owed(ids: Sequence[str]) -> set[str]:
-    """Of these users, those whose history no other run has fetched since this one began."""
+def claim(ids: Sequence[str]) -> Claimed:
+    """Claim the next users, so that no two runs at once ask for the same history."""
     with transaction(warehouse_engine()) as connection:
-        return plan.still_owed(connection, _this_run().key, ids)
+        return plan.claim(connection, _this_run().key, ids)
 
 
 def load_history_group(group: list[HistoryOutcome]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypedDict
 
 from sqlalchemy import Connection, text
 
+from gong_provider.api.claims import Claimed
 from include.warehouse.runs import RunKey, set_on_run
 
 _FORGET = text("DELETE FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id)")
@@ -66,9 +67,24 @@ _IDS_OF_BATCH = text("""
     ORDER BY position
 """)
 
-_STILL_OWED = text("""
-    SELECT user_id FROM owed_histories
-    WHERE (dag_id, run_id) = (:dag_id, :run_id) AND user_id = ANY (CAST(:ids AS text[]))
+# A claim binds as long as its run lives and a call may take; in one order, for it locks.
+_CLAIM = text("""
+    WITH owed AS (
+        SELECT user_id FROM owed_histories
+        WHERE (dag_id, run_id) = (:dag_id, :run_id) AND user_id = ANY (CAST(:ids AS text[]))
+    ), claimed AS (
+        INSERT INTO history_claims AS held (user_id, dag_id, run_id, claimed_at)
+        SELECT user_id, :dag_id, :run_id, clock_timestamp() FROM owed ORDER BY user_id
+        ON CONFLICT (user_id) DO UPDATE
+        SET (dag_id, run_id, claimed_at) = ROW (excluded.dag_id, excluded.run_id, excluded.claimed_at)
+        WHERE (held.dag_id, held.run_id) = (excluded.dag_id, excluded.run_id)
+           OR held.claimed_at < clock_timestamp() - CAST(:lease AS interval)
+           OR NOT EXISTS (SELECT FROM sync_runs
+                          WHERE (sync_runs.dag_id, sync_runs.run_id) = (held.dag_id, held.run_id)
+                            AND state = 'running')
+        RETURNING user_id
+    )
+    SELECT user_id, EXISTS (SELECT FROM claimed WHERE claimed.user_id = owed.user_id) AS is_ours FROM owed
 """)
 
 _LEFT = text("""
@@ -90,7 +106,10 @@ _PURGE = text("""
       AND sync_runs.started_at < :before
 """)
 
+_PURGE_CLAIMS = text("DELETE FROM history_claims WHERE claimed_at < :before")
+
 SMALLEST_BATCH = 25
+_LEASE = timedelta(minutes=3)  # what a call takes at most, with its retries
 
 
 class BatchDescriptor(TypedDict):
@@ -149,9 +168,13 @@ def ids_of_batch(connection: Connection, run: RunKey, batch: int) -> list[str]:
     return list(connection.scalars(_IDS_OF_BATCH, run._asdict() | {"batch": batch}))
 
 
-def still_owed(connection: Connection, run: RunKey, ids: Sequence[str]) -> set[str]:
-    """Of these users, those whose history no run has fetched since this one began."""
-    return set(connection.scalars(_STILL_OWED, run._asdict() | {"ids": list(ids)}))
+def claim(connection: Connection, run: RunKey, ids: Sequence[str]) -> Claimed:
+    """Claim users whose history no run has fetched since this one began, nor asks for at this moment."""
+    rows = connection.execute(_CLAIM, run._asdict() | {"ids": list(ids), "lease": _LEASE}).all()
+    return Claimed(
+        ours={row.user_id for row in rows if row.is_ours},
+        busy={row.user_id for row in rows if not row.is_ours},
+    )
 
 
 def histories_left(connection: Connection, run: RunKey) -> int:
@@ -167,5 +190,6 @@ def failed_histories(connection: Connection, run: RunKey) -> int:
 
 
 def purge_plans(connection: Connection, before: datetime) -> None:
-    """Forget the plans of runs that started before a moment."""
+    """Forget the plans of runs that started before a moment, and claims from before it."""
     connection.execute(_PURGE, {"before": before})
+    connection.execute(_PURGE_CLAIMS, {"before": before})

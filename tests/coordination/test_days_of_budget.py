@@ -64,7 +64,7 @@ class World:
     def _fetch(self, ids: list[str]) -> None:
         with self._hook() as hook:
             try:
-                for group in hook.iter_history_groups(ids, still_owed=steps.still_owed):
+                for group in hook.iter_history_groups(ids, claim=steps.claim):
                     steps.load_history_group(group)
             except GongDayUsedUpError:
                 pass

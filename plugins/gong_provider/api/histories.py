@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from itertools import islice
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 from gong_provider.api import errors
+from gong_provider.api.claims import Claim, Claims
 from gong_provider.api.client import GongClient
 from gong_provider.api.models import HistoryFailure, HistoryOutcome
 from gong_provider.api.turns import NotWantedError
@@ -16,11 +17,6 @@ IN_FLIGHT = 16
 """Calls in flight at least: more gains nothing where nothing limits them (docs/architecture.md)."""
 SLOWEST_S = 2.5
 """The latency at which one task alone still keeps the limit of calls a second."""
-FRESH_S = 0.2
-"""An answer to whose histories are still owed holds so long."""
-LOOK_AHEAD = 64
-
-StillOwed = Callable[[Sequence[str]], Collection[str]]
 
 
 def calls_in_flight(calls_per_second: float) -> int:
@@ -43,39 +39,12 @@ _FATAL = (
 )
 
 
-class _Owed:
-    """Asks again and again, in small portions, which of the histories ahead are still owed.
-
-    :param still_owed: of these users, those that are; may read a database.
-    """
-
-    def __init__(self, user_ids: Sequence[str], still_owed: StillOwed) -> None:
-        self._place = {user_id: place for place, user_id in enumerate(user_ids)}
-        self._user_ids = user_ids
-        self._still_owed = still_owed
-        self._asked: set[str] = set()
-        self._owed: Collection[str] = ()
-        self._asked_at = 0.0
-
-    async def includes(self, user_id: str) -> bool:
-        """Whether this one is still owed, as of a moment ago."""
-        loop = asyncio.get_running_loop()
-        if user_id not in self._asked or loop.time() - self._asked_at > FRESH_S:
-            place = self._place[user_id]
-            ahead = list(islice(self._user_ids, place, place + LOOK_AHEAD))
-            self._asked_at = loop.time()
-            self._owed = await asyncio.to_thread(self._still_owed, ahead)
-            self._asked = set(ahead)
-        return user_id in self._owed
-
-
 class _Crew:
     """The calls in flight, and what they found."""
 
-    def __init__(self, client: GongClient, user_ids: Sequence[str], owed: _Owed | None, size: int) -> None:
+    def __init__(self, client: GongClient, claims: Claims, size: int) -> None:
         self._client = client
-        self._user_ids = iter(user_ids)
-        self._owed = owed
+        self._claims = claims
         # Failures since the last success: the user's, or the service's? The next calls tell.
         self._doubtful: list[HistoryFailure] = []
         self.error: Exception | None = None
@@ -84,15 +53,17 @@ class _Crew:
 
     async def work(self) -> None:
         """Ask for one user after the other, until the ids or the service end."""
-        for user_id in self._user_ids:
+        while self.error is None:
             try:
+                user_id = await self._claims.next()
+                if user_id is None:
+                    return
                 await self._ask(user_id)
             except NotWantedError:
                 continue
             except Exception as error:  # whatever it is, the others must not go on asking
                 self.error = self.error or error
-            if self.error is not None:
-                return
+                self._claims.is_stopped = True
 
     async def close(self) -> None:
         """Hand out what is left: the service answered to the end, so the last failures are the users'."""
@@ -103,7 +74,9 @@ class _Crew:
     async def _ask(self, user_id: str) -> None:
         asked_at = self._client.now()
         try:
-            history = await self._client.get_user_settings_history(user_id, self._wanted(user_id))
+            history = await self._client.get_user_settings_history(
+                user_id, partial(self._claims.still_ours, user_id)
+            )
         except _FATAL:
             raise
         except errors.GongNotFoundError as error:
@@ -115,13 +88,6 @@ class _Crew:
         else:
             await self._hand_out_doubtful()
             await self.outcomes.put(history)
-
-    def _wanted(self, user_id: str) -> Callable[[], Awaitable[bool]]:
-        async def wanted() -> bool:
-            # What ended the batch must not be followed by the calls that wait for their turn.
-            return self.error is None and (self._owed is None or await self._owed.includes(user_id))
-
-        return wanted
 
     async def _hand_out_doubtful(self) -> None:
         while self._doubtful:
@@ -135,7 +101,7 @@ async def history_groups(
     group_size: int,
     group_seconds: float,
     in_flight: int = IN_FLIGHT,
-    still_owed: StillOwed | None = None,
+    claim: Claim | None = None,
 ) -> AsyncIterator[list[HistoryOutcome]]:
     """Outcomes in groups, as they arrive; a group closes at its size or its age.
 
@@ -143,11 +109,10 @@ async def history_groups(
     all that was answered has been handed out.
 
     :param in_flight: calls at once.
-    :param still_owed: asked shortly before each call; whom it leaves out is passed over.
+    :param claim: asked shortly before the calls with the next ids, see ``api.claims``.
     :raises GongApiError: the credentials, the limit or the service itself end the batch.
     """
-    owed = _Owed(user_ids, still_owed) if still_owed else None
-    crew = _Crew(client, user_ids, owed, in_flight)
+    crew = _Crew(client, Claims(user_ids, claim), in_flight)
     workers = [asyncio.create_task(crew.work()) for _ in range(in_flight)]
     closing = asyncio.create_task(_close_when_done(crew, workers))
     try:

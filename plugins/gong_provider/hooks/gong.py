@@ -15,10 +15,11 @@ from requests import PreparedRequest, Session
 from requests.auth import AuthBase
 
 from gong_provider import __version__
+from gong_provider.api.claims import Claim
 from gong_provider.api.client import ATTEMPTS, GongClient, Transport, utc_now
 from gong_provider.api.endpoints import check_user_id
 from gong_provider.api.errors import GongError
-from gong_provider.api.histories import StillOwed, calls_in_flight, history_groups
+from gong_provider.api.histories import calls_in_flight, history_groups
 from gong_provider.api.models import (
     HistoryOutcome,
     ListingProgress,
@@ -234,15 +235,15 @@ class GongHook(HttpHook):
         *,
         group_size: int = GROUP_SIZE,
         group_seconds: float = GROUP_SECONDS,
-        still_owed: StillOwed | None = None,
+        claim: Claim | None = None,
     ) -> Iterator[list[HistoryOutcome]]:
         """Many users' histories, several calls at once, in groups as they arrive.
 
         A group closes at ``group_size`` users or ``group_seconds`` after its first. A user
         whose history fails, or who is gone, is a ``HistoryFailure``; the others go on.
 
-        :param still_owed: asked shortly before each call, with the next ids: whom it leaves out of
-            its answer is passed over. May read a database.
+        :param claim: asked shortly before the calls with the next ids: which are this task's, and which
+            another's just now, to be offered again; the rest are passed over. May read a database.
         :raises GongConfigError: an id can't be one; no call was made.
         :raises GongApiError: what no other call would escape (credentials, limit, service down),
             after all that was answered was handed out.
@@ -254,7 +255,7 @@ class GongHook(HttpHook):
             group_size=group_size,
             group_seconds=group_seconds,
             in_flight=calls_in_flight(self.settings.limits.calls_per_second),
-            still_owed=still_owed,
+            claim=claim,
         )
         yield from self._run.iterate(groups)
 

@@ -8,7 +8,7 @@ plain result, for small use.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from gong_provider.retry import GONG_RETRY_POLICY
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from gong_provider.api.claims import Claim
     from gong_provider.api.models import HistoryOutcome, ListingProgress, UserAnswer, UsersPage
     from gong_provider.hooks.gong import GongHook
 
@@ -193,8 +194,8 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
     :param handler: called with each group, a list of ``SettingsHistory`` and ``HistoryFailure``; its
         last value is returned. None: the changes are returned as a dict by user id, and a failure
         is raised.
-    :param still_owed: asked shortly before each call, with the next ids: whom it leaves out of its
-        answer is passed over, such as one whom another run has fetched meanwhile.
+    :param claim: asked shortly before the calls with the next ids, answers a
+        :class:`~gong_provider.api.claims.Claimed`: so that several runs at once never ask for the same.
     :param when_day_is_used_up: what to do when the account's calls of the day are gone. ``wait``: the
         task is rescheduled until some are free. ``leave``: it succeeds, and the rest is left.
     :param group_size: histories after which a group closes.
@@ -211,7 +212,7 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         batch: Any = None,
         batch_to_ids: Callable[[Any], Iterable[str]] | None = None,
         handler: Callable[[list[HistoryOutcome]], Any] | None = None,
-        still_owed: Callable[[Sequence[str]], Collection[str]] | None = None,
+        claim: Claim | None = None,
         when_day_is_used_up: Literal["wait", "leave"] = "wait",
         group_size: int = 100,
         group_seconds: float = 1.0,
@@ -222,7 +223,7 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         self.batch = batch
         self.batch_to_ids = batch_to_ids
         self.handler = handler
-        self.still_owed = still_owed
+        self.claim = claim
         self.when_day_is_used_up = when_day_is_used_up
         self.group_size = group_size
         self.group_seconds = group_seconds
@@ -237,7 +238,7 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
                 ids,
                 group_size=self.group_size,
                 group_seconds=self.group_seconds,
-                still_owed=self.still_owed,
+                claim=self.claim,
             )
             try:
                 for group in groups:

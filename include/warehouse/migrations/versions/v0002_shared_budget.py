@@ -44,6 +44,16 @@ TABLES = {
         ],
         "PRIMARY KEY (dag_id, run_id)",
     ),
+    "history_claims": (
+        "Whose history a run asks for at this moment: other runs leave them to it for a while",
+        [
+            ("user_id", "text PRIMARY KEY", "The user"),
+            ("dag_id", "text NOT NULL", "Airflow's dag_id"),
+            ("run_id", "text NOT NULL", "Airflow's run_id"),
+            ("claimed_at", "timestamptz NOT NULL", "When it was claimed, on the database's clock"),
+        ],
+        "",
+    ),
     "listing_users": (
         "The users of an unfinished listing; gone when it ends",
         [
@@ -93,7 +103,8 @@ def upgrade() -> None:
         _run(f"COMMENT ON COLUMN {table}.{column} IS {_quoted(meaning)}")
     for table, (about, columns, key) in TABLES.items():
         body = [f"{column} {definition}" for column, definition, _ in columns]
-        _run(f"CREATE TABLE {table} ({', '.join([*body, key])})")
+        body += [key] if key else []
+        _run(f"CREATE TABLE {table} ({', '.join(body)})")
         _run(f"COMMENT ON TABLE {table} IS {_quoted(about)}")
         for column, _, meaning in columns:
             _run(f"COMMENT ON COLUMN {table}.{column} IS {_quoted(meaning)}")

@@ -1,0 +1,616 @@
+"""No secret and no person in any error, log record or warning, whatever fails; and no call is misled."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import logging
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from airflow.sdk import Connection
+from sqlalchemy import Engine, make_url, text
+
+import gong_provider
+from gong_provider.api import errors
+from gong_provider.api.client import GongClient, Transport
+from gong_provider.api.shared import Access
+from gong_provider.coordination import token_errors
+from gong_provider.coordination.limits import Limits
+from gong_provider.coordination.quota import ProcessQuota
+from gong_provider.coordination.tokens import RenewedCredentials
+from gong_provider.hooks.connection import read_connection
+from gong_provider.hooks.loop import LoopThread
+from gong_provider.operators.gong import GongGetUserSettingsHistoryOperator
+from include.warehouse import account, copy, histories, listing_progress, plan, users
+from include.warehouse.connect import engine_for, transaction
+from include.warehouse.errors import WarehouseError
+from tests.support.gong_faults import Faults
+from tests.support.gong_service import GongService
+from tests.support.hooks import Connect
+from tests.support.http_server import Answer, HttpServer, Request
+from tests.support.people import (
+    BASIC,
+    CONSENT,
+    EMAIL,
+    NAME,
+    PAGE,
+    QUOTES,
+    quoting,
+    service_of_people,
+    shown_in,
+)
+from tests.support.tls import untrusted_port
+from tests.support.token_service import TokenService
+from tests.support.token_workers import Account, close_databases
+from tests.support.told import all_of, everything_told
+from tests.support.wire_faults import WireFault, instead, raw
+from tests.warehouse.making import NOON, RUN, SETTLING, opened
+
+
+@dataclass
+class Ground:
+    """What a case is made of."""
+
+    connect: Connect
+    database_url: str
+    directory: Path
+    setenv: Callable[[str, str], None]
+
+
+@pytest.fixture
+def ground(connect: Connect, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
+    return Ground(connect, database_url, tmp_path, monkeypatch.setenv)
+
+
+@pytest.fixture
+def told(capfd: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
+    """All that is told meanwhile; at the test's end nothing of it may show a secret or a person."""
+    with everything_told() as texts:
+        yield texts
+    assert len(texts) > 0
+    printed = capfd.readouterr()
+    assert shown_in("\n".join([*texts, printed.out, printed.err])) == []
+
+
+# --- each class of errors ------------------------------------------------------------------------------
+
+Provoke = Callable[[Ground], None]
+
+
+def listing(fault: WireFault, **extra: Any) -> Provoke:
+    """A listing whose every call is answered so."""
+
+    def provoke(ground: Ground) -> None:
+        service = service_of_people(faults=Faults(wire=fault))
+        with service, ground.connect(service, attempts=2, timeout_s=1, **extra) as hook:
+            list(hook.iter_users())
+
+    return provoke
+
+
+def a_user(fault: WireFault, user_id: str = "7") -> Provoke:
+    def provoke(ground: Ground) -> None:
+        service = service_of_people(faults=Faults(wire=fault))
+        with service, ground.connect(service, attempts=2) as hook:
+            hook.get_user(user_id)
+
+    return provoke
+
+
+def a_repeated_cursor(ground: Ground) -> None:
+    service = service_of_people(6, page_size=2, faults=Faults(repeat_cursor=True))
+    with service, ground.connect(service) as hook:
+        list(hook.iter_users())
+
+
+def refused_cursors(ground: Ground) -> None:
+    faults = Faults(wire=dict.fromkeys(range(2, 9, 2), quoting(400)))
+    with service_of_people(6, page_size=2, faults=faults) as service, ground.connect(service) as hook:
+        list(hook.iter_users())
+
+
+def a_host(host: str) -> Provoke:
+    def provoke(ground: Ground) -> None:
+        with ground.connect(host) as hook:
+            hook.list_users()
+
+    return provoke
+
+
+def a_wrong_database(**change: Any) -> Provoke:
+    def provoke(ground: Ground) -> None:
+        url = make_url(ground.database_url).set(drivername="postgres", **change)
+        ground.setenv("AIRFLOW_CONN_SHARED", url.render_as_string(hide_password=False))
+        shared = {"coordination_conn_id": "shared", "calls_per_second": 50}
+        with service_of_people() as service, ground.connect(service, **shared) as hook:
+            hook.list_users()
+
+    return provoke
+
+
+def no_certificate(ground: Ground) -> None:
+    with untrusted_port(ground.directory) as (port, _), ground.connect(f"https://127.0.0.1:{port}") as hook:
+        hook.list_users(cursor=EMAIL)
+
+
+def a_failure_without_handler(ground: Ground) -> None:
+    with service_of_people(faults=Faults(wire=quoting(404, *QUOTES))) as service:
+        ground.connect(service)
+        GongGetUserSettingsHistoryOperator(task_id="t", user_ids=["7"]).execute({})
+
+
+def credentials_of(ground: Ground, tokens: TokenService, **change: Any) -> RenewedCredentials:
+    fields = {"database_url": ground.database_url, "oauth_endpoint": tokens.url, "seed": tokens.seed}
+    return Account(**(fields | change)).credentials(deadline_s=2)
+
+
+def renewal(fault: WireFault | None = None, **change: Any) -> Provoke:
+    """A renewal that meets this at the token endpoint, or another account."""
+
+    def provoke(ground: Ground) -> None:
+        loop = LoopThread()
+        with TokenService() as tokens:
+            tokens.fault = fault
+            try:
+                loop.run(credentials_of(ground, tokens, **change).current())
+            finally:
+                close_databases()
+                loop.stop()
+
+    return provoke
+
+
+def no_certificate_of_tokens(ground: Ground) -> None:
+    with untrusted_port(ground.directory) as (port, _):
+        renewal(oauth_endpoint=f"https://127.0.0.1:{port}/o")(ground)
+
+
+def tokens_that_are_refused(ground: Ground) -> None:
+    loop = LoopThread()
+    with TokenService() as tokens, service_of_people(faults=Faults(wire=quoting(401))) as service:
+        client = GongClient(
+            transport=Transport(),
+            credentials=credentials_of(ground, tokens, base_url=f"{service.base_url}/v2"),
+            quota=ProcessQuota(Limits(0, 0)),
+        )
+        try:
+            loop.run(client.list_users())
+        finally:
+            loop.run(client.close())
+            close_databases()
+            loop.stop()
+
+
+INVALID_GRANT = b'{"error": "invalid_grant", "error_description": "%s"}' % " ".join(QUOTES[:3]).encode()
+NO_HTTP = raw(f"HTTP/1.1 200 {BASIC}\r\nX {EMAIL}\r\nAuthorization: Basic {BASIC}\r\n\r\n".encode())
+HALF = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + PAGE)
+GIVEN_WRONGLY = f"https://{GongService.key}:{GongService.secret}@us-1.api.gong.io"
+
+PROVOKE: dict[type[errors.GongError], list[Provoke]] = {
+    errors.GongError: [a_failure_without_handler],
+    errors.GongConfigError: [
+        a_host(GIVEN_WRONGLY),
+        a_host(f"https://{GongService.key}:{GongService.secret}"),
+        a_host(f"https://[{GongService.secret}"),
+        a_user(quoting(200), user_id=f"{EMAIL}\x00"),
+    ],
+    errors.GongPagingError: [a_repeated_cursor, refused_cursors],
+    errors.GongCoordinationError: [
+        a_wrong_database(password=GongService.secret),
+        a_wrong_database(username="nobody", password=GongService.secret),
+        a_wrong_database(port=1, password=GongService.secret),
+    ],
+    errors.GongCredentialsError: [listing(quoting(401)), a_user(quoting(401))],
+    errors.GongPermissionError: [listing(quoting(403))],
+    errors.GongBadRequestError: [listing(quoting(400)), listing(instead(413, PAGE, "text/html"))],
+    errors.GongNotFoundError: [
+        a_user(quoting(404)),
+        a_user(quoting(404), user_id=EMAIL),
+        a_user(quoting(404), user_id=NAME),
+    ],
+    errors.GongNoSuchPathError: [
+        listing(quoting(404)),
+        listing(quoting(405)),
+        listing(quoting(302, Location=CONSENT.replace("https://", f"https://{EMAIL.replace('@', ':')}@"))),
+        listing(quoting(302, Location=f"http://{NAME}/")),
+        listing(quoting(302, Location=f"/v2/users?cursor={EMAIL}"), allow_redirects=True),
+    ],
+    errors.GongTLSError: [no_certificate],
+    errors.GongRateLimitError: [listing(quoting(429, Retry_After="90"))],
+    errors.GongDayUsedUpError: [listing(quoting(429, Retry_After="7200"))],
+    errors.GongUnavailableError: [
+        listing(quoting(500)),
+        listing(instead(503, PAGE, "text/html")),
+        a_user(raw(b""), user_id=EMAIL),
+    ],
+    errors.GongMalformedAnswerError: [
+        listing(instead(200, PAGE, "text/html")),
+        listing(instead(200, PAGE)),
+        listing(quoting(200)),
+        listing(NO_HTTP),
+        listing(HALF),
+    ],
+    token_errors.ConnectAgainError: [renewal(instead(400, INVALID_GRANT))],
+    token_errors.ClientRefusedError: [renewal(quoting(401)), renewal(quoting(400))],
+    token_errors.TokensRefusedError: [tokens_that_are_refused],
+    token_errors.TokenEndpointDownError: [renewal(quoting(500)), renewal(quoting(429)), renewal(raw(b""))],
+    token_errors.TokenEndpointMalformedError: [
+        renewal(instead(200, PAGE)),
+        renewal(quoting(200)),
+        renewal(NO_HTTP),
+        renewal(HALF),
+    ],
+    token_errors.TokenEndpointTLSError: [no_certificate_of_tokens],
+    token_errors.NoTokenEndpointError: [renewal(quoting(404)), renewal(quoting(302, Location=CONSENT))],
+}
+ONLY_PARENTS = {errors.GongApiError, errors.GongTransientError}
+
+
+def modules() -> list[ModuleType]:
+    """All of the provider."""
+    found = pkgutil.walk_packages(gong_provider.__path__, "gong_provider.")
+    return [importlib.import_module(module.name) for module in found]
+
+
+def error_classes() -> set[type[errors.GongError]]:
+    """The tree, whichever module of the provider a class is in."""
+    modules()
+    found, left = set[type[errors.GongError]](), [errors.GongError]
+    while left:
+        found.add(kind := left.pop())
+        left += kind.__subclasses__()
+    return {kind for kind in found if kind.__module__.startswith("gong_provider.")}
+
+
+def test_each_class_of_errors_has_a_case() -> None:
+    assert error_classes() - ONLY_PARENTS == set(PROVOKE)
+
+
+CASES = [(kind, number) for kind, cases in PROVOKE.items() for number in range(len(cases))]
+
+
+@pytest.mark.parametrize(("kind", "number"), CASES, ids=[f"{k.__name__} {n}" for k, n in CASES])
+def test_no_error_shows_a_secret_or_a_person(
+    ground: Ground, told: list[str], kind: type[errors.GongError], number: int
+) -> None:
+    with pytest.raises(errors.GongError) as caught:
+        PROVOKE[kind][number](ground)
+    assert type(caught.value) is kind
+    assert shown_in(all_of(caught.value)) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Missing or invalid credentials",
+        "The cursor has expired",
+        "filter.userIds: too many items",
+        "API rate limit exceeded",
+    ],
+)
+def test_what_helps_of_an_error_text_is_shown(words: str) -> None:
+    error = errors.GongBadRequestError(
+        "answered 400", errors=[f"{words}. {NAME} ({EMAIL})"], request_id="4al018gz"
+    )
+    assert f"(requestId 4al018gz): {words}. …" in str(error)
+
+
+# --- failures of Postgres, which quotes rows -------------------------------------------------------------
+
+ROW = {"id": "1", "mail": EMAIL, "name": NAME}
+INSERT = text("INSERT INTO user_facts (user_id, email_address, first_name) VALUES (:id, :mail, :name)")
+TRIGGER = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'who is %%?', new.email_address USING ERRCODE = 'check_violation'; END $$;
+    CREATE TRIGGER refuse BEFORE INSERT ON user_facts FOR EACH ROW EXECUTE FUNCTION refuse();
+"""
+
+SEEN = {"first_seen_at": copy.instant, "last_seen_at": copy.instant}
+REFUSED: dict[str, Callable[[Any], object]] = {
+    "the same key twice": lambda c: [c.execute(INSERT, ROW) for _ in range(2)],
+    "null where none may be": lambda c: c.execute(INSERT, ROW | {"id": None}),
+    "no number": lambda c: c.execute(text("SELECT CAST(:mail AS integer)"), ROW),
+    "no json": lambda c: c.execute(text("SELECT CAST(:mail AS jsonb)"), ROW),
+    "no such operator": lambda c: c.execute(text("SELECT CAST(:mail AS text) + 1"), ROW),
+    "a trigger": lambda c: (c.exec_driver_sql(TRIGGER), c.execute(INSERT, ROW)),
+    "copied: no time": lambda c: copied(c, {"user_id": copy.text, "first_seen_at": copy.text}, EMAIL, NAME),
+    "copied: twice": lambda c: copied(c, {"user_id": copy.text, **SEEN}, *[(EMAIL, NOON, NOON)] * 2),
+    "copied: a cell too many": lambda c: copied(c, {"user_id": lambda it: f"{it}\t{it}"}, EMAIL),
+    "the connection ends": lambda c: c.execute(
+        text("SELECT pg_terminate_backend(pg_backend_pid()), :mail"), ROW
+    ),
+}
+
+
+def copied(connection: Any, columns: dict[str, Any], *values: Any) -> None:
+    rows = values if isinstance(values[0], tuple) else [values]
+    copy.copy_rows(connection, "user_marks", columns, rows)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_no_failure_of_postgres_shows_a_row(warehouse: Engine, told: list[str], case: str) -> None:
+    with pytest.raises(WarehouseError) as caught, transaction(warehouse) as connection:
+        REFUSED[case](connection)
+    assert "127.0.0.1" in str(caught.value)
+    assert shown_in(all_of(caught.value)) == []
+
+
+def test_text_that_postgres_cannot_hold_is_not_quoted(warehouse: Engine, told: list[str]) -> None:
+    with pytest.raises(ValueError, match="NUL") as caught, transaction(warehouse) as connection:
+        connection.execute(INSERT, ROW | {"mail": f"{EMAIL}\x00"})
+    assert shown_in(all_of(caught.value)) == []
+
+
+@pytest.mark.parametrize(
+    "url", [f"{GongService.secret}://x", f"postgresql://u:{GongService.secret}@h:port/d"]
+)
+def test_a_wrong_address_is_not_quoted(url: str, told: list[str]) -> None:
+    logging.getLogger("a").debug("so that something is told")
+    with pytest.raises(WarehouseError) as caught:
+        engine_for(url)
+    assert shown_in(all_of(caught.value)) == []
+
+
+def test_another_account_is_told_by_its_address(warehouse: Engine, told: list[str]) -> None:
+    mine, other = (account.AccountIdentity(f"https://{n}.api.gong.io", f"hash {n}", n) for n in "12")
+    with transaction(warehouse) as connection:
+        account.settle_account(connection, mine, [EMAIL], NOON)
+    with pytest.raises(WarehouseError) as caught, transaction(warehouse) as connection:
+        account.settle_account(connection, other, [EMAIL], NOON)
+    assert shown_in(all_of(caught.value)) == []
+
+
+# --- and when nothing fails ------------------------------------------------------------------------------
+
+
+def test_a_whole_sync_tells_nothing_of_its_people(
+    connect: Connect, warehouse: Engine, told: list[str]
+) -> None:
+    with service_of_people(6, page_size=2) as service, connect(service) as hook:
+        with transaction(warehouse) as connection:
+            opened(connection)
+        for page in hook.iter_user_pages():
+            with transaction(warehouse) as connection:
+                users.load_users(connection, RUN, page)
+                listing_progress.save_progress(connection, RUN, page)
+                listing_progress.load_progress(connection, RUN)
+        with transaction(warehouse) as connection:
+            plan.plan_histories(connection, RUN)
+            ids = plan.ids_of_batch(connection, RUN, 1)
+        for group in hook.iter_history_groups(ids):
+            with transaction(warehouse) as connection:
+                histories.load_histories(connection, RUN, group, SETTLING)
+        assert hook.test_connection()[0]
+    with transaction(warehouse) as connection:
+        counts = "SELECT count(*), (SELECT count(*) FROM rejected_records) FROM user_settings_history"
+        assert tuple(connection.execute(text(counts)).one()) == (12, 2)
+    # Else this test would hear nothing.
+    assert {"asyncio", "sqlalchemy.engine.Engine.gong"} <= {line.partition(":")[0] for line in told}
+    assert [line for line in told if "Row (" in line or ids[0] in line] == []
+
+
+def test_a_renewal_tells_nothing_of_tokens(ground: Ground, told: list[str]) -> None:
+    renewal()(ground)
+    renewal(base_url=f"https://{EMAIL}/v2")(ground)
+    assert any("Gong gave new tokens" in line for line in told)
+    assert [line for line in told if re.search(r"gAAAA[\w-]{20}", line)] == []  # encrypted
+
+
+# --- what holds a secret does not show it ----------------------------------------------------------------
+
+HOLDS_A_SECRET = re.compile(
+    r"authorization|password|secret|(access|refresh)_token|^token$|^headers$|^proxy$|^access$"
+)
+
+
+def test_no_field_with_a_secret_is_in_a_repr() -> None:
+    members = [kind for module in modules() for _, kind in inspect.getmembers(module, inspect.isclass)]
+    kinds = {kind for kind in members if kind.__module__.startswith("gong_provider.")}
+    shown = [
+        f"{kind.__name__}.{field.name}"
+        for kind in kinds
+        if is_dataclass(kind)
+        for field in fields(kind)
+        if field.repr and HOLDS_A_SECRET.search(field.name)
+    ]
+    shown += [
+        kind.__name__
+        for kind in kinds
+        if any(map(HOLDS_A_SECRET.search, getattr(kind, "_fields", ())))
+        and "namedtuple" in kind.__repr__.__qualname__
+    ]
+    assert shown == []
+
+
+def test_the_repr_of_a_connection_and_of_what_is_made_of_it_shows_no_secret(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://{GongService.key}:{GongService.secret}@proxy.example")
+    extra = {"client_id": "app", "client_secret": TokenService.client_secret, "refresh_token": "r3fresh+1/&="}
+    fields: dict[str, Any] = {"login": GongService.key, "password": GongService.secret}
+    made = Connection(conn_id="c", conn_type="gong", **fields, extra=json.dumps(extra))
+    settings = [read_connection(made), read_connection(Connection(conn_id="c", conn_type="gong", **fields))]
+    with connect("http://gong.example", **{"X-Trace": GongService.token}) as hook:
+        transport = hook.client._transport
+        assert GongService.secret in str(transport.proxy)
+        assert GongService.token in str(transport.headers)
+        held = [*settings, transport, hook.client, hook.client._credentials, Access(BASIC, "https://x/v2")]
+    assert shown_in("".join([*map(repr, held), *map(str, held)])) == []
+
+
+# --- a hostile service -----------------------------------------------------------------------------------
+
+
+class Elsewhere:
+    """Another server, that notes who asks it for what."""
+
+    def __init__(self) -> None:
+        self.met: list[Request] = []
+        self._server = HttpServer(self._answer)
+
+    async def _answer(self, request: Request, writer: Any) -> bool:
+        self.met.append(request)
+        writer.write(Answer(200, b'{"requestId": "x", "records": {}, "users": []}').to_bytes())
+        return True
+
+    def __enter__(self) -> Elsewhere:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.port}"
+
+
+@pytest.mark.parametrize("extra", [{}, {"allow_redirects": False}, {"allow_redirects": "false"}])
+def test_a_redirect_is_not_followed_unless_asked_for(connect: Connect, extra: dict[str, Any]) -> None:
+    """Followed, it carries no secret: test_a_redirect_to_another_host_gets_no_secret."""
+    with Elsewhere() as other:
+        away = instead(307, Location=f"{other.base_url}/v2/users")
+        with service_of_people(faults=Faults(wire=away)) as service, connect(service, **extra) as hook:
+            with pytest.raises(errors.GongNoSuchPathError, match=r"a redirect to 127\.0\.0\.1"):
+                hook.list_users()
+            with pytest.raises(errors.GongNoSuchPathError):
+                hook.list_users_by_filter(user_ids=["1"])
+        assert other.met == []
+
+
+ODD_IDS = [
+    "../admin",
+    "a/b?x=1#y",
+    "%2e%2e",
+    "..%2f..",
+    "..;/x",
+    "ä ñ/日本",
+    "\\..\\",
+    "a\r\nHost: evil",
+    "//evil/x",
+    "@evil",
+]
+
+
+@pytest.mark.parametrize("odd", ODD_IDS)
+def test_an_id_stays_one_segment_of_the_path(connect: Connect, odd: str) -> None:
+    with Elsewhere() as other, connect(other.base_url, attempts=1) as hook:
+        with pytest.raises(errors.GongMalformedAnswerError):  # it knows no user
+            hook.get_user(odd)
+        hook.get_user_settings_history(odd)
+        user, history = other.met
+    for request, after in ((user, []), (history, ["settings-history"])):
+        start, v2, users_, segment, *rest = request.path.split("/")
+        assert [start, v2, users_, *rest] == ["", "v2", "users", *after]
+        assert re.fullmatch(r"([A-Za-z0-9_.~-]|%[0-9A-F]{2})+", segment)
+        assert segment not in (".", "..")
+        assert request.query == {}
+
+
+@pytest.mark.parametrize(
+    "odd", ["a&cursor=b", "=&=", "a+b c", "/../admin", "#x", "?y=1", "%26", "ä日本", "\r\nX: y"]
+)
+def test_a_cursor_stays_one_value_of_the_query(connect: Connect, odd: str) -> None:
+    with Elsewhere() as other, connect(other.base_url) as hook:
+        hook.list_users(cursor=odd)
+        (request,) = other.met
+    assert (request.path, request.query) == ("/v2/users", {"cursor": odd})
+    assert request.headers.keys().isdisjoint({"x"})
+
+
+# --- TLS ---------------------------------------------------------------------------------------------------
+
+
+def warnings_of(told: list[str]) -> list[str]:
+    return [line for line in told if line.startswith("gong_provider.hooks.transport: ")]
+
+
+@pytest.mark.parametrize("name", ["verify", "verify_ssl"])
+def test_tls_without_verification_is_warned_of_by_each_client(
+    connect: Connect, tmp_path: Path, told: list[str], name: str
+) -> None:
+    with untrusted_port(tmp_path) as (port, callers):
+        for number in (1, 2):
+            with (
+                connect(f"https://127.0.0.1:{port}", attempts=1, **{name: False}) as hook,
+                pytest.raises(errors.GongUnavailableError),  # it let us in, and hung up
+            ):
+                hook.list_users()
+            assert len(callers) == len(warnings_of(told)) == number
+    assert "TLS verification is off" in warnings_of(told)[0]
+
+
+NOT_OFF: dict[str, dict[str, Any]] = {
+    "nothing said": {},
+    "other values": {"verify": 0},
+    "null": {"verify": None},
+    "empty": {"verify": ""},
+    "other words": {
+        "check": False,
+        "ssl": False,
+        "verify_certs": False,
+        "insecure": True,
+        "check_hostname": False,
+    },
+    "text": {"verify": "false"},
+    "no such file": {"verify": "/nowhere.pem"},
+}
+VARIABLES = [
+    {},
+    {"CURL_CA_BUNDLE": ""},
+    {"REQUESTS_CA_BUNDLE": "", "PYTHONHTTPSVERIFY": "0"},
+    {"REQUESTS_CA_BUNDLE": "False"},
+]
+
+
+@pytest.mark.parametrize("extra", NOT_OFF)
+@pytest.mark.parametrize("variables", VARIABLES, ids=str)
+def test_nothing_else_turns_verification_off(
+    connect: Connect,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    extra: str,
+    variables: dict[str, str],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with (
+        untrusted_port(tmp_path) as (port, _),
+        connect(f"https://127.0.0.1:{port}", **NOT_OFF[extra]) as hook,
+        pytest.raises((errors.GongTLSError, errors.GongConfigError)),
+    ):
+        hook.list_users()
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://gong.invalid", True),
+        ("http://localhost.evil.invalid", True),
+        ("http://127.0.0.1:9", False),
+        ("http://[::1]:9", False),
+        ("http://localhost:9", False),
+        ("http://127.9.9.9:9", False),
+        ("https://gong.invalid", False),
+    ],
+)
+def test_plain_http_to_another_machine_is_warned_of(
+    connect: Connect, told: list[str], url: str, warned: bool
+) -> None:
+    with connect(url, attempts=1, timeout_s=0.3) as hook, pytest.raises(errors.GongUnavailableError):
+        hook.list_users()
+    assert [f"unencrypted to {url}/v2" in line for line in warnings_of(told)] == [True] * warned
+
+
+def test_a_token_endpoint_without_encryption_is_warned_of_too(connect: Connect, told: list[str]) -> None:
+    with connect("https://gong.invalid") as hook:
+        hook._transport_to("http://tokens.invalid/o")
+    assert "unencrypted to http://tokens.invalid/o" in "".join(warnings_of(told))
