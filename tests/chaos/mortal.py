@@ -1,0 +1,143 @@
+"""A stack that tests kill, in part or whole, and start again as its user would."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+import psycopg2
+from sqlalchemy import make_url
+
+from include.local.airflow_api import AirflowApiError
+from include.local.postgres import Cluster
+from tests.end_to_end.commands import Checkout, eventually
+from tests.end_to_end.stack import Stack
+from tests.support import GongService
+
+DAG = "gong_users_sync"
+TWIN = "gong_users_sync_twin"
+
+
+class MortalStack:
+    """`make up` in a checkout, with a twin of the DAG that may run beside it."""
+
+    def __init__(self, made: Checkout) -> None:
+        self.checkout = made
+        dags = made.root / "dags"
+        text = (dags / f"{DAG}.py").read_text().replace(f'"{DAG}"', f'"{TWIN}"')
+        (dags / f"{TWIN}.py").write_text(re.sub(r"schedule=.*", "schedule=None,", text))
+        self._up = _up(made)
+        # The day's own run, on the sandbox: it would only stand in the way.
+        scheduled = eventually(lambda: self.airflow.runs("scheduled"), "the scheduler's own run")
+        self.airflow.end(scheduled[0]["dag_run_id"])
+        eventually(lambda: self.airflow.airflow.get(f"dags/{TWIN}"), "the twin")
+        self.airflow.airflow.patch(f"dags/{TWIN}", {"is_paused": False})
+
+    @property
+    def airflow(self) -> Stack:
+        """The running one."""
+        return self._up
+
+    def new_warehouse(self, name: str) -> None:
+        """A database in the stack's own Postgres: it dies with it."""
+        connection = psycopg2.connect(self._up.sandbox_warehouse.replace("+psycopg2", ""))
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+        connection.close()
+
+    def warehouse(self, name: str) -> str:
+        """Its address, which is another after each start."""
+        url = make_url(self._up.sandbox_warehouse).set(database=name)
+        return url.render_as_string(hide_password=False)
+
+    def ended(self, run_id: str, dag: str = DAG, seconds: float = 240) -> str:
+        """How a run ended: success, failed, or dead with the stack."""
+
+        def end() -> str | None:
+            if self._up.process.poll() is not None:
+                return "dead"
+            with suppress(AirflowApiError):
+                state = self._up.airflow.get(f"dags/{dag}/dagRuns/{quote(run_id, safe='')}")["state"]
+                return state if state in ("success", "failed") else None
+            return None
+
+        return str(eventually(end, f"the end of {run_id}", seconds))
+
+    def buried(self) -> None:
+        """Wait until `make up` has ended; it leaves nothing running."""
+        self._up.process.communicate(timeout=60)
+        eventually(lambda: not self.checkout.processes(), "the end of all that was started", 10)
+        (self.checkout.local / "session.json").unlink(missing_ok=True)
+
+    def again(self) -> None:
+        """`make up`, once more."""
+        self._up = _up(self.checkout)
+
+    def ready(self) -> None:
+        """Whatever went wrong before: it runs, and no run is under way."""
+        if self._up.process.poll() is not None:
+            self.buried()
+            self.again()
+        for run in self.airflow.airflow.get("dags/~/dagRuns", state=["queued", "running"])["dag_runs"]:
+            path = f"dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}"
+            self.airflow.airflow.patch(path, {"state": "failed"})
+
+    def stop(self) -> None:
+        """Ctrl-C."""
+        self._up.process.terminate()
+        self._up.process.communicate(timeout=60)
+
+
+def calling(made: Checkout, service: GongService) -> list[psutil.Process]:
+    """The processes of tasks that are connected to a service."""
+    port = make_url(service.base_url).port
+    return _those(made, lambda p: any(c.raddr and c.raddr.port == port for c in p.net_connections("tcp")))
+
+
+def tasks(made: Checkout) -> list[psutil.Process]:
+    """The processes of all tasks; each is the child of a worker of its executor."""
+    return _those(
+        made, lambda p: any("LocalExecutor" in word for each in p.parents() for word in each.cmdline())
+    )
+
+
+def part(stack: MortalStack, name: str) -> list[psutil.Process]:
+    """A part of the stack: scheduler, api-server, dag-processor, postgres, or everything."""
+    up = psutil.Process(stack.airflow.process.pid)
+    if name == "everything":
+        return [up, *up.children(recursive=True)]
+    if name == "postgres":
+        server = psutil.Process(Cluster(stack.checkout.local / "postgres").running_pid())
+        return [server, *server.children()]
+    wanted = name.replace("-", "[-_]")  # api-server calls itself api_server
+    return [child for child in up.children() if re.search(wanted, " ".join(child.cmdline()))]
+
+
+def kill(processes: list[psutil.Process]) -> None:
+    """kill -9, all at once."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _up(made: Checkout) -> Stack:
+    """`make up`, when it says that it is ready."""
+    up = Stack(made)
+    for line in up.process.stdout or ():
+        if "schedule is live" in line:
+            break
+    return up
+
+
+def _those(made: Checkout, wanted: Callable[[psutil.Process], Any]) -> list[psutil.Process]:
+    found = []
+    for process in made.processes():
+        with suppress(psutil.Error, AttributeError):
+            if wanted(process):
+                found.append(process)
+    return found
