@@ -46,7 +46,6 @@ def run() -> int:
 def up() -> int:
     """Keep the stack running, with Airflow's UI and its daily schedule, until Ctrl-C."""
     with _stack("up") as session:
-        make_ready(session)
         print(f"Airflow   {session.address}   login {session.login}   password {session.password}")
         print(f"Warehouse {session.psql}")
         print("The daily schedule is live. Ctrl-C stops everything.", flush=True)
@@ -78,6 +77,7 @@ def _stack(command: str) -> Iterator[Session]:
     try:
         session = stack.start()
         if command == "up":
+            make_ready(session)  # first: it ends what a killed command left, and no run of another's
             lock.publish(session)
         yield session
     except AirflowApiError:

@@ -114,7 +114,7 @@ def _open(connection: Connection, run: _Run, at: datetime) -> None:
 
 
 def listing_progress_so_far() -> ListingProgress | None:
-    """How far this run's listing came before its task was killed."""
+    """How far this run's listing came before its task was killed; to its end, maybe."""
     with transaction(warehouse_engine()) as connection:
         return listing_progress.load_progress(connection, _this_run().key)
 
@@ -131,7 +131,8 @@ def load_users_page(page: UsersPage) -> dict[str, int]:
         if listing.pages == 1:
             ids = [user.user_id for user in page.users]
             _settle_account(connection, ids, page.requested_at)
-            _open(connection, run, page.requested_at)
+            if not runs.is_running(connection, run.key):
+                _open(connection, run, page.requested_at)
         users.load_users(connection, run.key, page)
         if run.choices.scope == "everyone":
             listing_progress.save_progress(connection, run.key, page)
@@ -175,6 +176,8 @@ def plan_histories() -> list[plan.BatchDescriptor]:
     """
     run = _this_run()
     choices = run.choices
+    with transaction(warehouse_engine()) as connection:
+        listing_progress.clear_progress(connection, run.key)
     if choices.history == "none":
         return []
     limits, left = _calls_left()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -41,13 +40,13 @@ _PURGE = (
 
 
 def save_progress(connection: Connection, run: RunKey, page: UsersPage) -> None:
-    """Note that a page is stored, in the transaction that stores it; after the last one, nothing is left."""
+    """Note that a page is stored, in the transaction that stores it; the last one has no cursor."""
     listing = page.listing
     assert listing is not None  # noqa: S101 - a page of a listing has one
     if listing.pages == 1 or page.cursor is None:
-        _run_all(connection, _CLEAR, run)
-    if page.cursor is None:
-        return
+        clear_progress(connection, run)
+    if page.cursor is None and not listing.finished:
+        return  # it is walked once more, from its start
     progress = {
         "cursor": page.cursor,
         "started_at": listing.started_at,
@@ -57,7 +56,8 @@ def save_progress(connection: Connection, run: RunKey, page: UsersPage) -> None:
         "totals": list(listing.totals),
     }
     connection.execute(_SAVE, run._asdict() | progress)
-    connection.execute(_ADD_USERS, run._asdict() | {"ids": [user.user_id for user in page.users]})
+    if page.cursor is not None:
+        connection.execute(_ADD_USERS, run._asdict() | {"ids": [user.user_id for user in page.users]})
 
 
 def load_progress(connection: Connection, run: RunKey) -> ListingProgress | None:
@@ -76,12 +76,13 @@ def load_progress(connection: Connection, run: RunKey) -> ListingProgress | None
     )
 
 
+def clear_progress(connection: Connection, run: RunKey) -> None:
+    """Forget the run's listing: it begins anew, or what needed it has begun."""
+    for statement in _CLEAR:
+        connection.execute(statement, run._asdict())
+
+
 def purge_progress(connection: Connection, before: datetime) -> None:
     """Forget listings that began before a moment and were never ended."""
     for statement in _PURGE:
         connection.execute(statement, {"before": before})
-
-
-def _run_all(connection: Connection, statements: Sequence[object], run: RunKey) -> None:
-    for statement in statements:
-        connection.execute(statement, run._asdict())  # type: ignore[call-overload]

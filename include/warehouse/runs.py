@@ -213,6 +213,11 @@ def is_opened(connection: Connection, run: RunKey) -> bool:
     return bool(connection.scalar(select(exists().where(_is(run)))))
 
 
+def is_running(connection: Connection, run: RunKey) -> bool:
+    """Whether the run has a row that says running."""
+    return bool(connection.scalar(select(exists().where(_is(run), _RUNS.c.state == "running"))))
+
+
 def run_row(connection: Connection, run: RunKey) -> RunRow:
     """The run's row.
 

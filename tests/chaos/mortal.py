@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -14,12 +14,11 @@ from sqlalchemy import make_url
 
 from include.local.airflow_api import AirflowApiError
 from include.local.postgres import Cluster
-from tests.end_to_end.commands import Checkout, eventually
-from tests.end_to_end.stack import Stack
+from tests.end_to_end.commands import Checkout, checkout, eventually
+from tests.end_to_end.stack import TWIN, Stack, add_twin
 from tests.support import GongService
 
 DAG = "gong_users_sync"
-TWIN = "gong_users_sync_twin"
 
 
 class MortalStack:
@@ -27,9 +26,7 @@ class MortalStack:
 
     def __init__(self, made: Checkout) -> None:
         self.checkout = made
-        dags = made.root / "dags"
-        text = (dags / f"{DAG}.py").read_text().replace(f'"{DAG}"', f'"{TWIN}"')
-        (dags / f"{TWIN}.py").write_text(re.sub(r"schedule=.*", "schedule=None,", text))
+        add_twin(made)
         self._up = _up(made)
         # The day's own run, on the sandbox: it would only stand in the way.
         scheduled = eventually(lambda: self.airflow.runs("scheduled"), "the scheduler's own run")
@@ -141,3 +138,14 @@ def _those(made: Checkout, wanted: Callable[[psutil.Process], Any]) -> list[psut
             if wanted(process):
                 found.append(process)
     return found
+
+
+@contextmanager
+def mortal_stack() -> Iterator[MortalStack]:
+    """A stack of one's own, stopped at the end."""
+    with checkout() as made:
+        running = MortalStack(made)
+        try:
+            yield running
+        finally:
+            running.stop()

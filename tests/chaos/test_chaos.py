@@ -14,8 +14,9 @@ from urllib.parse import quote
 import pytest
 
 from tests.chaos import mortal
-from tests.chaos.mortal import DAG, TWIN, MortalStack
-from tests.end_to_end.commands import checkout, eventually
+from tests.chaos.mortal import DAG, MortalStack, mortal_stack
+from tests.end_to_end.commands import eventually
+from tests.end_to_end.stack import TWIN
 from tests.support import GongService, OddWorld, odd_world
 from tests.support.gong_service import Call
 from tests.support.landed import landed_changes, landed_users, query
@@ -66,12 +67,8 @@ def rounds() -> list[Round]:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[MortalStack]:
-    with checkout() as made:
-        running = MortalStack(made)
-        try:
-            yield running
-        finally:
-            running.stop()
+    with mortal_stack() as running:
+        yield running
 
 
 @pytest.mark.timeout(400)

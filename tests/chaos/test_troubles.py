@@ -20,8 +20,8 @@ from include.local.postgres import Cluster
 from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
 from tests.chaos import mortal
-from tests.chaos.mortal import MortalStack
-from tests.end_to_end.commands import checkout, eventually
+from tests.chaos.mortal import MortalStack, mortal_stack
+from tests.end_to_end.commands import eventually
 from tests.support import Faults, GongService, OddWorld, odd_world
 from tests.support.landed import landed_changes, landed_users, last_run, query
 from tests.support.wire_faults import instead
@@ -37,12 +37,8 @@ STATEMENT_TIMEOUT_S = 1
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[MortalStack]:
-    with checkout() as made:
-        running = MortalStack(made)
-        try:
-            yield running
-        finally:
-            running.stop()
+    with mortal_stack() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
 
 from gong_provider.api.errors import GongConfigError, GongError
+from gong_provider.api.models import ListingProgress
 from gong_provider.operators.gong import (
     GongGetUserOperator,
     GongGetUserSettingsHistoryOperator,
@@ -120,3 +122,18 @@ def test_each_operator_can_be_mapped_and_its_handler_is_no_template(
         mapped = operator.partial(task_id="t", handler=print).expand(**{field: [value]})
     assert "handler" not in mapped.template_fields
     assert field in mapped.template_fields
+
+
+@pytest.mark.parametrize(("cursor", "calls"), [(None, 0), ("page+of=users&/1/ü==", 1)])
+def test_a_listing_goes_on_where_it_was_and_not_beyond_its_end(
+    service: GongService, cursor: str | None, calls: int
+) -> None:
+    now = datetime(2026, 3, 10, tzinfo=UTC)
+    progress = ListingProgress(cursor, now, now, 1, 0, frozenset([130]), frozenset(map(str, range(100))))
+    pages: list[Any] = []
+    operator = GongListUsersOperator(
+        task_id="list", resume_from=lambda: progress, handler=lambda page: pages.append(page.listing)
+    )
+    operator.execute({})
+    assert len(service.calls) == calls == len(pages)
+    assert all((listing.pages, listing.users, listing.started_at) == (2, 130, now) for listing in pages)

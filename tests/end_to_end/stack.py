@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import make_url
 
 from include.local.airflow_api import Airflow
-from tests.end_to_end.commands import Checkout, eventually
+from tests.end_to_end.commands import Checkout, checkout, eventually
 from tests.support import GongService
 
 DAG = "dags/gong_users_sync"
+TWIN = "gong_users_sync_twin"
 
 
 class Stack:
@@ -72,6 +76,32 @@ class Stack:
 
     def runs(self, run_type: str) -> list[dict[str, Any]]:
         return list(self.airflow.get(f"{DAG}/dagRuns", run_type=run_type, limit=100)["dag_runs"])
+
+
+def add_twin(made: Checkout) -> None:
+    """Another DAG like ours, without a schedule."""
+    dags = made.root / "dags"
+    text = (dags / "gong_users_sync.py").read_text().replace('"gong_users_sync"', f'"{TWIN}"')
+    (dags / f"{TWIN}.py").write_text(re.sub(r"schedule=.*", "schedule=None,", text))
+
+
+@contextmanager
+def running_stack(prepare: Callable[[Checkout], None] | None = None) -> Iterator[Stack]:
+    """A stack whose own scheduled run is over, stopped at the end.
+
+    :param prepare: called with the checkout before it starts.
+    """
+    with checkout() as made:
+        if prepare:
+            prepare(made)
+        stack = Stack(made)
+        try:
+            scheduled = eventually(lambda: stack.runs("scheduled"), "the scheduler's own run")
+            assert stack.finished(scheduled[0]["dag_run_id"]) == "success"
+            yield stack
+        finally:
+            stack.process.terminate()
+            stack.process.communicate(timeout=60)
 
 
 def log_of(stack: Stack, run_id: str, task_id: str) -> str:

@@ -16,8 +16,8 @@ from sqlalchemy import make_url
 from include.local.airflow_api import AirflowApiError
 from include.sandbox.dialect import contract_change, contract_user
 from include.sandbox.world import World
-from tests.end_to_end.commands import Checkout, checkout, eventually
-from tests.end_to_end.stack import DAG, Stack, log_of
+from tests.end_to_end.commands import Checkout, eventually
+from tests.end_to_end.stack import DAG, Stack, log_of, running_stack
 from tests.support import Faults, GongService, OddWorld, odd_world
 from tests.support.expected_rows import expected_changes, expected_user
 from tests.support.landed import landed_changes, landed_users, last_run, query
@@ -29,18 +29,12 @@ EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with checkout() as made:
-        running = Stack(made)
-        try:
-            yield running
-        finally:
-            running.process.terminate()
-            running.process.communicate(timeout=60)
+    with running_stack() as running:
+        yield running
 
 
 def test_a_scheduled_run_is_about_the_day_before(stack: Stack) -> None:
-    scheduled = eventually(lambda: stack.runs("scheduled"), "the scheduler's own run")
-    assert stack.finished(scheduled[0]["dag_run_id"]) == "success"
+    scheduled = stack.runs("scheduled")
     assert scheduled[0]["partition_key"] == str(YESTERDAY)
     run = last_run(stack.sandbox_warehouse)
     assert (run["day"], run["users_listed"], run["histories_fetched"]) == (YESTERDAY, 250, 250)

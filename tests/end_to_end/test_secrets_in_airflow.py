@@ -16,8 +16,8 @@ from sqlalchemy import make_url
 from include.local.airflow_api import AirflowApiError
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.migrate import migrate
-from tests.end_to_end.commands import Checkout, checkout, eventually
-from tests.end_to_end.stack import DAG, Stack, log_of
+from tests.end_to_end.commands import Checkout, eventually
+from tests.end_to_end.stack import DAG, Stack, log_of, running_stack
 from tests.support import Faults, GongService
 from tests.support.landed import last_run, query
 from tests.support.people import EMAIL, people, quoting, service_of_people, shown_in
@@ -28,16 +28,8 @@ HAS_OPENLINEAGE = importlib.util.find_spec("airflow.providers.openlineage") is n
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with checkout() as made:
-        configure(made)
-        running = Stack(made)
-        try:
-            scheduled = eventually(lambda: running.runs("scheduled"), "the scheduler's own run")
-            assert running.finished(scheduled[0]["dag_run_id"]) == "success"
-            yield running
-        finally:
-            running.process.terminate()
-            running.process.communicate(timeout=60)
+    with running_stack(configure) as running:
+        yield running
 
 
 def configure(made: Checkout) -> None:

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from include.warehouse.connect import engine_for
-from tests.end_to_end.commands import checkout, eventually
-from tests.end_to_end.stack import Stack, log_of
+from tests.end_to_end.commands import eventually
+from tests.end_to_end.stack import TWIN, Stack, add_twin, log_of, running_stack
 from tests.support import Faults, GongService, odd_world
 from tests.support.grants import grants, log_grants, most_in, span_s
 from tests.support.landed import landed_changes, landed_users, last_run, query
 from tests.support.token_service import TokenService
 
 RATE = 20
-TWIN = "gong_users_sync_twin"
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with checkout() as made:
-        dags = made.root / "dags"
-        text = (dags / "gong_users_sync.py").read_text().replace('"gong_users_sync"', f'"{TWIN}"')
-        (dags / f"{TWIN}.py").write_text(re.sub(r"schedule=.*", "schedule=None,", text))
-        running = Stack(made)
-        try:
-            scheduled = eventually(lambda: running.runs("scheduled"), "the scheduler's own run")
-            assert running.finished(scheduled[0]["dag_run_id"]) == "success"
-            yield running
-        finally:
-            running.process.terminate()
-            running.process.communicate(timeout=60)
+    with running_stack(add_twin) as running:
+        yield running
 
 
 @pytest.mark.parametrize("latency_s", [0, 0.05, 0.5])

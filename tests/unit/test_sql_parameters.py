@@ -30,7 +30,6 @@ LOOKED_AT = {
     "plugins/gong_provider/coordination/tables.py: make_tables": "names and types of this file's tables",
     "plugins/gong_provider/coordination/tables.py: _comment": "comments of this file's tables, quoted",
     "include/warehouse/copy.py: copy_rows": "names that its callers give: checked here, too",
-    "include/warehouse/listing_progress.py: _run_all": "statements of this file",
     "include/local/postgres.py: ensure_database": "a name of ours; CREATE DATABASE takes no parameters",
     "include/warehouse/migrations/versions/v0001_first_tables.py: _run": "runs what stands in the migration",
     "include/warehouse/migrations/versions/v0002_shared_budget.py: _run": "likewise",

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from gong_provider.api.models import Listing
 from include.warehouse.connect import transaction
-from include.warehouse.listing_progress import load_progress, purge_progress, save_progress
+from include.warehouse.listing_progress import clear_progress, load_progress, purge_progress, save_progress
 from include.warehouse.plan import plan_histories
 from include.warehouse.runs import RunKey
 from tests.warehouse.making import HOUR, NOON, RUN, history, load_group, load_page, opened, page, rows, value
@@ -109,6 +109,10 @@ def test_progress_is_there_from_the_first_page_to_the_last(warehouse: Engine) ->
         assert found is not None
         assert (found.cursor, found.ids) == ("again", frozenset("x"))
         save_progress(connection, RUN, listed(2, "y", None))
+        found = load_progress(connection, RUN)
+        assert found is not None
+        assert (found.cursor, found.pages, found.ids) == (None, 2, frozenset())
+        clear_progress(connection, RUN)
         assert load_progress(connection, RUN) is None
         purge_progress(connection, NOON)
         assert load_progress(connection, other) is not None

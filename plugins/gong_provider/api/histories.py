@@ -42,14 +42,14 @@ _FATAL = (
 class _Crew:
     """The calls in flight, and what they found."""
 
-    def __init__(self, client: GongClient, claims: Claims, size: int) -> None:
+    def __init__(self, client: GongClient, claims: Claims, group_size: int) -> None:
         self._client = client
         self._claims = claims
         # Failures since the last success: the user's, or the service's? The next calls tell.
         self._doubtful: list[HistoryFailure] = []
         self.error: Exception | None = None
-        # Bounded: answers wait here, not without end, while a group is being loaded.
-        self.outcomes: asyncio.Queue[HistoryOutcome | None] = asyncio.Queue(maxsize=4 * size)
+        # Bounded: while a group is being loaded, one more waits here; what is paid for is not piled up.
+        self.outcomes: asyncio.Queue[HistoryOutcome | None] = asyncio.Queue(maxsize=group_size)
 
     async def work(self) -> None:
         """Ask for one user after the other, until the ids or the service end."""
@@ -112,7 +112,7 @@ async def history_groups(
     :param claim: asked shortly before the calls with the next ids, see ``api.claims``.
     :raises GongApiError: the credentials, the limit or the service itself end the batch.
     """
-    crew = _Crew(client, Claims(user_ids, claim), in_flight)
+    crew = _Crew(client, Claims(user_ids, claim), group_size)
     workers = [asyncio.create_task(crew.work()) for _ in range(in_flight)]
     closing = asyncio.create_task(_close_when_done(crew, workers))
     try:

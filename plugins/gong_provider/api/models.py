@@ -114,11 +114,11 @@ class Listing:
 class ListingProgress:
     """How far a listing came whose task was killed: what to keep of its last page, to go on there.
 
-    :ivar cursor: that page's; the rest as in its ``listing``.
+    :ivar cursor: that page's, None where it was the last; the rest as in its ``listing``.
     :ivar ids: the users that were listed.
     """
 
-    cursor: str
+    cursor: str | None
     started_at: datetime
     gong_time: datetime
     pages: int

@@ -40,7 +40,7 @@ class _Walk:
             rejected=start.rejected,
             totals=set(start.totals),
             ids=set(start.ids),
-            cursors={start.cursor},
+            cursors={start.cursor} if start.cursor else set(),
             is_resumed=True,
         )
 

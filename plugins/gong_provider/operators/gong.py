@@ -101,6 +101,9 @@ class GongListUsersOperator(_GongOperator):
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
         progress = self.resume_from() if self.resume_from else None
+        if progress and progress.cursor is None:
+            self.log.info("The listing had come to its end, after page %d", progress.pages)
+            return None
         if progress:
             self.log.info("The listing goes on after page %d", progress.pages)
         with self._rescheduled(), self.hook() as hook:

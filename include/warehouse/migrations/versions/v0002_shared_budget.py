@@ -31,11 +31,11 @@ COLUMNS = [
 
 TABLES = {
     "listing_progress": (
-        "How far an unfinished listing came: stored with each page, gone when the listing ends",
+        "How far a run's listing came: stored with each page, gone when its histories are planned",
         [
             ("dag_id", "text NOT NULL", "Airflow's dag_id"),
             ("run_id", "text NOT NULL", "Airflow's run_id"),
-            ("cursor", "text NOT NULL", "Where the next page is"),
+            ("cursor", "text", "Where the next page is; null after the last one"),
             ("started_at", "timestamptz NOT NULL", "Start of the listing's first request"),
             ("gong_time", "timestamptz NOT NULL", "The same moment on Gong's clock"),
             ("pages", "integer NOT NULL", "Pages stored so far"),
