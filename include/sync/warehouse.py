@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import BaseHook, get_current_context
 from sqlalchemy import Engine
 
-from include.warehouse.connect import address, engine_for
+from include.warehouse.connect import address_of, engine_for
 
 WAREHOUSE_CONN_ID = "gong_postgres"
 
@@ -22,14 +22,4 @@ def warehouse_engine() -> Engine:
 @lru_cache(maxsize=1)
 def _engine_of_task(_id: object) -> Engine:
     """Asked once a task: what was paid for must not wait for Airflow's api-server to be stored."""
-    connection = BaseHook.get_connection(WAREHOUSE_CONN_ID)
-    return engine_for(
-        address(
-            login=connection.login,
-            password=connection.password,
-            host=connection.host,
-            port=connection.port,
-            schema=connection.schema,
-            extras=connection.extra_dejson,
-        )
-    )
+    return engine_for(address_of(BaseHook.get_connection(WAREHOUSE_CONN_ID)))

@@ -11,11 +11,11 @@ from sqlalchemy.exc import DBAPIError
 
 from gong_provider.api.errors import raise_alone
 from gong_provider.coordination import postgres
-from gong_provider.coordination.postgres import address, place
+from gong_provider.coordination.postgres import address, address_of, place
 from gong_provider.coordination.tables import SCHEMA
 from include.warehouse.errors import WarehouseError
 
-__all__ = ["SCHEMA", "address", "engine_for", "place", "transaction"]
+__all__ = ["SCHEMA", "address", "address_of", "engine_for", "place", "transaction"]
 
 
 def engine_for(url: URL | str) -> Engine:

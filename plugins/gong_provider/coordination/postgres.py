@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg2
 from sqlalchemy import URL, Engine, create_engine, make_url
@@ -75,6 +75,31 @@ def address(
     query = {name: str(extras[name]) for name in _LIBPQ if extras.get(name)}
     query |= extras.get("sqlalchemy_query", {})
     return URL.create("postgresql+psycopg2", login, password, host, port, schema, query)
+
+
+class PostgresConnection(Protocol):
+    """The part of Airflow's Connection of type postgres that is read here."""
+
+    login: str | None
+    password: str | None
+    host: str | None
+    port: int | None
+    schema: str | None
+
+    @property
+    def extra_dejson(self) -> dict[str, Any]: ...
+
+
+def address_of(connection: PostgresConnection) -> URL:
+    """The database's address in an Airflow connection."""
+    return address(
+        login=connection.login,
+        password=connection.password,
+        host=connection.host,
+        port=connection.port,
+        schema=connection.schema,
+        extras=connection.extra_dejson,
+    )
 
 
 def engine_for(url: URL | str) -> Engine:

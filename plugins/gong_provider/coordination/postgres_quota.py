@@ -17,8 +17,13 @@ from gong_provider.coordination.tables import SCHEMA
 _QUOTA = f"{SCHEMA}.api_quota"
 _CALLS = f"{SCHEMA}.api_calls"
 
-# A statement of its own: those after it see what was committed while it waited for the lock.
-_LOCK = f"SELECT FROM {_QUOTA} WHERE account = %(account)s FOR UPDATE;"
+# The lock is a statement of its own: those after it see what was committed while it waited for the lock.
+_LOCKED_STATE = f"""
+SELECT FROM {_QUOTA} WHERE account = %(account)s FOR UPDATE;
+WITH state AS MATERIALIZED (
+    SELECT *, coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
+    FROM {_QUOTA} WHERE account = %(account)s
+)"""  # noqa: S608 (names of ours, here and below)
 
 # By minute: a minute's calls count until its end is 24 hours ago.
 _USED = f"""
@@ -36,11 +41,7 @@ _DAY_FREE_AT = f"""
 """  # noqa: S608
 
 _TAKE = f"""
-{_LOCK}
-WITH state AS MATERIALIZED (
-    SELECT *, coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
-    FROM {_QUOTA} WHERE account = %(account)s
-), place AS (
+{_LOCKED_STATE}, place AS (
     SELECT now, greatest(now, next_at, paused_until, exhausted_until,
                          CASE WHEN %(ours)s <= ({_USED}) THEN ({_DAY_FREE_AT}) END) AS at
     FROM state
@@ -69,11 +70,7 @@ WHERE account = %(account)s AND minute = date_trunc('minute', %(at)s::timestampt
 """  # noqa: S608
 
 _PAUSE = f"""
-{_LOCK}
-WITH state AS MATERIALIZED (
-    SELECT *, coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
-    FROM {_QUOTA} WHERE account = %(account)s
-), told AS (
+{_LOCKED_STATE}, told AS (
     SELECT now, now + %(seconds)s * interval '1 second' AS until, %(seconds)s >= %(day_s)s AS means_day,
            coalesce(exhausted_until <= now, true) AS is_news
     FROM state

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from gong_provider.api.client import Transport
 from gong_provider.api.errors import GongConfigError
 from gong_provider.coordination.database import Database
-from gong_provider.coordination.postgres import AddressError, address, engine_for
+from gong_provider.coordination.postgres import AddressError, address_of, engine_for
 from gong_provider.coordination.postgres_quota import PostgresQuota
 from gong_provider.coordination.quota import ProcessQuota, process_quota
 from gong_provider.coordination.tokens import RenewedCredentials
@@ -55,16 +55,8 @@ class Coordination:
             raise GongConfigError(
                 f"The Gong connection's extra coordination_conn_id names {named}, which is no connection here"
             ) from None
-        url = address(
-            login=connection.login,
-            password=connection.password,
-            host=connection.host,
-            port=connection.port,
-            schema=connection.schema,
-            extras=connection.extra_dejson,
-        )
         try:
-            return Database(engine_for(url))
+            return Database(engine_for(address_of(connection)))
         except AddressError as error:
             raise GongConfigError(f"The connection {connection.conn_id} {error}") from None
 

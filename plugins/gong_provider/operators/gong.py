@@ -7,7 +7,6 @@ plain result, for small use.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowRescheduleException
 
+from gong_provider.operators.histories import HandedOver, HistoriesAsDicts
 from gong_provider.retry import GONG_RETRY_POLICY
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         from gong_provider.api.errors import GongDayUsedUpError
 
         ids = list(self.batch_to_ids(self.batch)) if self.batch_to_ids else _ids(self.user_ids)
-        took = _Taken(self.handler or _Histories(), {} if self.handler is None else None)
+        took = HandedOver(self.handler or HistoriesAsDicts(), {} if self.handler is None else None)
         with self._rescheduled(), self.hook() as hook:
             groups = hook.iter_history_groups(
                 ids,
@@ -251,41 +251,6 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
                     raise
                 self.log.warning("%s. What is not fetched is left to a later run", error)
         return took.result
-
-
-class _Taken:
-    """What was handed over, and how to say how far it is."""
-
-    def __init__(self, handler: Callable[[list[HistoryOutcome]], Any], result: Any) -> None:
-        self._handler = handler
-        self._done: Counter[bool] = Counter()
-        self.result = result
-
-    def take(self, group: list[HistoryOutcome]) -> str:
-        """Hand a group over."""
-        self.result = self._handler(group)
-        self._done.update(hasattr(outcome, "changes") for outcome in group)
-        failed = f" ({self._done[False]} failed or gone)" if self._done[False] else ""
-        return f"histories {self._done[True]}{failed}"
-
-
-class _Histories:
-    """The handler for small use: collects changes, raises the first failure."""
-
-    def __init__(self) -> None:
-        self._changes: dict[str, list[dict[str, Any]]] = {}
-
-    def __call__(self, group: list[HistoryOutcome]) -> dict[str, list[dict[str, Any]]]:
-        from gong_provider.api.errors import GongError
-        from gong_provider.api.models import HistoryFailure
-
-        for outcome in group:
-            if isinstance(outcome, HistoryFailure):
-                raise GongError(outcome.reason)
-            self._changes[outcome.user_id] = [
-                asdict(change) | {"change_key": change.change_key.hex()} for change in outcome.changes
-            ]
-        return self._changes
 
 
 def _flag(value: bool | str) -> bool:
