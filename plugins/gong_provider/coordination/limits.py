@@ -10,7 +10,7 @@ from datetime import datetime
 SPARE = 1.02
 """Places are this much further apart than the limit asks: calls that start or travel a little late must
 not meet others at the service."""
-AHEAD_S = 0.3
+AHEAD_S = 0.5
 """A process may hold the places of so long: what a stall of it does not lose."""
 UNLIMITED_AHEAD = 1000
 LONGEST_GUESS_S = 900.0
