@@ -152,7 +152,7 @@ def test_a_day_used_up_by_others_ends_histories_as_a_success(stack: Stack, datab
         until = quota["exhausted_until"] - datetime.now(UTC)
         assert timedelta(minutes=118) < until <= timedelta(minutes=120)
         ((ours,),) = [row.values() for row in query(database_url, "SELECT sum(calls) FROM api_calls")]
-        assert 0 <= 1000 - ours - quota["others_calls"] <= 24  # places that four tasks held just then
+        assert 0 <= 1000 - ours - quota["others_calls"] <= 40  # places that four tasks held just then
         # A listing waits for calls without a worker; nothing is asked meanwhile.
         made = len(service.calls)
         again = stack.trigger()
