@@ -119,7 +119,8 @@ def _conn_fields() -> dict[str, Any]:
         ),
         "account": _field(
             "Account",
-            "A name of your own for this Gong account; settles whose data a warehouse holds.",
+            "A name of your own for this Gong account; settles whose data a warehouse holds. "
+            "Needed where one OAuth app serves several accounts.",
             type=["string", "null"],
         ),
     }
