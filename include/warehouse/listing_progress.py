@@ -1,4 +1,4 @@
-"""How far an unfinished listing came, stored with its pages: a task that was killed goes on there."""
+"""How far a run's listing came, stored with its pages: a task that was killed goes on there."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def save_progress(connection: Connection, run: RunKey, page: UsersPage) -> None:
 
 
 def load_progress(connection: Connection, run: RunKey) -> ListingProgress | None:
-    """How far the run's listing came, None where it has not begun or has ended."""
+    """How far the run's listing came, None where it has not begun or its histories are planned."""
     row = connection.execute(_LOAD, run._asdict()).one_or_none()
     if row is None:
         return None
@@ -83,6 +83,6 @@ def clear_progress(connection: Connection, run: RunKey) -> None:
 
 
 def purge_progress(connection: Connection, before: datetime) -> None:
-    """Forget listings that began before a moment and were never ended."""
+    """Forget listings that began before a moment and whose histories were never planned."""
     for statement in _PURGE:
         connection.execute(statement, {"before": before})

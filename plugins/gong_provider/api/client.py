@@ -264,7 +264,7 @@ async def _no_silent_retry(
 
 def _may_pass(error: errors.GongApiError) -> bool:
     if isinstance(error, errors.GongRateLimitError):
-        return error.calls > 0 and (error.retry_after_s or 0.0) <= MAX_PAUSE_S
+        return (error.retry_after_s or 0.0) <= MAX_PAUSE_S
     return isinstance(error, errors.GongTransientError)
 
 

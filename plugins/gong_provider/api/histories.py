@@ -18,12 +18,6 @@ IN_FLIGHT = 16
 SLOWEST_S = 2.5
 """The latency at which one task alone still keeps the limit of calls a second."""
 
-
-def calls_in_flight(calls_per_second: float) -> int:
-    """How many calls a task keeps in flight, so that latency does not slow it below the limit."""
-    return max(IN_FLIGHT, math.ceil(calls_per_second * SLOWEST_S))
-
-
 MAX_FAILURES_IN_A_ROW = 10
 """So many users in a row that fail are no matter of these users: the service is down, and no user is
 said to have failed."""
@@ -37,6 +31,11 @@ _FATAL = (
     errors.GongTLSError,
     errors.GongRateLimitError,
 )
+
+
+def calls_in_flight(calls_per_second: float) -> int:
+    """How many calls a task keeps in flight, so that latency does not slow it below the limit."""
+    return max(IN_FLIGHT, math.ceil(calls_per_second * SLOWEST_S))
 
 
 class _Crew:
