@@ -14,14 +14,14 @@ from sqlalchemy import Connection
 
 from gong_provider.api.claims import Claimed
 from gong_provider.api.client import utc_now
-from gong_provider.api.models import HistoryOutcome, ListingProgress, UsersPage
+from gong_provider.api.models import HistoryOutcome, Listing, ListingProgress, UsersPage
 from gong_provider.coordination.limits import CallsLeft, Limits
 from gong_provider.hooks.gong import GongHook
 from include.sync import budget
 from include.sync.choices import Choices, read_choices
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, histories, listing_progress, migrate, plan, runs, users
-from include.warehouse.connect import transaction
+from include.warehouse.connect import in_transaction, transaction
 from include.warehouse.errors import AccountMismatchError
 
 log = logging.getLogger(__name__)
@@ -127,18 +127,21 @@ def load_users_page(page: UsersPage) -> dict[str, int]:
     run = _this_run()
     listing = page.listing
     assert listing is not None  # noqa: S101 - an operator's pages have one
-    with transaction(warehouse_engine()) as connection:
-        if listing.pages == 1:
-            ids = [user.user_id for user in page.users]
-            _settle_account(connection, ids, page.requested_at)
-            if not runs.is_running(connection, run.key):
-                _open(connection, run, page.requested_at)
-        users.load_users(connection, run.key, page)
-        if run.choices.scope == "everyone":
-            listing_progress.save_progress(connection, run.key, page)
-        if listing.finished:
-            _finish_listing(connection, run, page)
+    in_transaction(warehouse_engine(), lambda connection: _load_page(connection, run, page, listing))
     return {"users": listing.users}
+
+
+def _load_page(connection: Connection, run: _Run, page: UsersPage, listing: Listing) -> None:
+    if listing.pages == 1:
+        ids = [user.user_id for user in page.users]
+        _settle_account(connection, ids, page.requested_at)
+        if not runs.is_running(connection, run.key):
+            _open(connection, run, page.requested_at)
+    users.load_users(connection, run.key, page)
+    if run.choices.scope == "everyone":
+        listing_progress.save_progress(connection, run.key, page)
+    if listing.finished:
+        _finish_listing(connection, run, page, listing)
 
 
 def _settle_account(connection: Connection, ids: list[str], at: datetime) -> None:
@@ -150,9 +153,7 @@ def _settle_account(connection: Connection, ids: list[str], at: datetime) -> Non
         raise AirflowFailException(str(error)) from None  # no retry makes it the same account
 
 
-def _finish_listing(connection: Connection, run: _Run, page: UsersPage) -> None:
-    listing = page.listing
-    assert listing is not None  # noqa: S101 - see above
+def _finish_listing(connection: Connection, run: _Run, page: UsersPage, listing: Listing) -> None:
     done = runs.Listing(
         started_at=listing.started_at,
         covers_until=min(listing.gong_time - SETTLING, listing.started_at),
@@ -218,8 +219,10 @@ def claim(ids: Sequence[str]) -> Claimed:
 
 def load_history_group(group: list[HistoryOutcome]) -> None:
     """Load one group of histories, with those that failed, in one transaction."""
-    with transaction(warehouse_engine()) as connection:
-        histories.load_histories(connection, _this_run().key, group, SETTLING)
+    run = _this_run().key
+    in_transaction(
+        warehouse_engine(), lambda connection: histories.load_histories(connection, run, group, SETTLING)
+    )
 
 
 def finish_run() -> dict[str, int]:

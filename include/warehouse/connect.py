@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import psycopg2
 from sqlalchemy import URL, Connection, Engine
@@ -15,7 +18,13 @@ from gong_provider.coordination.postgres import address, address_of, place
 from gong_provider.coordination.tables import SCHEMA
 from include.warehouse.errors import WarehouseError
 
-__all__ = ["SCHEMA", "address", "address_of", "engine_for", "place", "transaction"]
+__all__ = ["SCHEMA", "address", "address_of", "engine_for", "in_transaction", "place", "transaction"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_RESTS_S = (0.5, 2.0, 5.0)
 
 
 def engine_for(url: URL | str) -> Engine:
@@ -41,11 +50,33 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     try:
         connection = engine.connect()
     except DBAPIError as error:
-        raise_alone(WarehouseError(f"The warehouse {postgres.connection_trouble(error, engine.url)}"))
+        trouble = postgres.connection_trouble(error, engine.url)
+        raise_alone(WarehouseError(f"The warehouse {trouble}", may_pass=True))
     try:
         with connection, connection.begin():
             connection.exec_driver_sql(f"SET LOCAL search_path TO {SCHEMA}, pg_temp")
             connection.exec_driver_sql("SET LOCAL timezone TO 'UTC'")
             yield connection
     except (DBAPIError, psycopg2.Error) as error:
-        raise_alone(WarehouseError(f"The warehouse {postgres.statement_trouble(error, engine.url)}"))
+        trouble = postgres.statement_trouble(error, engine.url)
+        raise_alone(WarehouseError(f"The warehouse {trouble}", may_pass=postgres.may_pass(error)))
+
+
+def in_transaction(engine: Engine, load: Callable[[Connection], T]) -> T:
+    """Load in one transaction, and once more when the database was only in the way for a moment.
+
+    What is loaded was paid for with calls: given up, it is asked again.
+
+    :raises WarehouseError: it is still in the way after some seconds, or refuses.
+    """
+    for rest_s in _RESTS_S:
+        try:
+            with transaction(engine) as connection:
+                return load(connection)
+        except WarehouseError as error:
+            if not error.may_pass:
+                raise
+            log.warning("%s It is tried again in %s s", error, rest_s)
+        time.sleep(rest_s)
+    with transaction(engine) as connection:
+        return load(connection)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 
 class WarehouseError(Exception):
-    """The warehouse can't do what was asked. Its text is for people and holds no data and no secret."""
+    """The warehouse can't do what was asked. Its text is for people and holds no data and no secret.
+
+    :ivar may_pass: the same may succeed a moment later.
+    """
+
+    def __init__(self, sentence: str, *, may_pass: bool = False) -> None:
+        super().__init__(sentence)
+        self.may_pass = may_pass
 
 
 class AccountMismatchError(WarehouseError):

@@ -31,8 +31,7 @@ LOOKED_AT = {
     "plugins/gong_provider/coordination/tables.py: _comment": "comments of this file's tables, quoted",
     "include/warehouse/copy.py: copy_rows": "names that its callers give: checked here, too",
     "include/local/postgres.py: ensure_database": "a name of ours; CREATE DATABASE takes no parameters",
-    "include/warehouse/migrations/versions/v0001_first_tables.py: _run": "runs what stands in the migration",
-    "include/warehouse/migrations/versions/v0002_shared_budget.py: _run": "likewise",
+    "include/warehouse/ddl.py: run": "runs what stands in a migration",
 }
 
 

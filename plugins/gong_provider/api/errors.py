@@ -14,7 +14,8 @@ GongError
     ├── GongRateLimitError      429, or a pause that it caused: wait .retry_after_s
     │   └── GongDayUsedUpError  the day's calls are gone: go on at .retry_after_s, or leave the rest
     └── GongTransientError      may pass by itself, retried at the call
-        ├── GongUnavailableError      5xx, timeout, reset, refused, unknown host
+        ├── GongUnavailableError      5xx, timeout, reset
+        │   └── GongUnreachableError    no connection: refused, no route, unknown host
         └── GongMalformedAnswerError  truncated, HTML, not JSON, not Gong
 
 No message holds a secret, a query string, a body, or anything of a person but a numeric id.
@@ -166,9 +167,13 @@ class GongTransientError(GongApiError):
 
 
 class GongUnavailableError(GongTransientError):
-    """No usable answer: 5xx, a timeout, a reset, a refused connection, an unknown host."""
+    """No usable answer: 5xx, a timeout, a reset."""
 
     advice = "Check the host and port of the connection, and that Gong is up; then run again"
+
+
+class GongUnreachableError(GongUnavailableError):
+    """No connection could be made: refused, no route, an unknown host."""
 
 
 class GongMalformedAnswerError(GongTransientError):

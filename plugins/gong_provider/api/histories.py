@@ -18,6 +18,9 @@ IN_FLIGHT = 16
 SLOWEST_S = 2.5
 """The latency at which one task alone still keeps the limit of calls a second."""
 
+SLOW_LOAD_S = 1.0
+"""A handler that takes longer with a group is in trouble: no call is begun until it is done."""
+
 MAX_FAILURES_IN_A_ROW = 10
 """So many users in a row that fail are no matter of these users: the service is down, and no user is
 said to have failed."""
@@ -29,6 +32,7 @@ _FATAL = (
     errors.GongPermissionError,
     errors.GongNoSuchPathError,
     errors.GongTLSError,
+    errors.GongUnreachableError,
     errors.GongRateLimitError,
 )
 
@@ -47,6 +51,7 @@ class _Crew:
         # Failures since the last success: the user's, or the service's? The next calls tell.
         self._doubtful: list[HistoryFailure] = []
         self.error: Exception | None = None
+        self.loads_since: float | None = None
         # Bounded: while a group is being loaded, one more waits here; what is paid for is not piled up.
         self.outcomes: asyncio.Queue[HistoryOutcome | None] = asyncio.Queue(maxsize=group_size)
 
@@ -54,6 +59,7 @@ class _Crew:
         """Ask for one user after the other, until the ids or the service end."""
         while self.error is None:
             try:
+                await self._load_is_no_trouble()
                 user_id = await self._claims.next()
                 if user_id is None:
                     return
@@ -63,6 +69,12 @@ class _Crew:
             except Exception as error:  # whatever it is, the others must not go on asking
                 self.error = self.error or error
                 self._claims.is_stopped = True
+
+    async def _load_is_no_trouble(self) -> None:
+        """Wait while a group can't be loaded: what is asked meanwhile may be lost with it."""
+        clock = asyncio.get_running_loop().time
+        while self.loads_since is not None and clock() - self.loads_since > SLOW_LOAD_S:  # noqa: ASYNC110 (rare)
+            await asyncio.sleep(SLOW_LOAD_S / 10)
 
     async def close(self) -> None:
         """Hand out what is left: the service answered to the end, so the last failures are the users'."""
@@ -125,8 +137,9 @@ async def history_groups(
                 group.append(outcome)
             over = outcome is None and not waited_out
             if group and (over or waited_out or len(group) >= group_size or loop.time() >= closes_at):
+                crew.loads_since = loop.time()
                 yield group
-                group = []
+                crew.loads_since, group = None, []
             if over:
                 break
         await closing

@@ -42,7 +42,7 @@ def _why_not_connected(error: aiohttp.ClientConnectorError) -> tuple[type[errors
     if isinstance(error, (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError)):
         return errors.GongTLSError, f"offers no secure connection that is trusted here, at {where}"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return errors.GongUnavailableError, f"was not reached: no host is named {error.host}"
+        return errors.GongUnreachableError, f"was not reached: no host is named {error.host}"
     if isinstance(error.os_error, ConnectionRefusedError):
-        return errors.GongUnavailableError, f"was not reached: {where} refuses connections"
-    return errors.GongUnavailableError, f"was not reached: there is no route to {where}"
+        return errors.GongUnreachableError, f"was not reached: {where} refuses connections"
+    return errors.GongUnreachableError, f"was not reached: there is no route to {where}"

@@ -53,6 +53,8 @@ _STATEMENT_ADVICE = {
     "42501": f"grant this right; where it is the right to create, {_MIGRATE} instead",
     "53100": "its disk is full; make room, and the next try goes on",
 }
+# Connections, transactions rolled back for others, resources, shutdowns and timeouts.
+_PASSING = re.compile(r"08|40|53|55P03|57")
 _DATA_EXCEPTION = "22"
 _RAISED_BY_A_FUNCTION = "exec_stmt_raise"
 """In Postgres' source: what a trigger of the database's owner says is in his words, and of his rows."""
@@ -153,6 +155,13 @@ def connection_trouble(error: DBAPIError, url: URL) -> str:
     words = str(error.orig).strip()
     advice = next((advice for sign, advice in _CONNECTION_TROUBLES if re.search(sign, words)), None)
     return f"{place(url)} can't be reached: {advice or words.splitlines()[0]}."
+
+
+def may_pass(error: DBAPIError | psycopg2.Error) -> bool:
+    """Whether the same statement may succeed a moment later: the database was only in the way."""
+    cause: Any = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "pgcode", None)
+    return code is None or bool(_PASSING.match(code))
 
 
 def statement_trouble(error: DBAPIError | psycopg2.Error, url: URL) -> str:

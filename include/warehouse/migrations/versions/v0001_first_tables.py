@@ -1,20 +1,18 @@
 """The first tables: users, their settings histories, the runs that fetched them, whose data it is."""
 
-from alembic import op
+from include.warehouse import ddl
 
 revision = "0001"
 down_revision = None
 
-Columns = list[tuple[str, str, str]]
-
 INSTANT = "timestamptz"
 COUNT = "integer NOT NULL DEFAULT 0"
-RUN: Columns = [
+RUN = [
     ("dag_id", "text NOT NULL", "Airflow's dag_id"),
     ("run_id", "text NOT NULL", "Airflow's run_id"),
 ]
 
-FACTS: Columns = [
+FACTS = [
     ("user_id", "text PRIMARY KEY", "Gong's id of the user, exactly as answered"),
     ("email_address", "text", "E-mail address"),
     ("first_name", "text", "First name"),
@@ -35,14 +33,14 @@ FACTS: Columns = [
     ("extra", "jsonb NOT NULL DEFAULT '{}'", "Every answered field that has no column of its own"),
 ]
 
-MARKS: Columns = [
+MARKS = [
     ("first_seen_at", f"{INSTANT} NOT NULL", "Start of the first request that answered this user"),
     ("last_seen_at", f"{INSTANT} NOT NULL", "Start of the last request that answered this user"),
     ("history_fetched_at", INSTANT, "Start of the last request that answered the settings history"),
     ("history_covers_until", INSTANT, "Until when the settings history is known to be complete"),
 ]
 
-CHANGES: Columns = [
+CHANGES = [
     ("user_id", "text NOT NULL", "The user whose history holds the change"),
     ("setting_name", "text", "The setting as answered"),
     ("previous_value", "text", "Value before the change"),
@@ -55,7 +53,7 @@ CHANGES: Columns = [
     ("first_seen_at", f"{INSTANT} NOT NULL", "Start of the first request that answered this change"),
 ]
 
-TABLES: dict[str, tuple[str, Columns, list[str], str]] = {
+TABLES: dict[str, tuple[str, list[tuple[str, str, str]], list[str], str]] = {
     "user_facts": ("What Gong says about each user; read it through the view users", FACTS, [], ""),
     "user_marks": (
         "When each user and his history were seen; kept apart because it changes daily",
@@ -191,7 +189,7 @@ INDEXES = """
     CREATE INDEX ON history_plan (dag_id, run_id, batch);
 """
 
-OWED: Columns = [
+OWED = [
     *((name, "", meaning) for name, _, meaning in RUN),
     ("user_id", "", "The user"),
     ("last_seen_at", "", "When he was last answered"),
@@ -225,24 +223,9 @@ VIEWS = {
 
 def upgrade() -> None:
     for name, (about, columns, constraints, options) in TABLES.items():
-        body = [f"{column} {definition}" for column, definition, _ in columns] + constraints
-        _run(f"CREATE TABLE {name} ({', '.join(body)}) {options}")
-        _comment("TABLE", name, about, columns)
-    _run(INDEXES)
+        ddl.create_table(name, about, columns, constraints, options)
+    ddl.run(INDEXES)
     for name, (about, columns, query) in VIEWS.items():
-        _run(f"CREATE VIEW {name} AS {query.format(columns=', '.join(column for column, _, _ in columns))}")
-        _comment("VIEW", name, about, columns)
-
-
-def _comment(kind: str, name: str, about: str, columns: Columns) -> None:
-    _run(f"COMMENT ON {kind} {name} IS {_quoted(about)}")
-    for column, _, meaning in columns:
-        _run(f"COMMENT ON COLUMN {name}.{column} IS {_quoted(meaning)}")
-
-
-def _quoted(words: str) -> str:
-    return "'" + words.replace("'", "''") + "'"
-
-
-def _run(statement: str) -> None:
-    op.get_bind().exec_driver_sql(statement)
+        names = ", ".join(column for column, _, _ in columns)
+        meanings = [(column, meaning) for column, _, meaning in columns]
+        ddl.create_view(name, about, meanings, query.format(columns=names))

@@ -1,6 +1,6 @@
 """Whose history is due, why it was planned, what a run left, and how far an unfinished listing came."""
 
-from alembic import op
+from include.warehouse import ddl
 
 revision = "0002"
 down_revision = "0001"
@@ -99,22 +99,8 @@ RUNS = """
 
 def upgrade() -> None:
     for table, column, definition, meaning in COLUMNS:
-        _run(f"ALTER TABLE {table} ADD COLUMN {column} {definition}")
-        _run(f"COMMENT ON COLUMN {table}.{column} IS {_quoted(meaning)}")
+        ddl.add_columns(table, [(column, definition, meaning)])
     for table, (about, columns, key) in TABLES.items():
-        body = [f"{column} {definition}" for column, definition, _ in columns]
-        body += [key] if key else []
-        _run(f"CREATE TABLE {table} ({', '.join(body)})")
-        _run(f"COMMENT ON TABLE {table} IS {_quoted(about)}")
-        for column, _, meaning in columns:
-            _run(f"COMMENT ON COLUMN {table}.{column} IS {_quoted(meaning)}")
-    _run(VIEWS)
-    _run(RUNS)
-
-
-def _quoted(words: str) -> str:
-    return "'" + words.replace("'", "''") + "'"
-
-
-def _run(statement: str) -> None:
-    op.get_bind().exec_driver_sql(statement)
+        ddl.create_table(table, about, columns, [key] if key else [])
+    ddl.run(VIEWS)
+    ddl.run(RUNS)
