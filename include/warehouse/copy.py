@@ -44,6 +44,11 @@ def instant(value: datetime) -> str:
     return value.isoformat()
 
 
+def integer(value: int) -> str:
+    """Encode for an integer column."""
+    return str(value)
+
+
 def bytea(value: bytes) -> str:
     """Encode for a bytea column."""
     return r"\\x" + value.hex()

@@ -12,7 +12,9 @@ from sqlalchemy import Connection, text
 from gong_provider.api.models import HistoryFailure, HistoryOutcome, SettingsHistory
 from include.warehouse import copy
 from include.warehouse.copy import Encoder, copy_rows
+from include.warehouse.coverage import owe_coverage
 from include.warehouse.oddities import add_counts, store_rejected
+from include.warehouse.periods import refresh_periods
 from include.warehouse.runs import RunKey, add_to_run
 
 _OUTCOMES: dict[str, Encoder] = {
@@ -34,26 +36,26 @@ _CHANGES: dict[str, Encoder] = {
     "change_key": copy.bytea,
     "extra": copy.jsonb,
     "first_seen_at": copy.instant,
+    "place": copy.integer,
 }
 
-# Emptied, too: behind a pooler, and within one transaction, the tables may be an earlier load's.
+# Dropped first: behind a pooler, and within one transaction, they may be an earlier load's.
 _INCOMING = """
-    CREATE TEMPORARY TABLE IF NOT EXISTS incoming_outcomes (
+    DROP TABLE IF EXISTS pg_temp.incoming_outcomes, pg_temp.incoming_changes;
+    CREATE TEMPORARY TABLE incoming_outcomes (
         user_id text PRIMARY KEY, asked_at timestamptz NOT NULL, covers_until timestamptz,
         failure text, gone boolean NOT NULL
-    ) ON COMMIT DELETE ROWS;
-    CREATE TEMPORARY TABLE IF NOT EXISTS incoming_changes (LIKE user_settings_history)
-    ON COMMIT DELETE ROWS;
-    DELETE FROM incoming_outcomes;
-    DELETE FROM incoming_changes;
+    ) ON COMMIT DROP;
+    CREATE TEMPORARY TABLE incoming_changes (LIKE user_settings_history) ON COMMIT DROP;
 """
 
 # In one order, so that two loads of the same users wait for each other, never in a circle.
 _LOCK = text("""
-    SELECT FROM user_marks
+    SELECT coalesce(history_covers_until, created, first_seen_at)
+    FROM user_marks AS marks LEFT JOIN user_facts USING (user_id)
     WHERE user_id IN (SELECT user_id FROM incoming_outcomes)
     ORDER BY user_id
-    FOR UPDATE
+    FOR UPDATE OF marks
 """)
 
 # Of two values the newer answer's is believed, but null never is.
@@ -66,6 +68,8 @@ _IMPROVE = text("""
                     ELSE coalesce(incoming.previous_value, held.previous_value) END AS previous_value,
                CASE WHEN is_older THEN coalesce(held.changed_by, incoming.changed_by)
                     ELSE coalesce(incoming.changed_by, held.changed_by) END AS changed_by,
+               CASE WHEN is_older THEN coalesce(held.place, incoming.place)
+                    ELSE coalesce(incoming.place, held.place) END AS place,
                believed || other || told AS extra
         FROM incoming_changes AS incoming
         JOIN user_settings_history AS held USING (change_key)
@@ -81,31 +85,39 @@ _IMPROVE = text("""
             SELECT coalesce(jsonb_object_agg(key, value), '{}') AS told
             FROM jsonb_each(believed) WHERE value <> 'null'
         ) AS not_null
-        WHERE (held.previous_value, held.changed_by, held.changed_at, held.extra)
+        WHERE (held.previous_value, held.changed_by, held.changed_at, held.place, held.extra)
               IS DISTINCT FROM
-              (incoming.previous_value, incoming.changed_by, incoming.changed_at, incoming.extra)
+              (incoming.previous_value, incoming.changed_by, incoming.changed_at, incoming.place,
+               incoming.extra)
            OR incoming.first_seen_at < held.first_seen_at
     )
     UPDATE user_settings_history AS held
     SET previous_value = merged.previous_value,
         changed_by = merged.changed_by,
         changed_at = merged.changed_at,
+        place = merged.place,
         extra = merged.extra,
         first_seen_at = merged.first_seen_at
     FROM merged
     WHERE held.change_key = merged.change_key
-      AND (held.previous_value, held.changed_by, held.changed_at, held.extra, held.first_seen_at)
+      AND (held.previous_value, held.changed_by, held.changed_at, held.place, held.extra, held.first_seen_at)
           IS DISTINCT FROM
-          (merged.previous_value, merged.changed_by, merged.changed_at, merged.extra, merged.first_seen_at)
+          (merged.previous_value, merged.changed_by, merged.changed_at, merged.place, merged.extra,
+           merged.first_seen_at)
 """)
 
 _ADD = text("""
-    INSERT INTO user_settings_history
-    SELECT incoming.*
-    FROM incoming_changes AS incoming
-    WHERE NOT EXISTS (SELECT FROM user_settings_history AS held WHERE held.change_key = incoming.change_key)
-    ORDER BY change_key
-    ON CONFLICT (change_key) DO NOTHING
+    WITH added AS (
+        INSERT INTO user_settings_history
+        SELECT incoming.*
+        FROM incoming_changes AS incoming
+        WHERE NOT EXISTS (SELECT FROM user_settings_history AS held
+                          WHERE held.change_key = incoming.change_key)
+        ORDER BY change_key
+        ON CONFLICT (change_key) DO NOTHING
+        RETURNING changed_at
+    )
+    SELECT count(*), min(changed_at) FROM added
 """)
 
 _MARK_FETCHED = text("""
@@ -157,11 +169,13 @@ def load_histories(
     connection.exec_driver_sql(_INCOMING)
     copy_rows(connection, "incoming_outcomes", _OUTCOMES, [_outcome_row(each, settling) for each in outcomes])
     copy_rows(connection, "incoming_changes", _CHANGES, _change_rows(histories))
-    connection.execute(_LOCK)
+    unknown_from = connection.scalars(_LOCK).all()
     connection.execute(_IMPROVE)
-    changes_new = connection.execute(_ADD).rowcount
+    changes_new, changed_at = connection.execute(_ADD).one()
     connection.execute(_MARK_FETCHED)
     connection.execute(_MARK_FAILED)
+    periods_since = refresh_periods(connection, [history.user_id for history in histories])
+    owe_coverage(connection, *unknown_from, changed_at, periods_since)
     gone = sum(outcome.gone for outcome in outcomes if isinstance(outcome, HistoryFailure))
     loaded = HistoriesLoaded(len(histories), changes_new, len(outcomes) - len(histories) - gone, gone)
     _account_for(connection, run, outcomes, histories, loaded)
@@ -187,6 +201,7 @@ def _change_rows(histories: Sequence[SettingsHistory]) -> list[tuple[object, ...
             change.change_key,
             change.extra,
             history.requested_at,
+            change.place,
         )
         for history in histories
         for change in history.changes

@@ -11,8 +11,12 @@ from sqlalchemy import Connection, text
 from gong_provider.api.models import UsersPage
 from include.warehouse import copy
 from include.warehouse.copy import Encoder, copy_rows
+from include.warehouse.coverage import owe_coverage
+from include.warehouse.facts import facts_changed, settings_changed
 from include.warehouse.oddities import add_counts, store_rejected
+from include.warehouse.periods import refresh_periods
 from include.warehouse.runs import RunKey, add_to_run
+from include.warehouse.versions import store_versions
 
 OLDER_ANSWER = "older_answer"
 
@@ -40,33 +44,33 @@ _NAMES = ", ".join(_COLUMNS)
 _row_of = attrgetter(*_COLUMNS)
 
 
-def _record(relation: str) -> str:
-    """A relation's columns that tell a changed user: no extra, and no token in the consent page's URL."""
-    names = [f"{relation}.{name}" for name in _COLUMNS if name != "extra"]
-    url = names.index(f"{relation}.meeting_consent_page_url")
-    names[url] = rf"regexp_replace({names[url]}, '([?&]tkn=)[^&#]*', '\1')"
-    return f"({', '.join(names)})"
-
-
-# Emptied, too: behind a pooler, and within one transaction, the table may be an earlier load's.
+# Dropped first: behind a pooler, and within one transaction, it may be an earlier load's.
 _INCOMING = """
-    CREATE TEMPORARY TABLE IF NOT EXISTS incoming_users (LIKE user_facts) ON COMMIT DELETE ROWS;
-    DELETE FROM incoming_users;
+    DROP TABLE IF EXISTS pg_temp.incoming_users;
+    CREATE TEMPORARY TABLE incoming_users (LIKE user_facts) ON COMMIT DROP;
 """
 
 # First and in order, for it locks: two loads of the same users wait for each other, never in a circle.
 _MARK = text("""
-    INSERT INTO user_marks AS held (user_id, first_seen_at, last_seen_at)
-    SELECT user_id, :at, :at FROM incoming_users ORDER BY user_id
+    INSERT INTO user_marks AS held (user_id, first_seen_at, last_seen_at, first_settings,
+                                    listed_at, listed_with_avatars_at)
+    SELECT user_id, :at, :at, coalesce(settings, '{}') || jsonb_build_object('active', active),
+           CASE WHEN :listed AND NOT :with_avatars THEN CAST(:at AS timestamptz) END,
+           CASE WHEN :listed AND :with_avatars THEN CAST(:at AS timestamptz) END
+    FROM incoming_users ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE
-    SET first_seen_at = least(held.first_seen_at, excluded.first_seen_at),
-        last_seen_at = greatest(held.last_seen_at, excluded.last_seen_at)
+    SET first_settings = CASE WHEN excluded.first_seen_at < held.first_seen_at
+                              THEN excluded.first_settings ELSE held.first_settings END,
+        first_seen_at = least(held.first_seen_at, excluded.first_seen_at),
+        last_seen_at = greatest(held.last_seen_at, excluded.last_seen_at),
+        listed_at = greatest(held.listed_at, excluded.listed_at),
+        listed_with_avatars_at = greatest(held.listed_with_avatars_at, excluded.listed_with_avatars_at)
 """)
 
 _IGNORE_OLDER = text("""
     DELETE FROM incoming_users AS incoming
     USING user_marks AS marks
-    WHERE marks.user_id = incoming.user_id AND marks.last_seen_at > :at
+    WHERE marks.user_id = incoming.user_id AND greatest(marks.last_seen_at, marks.gone_at) > :at
 """)
 
 _KEEP_AVATARS = text("""
@@ -74,25 +78,39 @@ _KEEP_AVATARS = text("""
     SET avatar_url = (SELECT avatar_url FROM user_facts AS held WHERE held.user_id = incoming.user_id)
 """)
 
-# A key that is new inside settings, or had no value, tells of no change.
-_MARK_DUE = text("""
+# A history that was asked later holds what this answer shows.
+_MARK_DUE = text(f"""
     UPDATE user_marks AS marks
     SET history_due_since = greatest(history_due_since, :at)
     FROM incoming_users AS incoming JOIN user_facts AS held USING (user_id)
     WHERE marks.user_id = incoming.user_id
+      AND coalesce(history_fetched_at < :at, true)
       AND (held.active <> incoming.active
            OR (held.active IS NOT NULL AND incoming.active IS NULL)
-           OR EXISTS (SELECT FROM jsonb_each(held.settings) AS setting
-                      WHERE setting.value <> 'null'
-                        AND setting.value IS DISTINCT FROM incoming.settings -> setting.key))
+           OR {settings_changed("held", "incoming")})
+""")  # noqa: S608 (only names of columns)
+
+# Whose settings over time are derived from what this page brings, beside the history.
+_TOUCHED = text("""
+    SELECT user_id
+    FROM incoming_users AS incoming JOIN user_facts AS held USING (user_id) JOIN user_marks USING (user_id)
+    WHERE history_fetched_at IS NOT NULL
+      AND (held.settings, held.active, held.created)
+          IS DISTINCT FROM (incoming.settings, incoming.active, incoming.created)
+    UNION
+    SELECT user_id FROM user_marks
+    WHERE user_id = ANY (CAST(:ids AS text[])) AND first_seen_at = :at AND history_fetched_at IS NOT NULL
 """)
 
 _STORE = text(f"""
     WITH different AS (
         SELECT incoming.*,
                held.user_id IS NULL AS is_new,
-               {_record("held")} IS DISTINCT FROM {_record("incoming")} AS is_changed
+               {facts_changed("held", "incoming")} AS is_changed,
+               CASE WHEN held.created IS DISTINCT FROM incoming.created
+                    THEN least(held.created, incoming.created, first_seen_at) END AS began_at
         FROM incoming_users AS incoming
+        JOIN user_marks USING (user_id)
         LEFT JOIN user_facts AS held USING (user_id)
         WHERE ROW (held.*) IS DISTINCT FROM ROW (incoming.*)
     ), stored AS (
@@ -102,33 +120,42 @@ _STORE = text(f"""
         SET ({_NAMES}) = ROW (excluded.*)
     )
     SELECT count(*) FILTER (WHERE is_new) AS new,
-           count(*) FILTER (WHERE is_changed AND NOT is_new) AS changed
+           count(*) FILTER (WHERE is_changed AND NOT is_new) AS changed,
+           min(began_at) AS began_at
     FROM different
 """)  # noqa: S608 (only names of columns)
+
+# Who is new, or was there earlier than we knew, counts from an earlier day on.
+_FIRST_SEEN = text("""
+    SELECT min(coalesce(created, first_seen_at))
+    FROM user_marks JOIN user_facts USING (user_id)
+    WHERE user_id = ANY (CAST(:ids AS text[])) AND first_seen_at = :at
+""")
 
 
 @dataclass(frozen=True, slots=True)
 class UsersLoaded:
-    """What a page brought: users never held before, and held users of whom a column but extra changed."""
+    """What a page brought: users never held before, and held users of whom a fact changed."""
 
     new: int
     changed: int
 
 
-def load_users(connection: Connection, run: RunKey, page: UsersPage) -> UsersLoaded:
+def load_users(connection: Connection, run: RunKey, page: UsersPage, *, listed: bool = False) -> UsersLoaded:
     """Store a page of users with its rejected records and counts, in the caller's transaction.
 
+    :param listed: it is a page of a list of all users: who is missing from a later one may have left.
     :raises WarehouseError: the run was never opened.
     """
     connection.exec_driver_sql(_INCOMING)
     copy_rows(connection, "incoming_users", _COLUMNS, map(_row_of, page.users))
     at = {"at": page.requested_at}
-    connection.execute(_MARK, at)
+    connection.execute(_MARK, at | {"listed": listed, "with_avatars": page.with_avatars})
     older = connection.execute(_IGNORE_OLDER, at).rowcount
     if not page.with_avatars:
         connection.execute(_KEEP_AVATARS)
     connection.execute(_MARK_DUE, at)
-    new, changed = connection.execute(_STORE).one()
+    new, changed = _store(connection, run, page)
     store_rejected(connection, ((record, page.requested_at) for record in page.rejected))
     add_counts(connection, run, page.counts + Counter({OLDER_ANSWER: older}))
     add_to_run(
@@ -140,3 +167,15 @@ def load_users(connection: Connection, run: RunKey, page: UsersPage) -> UsersLoa
         rejected_records=len(page.rejected),
     )
     return UsersLoaded(new, changed)
+
+
+def _store(connection: Connection, run: RunKey, page: UsersPage) -> tuple[int, int]:
+    """The facts, and all that is derived from them; how many users were new, how many changed."""
+    at = {"at": page.requested_at}
+    theirs = at | {"ids": [user.user_id for user in page.users]}
+    touched = list(connection.scalars(_TOUCHED, theirs))
+    new, changed, began_at = connection.execute(_STORE, at).one()
+    away_since = store_versions(connection, run, page.requested_at)
+    first_seen = connection.scalar(_FIRST_SEEN, theirs)
+    owe_coverage(connection, began_at, away_since, first_seen, refresh_periods(connection, touched))
+    return new, changed

@@ -44,10 +44,11 @@ def changed(**differences: Any) -> dict[str, Any]:
 def test_every_field_lands_in_its_column(warehouse: Engine) -> None:
     record = changed(settingName="callsImported", userId="another", odd=[1])
     assert load_group(warehouse, history("1", [record])) == HistoriesLoaded(1, 1, 0, 0)
-    ((*found, key, extra, first_seen_at),) = rows(warehouse, "SELECT * FROM user_settings_history")
+    ((*found, key, extra, first_seen_at, place),) = rows(warehouse, "SELECT * FROM user_settings_history")
     names = ["callsImported", "true", "false", AT, "boss@example.com", "telephonyCallsImported"]
     assert found == ["1", *names]
     assert (len(key), extra, first_seen_at) == (32, {"userId": "another", "odd": [1]}, NOON)
+    assert place is None
 
 
 def test_a_second_load_writes_nothing_but_marks(warehouse: Engine) -> None:

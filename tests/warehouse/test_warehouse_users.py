@@ -63,6 +63,7 @@ def test_every_field_lands_in_its_column(warehouse: Engine) -> None:
             NOON,
             None,
             None,
+            None,
         )
     ]
 

@@ -38,6 +38,8 @@ class SettingsChange:
 
     :ivar change_key: SHA-256 that is equal whenever, and in whichever dialect, Gong answers it.
     :ivar setting_name: as answered; ``setting_key`` is the canonical name.
+    :ivar place: its place among several changes of one setting at one instant, the first is 0; None for
+        one alone, or where the answer's order does not tell.
     """
 
     change_key: bytes
@@ -48,6 +50,7 @@ class SettingsChange:
     changed_at: datetime | None
     changed_by: str | None
     extra: dict[str, Any]
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -177,6 +177,7 @@ def read_changes(
             reason = "a settings change that is no object"
             rejected.append(Rejected("settings_change", reason, {"userId": user_id, "change": record}))
     read = [(raw, *_read_change(user_id, record, counts)) for raw, record in distinct.items()]
+    _note_places([values for _, _, _, values, _ in read])
     # Equal ones are numbered in an order that does not depend on the answer's own.
     read.sort(key=lambda change: (change[2], change[0]))
     numbers: Counter[tuple[str, ...]] = Counter()
@@ -186,6 +187,20 @@ def read_changes(
         numbers[identity] += 1
         changes.append(SettingsChange(change_key=key, **values, extra=extra))
     return changes, rejected
+
+
+def _note_places(changes: Sequence[dict[str, Any]]) -> None:
+    """Say of changes of one setting at one instant which came first, if the answer's order tells."""
+    moments = [change["changed_at"] for change in changes if change["changed_at"] is not None]
+    if len(set(moments)) < 2 or moments not in (sorted(moments), sorted(moments, reverse=True)):
+        return
+    instants: dict[tuple[str | None, datetime], list[dict[str, Any]]] = {}
+    for change in changes if moments[0] < moments[-1] else reversed(changes):
+        if change["changed_at"] is not None:
+            instants.setdefault((change["setting_key"], change["changed_at"]), []).append(change)
+    for at_once in instants.values():
+        for place, change in enumerate(at_once if len(at_once) > 1 else ()):
+            change["place"] = place
 
 
 def _read_change(

@@ -24,7 +24,7 @@ COVERAGE = [
     (
         "complete",
         "boolean NOT NULL",
-        "Whether everyone was listed after the day's end and every history covers it, but for those that fail",
+        "Whether everyone was listed after the day's end and every history covers it, failing ones aside",
     ),
 ]
 

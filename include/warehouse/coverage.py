@@ -1,0 +1,47 @@
+"""recording_coverage_daily: owed by loads from a day on, rewritten once when a run ends."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+# Rows of their own, so that loads at once don't wait for each other.
+_OWE = text("""
+    INSERT INTO recording_coverage_owed (from_day)
+    VALUES ((CAST(:since AS timestamptz) AT TIME ZONE 'UTC')::date)
+""")
+
+_LOCK = text("LOCK TABLE recording_coverage_daily IN SHARE ROW EXCLUSIVE MODE")
+
+# A day that was not complete may be now, and days have ended since.
+_FIRST_DAY = text("""
+    WITH owed AS (DELETE FROM recording_coverage_owed RETURNING from_day)
+    SELECT coalesce(least((SELECT min(from_day) FROM owed),
+                          (SELECT min(day) FROM recording_coverage_daily WHERE NOT complete),
+                          (SELECT max(day) + 1 FROM recording_coverage_daily)), '-infinity')::text
+""")
+_FORGET = text("DELETE FROM recording_coverage_daily WHERE day >= CAST(:first_day AS date)")
+_WRITE = text("""
+    INSERT INTO recording_coverage_daily
+    SELECT *, :at FROM derived_recording_coverage(CAST(:first_day AS date))
+""")
+
+
+def owe_coverage(connection: Connection, *since: datetime | None) -> None:
+    """Note from when on facts changed, in the transaction that changes them; None: nothing did."""
+    instants = [each for each in since if each is not None]
+    if instants:
+        connection.execute(_OWE, {"since": min(instants)})
+
+
+def rewrite_coverage(connection: Connection, at: datetime) -> int:
+    """Rewrite the daily coverage from the oldest new fact on.
+
+    :param at: written as ``computed_at``.
+    :return: how many rows were written.
+    """
+    connection.execute(_LOCK)
+    first_day = {"first_day": connection.scalar(_FIRST_DAY)}
+    connection.execute(_FORGET, first_day)
+    return connection.execute(_WRITE, first_day | {"at": at}).rowcount

@@ -1,0 +1,49 @@
+"""What of a user is a fact, and when two answers tell different facts."""
+
+from __future__ import annotations
+
+FACTS = (
+    "email_address", "first_name", "last_name", "title", "phone_number", "extension",
+    "personal_meeting_urls", "settings", "manager_id", "meeting_consent_page_url", "spoken_languages",
+    "active", "created", "avatar_url", "trusted_email_address", "email_aliases",
+)  # fmt: skip
+"""Columns of user_facts and user_versions; extra is none, for nobody knows what its changes mean."""
+
+_LISTS = ("personal_meeting_urls", "email_aliases")
+_JSON_LISTS = ("spoken_languages",)
+_CONSENT = "meeting_consent_page_url"
+_PLAIN = tuple(name for name in FACTS if name not in (*_LISTS, *_JSON_LISTS, _CONSENT, "settings"))
+
+
+def masked(url: str) -> str:
+    """A consent page's address, as SQL, without its token, which rotates and is a secret."""
+    return rf"regexp_replace({url}, '([?&]tkn=)[^&#]*', '\1***')"
+
+
+def settings_changed(held: str, incoming: str) -> str:
+    """Whether a setting's value is another, as SQL; a key that is new, or had no value, tells nothing."""
+    return f"""
+        EXISTS (SELECT FROM jsonb_each({held}.settings) AS setting
+                WHERE setting.value <> 'null'
+                  AND setting.value IS DISTINCT FROM {incoming}.settings -> setting.key)
+    """  # noqa: S608 (names of relations)
+
+
+def facts_changed(held: str, incoming: str) -> str:
+    """Whether a fact is another, as SQL: the order of lists and the consent page's token are none."""
+
+    def row(relation: str) -> str:
+        values = [f"{relation}.{name}" for name in _PLAIN]
+        values += [f"ARRAY(SELECT unnest({relation}.{name}) ORDER BY 1)" for name in _LISTS]
+        values += [
+            f"ARRAY(SELECT jsonb_array_elements({relation}.{name}) ORDER BY 1)" for name in _JSON_LISTS
+        ]
+        return f"ROW ({', '.join([*values, masked(f'{relation}.{_CONSENT}')])})"
+
+    return f"({row(held)} IS DISTINCT FROM {row(incoming)} OR {settings_changed(held, incoming)})"
+
+
+def as_version(relation: str) -> str:
+    """A relation's facts, as SQL, in the order of FACTS, as a version keeps them."""
+    names = [f"{relation}.{name}" for name in FACTS]
+    return ", ".join(masked(name) if name.endswith(_CONSENT) else name for name in names)

@@ -1,0 +1,41 @@
+"""Brings setting_periods up to date for the users that a load touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+# Only what differs is written; the view says what should be there.
+_REFRESH = text("""
+    WITH derived AS (
+        SELECT * FROM derived_setting_periods WHERE user_id = ANY (CAST(:ids AS text[]))
+    ), held AS (
+        SELECT * FROM setting_periods WHERE user_id = ANY (CAST(:ids AS text[]))
+    ), wrong AS (
+        TABLE held EXCEPT ALL TABLE derived
+    ), missing AS (
+        TABLE derived EXCEPT ALL TABLE held
+    ), removed AS (
+        DELETE FROM setting_periods AS period
+        USING wrong
+        WHERE period.user_id = wrong.user_id
+          AND period.valid_from = wrong.valid_from
+          AND period.setting_key = wrong.setting_key
+    ), added AS (
+        INSERT INTO setting_periods TABLE missing
+    )
+    SELECT min(valid_from) FROM (TABLE wrong UNION ALL TABLE missing) AS different
+""")
+
+
+def refresh_periods(connection: Connection, user_ids: Sequence[str]) -> datetime | None:
+    """Rewrite the setting periods of users, whose rows in user_marks the caller holds locked.
+
+    :return: the earliest instant at which something is different now; None: nothing is.
+    """
+    if not user_ids:
+        return None
+    since: datetime | None = connection.scalar(_REFRESH, {"ids": list(user_ids)})
+    return since

@@ -1,0 +1,60 @@
+"""Versions of users: closed and opened by the page that shows other facts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from include.warehouse.facts import FACTS, as_version, facts_changed
+from include.warehouse.runs import RunKey
+
+_NAMES = ", ".join(FACTS)
+_HELD = ", ".join(f"held.{name}" for name in FACTS)
+
+_CLOSE = text(f"""
+    UPDATE user_versions AS held
+    SET valid_to = :at
+    FROM incoming_users AS incoming
+    WHERE held.user_id = incoming.user_id
+      AND held.valid_to IS NULL
+      AND held.valid_from < :at
+      AND {facts_changed("held", "incoming")}
+""")  # noqa: S608 (only names of columns)
+
+# What is no change of facts, or came at the same instant: the open version stays equal to the user.
+_ADJUST = text(f"""
+    UPDATE user_versions AS held
+    SET ({_NAMES}) = ROW ({as_version("incoming")})
+    FROM incoming_users AS incoming
+    WHERE held.user_id = incoming.user_id
+      AND held.valid_to IS NULL
+      AND ROW ({_HELD}) IS DISTINCT FROM ROW ({as_version("incoming")})
+""")  # noqa: S608 (only names of columns)
+
+_OPEN = text(f"""
+    WITH opened AS (
+        INSERT INTO user_versions (user_id, valid_from, {_NAMES}, seen_in_dag, seen_in_run)
+        SELECT user_id, :at, {as_version("incoming")}, :dag_id, :run_id
+        FROM incoming_users AS incoming
+        WHERE NOT EXISTS (SELECT FROM user_versions AS held
+                          WHERE held.user_id = incoming.user_id AND held.valid_to IS NULL)
+        RETURNING user_id
+    )
+    SELECT min(left_at)
+    FROM (SELECT max(valid_to) AS left_at FROM user_versions JOIN opened USING (user_id) GROUP BY user_id)
+        AS returned
+    WHERE left_at < :at
+""")  # noqa: S608 (only names of columns)
+
+
+def store_versions(connection: Connection, run: RunKey, at: datetime) -> datetime | None:
+    """Bring the versions of the users in ``incoming_users`` up to date.
+
+    :param at: when the request started that answered them; they are the newest answers held.
+    :return: since when the longest away of those who are back was away; None where nobody was.
+    """
+    connection.execute(_CLOSE, {"at": at})
+    connection.execute(_ADJUST)
+    away_since: datetime | None = connection.scalar(_OPEN, run._asdict() | {"at": at})
+    return away_since

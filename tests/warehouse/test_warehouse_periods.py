@@ -1,0 +1,148 @@
+"""Each setting over time, derived from changes: worked examples."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.warehouse.making import HOUR, NOON, history, load_group, load_page, rows
+
+CREATED = "2026-01-01T00:00:00Z"
+BORN = datetime.fromisoformat(CREATED)
+T1, T2, T3 = (datetime.fromisoformat(f"2026-02-0{day}T00:00:00Z") for day in (1, 2, 3))
+SETTING = "emailsImported"
+
+
+def told(at: datetime, new: Any, previous: Any = None, setting: str = SETTING) -> dict[str, Any]:
+    """A change as the contract answers it."""
+    return {"settingName": setting, "previousValue": previous, "newValue": new, "changedAt": at.isoformat()}
+
+
+def live(at: datetime, on: bool, setting: str = SETTING) -> dict[str, Any]:
+    """A change as the live service answers it."""
+    return {"setting": setting, "value": on, "time": at.isoformat()}
+
+
+def periods(engine: Engine, setting: str = SETTING) -> list[tuple[Any, ...]]:
+    query = """
+        SELECT value, valid_from, valid_to, basis FROM setting_periods
+        WHERE setting_key = :setting ORDER BY valid_from
+    """
+    return rows(engine, query, setting=setting)
+
+
+CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[Any, ...]]]] = {
+    "a change says so, and the first one what was before": (
+        [told(T1, "true", "false"), told(T2, "false", "true")],
+        [("false", BORN, T1, "previous"), ("true", T1, T2, "changed"), ("false", T2, None, "changed")],
+    ),
+    "a live switch was the opposite before": (
+        [live(T1, True)],
+        [("false", BORN, T1, "inferred"), ("true", T1, None, "changed")],
+    ),
+    "what was before a text nobody knows": (
+        [told(T1, "all")],
+        [(None, BORN, T1, None), ("all", T1, None, "changed")],
+    ),
+    "equal values in a row are one period": (
+        [told(T1, "true", "false"), told(T2, "true"), told(T3, "false")],
+        [("false", BORN, T1, "previous"), ("true", T1, T3, "changed"), ("false", T3, None, "changed")],
+    ),
+    "a chain at one instant": (
+        [told(T1, "c", "b"), told(T1, "b", "a")],
+        [("a", BORN, T1, "previous"), ("c", T1, None, "changed")],
+    ),
+    "there and back at one instant changes nothing": (
+        [live(T1, True), live(T2, False), live(T2, True)],
+        [("false", BORN, T1, "inferred"), ("true", T1, None, "changed")],
+    ),
+    "the answer's order, where it is told": (
+        [told(T1, "a"), told(T1, "b"), told(T2, "c")],
+        [(None, BORN, T1, None), ("b", T1, T2, "changed"), ("c", T2, None, "changed")],
+    ),
+    "the answer's order, newest first": (
+        [told(T2, "c"), told(T1, "b"), told(T1, "a")],
+        [(None, BORN, T1, None), ("b", T1, T2, "changed"), ("c", T2, None, "changed")],
+    ),
+    "a conflict": (
+        [told(T1, "a"), told(T1, "b")],
+        [(None, BORN, None, None)],
+    ),
+    "True is true": (
+        [told(T1, "True", "False")],
+        [("false", BORN, T1, "previous"), ("true", T1, None, "changed")],
+    ),
+    "a change before the user was created": (
+        [live(BORN - HOUR, True)],
+        [("true", BORN - HOUR, None, "changed")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_periods_come_from_changes(warehouse: Engine, name: str) -> None:
+    changes, expected = CASES[name]
+    load_page(warehouse, [{"id": "1", "created": CREATED}])
+    load_group(warehouse, history("1", changes))
+    assert periods(warehouse) == expected
+
+
+def test_a_conflict_is_told(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": "1", "created": CREATED}])
+    load_group(warehouse, history("1", [told(T1, "a"), told(T1, "b")]))
+    assert rows(warehouse, "SELECT setting_key, kind, at FROM setting_conflicts") == [
+        (SETTING, "one_instant", T1)
+    ]
+
+
+def test_what_never_changed_is_as_today_back_to_the_creation(warehouse: Engine) -> None:
+    user = {"id": "1", "created": CREATED, "active": True, "settings": {SETTING: False, "other": None}}
+    load_page(warehouse, [user])
+    assert periods(warehouse) == []  # nobody has asked yet
+    load_group(warehouse, history("1"))
+    assert periods(warehouse) == [("false", BORN, None, "inferred")]
+    assert periods(warehouse, "active") == [("true", BORN, None, "inferred")]
+    assert periods(warehouse, "other") == []
+
+
+def test_a_flip_that_the_history_does_not_show_yet_makes_the_past_unknown(warehouse: Engine) -> None:
+    user = {"id": "1", "created": CREATED, "settings": {SETTING: False}}
+    load_page(warehouse, [user])
+    load_group(warehouse, history("1"))
+    load_page(warehouse, [user | {"settings": {SETTING: True}}], at=NOON + HOUR)
+    assert periods(warehouse) == [(None, BORN, None, None)]
+    effective = "SELECT value, source FROM effective_settings_as_of(:at) WHERE setting_key = :setting"
+    assert rows(warehouse, effective, at=NOON, setting=SETTING) == [("false", "seen")]
+    assert rows(warehouse, effective, at=NOON + HOUR, setting=SETTING) == [("true", "seen")]
+    load_group(warehouse, history("1", [live(NOON + HOUR / 2, True)], at=NOON + 2 * HOUR))
+    assert rows(warehouse, effective, at=NOON, setting=SETTING) == [("false", "history")]
+    assert rows(warehouse, effective, at=NOON + HOUR, setting=SETTING) == [("true", "history")]
+
+
+def test_who_was_not_created_yet_has_no_settings(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": "1", "created": CREATED, "settings": {SETTING: True}}])
+    load_group(warehouse, history("1", [live(T1, True)]))
+    as_of = "SELECT value, basis FROM settings_as_of(:at) WHERE setting_key = :setting"
+    assert rows(warehouse, as_of, at=BORN - HOUR, setting=SETTING) == []
+    assert rows(warehouse, as_of, at=BORN, setting=SETTING) == [("false", "inferred")]
+    assert rows(warehouse, as_of, at=T1, setting=SETTING) == [("true", "changed")]
+
+
+def test_without_a_creation_a_user_counts_from_our_first_sight(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": "1", "settings": {SETTING: True}}])
+    load_group(warehouse, history("1"))
+    assert periods(warehouse) == [("true", NOON, None, "inferred")]
+
+
+def test_a_profile_that_contradicts_the_history_is_a_conflict_after_a_day(warehouse: Engine) -> None:
+    user = {"id": "1", "created": CREATED, "settings": {SETTING: False}}
+    load_page(warehouse, [user])
+    load_group(warehouse, history("1", [live(T1, True)]))
+    conflicts = "SELECT kind, at, history_value, profile_value FROM setting_conflicts"
+    assert rows(warehouse, conflicts) == []  # so young a change may be missing from the history
+    load_page(warehouse, [user], at=NOON + 24 * HOUR)
+    load_group(warehouse, history("1", [live(T1, True)], at=NOON + 24 * HOUR))
+    assert rows(warehouse, conflicts) == [("profile", NOON, "true", "false")]

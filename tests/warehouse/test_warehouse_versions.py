@@ -1,0 +1,144 @@
+"""What each user was, from when to when: versions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from include.warehouse.connect import transaction
+from include.warehouse.errors import WarehouseError
+from tests.warehouse.making import HOUR, NOON, load_page, rows, value
+
+BEN = {
+    "id": "1",
+    "title": "AE",
+    "emailAliases": ["a", "b"],
+    "spokenLanguages": [{"language": "en", "primary": True}, {"language": "de", "primary": False}],
+    "settings": {"emailsImported": True},
+    "meetingConsentPageUrl": "https://c/p?tkn=one&x=1",
+    "odd": 1,
+}
+
+
+def ben(**differences: Any) -> dict[str, Any]:
+    return BEN | differences
+
+
+def spans(engine: Engine, what: str = "title") -> list[tuple[Any, ...]]:
+    return rows(engine, f"SELECT {what}, valid_from, valid_to FROM user_versions ORDER BY valid_from")
+
+
+def test_a_fact_that_changes_closes_one_version_and_opens_the_next(warehouse: Engine) -> None:
+    load_page(warehouse, [BEN])
+    load_page(warehouse, [BEN], at=NOON + HOUR)
+    assert load_page(warehouse, [ben(title="VP")], at=NOON + 2 * HOUR).changed == 1
+    load_page(warehouse, [BEN], at=NOON + 3 * HOUR)
+    assert spans(warehouse) == [
+        ("AE", NOON, NOON + 2 * HOUR),
+        ("VP", NOON + 2 * HOUR, NOON + 3 * HOUR),
+        ("AE", NOON + 3 * HOUR, None),
+    ]
+
+
+NO_FACTS = [
+    {"odd": 2},
+    {"meetingConsentPageUrl": "https://c/p?tkn=two&x=1"},
+    {"emailAliases": ["b", "a"]},
+    {"spokenLanguages": [{"primary": False, "language": "de"}, {"language": "en", "primary": True}]},
+    {"settings": {"emailsImported": True, "gongConnectEnabled": False}},
+]
+
+
+@pytest.mark.parametrize("difference", NO_FACTS, ids=lambda difference: next(iter(difference)))
+def test_what_is_no_fact_makes_no_version_and_the_open_one_equals_the_user(
+    warehouse: Engine, difference: dict[str, Any]
+) -> None:
+    load_page(warehouse, [BEN])
+    assert load_page(warehouse, [ben(**difference)], at=NOON + HOUR).changed == 0
+    assert spans(warehouse) == [("AE", NOON, None)]
+    equal = """
+        SELECT version.settings = users.settings AND version.email_aliases = users.email_aliases
+               AND version.spoken_languages = users.spoken_languages
+        FROM user_versions AS version JOIN users USING (user_id)
+    """
+    assert value(warehouse, equal)
+
+
+FACTS = [
+    {"settings": {"emailsImported": False}},
+    {"settings": {}},
+    {"meetingConsentPageUrl": "https://c/other?tkn=one&x=1"},
+    {"emailAliases": ["a", "c"]},
+    {"managerId": 2},
+    {"active": False},
+]
+
+
+@pytest.mark.parametrize("difference", FACTS, ids=str)
+def test_every_other_difference_is_a_version(warehouse: Engine, difference: dict[str, Any]) -> None:
+    load_page(warehouse, [BEN])
+    assert load_page(warehouse, [ben(**difference)], at=NOON + HOUR).changed == 1
+    assert len(spans(warehouse)) == 2
+
+
+def test_the_consent_pages_token_is_in_no_version(warehouse: Engine) -> None:
+    load_page(warehouse, [BEN])
+    assert value(warehouse, "SELECT meeting_consent_page_url FROM user_versions") == "https://c/p?tkn=***&x=1"
+
+
+def test_an_older_answer_makes_no_version(warehouse: Engine) -> None:
+    load_page(warehouse, [BEN], at=NOON + HOUR)
+    load_page(warehouse, [ben(title="VP")])
+    assert spans(warehouse) == [("AE", NOON + HOUR, None)]
+
+
+def test_another_answer_of_the_same_instant_leaves_no_empty_version(warehouse: Engine) -> None:
+    load_page(warehouse, [BEN])
+    load_page(warehouse, [ben(title="VP")])
+    assert spans(warehouse) == [("VP", NOON, None)]
+
+
+def test_who_left_has_no_open_version_and_who_is_back_has_a_gap(warehouse: Engine) -> None:
+    load_page(warehouse, [BEN])
+    gone(warehouse, NOON + HOUR)
+    load_page(warehouse, [ben(title="VP")], at=NOON + HOUR / 2)  # was under way when he left
+    assert spans(warehouse) == [("AE", NOON, NOON + HOUR)]
+    assert value(warehouse, "SELECT deleted_at FROM users") == NOON + HOUR
+    load_page(warehouse, [BEN], at=NOON + 3 * HOUR)
+    assert spans(warehouse) == [("AE", NOON, NOON + HOUR), ("AE", NOON + 3 * HOUR, None)]
+    assert value(warehouse, "SELECT deleted_at FROM users") is None
+    assert rows(warehouse, "SELECT user_id FROM users_as_of(:at)", at=NOON + 2 * HOUR) == []
+
+
+def gone(engine: Engine, at: datetime) -> None:
+    with transaction(engine) as connection:
+        connection.exec_driver_sql(f"UPDATE user_marks SET gone_at = '{at}'")
+        connection.exec_driver_sql(f"UPDATE user_versions SET valid_to = '{at}' WHERE valid_to IS NULL")
+
+
+def test_the_database_itself_refuses_an_overlap(warehouse: Engine) -> None:
+    load_page(warehouse, [BEN, {"id": "2"}])
+    overlap = (
+        f"INSERT INTO user_versions (user_id, valid_from, valid_to) VALUES ('1', '{NOON - HOUR}', '{{}}')"
+    )
+    with transaction(warehouse) as connection:
+        connection.exec_driver_sql(overlap.format(NOON))  # up to the next one: no overlap
+    with (
+        pytest.raises(WarehouseError, match="user_versions_never_overlap"),
+        transaction(warehouse) as connection,
+    ):
+        connection.exec_driver_sql(
+            overlap.format(NOON + HOUR).replace(str(NOON - HOUR), str(NOON - 2 * HOUR))
+        )
+
+
+def test_users_as_of_is_as_seen_and_nothing_before_the_first_sight(warehouse: Engine) -> None:
+    load_page(warehouse, [ben(created="2020-01-01T00:00:00Z")])
+    load_page(warehouse, [ben(title="VP")], at=NOON + HOUR)
+    as_of = "SELECT title FROM users_as_of(:at)"
+    assert rows(warehouse, as_of, at=NOON - HOUR) == []
+    assert rows(warehouse, as_of, at=NOON) == [("AE",)]
+    assert rows(warehouse, as_of, at=NOON + HOUR) == [("VP",)]
