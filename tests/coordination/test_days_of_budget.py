@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from gong_provider.api.errors import GongDayUsedUpError
 from gong_provider.hooks.gong import GongHook
-from include.sync import steps, warehouse
+from include.sync import listing, run, steps, warehouse
 from tests.support import GongService
 from tests.warehouse.making import rows, value
 
@@ -34,9 +34,10 @@ class World:
         self._number = 0
         self._context: dict[str, Any] = {}
         clock = lambda: self.now  # noqa: E731
-        monkeypatch.setattr(steps, "utc_now", clock)
-        monkeypatch.setattr(steps, "GongHook", partial(GongHook, clock=clock))
-        for module in (steps, warehouse):
+        for module in (run, listing):
+            monkeypatch.setattr(module, "utc_now", clock)
+        monkeypatch.setattr(run, "GongHook", partial(GongHook, clock=clock))
+        for module in (run, warehouse):
             monkeypatch.setattr(module, "get_current_context", lambda: self._context)
         self._hook: Callable[[], GongHook] = partial(GongHook, clock=clock)
 

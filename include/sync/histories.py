@@ -1,0 +1,64 @@
+"""Settings histories: planned within the day's budget, claimed, and loaded as they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gong_provider.api.claims import Claimed
+from gong_provider.api.models import HistoryOutcome
+from include.sync import budget
+from include.sync.run import SETTLING, calls_left, run_key, this_run
+from include.sync.warehouse import warehouse_engine
+from include.warehouse import histories, listing_progress, plan, runs
+from include.warehouse.connect import in_transaction, transaction
+
+
+def plan_histories() -> list[plan.BatchDescriptor]:
+    """Write down whose histories this run owes, as rows.
+
+    :return: one small descriptor a batch: who is in it stays in the warehouse.
+    """
+    run = this_run()
+    choices = run.choices
+    with transaction(warehouse_engine()) as connection:
+        listing_progress.clear_progress(connection, run.key)
+    if choices.history == "none":
+        return []
+    limits, left = calls_left()
+    affordable = budget.histories_affordable(left)
+    choice: dict[str, Any] = {
+        "budget": None if choices.history == "all" and affordable else affordable,
+        "only_changed": choices.history == "changed",
+        "batches": budget.tasks_at_once(limits),
+    }
+    with transaction(warehouse_engine()) as connection:
+        if choices.scope == "everyone":
+            newest = runs.newest_listing(connection)
+            choice["listed_since"] = newest[0] if newest else None
+        else:
+            choice["listed_since"] = runs.run_row(connection, run.key).started_at
+            choice["user_ids"] = choices.user_ids
+            if not choices.user_ids:
+                choice["created"] = (choices.created_from, choices.created_to)
+        return plan.plan_histories(connection, run.key, **choice)
+
+
+def ids_of_batch(batch: plan.BatchDescriptor) -> list[str]:
+    """The users of a batch whose histories are still owed."""
+    with transaction(warehouse_engine()) as connection:
+        return plan.ids_of_batch(connection, run_key(), batch["batch"])
+
+
+def claim(ids: Sequence[str]) -> Claimed:
+    """Claim the next users, so that no two runs at once ask for the same history."""
+    with transaction(warehouse_engine()) as connection:
+        return plan.claim(connection, run_key(), ids)
+
+
+def load_history_group(group: list[HistoryOutcome]) -> None:
+    """Load one group of histories, with those that failed, in one transaction."""
+    run = run_key()
+    in_transaction(
+        warehouse_engine(), lambda connection: histories.load_histories(connection, run, group, SETTLING)
+    )

@@ -1,0 +1,75 @@
+"""Pages of users, as they arrive: whose data it is, into the warehouse, and how far the listing is."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from airflow.sdk.exceptions import AirflowFailException
+from sqlalchemy import Connection
+
+from gong_provider.api.client import utc_now
+from gong_provider.api.models import Listing, ListingProgress, UsersPage
+from include.sync.run import SETTLING, Run, gong_account, open_row, run_key, this_run
+from include.sync.warehouse import warehouse_engine
+from include.warehouse import account, listing_progress, runs, users
+from include.warehouse.connect import in_transaction, transaction
+from include.warehouse.errors import AccountMismatchError
+
+log = logging.getLogger(__name__)
+
+
+def listing_progress_so_far() -> ListingProgress | None:
+    """How far this run's listing came before its task was killed; to its end, maybe."""
+    with transaction(warehouse_engine()) as connection:
+        return listing_progress.load_progress(connection, run_key())
+
+
+def load_users_page(page: UsersPage) -> dict[str, int]:
+    """Load one page; the first one settles whose data this is, before anything is written.
+
+    :return: users listed so far, for XCom.
+    """
+    run = this_run()
+    listing = page.listing
+    assert listing is not None  # noqa: S101 - an operator's pages have one
+    in_transaction(warehouse_engine(), lambda connection: _load_page(connection, run, page, listing))
+    return {"users": listing.users}
+
+
+def _load_page(connection: Connection, run: Run, page: UsersPage, listing: Listing) -> None:
+    if listing.pages == 1:
+        ids = [user.user_id for user in page.users]
+        _settle_account(connection, ids, page.requested_at)
+        if not runs.is_running(connection, run.key):
+            open_row(connection, run, page.requested_at)
+    users.load_users(connection, run.key, page)
+    if run.choices.scope == "everyone":
+        listing_progress.save_progress(connection, run.key, page)
+    if listing.finished:
+        _finish_listing(connection, run, page, listing)
+
+
+def _settle_account(connection: Connection, ids: list[str], at: datetime) -> None:
+    identity, _ = gong_account()
+    try:
+        account.settle_account(connection, identity, ids, at=at)
+    except AccountMismatchError as error:
+        raise AirflowFailException(str(error)) from None  # no retry makes it the same account
+
+
+def _finish_listing(connection: Connection, run: Run, page: UsersPage, listing: Listing) -> None:
+    done = runs.Listing(
+        started_at=listing.started_at,
+        covers_until=min(listing.gong_time - SETTLING, listing.started_at),
+        finished_at=utc_now(),
+        with_avatars=page.with_avatars,
+        pages=listing.pages,
+        users=listing.users,
+        total_records=listing.total_records,
+        moved=listing.moved,
+    )
+    runs.record_listing(connection, run.key, done, full=run.choices.scope == "everyone")
+    for warning in listing.warnings:
+        log.warning(warning)
+        runs.add_warning(connection, run.key, warning)

@@ -1,0 +1,193 @@
+"""A run's beginning and its end: params checked, warehouse readied, row opened; row closed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowFailException
+from sqlalchemy import Connection
+
+from gong_provider.api.client import utc_now
+from gong_provider.coordination.limits import CallsLeft, Limits
+from gong_provider.hooks.gong import GongHook
+from include.sync import budget
+from include.sync.choices import Choices, read_choices
+from include.sync.warehouse import warehouse_engine
+from include.warehouse import account, listing_progress, migrate, plan, runs
+from include.warehouse.connect import transaction
+
+log = logging.getLogger(__name__)
+
+GONG_CONN_ID = "gong_default"
+SETTLING = timedelta(minutes=10)
+"""What Gong takes at most to show a change: a younger one may still be missing from an answer."""
+PLANS_KEPT = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The Airflow run that this task belongs to."""
+
+    key: runs.RunKey
+    choices: Choices
+
+
+def this_run() -> Run:
+    """The run, with its params checked."""
+    context: Any = get_current_context()
+    return Run(run_key(), read_choices(context["params"], context["dag_run"].partition_key))
+
+
+def run_key() -> runs.RunKey:
+    """The run as the warehouse names it."""
+    context: Any = get_current_context()
+    return runs.RunKey(context["dag_run"].dag_id, context["dag_run"].run_id)
+
+
+def open_run() -> str:
+    """Check what was asked for, ready the warehouse, pick up after killed runs.
+
+    :return: the task to go on with: whom to list, or what to plan where nobody need be listed.
+    """
+    run = this_run()
+    engine = warehouse_engine()
+    migrate.migrate(engine)
+    identity, limits = gong_account()
+    now = utc_now()
+    with transaction(engine) as connection:
+        known = account.is_known(connection, identity)
+        if known:  # else the first page decides whether anything may be written
+            open_row(connection, run, now)
+        if run.choices.scope == "selection":
+            return "filter_users"
+        return "plan_histories" if known and _needs_no_listing(connection, run, limits, now) else "list_users"
+
+
+def _needs_no_listing(connection: Connection, run: Run, limits: Limits, now: datetime) -> bool:
+    day_end = run.choices.day_end
+    if day_end and day_end <= now and runs.listing_covers(connection, day_end):
+        log.info("A listing after the end of %s is here already: nobody is asked again", run.choices.day)
+        return True
+    rests_until = budget.listing_rests_until(limits, runs.newest_listing(connection))
+    if rests_until is None or now >= rests_until:
+        return False
+    warning = (
+        f"Users were not listed: it takes over a fifth of the day's {limits.ours} calls, and is done again "
+        f"on {rests_until:%Y-%m-%d}"
+    )
+    log.warning(warning)
+    runs.add_warning(connection, run.key, warning)
+    return True
+
+
+def _abandon_killed_runs(connection: Connection, this: runs.RunKey, now: datetime) -> None:
+    """Airflow knows which runs still live; the others were killed before they could say how they ended."""
+    ti: Any = get_current_context()["ti"]
+    for other in runs.other_running(connection, this):
+        alive = ti.get_dr_count(dag_id=other.dag_id, run_ids=[other.run_id], states=["queued", "running"])
+        if not alive:
+            log.warning("Run %s was killed: it is marked abandoned", other.run_id)
+            runs.abandon(connection, other, now)
+
+
+def open_row(connection: Connection, run: Run, at: datetime) -> None:
+    """Open the run's row, and clear up what killed and old runs left."""
+    choices = run.choices
+    _abandon_killed_runs(connection, run.key, at)
+    plan.purge_plans(connection, at - PLANS_KEPT)
+    listing_progress.purge_progress(connection, at - PLANS_KEPT)
+    runs.open_run(
+        connection, run.key, started_at=at, day=choices.day, history=choices.history, scope=choices.scope
+    )
+    if choices.day_end and choices.day_end > at:
+        runs.add_warning(connection, run.key, f"{choices.day} is not over: nothing is claimed for it yet")
+
+
+def gong_account() -> tuple[account.AccountIdentity, Limits]:
+    """Whose account the connection is, and its limits."""
+    with GongHook(GONG_CONN_ID) as hook:
+        settings = hook.settings
+        identity = account.AccountIdentity(hook.api_base_url(), settings.key_hash, settings.account)
+        return identity, settings.limits
+
+
+def calls_left() -> tuple[Limits, CallsLeft]:
+    """The account's limits, and what is left of the day's calls."""
+    with GongHook(GONG_CONN_ID) as hook:
+        return hook.settings.limits, hook.calls_left()
+
+
+def finish_run() -> dict[str, int]:
+    """Close the run's row, and fail when something of it failed, with all else loaded.
+
+    :return: what the run did, in numbers, for XCom.
+    """
+    context: Any = get_current_context()
+    run = run_key()
+    failed_tasks = _failed_tasks(context, run)
+    their_logs = f"{', '.join(failed_tasks)} failed: its log says why"
+    if "open_run" in failed_tasks:
+        raise AirflowFailException(f"{their_logs}. Nothing was asked or written")
+    limits, calls = calls_left()
+    with transaction(warehouse_engine()) as connection:
+        if failed_tasks and not runs.is_opened(connection, run):
+            raise AirflowFailException(f"{their_logs}. Nothing was written")
+        failed_histories = plan.failed_histories(connection, run)
+        state: runs.State = "failed" if failed_tasks or failed_histories else "success"
+        _note_left(connection, run, limits, calls)
+        row = runs.close_run(connection, run, state, utc_now())
+    _tell(row)
+    if failed_tasks:
+        raise AirflowFailException(f"{their_logs}. What was loaded stays")
+    if failed_histories:
+        raise AirflowFailException(
+            f"{failed_histories} of {row.histories_planned} histories could not be fetched; the others "
+            "are loaded. gong.user_marks says whose and why. A new run, or clearing all of this one, "
+            "asks again"
+        )
+    counted = (
+        "users_listed", "users_new", "histories_fetched", "histories_left", "changes_new", "calls_made",
+    )  # fmt: skip
+    return {name: getattr(row, name) for name in counted}
+
+
+def _note_left(connection: Connection, run: runs.RunKey, limits: Limits, calls: CallsLeft) -> None:
+    newest = runs.newest_listing(connection)
+    left = plan.histories_left(connection, run)
+    day = budget.covered_by(left, limits, calls, newest[1] if newest else 0)
+    runs.set_on_run(
+        connection, run, {"histories_left": left, "left_covered_by": day, "calls_left": calls.now}
+    )
+
+
+def _failed_tasks(context: Any, run: runs.RunKey) -> list[str]:
+    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
+    failed = [name for name, state in states.get(run.run_id, {}).items() if state == "failed"]
+    return sorted(failed)
+
+
+def _tell(row: runs.RunRow) -> None:
+    log.info(
+        "%d users, %d new, %d changed, %d histories, %d new changes, %d calls",
+        row.users_listed,
+        row.users_new,
+        row.users_changed,
+        row.histories_fetched,
+        row.changes_new,
+        row.calls_made,
+    )
+    if row.histories_left:
+        by = f", by {row.left_covered_by} at the latest" if row.left_covered_by else ""
+        log.warning(
+            "%d of %d histories are left, for the day's calls are used up or kept for others; the next runs "
+            "fetch them%s",
+            row.histories_left,
+            row.histories_owed,
+            by,
+        )
+    for warning in row.warnings:
+        log.warning(warning)
