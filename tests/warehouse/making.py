@@ -53,10 +53,12 @@ def failure(user_id: str, at: datetime = NOON, *, gone: bool = False) -> History
     return HistoryFailure(user_id, gone, "Gong answered 500", at, calls=3)
 
 
-def load_page(engine: Engine, records: Sequence[Any], at: datetime = NOON, **more: Any) -> UsersLoaded:
+def load_page(
+    engine: Engine, records: Sequence[Any], at: datetime = NOON, *, listed: bool = False, **more: Any
+) -> UsersLoaded:
     with transaction(engine) as connection:
         opened(connection)
-        return load_users(connection, RUN, page(records, at, **more))
+        return load_users(connection, RUN, page(records, at, **more), listed=listed)
 
 
 def load_group(engine: Engine, *outcomes: SettingsHistory | HistoryFailure) -> HistoriesLoaded:

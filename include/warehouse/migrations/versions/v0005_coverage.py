@@ -53,7 +53,8 @@ QUERY = f"""
         FROM setting_periods JOIN present USING (user_id)
         WHERE value IN ('true', 'false') AND length(setting_key) <= 200
     ), settings AS (
-        SELECT DISTINCT setting_key FROM spans
+        SELECT setting_key, min((begins AT TIME ZONE 'UTC')::date) AS first_day
+        FROM spans WHERE begins < ends GROUP BY 1
     ), days AS (
         SELECT each::date AS day
         FROM horizon, first, LATERAL generate_series(first.day, last_day, interval '1 day') AS each
@@ -62,7 +63,7 @@ QUERY = f"""
                sum(step) FILTER (WHERE value = 'true') AS on_step,
                sum(step) FILTER (WHERE value = 'false') AS off_step
         FROM first, spans CROSS JOIN LATERAL (VALUES (begins, 1), (ends, -1)) AS one (at, step)
-        WHERE begins < ends AND at IS NOT NULL
+        WHERE begins < ends
         GROUP BY 1, 2
     ), user_steps AS (
         SELECT greatest((at AT TIME ZONE 'UTC')::date, first.day) AS day, sum(step) AS users_step,
@@ -71,6 +72,10 @@ QUERY = f"""
         FROM first, present CROSS JOIN LATERAL (VALUES (began_at, 1), (left_at, -1)) AS one (at, step)
         WHERE at IS NOT NULL AND (left_at IS NULL OR began_at < left_at)
         GROUP BY 1
+    ), users AS (
+        SELECT day, sum(users_step) OVER (ORDER BY day) AS users,
+               coalesce(joined, 0) AS joined, coalesce(left_gong, 0) AS left_gong
+        FROM days LEFT JOIN user_steps USING (day)
     ), changes AS (
         SELECT setting_key, (changed_at AT TIME ZONE 'UTC')::date AS day, count(*) AS changes
         FROM first, user_settings_history
@@ -82,14 +87,11 @@ QUERY = f"""
            coalesce(changes, 0)::integer,
            coalesce((day + 1)::timestamp AT TIME ZONE 'UTC' <= until, false)
     FROM (
-        SELECT day, setting_key,
+        SELECT day, setting_key, coalesce(users, 0) AS users, joined, left_gong, changes,
                coalesce(sum(on_step) OVER so_far, 0) AS users_on,
-               coalesce(sum(off_step) OVER so_far, 0) AS users_off,
-               coalesce(sum(users_step) OVER so_far, 0) AS users,
-               coalesce(joined, 0) AS joined, coalesce(left_gong, 0) AS left_gong, changes
-        FROM days CROSS JOIN settings
+               coalesce(sum(off_step) OVER so_far, 0) AS users_off
+        FROM users JOIN settings ON day >= settings.first_day
         LEFT JOIN span_steps USING (day, setting_key)
-        LEFT JOIN user_steps USING (day)
         LEFT JOIN changes USING (day, setting_key)
         WINDOW so_far AS (PARTITION BY setting_key ORDER BY day)
     ) AS counted
