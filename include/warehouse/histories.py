@@ -64,6 +64,8 @@ _IMPROVE = text("""
         SELECT held.change_key,
                least(held.first_seen_at, incoming.first_seen_at) AS first_seen_at,
                greatest(held.changed_at, incoming.changed_at) AS changed_at,
+               CASE WHEN is_older THEN held.setting_name ELSE incoming.setting_name END AS setting_name,
+               CASE WHEN is_older THEN held.new_value ELSE incoming.new_value END AS new_value,
                CASE WHEN is_older THEN coalesce(held.previous_value, incoming.previous_value)
                     ELSE coalesce(incoming.previous_value, held.previous_value) END AS previous_value,
                CASE WHEN is_older THEN coalesce(held.changed_by, incoming.changed_by)
@@ -85,14 +87,17 @@ _IMPROVE = text("""
             SELECT coalesce(jsonb_object_agg(key, value), '{}') AS told
             FROM jsonb_each(believed) WHERE value <> 'null'
         ) AS not_null
-        WHERE (held.previous_value, held.changed_by, held.changed_at, held.place, held.extra)
+        WHERE (held.setting_name, held.previous_value, held.new_value, held.changed_by, held.changed_at,
+               held.place, held.extra)
               IS DISTINCT FROM
-              (incoming.previous_value, incoming.changed_by, incoming.changed_at, incoming.place,
-               incoming.extra)
+              (incoming.setting_name, incoming.previous_value, incoming.new_value, incoming.changed_by,
+               incoming.changed_at, incoming.place, incoming.extra)
            OR incoming.first_seen_at < held.first_seen_at
     )
     UPDATE user_settings_history AS held
-    SET previous_value = merged.previous_value,
+    SET setting_name = merged.setting_name,
+        previous_value = merged.previous_value,
+        new_value = merged.new_value,
         changed_by = merged.changed_by,
         changed_at = merged.changed_at,
         place = merged.place,
@@ -100,10 +105,11 @@ _IMPROVE = text("""
         first_seen_at = merged.first_seen_at
     FROM merged
     WHERE held.change_key = merged.change_key
-      AND (held.previous_value, held.changed_by, held.changed_at, held.place, held.extra, held.first_seen_at)
+      AND (held.setting_name, held.previous_value, held.new_value, held.changed_by, held.changed_at,
+           held.place, held.extra, held.first_seen_at)
           IS DISTINCT FROM
-          (merged.previous_value, merged.changed_by, merged.changed_at, merged.place, merged.extra,
-           merged.first_seen_at)
+          (merged.setting_name, merged.previous_value, merged.new_value, merged.changed_by,
+           merged.changed_at, merged.place, merged.extra, merged.first_seen_at)
 """)
 
 _ADD = text("""

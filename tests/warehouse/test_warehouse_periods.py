@@ -98,7 +98,7 @@ def test_a_conflict_is_told(warehouse: Engine) -> None:
     ]
 
 
-def test_what_never_changed_is_as_today_back_to_the_creation(warehouse: Engine) -> None:
+def test_what_never_changed_is_as_first_seen_back_to_the_creation(warehouse: Engine) -> None:
     user = {"id": "1", "created": CREATED, "active": True, "settings": {SETTING: False, "other": None}}
     load_page(warehouse, [user])
     assert periods(warehouse) == []  # nobody has asked yet
@@ -108,18 +108,27 @@ def test_what_never_changed_is_as_today_back_to_the_creation(warehouse: Engine) 
     assert periods(warehouse, "other") == []
 
 
-def test_a_flip_that_the_history_does_not_show_yet_makes_the_past_unknown(warehouse: Engine) -> None:
+def test_a_flip_that_the_history_does_not_show_yet_leaves_the_past_as_it_was(warehouse: Engine) -> None:
     user = {"id": "1", "created": CREATED, "settings": {SETTING: False}}
     load_page(warehouse, [user])
     load_group(warehouse, history("1"))
     load_page(warehouse, [user | {"settings": {SETTING: True}}], at=NOON + HOUR)
-    assert periods(warehouse) == [(None, BORN, None, None)]
+    assert periods(warehouse) == [("false", BORN, None, "inferred")]
     effective = "SELECT value, source FROM effective_settings_as_of(:at) WHERE setting_key = :setting"
-    assert rows(warehouse, effective, at=NOON, setting=SETTING) == [("false", "seen")]
+    assert rows(warehouse, effective, at=NOON, setting=SETTING) == [("false", "history")]
     assert rows(warehouse, effective, at=NOON + HOUR, setting=SETTING) == [("true", "seen")]
     load_group(warehouse, history("1", [live(NOON + HOUR / 2, True)], at=NOON + 2 * HOUR))
     assert rows(warehouse, effective, at=NOON, setting=SETTING) == [("false", "history")]
     assert rows(warehouse, effective, at=NOON + HOUR, setting=SETTING) == [("true", "history")]
+
+
+def test_a_history_asked_before_the_first_sight_tells_nothing_of_what_was_seen_then(
+    warehouse: Engine,
+) -> None:
+    user = {"id": "1", "created": CREATED, "settings": {SETTING: False}}
+    load_page(warehouse, [user], at=NOON + HOUR)
+    load_group(warehouse, history("1"))
+    assert periods(warehouse) == [(None, BORN, None, None)]
 
 
 def test_who_was_not_created_yet_has_no_settings(warehouse: Engine) -> None:

@@ -15,7 +15,7 @@ PERIODS = [
         "basis",
         "text",
         "How it is known: changed (a change says so), previous (the first change's previous value), inferred "
-        "(the opposite of a switch's first value; today's value where it never changed); null: not known",
+        "(the opposite of a switch's first value; the value first seen, where it never changed); null: not known",
     ),
 ]
 PERIOD_MEANINGS = [(name, meaning) for name, _, meaning in PERIODS]
@@ -92,6 +92,7 @@ INSTANT_MEANINGS = [
 # From when on we may speak of a user: of his past only, what his history tells.
 USERS = """
     SELECT user_id, coalesce(created, first_seen_at) AS began_at, first_settings,
+           first_seen_at <= history_fetched_at AS is_told_since,
            coalesce(settings, '{}') || jsonb_build_object('active', active) AS today
     FROM user_facts JOIN user_marks USING (user_id)
     WHERE history_fetched_at IS NOT NULL
@@ -113,13 +114,11 @@ POINTS = f"""
         WHERE is_first AND began_at < changed_at
     ) AS point (at, value, basis)
     UNION ALL
-    SELECT user_id, setting_key, began_at, CASE WHEN is_constant THEN value END,
-           CASE WHEN is_constant THEN 'inferred' END
+    SELECT user_id, setting_key, began_at,
+           CASE WHEN is_told_since THEN coalesce(first_settings ->> setting_key, value) END,
+           CASE WHEN is_told_since THEN 'inferred' END
     FROM ({USERS}) AS users_
     CROSS JOIN LATERAL jsonb_each_text(today) AS held (setting_key, value)
-    CROSS JOIN LATERAL (
-        SELECT coalesce(first_settings ->> setting_key, value) = value
-    ) AS first (is_constant)
     WHERE value IS NOT NULL
       AND NOT EXISTS (SELECT FROM user_settings_history AS history
                       WHERE history.user_id = users_.user_id

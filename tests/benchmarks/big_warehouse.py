@@ -1,0 +1,65 @@
+"""A warehouse of a size that few companies have, generated inside the database itself."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+# Each user's changes go there and back, a switch after the other, over six years.
+_USERS = """
+    INSERT INTO user_facts (user_id, email_address, first_name, last_name, title, settings, manager_id,
+                            meeting_consent_page_url, active, created)
+    SELECT (7000000000000000000 + n)::text, 'user' || n || '@example.com', 'First' || n % 5000, 'Last' || n,
+           'Title ' || n % 40,
+           jsonb_build_object(
+               'webConferencesRecorded', n % 5 <> 0, 'preventWebConferenceRecording', n % 50 = 0,
+               'emailsImported', n % 3 = 0, 'preventEmailImport', n % 60 = 0,
+               'telephonyCallsImported', n % 4 = 0, 'nonRecordedMeetingsImported', n % 7 = 0),
+           CASE WHEN n > 1 THEN (7000000000000000000 + n / 8)::text END,
+           CASE WHEN n % 6 <> 0 THEN 'https://join.example.com/c/' || n || '?tkn=' || md5(n::text) END,
+           n % 20 <> 0, timestamptz '2019-01-01' + (n % 2000) * interval '1 day'
+    FROM generate_series(1, {users}) AS n;
+    INSERT INTO user_marks (user_id, first_seen_at, last_seen_at, history_fetched_at, history_covers_until,
+                            first_settings, listed_at)
+    SELECT user_id, '2025-06-01', '2026-06-01 00:30', '2026-06-01 00:40', '2026-06-01 00:30',
+           settings || jsonb_build_object('active', active), '2026-06-01 00:30'
+    FROM user_facts;
+    INSERT INTO user_versions (user_id, valid_from, valid_to, email_address, first_name, last_name, title,
+                               settings, manager_id, meeting_consent_page_url, active, created)
+    SELECT user_id, begins, CASE WHEN begins < '2026-01-01' THEN timestamptz '2026-01-01' END, email_address,
+           first_name, last_name, title || CASE WHEN begins < '2026-01-01' THEN ', before' ELSE '' END,
+           settings, manager_id,
+           regexp_replace(meeting_consent_page_url, 'tkn=.*', 'tkn=***'), active, created
+    FROM user_facts, (VALUES (timestamptz '2025-06-01'), ('2026-01-01')) AS each (begins);
+    INSERT INTO sync_runs (dag_id, run_id, started_at, finished_at, state, history, scope, histories_since,
+                           failures_since)
+    VALUES ('gong_users_sync', 'generated', '2026-06-01 00:30', '2026-06-01 01:30', 'success', 'all',
+            'everyone', '2026-06-01 00:30', '2026-06-01 00:30');
+    INSERT INTO listings VALUES ('gong_users_sync', 'generated', '2026-06-01 00:30', '2026-06-01 00:20',
+                                 '2026-06-01 00:40', false, {users} / 100, {users}, {users}, false);
+"""
+_CHANGES = """
+    INSERT INTO user_settings_history (user_id, setting_name, previous_value, new_value, changed_at,
+                                       changed_by, setting_key, change_key, extra, first_seen_at)
+    SELECT user_id, key, before::text, (NOT before)::text, changed_at, 'admin@example.com', key,
+           sha256((user_id || key || n)::bytea), '{{}}', '2026-06-01 00:40'
+    FROM (
+        SELECT user_id, n, (ARRAY['webConferencesRecorded', 'emailsImported', 'telephonyCallsImported',
+                                  'nonRecordedMeetingsImported', 'active'])[n % 5 + 1] AS key,
+               (n / 5) % 2 = 0 AS before,
+               created + n * interval '13 days 7 hours'
+                       + substr(user_id, 13)::integer % 1000 * interval '1 minute' AS changed_at
+        FROM user_facts, generate_series(0, {changes} / {users} - 1) AS n
+    ) AS change;
+"""
+_SETTLE = """
+    INSERT INTO setting_periods SELECT * FROM derived_setting_periods;
+    INSERT INTO recording_coverage_daily
+    SELECT *, '2026-06-01' FROM derived_recording_coverage('-infinity');
+"""
+
+
+def fill(connection: Connection, users: int, changes: int) -> None:
+    """Generate so many users and changes, and what is derived from them, in the caller's transaction."""
+    for statements in (_USERS, _CHANGES):
+        connection.exec_driver_sql(statements.format(users=users, changes=changes))
+    connection.execute(text(_SETTLE))

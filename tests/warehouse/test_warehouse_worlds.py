@@ -1,0 +1,178 @@
+"""What holds for every company, whatever was asked about it, and in whichever order it was loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, text
+
+from include.warehouse.connect import transaction
+from include.warehouse.coverage import owe_coverage, rewrite_coverage
+from include.warehouse.histories import load_histories
+from include.warehouse.runs import Listing, RunKey, record_listing
+from include.warehouse.users import load_users
+from tests.warehouse.making import RUN, history, opened, page, rows
+from tests.warehouse.worlds import HOURS, SETTINGS, SETTLING, Asked, World, at, worlds
+
+EACH_WORLD = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+TABLES = (
+    "user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods", "sync_runs",
+    "run_oddities", "listings", "recording_coverage_daily", "recording_coverage_owed",
+)  # fmt: skip
+
+
+def emptied(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        connection.exec_driver_sql(";".join(f"DELETE FROM {table}" for table in TABLES))
+        opened(connection)
+
+
+def askable(world: World, asked: Sequence[Asked]) -> list[Asked]:
+    """The same in an order in which it can be asked: of one user only once he was listed."""
+    order: list[Asked] = []
+    waiting: list[Asked] = []
+    listed: set[int] = set()
+    for one in asked:
+        if one.kind != "listing" and one.person not in listed:
+            waiting.append(one)
+            continue
+        order.append(one)
+        if one.kind == "listing":
+            listed |= {n for n, person in enumerate(world.people) if person.is_there(one.hour)}
+            order += [each for each in waiting if each.person in listed]
+            waiting = [each for each in waiting if each.person not in listed]
+    return order
+
+
+def load(engine: Engine, world: World, asked: Sequence[Asked]) -> None:
+    emptied(engine)
+    for one in askable(world, asked):
+        with transaction(engine) as connection:
+            answered(connection, world, one)
+
+
+def answered(connection: Connection, world: World, one: Asked) -> None:
+    moment, person = at(one.hour, 30), world.people[one.person]
+    if one.kind == "listing":
+        present = [each.record(one.hour) for each in world.people if each.is_there(one.hour)]
+        load_users(connection, RUN, page(present, moment), listed=True)
+        listing = Listing(started_at=moment, covers_until=moment - SETTLING, finished_at=moment, pages=1,
+                          with_avatars=False, users=1, total_records=1, moved=False)  # fmt: skip
+        run = RunKey(RUN.dag_id, f"of {one.hour}")
+        opened(connection, run, moment)
+        record_listing(connection, run, listing, full=True)
+    elif one.kind == "history" and person.is_there(one.hour):
+        told = person.changes(one.hour, world.dialect(one.hour))
+        load_histories(connection, RUN, [history(person.user_id, told, moment)], SETTLING)
+    elif one.kind == "confirmation" and not person.is_there(one.hour):
+        confirmed_gone(connection, person.user_id, moment)
+
+
+def confirmed_gone(connection: Connection, user_id: str, moment: datetime) -> None:
+    """What include/warehouse/leaving.py does of one user."""
+    one = {"user_id": user_id, "at": moment}
+    connection.execute(
+        text("""
+        UPDATE user_marks SET gone_at = greatest(gone_at, :at) WHERE user_id = :user_id
+    """),
+        one,
+    )
+    connection.execute(
+        text("""
+        UPDATE user_versions AS version SET valid_to = :at FROM user_marks AS mark
+        WHERE version.user_id = :user_id AND mark.user_id = :user_id AND valid_to IS NULL
+          AND gone_at > last_seen_at AND gone_at = :at
+    """),
+        one,
+    )
+    began_at = connection.scalar(
+        text("""
+        SELECT coalesce(created, first_seen_at) FROM user_marks JOIN user_facts USING (user_id)
+        WHERE user_id = :user_id
+    """),
+        one,
+    )
+    owe_coverage(connection, began_at)
+
+
+@given(worlds())
+@EACH_WORLD
+def test_the_open_version_is_the_user_and_periods_are_what_changes_say(
+    warehouse: Engine, world: World
+) -> None:
+    load(warehouse, world, world.asked)
+    assert differences(warehouse, "setting_periods", "derived_setting_periods") == []
+    facts = "user_id, title, settings, created, active"
+    present = f"(SELECT {facts} FROM users WHERE deleted_at IS NULL) AS a"
+    assert (
+        differences(warehouse, present, f"(SELECT {facts} FROM user_versions WHERE valid_to IS NULL) AS b")
+        == []
+    )
+    as_of = f"(SELECT {facts} FROM users_as_of('{at(HOURS * 2)}')) AS b"
+    assert differences(warehouse, present, as_of) == []
+
+
+@given(worlds())
+@EACH_WORLD
+def test_a_setting_was_what_it_was(warehouse: Engine, world: World) -> None:
+    """As far as a history is known, each value is the true one or unknown."""
+    load(warehouse, world, world.asked)
+    covered = dict(rows(warehouse, "SELECT user_id, history_covers_until FROM user_marks "
+                                   "WHERE history_covers_until IS NOT NULL"))  # fmt: skip
+    for hour in range(-24 * 30, HOURS, 7):
+        as_of = "SELECT user_id, setting_key, value FROM settings_as_of(:at)"
+        told = {(user, key): value for user, key, value in rows(warehouse, as_of, at=at(hour))}
+        for person in world.people:
+            if at(hour) < covered.get(person.user_id, at(-10_000)) and person.is_there(hour):
+                for setting in SETTINGS:
+                    truth = str(person.is_on(setting, hour)).lower()
+                    assert told.get((person.user_id, setting)) in (None, truth)
+
+
+@given(worlds(), st.randoms(use_true_random=False))
+@EACH_WORLD
+def test_the_order_of_the_same_answers_does_not_matter(warehouse: Engine, world: World, random: Any) -> None:
+    """Histories, periods and coverage; and the coverage written step by step is that from nothing."""
+    shuffled = list(world.asked)
+    random.shuffle(shuffled)
+    found = []
+    for order in (world.asked, shuffled):
+        load(warehouse, world, order)
+        found.append(contents(warehouse))
+    assert found[0] == found[1]
+    emptied(warehouse)
+    for one in askable(world, world.asked):
+        with transaction(warehouse) as connection:
+            answered(connection, world, one)
+            rewrite_coverage(connection, at(one.hour, 30))
+        columns = "day, setting_key, users_on, users_off, users_unknown, joined, left_gong, changes, complete"
+        written = f"(SELECT {columns} FROM recording_coverage_daily) AS a"
+        assert differences(warehouse, written, "derived_recording_coverage('-infinity')") == []
+
+
+def contents(engine: Engine) -> list[Any]:
+    with transaction(engine) as connection:
+        rewrite_coverage(connection, at(HOURS))
+    columns = "day, setting_key, users_on, users_off, users_unknown, joined, left_gong, changes, complete"
+    queries = (
+        "SELECT encode(change_key, 'hex'), user_id, setting_name, previous_value, new_value, changed_at, changed_by, "
+        "setting_key, extra, first_seen_at, place FROM user_settings_history",
+        "SELECT * FROM setting_periods",
+        f"SELECT {columns} FROM recording_coverage_daily",
+        "SELECT user_id, first_seen_at, last_seen_at, deleted_at, settings, title FROM users",
+    )
+    return [sorted(map(repr, rows(engine, query))) for query in queries]
+
+
+def differences(engine: Engine, one: str, other: str) -> list[tuple[Any, ...]]:
+    """Rows of one relation that are not in the other."""
+    return rows(engine, f"(SELECT * FROM {one} EXCEPT ALL SELECT * FROM {other}) UNION ALL "
+                        f"(SELECT * FROM {other} EXCEPT ALL SELECT * FROM {one})")  # fmt: skip
