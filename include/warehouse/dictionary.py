@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 _COLUMNS = text("""
     SELECT relation.relname AS relation,
@@ -24,8 +25,23 @@ _COLUMNS = text("""
 """)
 
 
+# Beside a function's own comment, the meaning of each column it answers, a line each (ddl.create_function).
+_FUNCTIONS = text("""
+    SELECT proname AS name, pg_get_function_identity_arguments(pg_proc.oid) AS parameters,
+           obj_description(pg_proc.oid, 'pg_proc') AS meanings,
+           (SELECT array_agg(name || '|' || format_type(type, NULL) ORDER BY number)
+            FROM unnest(proargnames, proallargtypes, proargmodes) WITH ORDINALITY
+                AS argument (name, type, mode, number)
+            WHERE mode = 't') AS columns
+    FROM pg_proc
+    WHERE pronamespace = current_schema()::regnamespace
+      AND obj_description(pg_proc.oid, 'pg_proc') IS NOT NULL  -- a range type brings some of its own
+    ORDER BY proname COLLATE "C"
+""")
+
+
 def dictionary(connection: Connection) -> str:
-    """Every table and view of the schema, by name, with the meaning of each column."""
+    """Every table, view and function of the schema, by name, with the meaning of each column."""
     sections = []
     rows = connection.execute(_COLUMNS).all()
     for (relation, kind, about), columns in groupby(
@@ -41,4 +57,16 @@ def dictionary(connection: Connection) -> str:
         ]
         lines += [f"| `{column.name}` | {column.type} | {column.meaning or ''} |" for column in columns]
         sections.append("\n".join(lines) + "\n")
-    return "\n".join(sections)
+    return "\n".join([*sections, *map(_function, connection.execute(_FUNCTIONS))])
+
+
+def _function(row: Row[Any]) -> str:
+    about, *meanings = (row.meanings or "").split("\n")
+    meaning = dict(line.split(": ", 1) for line in meanings)
+    lines = [f"## {row.name} (function)", "", f"`{row.name}({row.parameters})`", "", about]
+    if row.columns:
+        lines += ["", "| column | type | meaning |", "|---|---|---|"]
+    for column in row.columns or ():
+        name, type_ = column.split("|", 1)
+        lines.append(f"| `{name}` | {type_} | {meaning.get(name, '')} |")
+    return "\n".join(lines) + "\n"

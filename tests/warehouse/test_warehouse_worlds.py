@@ -163,7 +163,8 @@ def contents(engine: Engine) -> list[Any]:
         rewrite_coverage(connection, at(HOURS))
     columns = "day, setting_key, users_on, users_off, users_unknown, joined, left_gong, changes, complete"
     queries = (
-        "SELECT encode(change_key, 'hex'), user_id, setting_name, previous_value, new_value, changed_at, changed_by, "
+        "SELECT encode(change_key, 'hex'), user_id, setting_name, previous_value, new_value, changed_at, "
+        "changed_by, "
         "setting_key, extra, first_seen_at, place FROM user_settings_history",
         "SELECT * FROM setting_periods",
         f"SELECT {columns} FROM recording_coverage_daily",

@@ -15,7 +15,7 @@ PERIODS = [
         "basis",
         "text",
         "How it is known: changed (a change says so), previous (the first change's previous value), inferred "
-        "(the opposite of a switch's first value; the value first seen, where it never changed); null: not known",
+        "(the opposite of a switch's first value; the value first seen, if it never changed); null: unknown",
     ),
 ]
 PERIOD_MEANINGS = [(name, meaning) for name, _, meaning in PERIODS]
