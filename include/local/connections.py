@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from include.local.airflow_api import Airflow
 from include.local.settings import LocalError, Place
-from include.warehouse.connect import address, engine_for, place, transaction
+from include.warehouse.connect import address, engine_for, place, schema_of, transaction
 from include.warehouse.errors import WarehouseError
 
 GONG = "gong_default"
@@ -50,7 +50,8 @@ class Sources:
         if self.postgres is None:
             return None
         url = warehouse_url(self.postgres)
-        print(f"Warehouse: {place(url)} (AIRFLOW_CONN_GONG_POSTGRES). The sync makes a schema `gong` there.")
+        where = f"{place(url)} (AIRFLOW_CONN_GONG_POSTGRES)"
+        print(f"Warehouse: {where}. The sync makes a schema `{schema_of(url)}` there.")
         held = _account_in(url)
         if self.gong is None and held not in (None, SANDBOX_ACCOUNT):
             raise LocalError(
@@ -142,9 +143,9 @@ def _account_in(url: URL) -> str | None:
     """Whose data a warehouse holds: None for nobody's, empty for an account without a name."""
     try:
         with transaction(engine_for(url)) as connection:
-            if connection.scalar(text("SELECT to_regclass('gong.account')")) is None:
+            if connection.scalar(text("SELECT to_regclass('account')")) is None:
                 return None
-            held = connection.execute(text("SELECT account FROM gong.account")).one_or_none()
+            held = connection.execute(text("SELECT account FROM account")).one_or_none()
             return (held.account or "") if held else None
     except WarehouseError as error:
         raise LocalError(str(error)) from error

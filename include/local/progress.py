@@ -11,10 +11,10 @@ from include.local.settings import DAG_ID
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.errors import WarehouseError
 
-_ROW = text("SELECT * FROM gong.sync_runs WHERE dag_id = :dag_id AND run_id = :run_id")
+_ROW = text("SELECT * FROM sync_runs WHERE dag_id = :dag_id AND run_id = :run_id")
 _HELD = text("""
-    SELECT (SELECT count(*) FROM gong.users) AS users,
-           (SELECT count(*) FROM gong.user_settings_history) AS changes
+    SELECT (SELECT count(*) FROM users) AS users,
+           (SELECT count(*) FROM user_settings_history) AS changes
 """)
 _SECONDS_BETWEEN_LINES = 3.0
 

@@ -13,6 +13,7 @@ from typing import TextIO
 import psutil
 from sqlalchemy import make_url
 
+from gong_provider.coordination.schema import PARAMETER
 from include.local.airflow_api import Airflow
 from include.local.settings import LocalError, Place, write_private
 
@@ -43,6 +44,7 @@ class Session:
     def psql(self) -> str:
         """The command that opens the warehouse; only our own Postgres's password is in it."""
         url = make_url(self.warehouse_url).set(drivername="postgresql")
+        url = url.difference_update_query([PARAMETER])  # psql takes libpq's words only
         url = url if self.embedded else url._replace(password=None)
         return f"psql '{url.render_as_string(hide_password=False)}'"
 

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from include.warehouse.connect import SCHEMA, engine_for, place
+from include.warehouse.connect import engine_for, place, schema_of
 from include.warehouse.errors import WarehouseError
 from include.warehouse.migrate import migrate
 
@@ -23,7 +23,8 @@ def main() -> None:
         outcome = "is now at" if migrate(engine) else "was already at"
     except WarehouseError as error:
         sys.exit(str(error))
-    sys.stdout.write(f"Schema {SCHEMA} in {place(engine.url)} {outcome} this code's version.\n")
+    where = f"Schema {schema_of(engine.url)} in {place(engine.url)}"
+    sys.stdout.write(f"{where} {outcome} this code's version.\n")
 
 
 def _url() -> str:

@@ -15,10 +15,10 @@ from sqlalchemy.exc import DBAPIError
 from gong_provider.api.errors import raise_alone
 from gong_provider.coordination import postgres
 from gong_provider.coordination.postgres import address, address_of, place
-from gong_provider.coordination.tables import SCHEMA
+from gong_provider.coordination.schema import enter_schema, schema_of
 from include.warehouse.errors import WarehouseError
 
-__all__ = ["SCHEMA", "address", "address_of", "engine_for", "in_transaction", "place", "transaction"]
+__all__ = ["address", "address_of", "engine_for", "in_transaction", "place", "schema_of", "transaction"]
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ _RESTS_S = (0.5, 2.0, 5.0)
 def engine_for(url: URL | str) -> Engine:
     """The process's engine for a database; the same address gives the same engine.
 
-    :param url: any ``postgres://`` or ``postgresql://`` address; the driver is always psycopg2.
+    :param url: any ``postgres://`` or ``postgresql://`` address; the driver is always psycopg2. Its
+        parameter ``gong_schema`` names the warehouse's schema: gong, unless it does.
     :raises WarehouseError: it is no such address.
     """
     try:
@@ -54,7 +55,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         raise_alone(WarehouseError(f"The warehouse {trouble}", may_pass=True))
     try:
         with connection, connection.begin():
-            connection.exec_driver_sql(f"SET LOCAL search_path TO {SCHEMA}, pg_temp")
+            enter_schema(connection)
             connection.exec_driver_sql("SET LOCAL timezone TO 'UTC'")
             yield connection
     except (DBAPIError, psycopg2.Error) as error:

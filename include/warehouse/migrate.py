@@ -9,21 +9,20 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from gong_provider.coordination.tables import are_present, make_tables
-from include.warehouse.connect import SCHEMA, place, transaction
+from gong_provider.coordination.tables import are_present, make_schema, make_tables
+from include.warehouse.connect import place, schema_of, transaction
 from include.warehouse.errors import WarehouseError
 
 _LOCK = 0x676F6E67  # "gong": anything that no one else in this database takes
 
 # The catalogs are read, not asked through to_regclass(): within a transaction that one may still
 # answer from before the lock.
-_HAS_SCHEMA = text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)")
 _HAS_VERSION = text("""
     SELECT EXISTS (
         SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
         WHERE nspname = :schema AND relname = 'alembic_version')
 """)
-_VERSION = text(f"SELECT version_num FROM {SCHEMA}.alembic_version")  # noqa: S608 (a constant)
+_VERSION = text("SELECT version_num FROM alembic_version")
 
 
 def migrate(engine: Engine) -> bool:
@@ -35,9 +34,7 @@ def migrate(engine: Engine) -> bool:
     :raises WarehouseError: the database can't be reached, lacks rights, is not in UTF-8, or is newer
         than this code.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    scripts = ScriptDirectory.from_config(config)
+    scripts = ScriptDirectory.from_config(_config())
     with transaction(engine) as connection:
         if _is_current(connection, scripts):
             return False
@@ -45,13 +42,34 @@ def migrate(engine: Engine) -> bool:
         if _is_current(connection, scripts):
             return False
         _require_utf8(connection)
-        # Asked first: IF NOT EXISTS wants the right to create even where there is nothing to do.
-        if not connection.scalar(_HAS_SCHEMA, {"schema": SCHEMA}):
-            connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        upgrade(connection, "head")
         make_tables(connection)  # the provider's own, which it would make at its first call
         return True
+
+
+def is_current(engine: Engine) -> bool | None:
+    """Whether the tables are at this code's version; None: there are none yet.
+
+    :raises WarehouseError: the database can't be reached, or is newer than this code.
+    """
+    with transaction(engine) as connection:
+        if _revision(connection) is None:
+            return None
+        return _is_current(connection, ScriptDirectory.from_config(_config()))
+
+
+def upgrade(connection: Connection, revision: str) -> None:
+    """Upgrade the schema to a revision, in the caller's transaction."""
+    make_schema(connection)
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
 
 
 def _is_current(connection: Connection, scripts: ScriptDirectory) -> bool:
@@ -66,7 +84,7 @@ def _is_current(connection: Connection, scripts: ScriptDirectory) -> bool:
 
 
 def _revision(connection: Connection) -> str | None:
-    if not connection.scalar(_HAS_VERSION, {"schema": SCHEMA}):
+    if not connection.scalar(_HAS_VERSION, {"schema": schema_of(connection.engine.url)}):
         return None
     revision: str | None = connection.scalar(_VERSION)
     return revision

@@ -28,6 +28,7 @@ LOOKED_AT = {
     "plugins/gong_provider/coordination/token_rows.py: _run": "passes on what its callers give: PASSES_ON",
     "plugins/gong_provider/coordination/postgres_quota.py: _run": "likewise",
     "plugins/gong_provider/coordination/tables.py: make_tables": "names and types of this file's tables",
+    "plugins/gong_provider/coordination/tables.py: make_schema": "a checked name, quoted by SQLAlchemy",
     "plugins/gong_provider/coordination/tables.py: _comment": "comments of this file's tables, quoted",
     "include/warehouse/copy.py: copy_rows": "names that its callers give: checked here, too",
     "include/local/postgres.py: ensure_database": "a name of ours; CREATE DATABASE takes no parameters",

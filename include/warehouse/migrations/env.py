@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from include.warehouse.connect import SCHEMA
+from include.warehouse.connect import schema_of
 
-context.configure(connection=context.config.attributes["connection"], version_table_schema=SCHEMA)
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, version_table_schema=schema_of(connection.engine.url))
 context.run_migrations()

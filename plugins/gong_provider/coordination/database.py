@@ -12,7 +12,11 @@ from sqlalchemy.exc import DBAPIError
 
 from gong_provider.api.errors import GongCoordinationError, raise_alone
 from gong_provider.coordination.postgres import connection_trouble, statement_trouble
+from gong_provider.coordination.schema import search_path
 from gong_provider.coordination.tables import make_tables
+
+# In the message's own transaction: the next one may have another session, behind a pooler.
+_ENTER = "SELECT set_config('search_path', %(search_path)s, true);\n"
 
 
 class Database:
@@ -32,6 +36,8 @@ class Database:
     async def run(self, statements: str, parameters: Mapping[str, Any]) -> Row[Any] | None:
         """Run statements (``%(name)s``) as one transaction; the first row of the last, if it has any.
 
+        Plain names mean the tables of the schema that the engine's address names.
+
         A statement may run twice when the connection breaks at its end: write it so that this does
         no harm.
 
@@ -46,10 +52,11 @@ class Database:
                 raise
 
     def _run(self, statements: str, parameters: Mapping[str, Any]) -> Row[Any] | None:
+        values = {"search_path": search_path(self._engine.url), **parameters}
         for is_last in (False, True):
             connection = self._connected()
             try:
-                result = connection.exec_driver_sql(statements, dict(parameters))
+                result = connection.exec_driver_sql(_ENTER + statements, values)
                 return result.first() if result.returns_rows else None
             except (DBAPIError, psycopg2.Error) as error:
                 is_broken = isinstance(error, DBAPIError) and error.connection_invalidated

@@ -10,10 +10,11 @@ from functools import cache
 from typing import Any, Protocol
 
 import psycopg2
-from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from gong_provider.api.errors import raise_alone
+from gong_provider.coordination import schema as schemas
 
 _CONNECT_TIMEOUT_S = 10
 
@@ -23,8 +24,9 @@ logging.getLogger(f"sqlalchemy.engine.Engine.{_LOGGING_NAME}").addFilter(
     lambda record: record.levelno > logging.DEBUG
 )
 
-# libpq's own words that people put into a connection's extra.
+# What people put into a connection's extra: libpq's own words, and ours.
 _LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "gssencmode", "target_session_attrs")
+_EXTRAS = (*_LIBPQ, schemas.PARAMETER)
 
 _FULL = "all its connections are in use; raise max_connections, or try later"
 _NO_ROUTE = "there is no route to this host; check the host and the network"
@@ -74,7 +76,7 @@ def address(
     extras: Mapping[str, Any],
 ) -> URL:
     """The database's address, from the fields of an Airflow connection of type postgres."""
-    query = {name: str(extras[name]) for name in _LIBPQ if extras.get(name)}
+    query = {name: str(extras[name]) for name in _EXTRAS if extras.get(name)}
     query |= extras.get("sqlalchemy_query", {})
     return URL.create("postgresql+psycopg2", login, password, host, port, schema, query)
 
@@ -107,7 +109,8 @@ def address_of(connection: PostgresConnection) -> URL:
 def engine_for(url: URL | str) -> Engine:
     """The process's engine for a database; the same address gives the same engine.
 
-    :param url: any ``postgres://`` or ``postgresql://`` address; the driver is always psycopg2.
+    :param url: any ``postgres://`` or ``postgresql://`` address; the driver is always psycopg2. Its
+        parameter ``gong_schema`` names the schema, and stays in the engine's address.
     :raises AddressError: it is no such address.
     """
     try:
@@ -117,13 +120,15 @@ def engine_for(url: URL | str) -> Engine:
         raise_alone(AddressError("is not a postgresql:// URL; correct it."))
     if parsed.get_backend_name() not in ("postgres", "postgresql"):
         raise AddressError(f"must be a PostgreSQL, not {parsed.get_backend_name()}.")
+    if not schemas.is_possible(schemas.schema_of(parsed)):
+        raise AddressError(schemas.RULE)
     return _engine(parsed.set(drivername="postgresql+psycopg2"), os.getpid())
 
 
 @cache
 def _engine(url: URL, _pid: int) -> Engine:
     """By process, for a connection must not be shared with a forked child."""
-    return create_engine(
+    engine = create_engine(
         url,
         pool_pre_ping=True,
         pool_size=2,
@@ -143,6 +148,13 @@ def _engine(url: URL, _pid: int) -> Engine:
             "tcp_user_timeout": 60_000,
         },
     )
+    event.listen(engine, "do_connect", _keep_ours)
+    return engine
+
+
+def _keep_ours(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
+    """libpq refuses words that it does not know."""
+    parameters.pop(schemas.PARAMETER, None)
 
 
 def place(url: URL) -> str:

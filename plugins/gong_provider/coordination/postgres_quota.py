@@ -12,33 +12,29 @@ from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Place
 from gong_provider.coordination.database import Database
 from gong_provider.coordination.limits import CallsLeft, Limits, guessed_pause_s
 from gong_provider.coordination.quota import ProcessQuota
-from gong_provider.coordination.tables import SCHEMA
-
-_QUOTA = f"{SCHEMA}.api_quota"
-_CALLS = f"{SCHEMA}.api_calls"
 
 # The lock is a statement of its own: those after it see what was committed while it waited for the lock.
-_LOCKED_STATE = f"""
-SELECT FROM {_QUOTA} WHERE account = %(account)s FOR UPDATE;
+_LOCKED_STATE = """
+SELECT FROM api_quota WHERE account = %(account)s FOR UPDATE;
 WITH state AS MATERIALIZED (
     SELECT *, coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
-    FROM {_QUOTA} WHERE account = %(account)s
-)"""  # noqa: S608 (names of ours, here and below)
+    FROM api_quota WHERE account = %(account)s
+)"""
 
 # By minute: a minute's calls count until its end is 24 hours ago.
-_USED = f"""
-    SELECT coalesce(sum(calls), 0) FROM {_CALLS}
+_USED = """
+    SELECT coalesce(sum(calls), 0) FROM api_calls
     WHERE account = %(account)s AND minute > now - interval '24 hours 1 minute'
-"""  # noqa: S608
+"""
 
-_DAY_FREE_AT = f"""
+_DAY_FREE_AT = """
     SELECT min(minute) + interval '24 hours 1 minute'
     FROM (SELECT minute, sum(sum(calls)) OVER (ORDER BY minute DESC) - sum(calls) AS later
-          FROM {_CALLS}
+          FROM api_calls
           WHERE account = %(account)s AND minute > now - interval '24 hours 1 minute'
           GROUP BY minute) AS minutes
     WHERE later < %(ours)s
-"""  # noqa: S608
+"""
 
 _TAKE = f"""
 {_LOCKED_STATE}, place AS (
@@ -48,26 +44,26 @@ _TAKE = f"""
 ), given AS (
     SELECT at FROM place WHERE at <= now + %(longest_s)s * interval '1 second'
 ), counted AS (
-    INSERT INTO {_CALLS} AS held (account, minute, endpoint, calls)
+    INSERT INTO api_calls AS held (account, minute, endpoint, calls)
     SELECT %(account)s, date_trunc('minute', at), %(endpoint)s, 1 FROM given
     ON CONFLICT (account, minute, endpoint) DO UPDATE SET calls = held.calls + 1
 ), moved AS (
-    UPDATE {_QUOTA} SET next_at = at + %(interval_s)s * interval '1 second'
+    UPDATE api_quota SET next_at = at + %(interval_s)s * interval '1 second'
     FROM given WHERE account = %(account)s
 )
 SELECT extract(epoch FROM place.at - now)::float AS wait_s, given.at
 FROM place LEFT JOIN given ON true
 """  # noqa: S608
 
-_HOLDS = f"""
+_HOLDS = """
 SELECT coalesce(greatest(paused_until, exhausted_until) <= %(at)s, true) AS holds
-FROM {_QUOTA} WHERE account = %(account)s
-"""  # noqa: S608
+FROM api_quota WHERE account = %(account)s
+"""
 
-_GIVE_BACK = f"""
-UPDATE {_CALLS} SET calls = calls - 1
+_GIVE_BACK = """
+UPDATE api_calls SET calls = calls - 1
 WHERE account = %(account)s AND minute = date_trunc('minute', %(at)s::timestamptz) AND endpoint = %(endpoint)s
-"""  # noqa: S608
+"""
 
 _PAUSE = f"""
 {_LOCKED_STATE}, told AS (
@@ -75,7 +71,7 @@ _PAUSE = f"""
            coalesce(exhausted_until <= now, true) AS is_news
     FROM state
 )
-UPDATE {_QUOTA} AS held
+UPDATE api_quota AS held
 SET paused_until = CASE WHEN means_day THEN paused_until ELSE greatest(paused_until, until) END,
     refusals = %(refusals)s,
     exhausted_until = CASE WHEN means_day THEN greatest(exhausted_until, until) ELSE exhausted_until END,
@@ -88,28 +84,28 @@ RETURNING extract(epoch FROM greatest(held.paused_until, held.exhausted_until) -
 """  # noqa: S608
 
 # Answers 429 of calls that were in flight when the pause began make it no longer.
-_REFUSALS = f"""
+_REFUSALS = """
 SELECT CASE WHEN paused_until > now THEN 0
             WHEN paused_until > now - interval '1 minute' THEN refusals + 1
             ELSE 1 END AS refusals,
        extract(epoch FROM paused_until - now)::float AS wait_s
-FROM {_QUOTA}, LATERAL (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS clock
+FROM api_quota, LATERAL (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS clock
 WHERE account = %(account)s
-"""  # noqa: S608
+"""
 
 _LEFT = f"""
 SELECT now, exhausted_until,
        CASE WHEN others_seen_at > now - interval '24 hours' THEN others_calls ELSE 0 END AS others,
        ({_USED}) AS used,
-       (SELECT coalesce(sum(calls), 0) FROM {_CALLS}
+       (SELECT coalesce(sum(calls), 0) FROM api_calls
         WHERE account = %(account)s AND minute > now - interval '23 hours') AS used_for_run
-FROM {_QUOTA}, LATERAL (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS clock
+FROM api_quota, LATERAL (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS clock
 WHERE account = %(account)s
 """  # noqa: S608
 
-_BEGIN = f"INSERT INTO {_QUOTA} (account) VALUES (%(account)s) ON CONFLICT DO NOTHING"  # noqa: S608
-_RECALL = f"SELECT filter_path FROM {_QUOTA} WHERE account = %(account)s"  # noqa: S608
-_REMEMBER = f"UPDATE {_QUOTA} SET filter_path = %(path)s WHERE account = %(account)s"  # noqa: S608
+_BEGIN = "INSERT INTO api_quota (account) VALUES (%(account)s) ON CONFLICT DO NOTHING"
+_RECALL = "SELECT filter_path FROM api_quota WHERE account = %(account)s"
+_REMEMBER = "UPDATE api_quota SET filter_path = %(path)s WHERE account = %(account)s"
 
 
 class PostgresQuota:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sqlalchemy import Connection, text
+from sqlalchemy.schema import CreateSchema
 
-SCHEMA = "gong"
+from gong_provider.coordination.schema import enter_schema, schema_of
 
 _LOCK = 0x676F6E68  # anything that no one else in this database takes
 
@@ -90,7 +91,7 @@ _USAGE: Columns = [
 ]
 _USAGE_VIEW = """
     SELECT account, date_trunc('hour', minute, 'UTC') AS hour, endpoint, sum(calls)::bigint AS calls
-    FROM {schema}.api_calls
+    FROM api_calls
     GROUP BY 1, 2, 3
 """
 
@@ -112,31 +113,37 @@ def make_tables(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     if are_present(connection):
         return
-    if not connection.scalar(_HAS_SCHEMA, {"schema": SCHEMA}):
-        connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
+    make_schema(connection)
+    enter_schema(connection)
     for name, (about, columns, options) in _TABLES.items():
         body = [f"{column} {definition}" for column, definition, _ in columns]
         body += [_KEYS[name]] if name in _KEYS else []
-        connection.exec_driver_sql(
-            f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{name} ({', '.join(body)}) {options}"
-        )
+        connection.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(body)}) {options}")
         _comment(connection, "TABLE", name, about, columns)
-    connection.exec_driver_sql(
-        f"CREATE OR REPLACE VIEW {SCHEMA}.api_usage AS {_USAGE_VIEW.format(schema=SCHEMA)}"
-    )
+    connection.exec_driver_sql(f"CREATE OR REPLACE VIEW api_usage AS {_USAGE_VIEW}")
     _comment(connection, "VIEW", "api_usage", "Calls granted, by hour and endpoint; kept as history", _USAGE)
+
+
+def make_schema(connection: Connection) -> None:
+    """Make the schema that the connection's address names, if it is missing.
+
+    Asked first, for IF NOT EXISTS wants the right to create even where there is nothing to do.
+    """
+    schema = schema_of(connection.engine.url)
+    if not connection.scalar(_HAS_SCHEMA, {"schema": schema}):
+        connection.execute(CreateSchema(schema))
 
 
 def are_present(connection: Connection) -> bool:
     """Whether all of them are there."""
-    names = {"schema": SCHEMA, "names": list(_RELATIONS)}
+    names = {"schema": schema_of(connection.engine.url), "names": list(_RELATIONS)}
     return bool(connection.scalar(_PRESENT, names) == len(_RELATIONS))
 
 
 def _comment(connection: Connection, kind: str, name: str, about: str, columns: Columns) -> None:
-    connection.exec_driver_sql(f"COMMENT ON {kind} {SCHEMA}.{name} IS {_quoted(about)}")
+    connection.exec_driver_sql(f"COMMENT ON {kind} {name} IS {_quoted(about)}")
     for column, _, meaning in columns:
-        connection.exec_driver_sql(f"COMMENT ON COLUMN {SCHEMA}.{name}.{column} IS {_quoted(meaning)}")
+        connection.exec_driver_sql(f"COMMENT ON COLUMN {name}.{column} IS {_quoted(meaning)}")
 
 
 def _quoted(words: str) -> str:

@@ -1,4 +1,4 @@
-"""An account's row of gong.oauth_tokens: encrypted at rest, each change one guarded statement."""
+"""An account's row of oauth_tokens: encrypted at rest, each change one guarded statement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from gong_provider.coordination.database import Database
-from gong_provider.coordination.tables import SCHEMA
 from gong_provider.coordination.token_endpoint import Tokens
 from gong_provider.coordination.token_errors import ConnectAgainError
 
@@ -61,11 +60,9 @@ class Lease:
     asked_at: datetime | None
 
 
-_TOKENS = f"{SCHEMA}.oauth_tokens"
-
 # A refresh token that is new in the connection wins over the stored pair; one seen before does nothing.
-_READ = f"""
-    INSERT INTO {_TOKENS} AS stored (account, generation, refresh_token, seeds)
+_READ = """
+    INSERT INTO oauth_tokens AS stored (account, generation, refresh_token, seeds)
     VALUES (%(account)s, 0, %(seed)s, ARRAY[%(fingerprint)s])
     ON CONFLICT (account) DO UPDATE SET
         generation = stored.generation + 1, refresh_token = excluded.refresh_token,
@@ -77,23 +74,23 @@ _READ = f"""
         coalesce(extract(epoch FROM renew_at - clock_timestamp()), 0)::float8,
         coalesce(extract(epoch FROM expires_at - clock_timestamp()), 0)::float8,
         asked_at, dead_since IS NOT NULL, accepted_generation, refused_in_a_row
-    FROM {_TOKENS} WHERE account = %(account)s
-"""  # noqa: S608
-_LEASE = f"""
-    UPDATE {_TOKENS}
+    FROM oauth_tokens WHERE account = %(account)s
+"""
+_LEASE = """
+    UPDATE oauth_tokens
     SET lease_holder = %(holder)s, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
     WHERE account = %(account)s AND generation = %(generation)s AND dead_since IS NULL
         AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_holder = %(holder)s)
     RETURNING asked_at
-"""  # noqa: S608
-_SENDING = f"""
-    UPDATE {_TOKENS} SET asked_at = clock_timestamp()
+"""
+_SENDING = """
+    UPDATE oauth_tokens SET asked_at = clock_timestamp()
     WHERE account = %(account)s AND generation = %(generation)s AND lease_holder = %(holder)s
     RETURNING asked_at
-"""  # noqa: S608
+"""
 # Whoever holds the lease by now: a pair that Gong has given is the account's only one.
-_STORE = f"""
-    UPDATE {_TOKENS} SET
+_STORE = """
+    UPDATE oauth_tokens SET
         generation = generation + 1, access_token = %(access)s, refresh_token = %(refresh)s,
         expires_at = %(sent_at)s + make_interval(secs => %(life_s)s),
         renew_at = %(sent_at)s + make_interval(secs => %(life_s)s - %(soon_s)s),
@@ -102,18 +99,18 @@ _STORE = f"""
         refused_in_a_row = CASE WHEN accepted_generation >= generation THEN 0
             ELSE refused_in_a_row + %(refused)s END
     WHERE account = %(account)s AND generation = %(generation)s
-"""  # noqa: S608
-_RELEASE = f"""
-    UPDATE {_TOKENS} SET lease_holder = NULL, lease_until = NULL, asked_at = %(asked_at)s,
+"""
+_RELEASE = """
+    UPDATE oauth_tokens SET lease_holder = NULL, lease_until = NULL, asked_at = %(asked_at)s,
         dead_since = CASE WHEN %(is_dead)s THEN clock_timestamp() END
     WHERE account = %(account)s AND generation = %(generation)s AND lease_holder = %(holder)s
-"""  # noqa: S608
+"""
 # It may come late: then the pair after it was not refused twice in a row.
-_ACCEPT = f"""
-    UPDATE {_TOKENS} SET accepted_generation = %(generation)s,
+_ACCEPT = """
+    UPDATE oauth_tokens SET accepted_generation = %(generation)s,
         refused_in_a_row = CASE WHEN %(generation)s >= generation - 1 THEN 0 ELSE refused_in_a_row END
     WHERE account = %(account)s AND accepted_generation < %(generation)s
-"""  # noqa: S608
+"""
 
 
 class TokenRows:

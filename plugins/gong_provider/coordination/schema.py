@@ -1,0 +1,40 @@
+"""The schema that everything lives in: named by the database's address, entered by each transaction."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import URL, Connection, text
+
+DEFAULT_SCHEMA = "gong"
+PARAMETER = "gong_schema"
+"""Extra of the connection, or parameter of the address, that names another schema."""
+
+RULE = (
+    f"has a {PARAMETER} that can't be: use 1 to 63 of a to z, 0 to 9 and _, no digit first, and neither "
+    "public nor a name of PostgreSQL's own."
+)
+_NAME = re.compile(r"(?!pg_|public$|information_schema$)[a-z_][a-z0-9_]{0,62}")
+
+# Of the transaction only, so that it works behind a pooler.
+_ENTER = text("SELECT set_config('search_path', :path, true)")
+
+
+def schema_of(url: URL) -> str:
+    """The schema that an address names."""
+    return str(url.query.get(PARAMETER) or DEFAULT_SCHEMA)
+
+
+def is_possible(schema: str) -> bool:
+    """Whether it can be a schema of our own, whatever case and quoting make of it."""
+    return bool(_NAME.fullmatch(schema))
+
+
+def search_path(url: URL) -> str:
+    """What makes plain names mean our tables, and nobody else's."""
+    return f'"{schema_of(url)}", pg_temp'
+
+
+def enter_schema(connection: Connection) -> None:
+    """Let plain names mean our tables until the transaction ends, whatever the role's own search_path is."""
+    connection.execute(_ENTER, {"path": search_path(connection.engine.url)})
