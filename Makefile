@@ -2,7 +2,7 @@
 PYTHON ?=
 FROM ?=
 TO ?=
-export CONF FROM TO PORT
+export CONF FROM TO DRY_RUN PORT
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -28,7 +28,7 @@ run: $(READY) ## Sync once: every Gong user and settings change into Postgres
 up: $(READY) ## Airflow's UI on http://127.0.0.1:8080 (PORT=), daily schedule live, until Ctrl-C
 	@exec $(PY) -m include.local up
 
-backfill: $(READY) ## Past days, one run each: FROM=2026-01-01 TO=2026-01-03
+backfill: $(READY) ## Past days, one run each: FROM=2026-01-01 TO=2026-01-03 (DRY_RUN=1: only say what it costs)
 	@exec $(PY) -m include.local backfill
 
 check-live: $(READY) ## What your Gong account really answers, in at most 20 calls, against what this project assumes

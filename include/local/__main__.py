@@ -12,15 +12,19 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from sqlalchemy import make_url
+
 from include.local.airflow_api import AirflowApiError
 from include.local.backfill import backfill, days
 from include.local.connections import Sources
+from include.local.forecast import foretell
 from include.local.postgres import free_port
 from include.local.progress import ProgressLine, Warehouse, duration
 from include.local.runs import follow, make_ready, reasons, trigger
 from include.local.session import Lock, Session
 from include.local.settings import LocalError, Place
 from include.local.stack import Stack
+from include.warehouse.connect import schema_of
 
 _JOIN_SECONDS = 60.0
 
@@ -54,15 +58,19 @@ def up() -> int:
             time.sleep(1)
 
 
-def fill(first: str | None, last: str | None) -> int:
-    """Run past days, a line each."""
+def fill(first: str | None, last: str | None, dry_run: str | None) -> int:
+    """Say what past days will cost, and run them, a line each; `dry_run`: only say it."""
     begin, end = days(first, last)
-    with _stack("backfill") as session:
+    only_say = _flag("DRY_RUN", dry_run)
+    with _stack("backfill", airflow=not only_say) as session:
+        if only_say:
+            print(foretell(session, begin, end))
+            return 0
         return 0 if backfill(session, begin, end) else 1
 
 
 @contextmanager
-def _stack(command: str) -> Iterator[Session]:
+def _stack(command: str, *, airflow: bool = True) -> Iterator[Session]:
     """The stack of a running `make up`, or one of our own, stopped at the end whatever happens."""
     place, sources, lock = (
         Place.from_environment(),
@@ -75,7 +83,7 @@ def _stack(command: str) -> Iterator[Session]:
         return
     stack = Stack(place, sources, lasting=command == "up", port=_port(command))
     try:
-        session = stack.start()
+        session = stack.start() if airflow else stack.start_without_airflow()
         if command == "up":
             make_ready(session)  # first: it ends what a killed command left, and no run of another's
             lock.publish(session)
@@ -121,7 +129,8 @@ def _tell(session: Session, warehouse: Warehouse, run_id: str, seconds: float) -
         if not (session.embedded and session.owned)
         else "`make up`, which also starts Airflow's UI"
     )
-    print(f"They are in gong.users and gong.user_settings_history. To look at them: {look}")
+    schema = schema_of(make_url(session.warehouse_url))
+    print(f"They are in {schema}.users and {schema}.user_settings_history. To look at them: {look}")
 
 
 def _conf(given: str) -> dict[str, Any]:
@@ -133,6 +142,13 @@ def _conf(given: str) -> dict[str, Any]:
     if not isinstance(conf, dict):
         raise LocalError("""CONF must be a JSON object, like CONF='{"history": "none"}'.""")
     return conf
+
+
+def _flag(name: str, given: str | None) -> bool:
+    """1 is yes; empty or 0 is no."""
+    if given not in (None, "", "0", "1"):
+        raise LocalError(f"{name}={given} is neither 1 nor 0.")
+    return given == "1"
 
 
 def _port(command: str) -> int:
@@ -164,7 +180,7 @@ def main(arguments: list[str]) -> int:
     commands: dict[str, Callable[[], int]] = {
         "run": run,
         "up": up,
-        "backfill": lambda: fill(os.environ.get("FROM"), os.environ.get("TO")),
+        "backfill": lambda: fill(*map(os.environ.get, ("FROM", "TO", "DRY_RUN"))),
     }
     if len(arguments) != 1 or arguments[0] not in commands:
         raise SystemExit(f"Use: python -m include.local {'|'.join(commands)}")

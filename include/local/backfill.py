@@ -7,16 +7,19 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from include.local.forecast import foretell
 from include.local.progress import Warehouse
 from include.local.runs import FINAL, close_backfills, make_ready, reasons, runs
 from include.local.session import Session
 from include.local.settings import DAG_ID, ROOT, LocalError
 
 _USE = "Use: make backfill FROM=2026-01-01 TO=2026-01-03 (days in UTC, TO included)."
+_SHOWS = timedelta(minutes=15)
+"""So long after a day's end an answer covers it: 10 minutes until a change shows, 5 for Gong's clock."""
 
 
-def days(first: str | None, last: str | None, today: date | None = None) -> tuple[date, date]:
-    """The days asked for, checked: both given, in order, and over."""
+def days(first: str | None, last: str | None, now: datetime | None = None) -> tuple[date, date]:
+    """The days asked for, checked: both given, in order, and over, so that answers can cover them."""
     parsed = []
     for name, value in (("FROM", first), ("TO", last)):
         if not value:
@@ -30,9 +33,12 @@ def days(first: str | None, last: str | None, today: date | None = None) -> tupl
     begin, end = parsed
     if begin > end:
         raise LocalError(f"FROM={begin} is after TO={end}. {_USE}")
-    yesterday = (today or datetime.now(UTC).date()) - timedelta(days=1)
-    if end > yesterday:
-        raise LocalError(f"TO={end} is not over yet: the last day that is over is {yesterday} (UTC).")
+    newest = ((now or datetime.now(UTC)) - _SHOWS).date() - timedelta(days=1)
+    if end > newest:
+        raise LocalError(
+            f"TO={end} is not over yet: the last day that is over is {newest} (UTC; a day ends for us at "
+            "00:15, when its last changes show)."
+        )
     return begin, end
 
 
@@ -45,8 +51,9 @@ def command(begin: date, end: date) -> list[str]:
 
 def backfill(session: Session, begin: date, end: date) -> bool:
     """Run the days one after the other, print a line each; whether all succeeded."""
-    print(f"Backfilling {begin} to {end}, one run a day …", flush=True)
+    print(foretell(session, begin, end), flush=True)
     make_ready(session)
+    print("Backfilling, one run a day …", flush=True)
     known = {run["dag_run_id"] for run in _backfill_runs(session)}
     made = subprocess.run(
         command(begin, end), cwd=ROOT, env=session.environment, capture_output=True, text=True, check=False
@@ -87,6 +94,7 @@ def _tell(session: Session, run: dict[str, Any], warehouse: Warehouse) -> None:
     parts = [run["partition_key"], run["state"]]
     if row:
         parts += [f"{row['histories_fetched']:,} histories", f"{row['calls_made']:,} calls"]
+        parts += [f"{row['histories_left']:,} left"] if row["histories_left"] else []
     print(" · ".join(parts), flush=True)
     if run["state"] == "failed":
         print("\n".join(reasons(session.airflow, run["dag_run_id"])), file=sys.stderr)

@@ -34,32 +34,25 @@ class Stack:
 
     def start(self) -> Session:
         """Start everything; return when Airflow serves tasks and both ends of the sync were reached."""
-        started_at = time.time()
-        given_warehouse = self._sources.check_warehouse()
-        stop_leftovers(self._place)
-        self._start_postgres()
-        environment = self._environment()
+        session = self._start_databases()
+        environment = session.environment
         self._start_gong(environment)
         self._migrate(environment)
         self._start_airflow(environment, "api-server", "dag-processor")
         if not self._lasting:
             self._start_airflow(environment, "scheduler")
-        session = Session(
-            address=environment["AIRFLOW__API__BASE_URL"],
-            login=LOGIN,
-            password=self._place.secrets["password"],
-            environment=environment,
-            warehouse_url=self._warehouse(given_warehouse),
-            embedded=given_warehouse is None,
-            fingerprint=self._sources.fingerprint,
-            holder=os.getpid(),
-            started_at=started_at,
-            check=self.check,
-        )
         session.wait(lambda: session.airflow.answers() and self._gong_is_there(), "Airflow", _SECONDS)
         if self._lasting:  # no scheduled run may start before its connections are right
             session = replace(session, warehouse_url=self._keep_connections(session))
             self._start_airflow(environment, "scheduler")
+        return session
+
+    def start_without_airflow(self) -> Session:
+        """Start what can be asked without a run: Postgres, and the sandbox where no account is given."""
+        session = self._start_databases()
+        if not self._sources.gong:
+            self._start_gong(session.environment)
+            session.wait(self._gong_is_there, "The sandbox", _SECONDS)
         return session
 
     def check(self) -> None:
@@ -74,6 +67,25 @@ class Stack:
         """Stop all that was started; harmless when nothing was."""
         self._processes.stop()
         self._cluster.stop()
+
+    def _start_databases(self) -> Session:
+        started_at = time.time()
+        given_warehouse = self._sources.check_warehouse()
+        stop_leftovers(self._place)
+        self._start_postgres()
+        environment = self._environment()
+        return Session(
+            address=environment["AIRFLOW__API__BASE_URL"],
+            login=LOGIN,
+            password=self._place.secrets["password"],
+            environment=environment,
+            warehouse_url=self._warehouse(given_warehouse),
+            embedded=given_warehouse is None,
+            fingerprint=self._sources.fingerprint,
+            holder=os.getpid(),
+            started_at=started_at,
+            check=self.check,
+        )
 
     def _start_postgres(self) -> None:
         try:

@@ -1,20 +1,24 @@
 """Which days `make backfill` takes, and how they become Airflow's range."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from airflow.sdk import CronPartitionTimetable
 from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 
+from include.local.__main__ import main
 from include.local.backfill import command, days
+from include.local.forecast import told
 from include.local.settings import LocalError
+from include.warehouse.forecast import Forecast
 
-TODAY = date(2026, 3, 10)
+NOW = datetime(2026, 3, 10, 0, 15, tzinfo=UTC)
 
 
 def test_both_days_are_included() -> None:
-    assert days("2026-01-01", "2026-01-03", TODAY) == (date(2026, 1, 1), date(2026, 1, 3))
+    assert days("2026-01-01", "2026-01-03", NOW) == (date(2026, 1, 1), date(2026, 1, 3))
 
 
 @pytest.mark.parametrize(
@@ -26,12 +30,44 @@ def test_both_days_are_included() -> None:
         ("2026-1-1", "2026-01-01", "FROM=2026-1-1 is not a day"),
         ("2026-02-30", "2026-03-01", "FROM=2026-02-30 is not a day of the calendar"),
         ("2026-01-02", "2026-01-01", "FROM=2026-01-02 is after TO=2026-01-01"),
-        ("2026-03-01", "2026-03-10", "TO=2026-03-10 is not over yet"),
+        ("2026-03-01", "2026-03-10", "TO=2026-03-10 is not over yet: .* is 2026-03-09"),
     ],
 )
 def test_bad_days_are_refused_in_a_sentence(first: str | None, last: str | None, says: str) -> None:
     with pytest.raises(LocalError, match=says):
-        days(first, last, TODAY)
+        days(first, last, NOW)
+
+
+def test_a_day_is_over_when_its_last_changes_show() -> None:
+    assert days("2026-03-09", "2026-03-09", NOW)[1] == date(2026, 3, 9)
+    with pytest.raises(LocalError, match=r"TO=2026-03-09 is not over yet: .* is 2026-03-08"):
+        days("2026-03-09", "2026-03-09", NOW - timedelta(seconds=1))
+
+
+def test_the_calls_are_told_in_a_sentence() -> None:
+    days_of_march = (date(2026, 3, 1), date(2026, 3, 30))
+    assert told(*days_of_march, Forecast(11, 1000)).startswith(
+        "2026-03-01 to 2026-03-30: 1,011 calls: 11 to list the users, 1,000 histories."
+    )
+    assert told(*days_of_march, Forecast(0, 0)) == (
+        "2026-03-01 to 2026-03-30: 0 calls. All of it is here already."
+    )
+    assert told(days_of_march[0], days_of_march[0], Forecast(0, 1)).startswith(
+        "2026-03-01: 1 call: 0 to list"
+    )
+
+
+@pytest.mark.parametrize("given", ["yes", "2", "true"])
+def test_dry_run_is_1_or_nothing(
+    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name, value in {"FROM": "2026-01-01", "TO": "2026-01-01", "DRY_RUN": given}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GONG_LOCAL_DIR", str(tmp_path / "local"))
+    monkeypatch.delenv("MAKELEVEL", raising=False)
+    assert main(["backfill"]) == 1
+    assert f"DRY_RUN={given} is neither 1 nor 0" in capsys.readouterr().err
+    assert not (tmp_path / "local").exists()
 
 
 def test_the_range_yields_exactly_these_days() -> None:

@@ -1,0 +1,102 @@
+"""How many calls a backfill will make, said before it begins."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from include.local.connections import GONG, WAREHOUSE, postgres_connection, sandbox_connection, variable
+from include.local.session import Session
+from include.local.settings import ROOT, LocalError, Place
+from include.warehouse.connect import engine_for, transaction
+from include.warehouse.errors import WarehouseError
+from include.warehouse.forecast import Forecast, forecast
+from include.warehouse.migrate import is_current
+
+_IN_ALL = "at most one listing, and one history a user"
+_SECONDS = 120
+
+
+def foretell(session: Session, begin: date, end: date) -> str:
+    """A sentence on what these days will cost; costs one call itself where nobody was ever listed.
+
+    :raises LocalError: the warehouse or Gong can't be asked.
+    """
+    environment = _environment(session)
+    if variable(WAREHOUSE) not in environment:
+        why = f"{WAREHOUSE} was edited in Airflow, and is not seen from here"
+    else:
+        owed, why = _owed(session, environment, end)
+        if owed:
+            return told(begin, end, owed)
+    return f"{_days(begin, end)}: {_IN_ALL}. How many that is, is not known yet: {why}."
+
+
+def told(begin: date, end: date, owed: Forecast) -> str:
+    """A forecast in words."""
+    if not owed.calls:
+        return f"{_days(begin, end)}: 0 calls. All of it is here already."
+    return (
+        f"{_days(begin, end)}: {_calls(owed.calls)}: {owed.pages:,} to list the users, {owed.histories:,} "
+        "histories. Retries come on top; what the day's limit does not allow is left to later runs."
+    )
+
+
+def _calls(number: int) -> str:
+    return "1 call" if number == 1 else f"{number:,} calls"
+
+
+def _days(begin: date, end: date) -> str:
+    return f"{begin} to {end}" if begin < end else str(begin)
+
+
+def _owed(session: Session, environment: dict[str, str], end: date) -> tuple[Forecast | None, str]:
+    """The forecast, or why there is none."""
+    engine = engine_for(session.warehouse_url)
+    try:
+        current = is_current(engine)
+        if current:
+            with transaction(engine) as connection:
+                owed = forecast(connection, end, datetime.now(UTC))
+                if owed:
+                    return owed, ""
+    except WarehouseError as error:
+        raise LocalError(str(error)) from error
+    if current is False:
+        return None, "the warehouse's tables are of an earlier version, which the first run upgrades"
+    if variable(GONG) not in environment:
+        return None, f"{GONG} was edited in Airflow, and Gong can't be asked from here"
+    return _over_nothing(environment), "Gong does not say how many users there are"
+
+
+def _over_nothing(environment: dict[str, str]) -> Forecast | None:
+    """Everything, counted by one call."""
+    command = [sys.executable, "-m", "include.local.count_users"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
+    )
+    if done.returncode:
+        raise LocalError((done.stderr.strip() or "Gong could not be asked").splitlines()[-1])
+    counted = json.loads(done.stdout.splitlines()[-1])
+    return None if counted["users"] is None else Forecast(counted["pages"], counted["users"])
+
+
+def _environment(session: Session) -> dict[str, str]:
+    """The session's, with the connections that `make up` keeps in Airflow, unless someone edited them."""
+    environment = dict(session.environment)
+    if variable(WAREHOUSE) not in environment:
+        found = session.airflow.get(f"connections/{WAREHOUSE}")
+        ours = postgres_connection(session.warehouse_url)
+        environment |= {variable(WAREHOUSE): json.dumps(ours)} if _is_same(found, ours) else {}
+    if variable(GONG) not in environment:
+        found = session.airflow.get(f"connections/{GONG}")
+        ours = sandbox_connection(Place.from_environment(), urlsplit(found.get("host") or "").port or 0)
+        environment |= {variable(GONG): json.dumps(ours)} if _is_same(found, ours) else {}
+    return environment
+
+
+def _is_same(found: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
+    return all(found.get(name) == ours.get(name) for name in ("host", "port", "login", "schema"))
