@@ -13,6 +13,7 @@ from gong_provider.api.models import HistoryFailure, HistoryOutcome, SettingsHis
 from include.warehouse import copy
 from include.warehouse.copy import Encoder, copy_rows
 from include.warehouse.coverage import owe_coverage
+from include.warehouse.leaving_out import histories_without_forgotten
 from include.warehouse.oddities import add_counts, store_rejected
 from include.warehouse.periods import refresh_periods
 from include.warehouse.runs import RunKey, add_to_run
@@ -171,6 +172,8 @@ def load_histories(
     :param settling: how long a change may take until Gong's history shows it.
     :raises WarehouseError: the run was never opened.
     """
+    calls = sum(outcome.calls for outcome in outcomes)
+    outcomes = histories_without_forgotten(connection, outcomes)
     histories = [outcome for outcome in outcomes if isinstance(outcome, SettingsHistory)]
     connection.exec_driver_sql(_INCOMING)
     copy_rows(connection, "incoming_outcomes", _OUTCOMES, [_outcome_row(each, settling) for each in outcomes])
@@ -184,7 +187,7 @@ def load_histories(
     owe_coverage(connection, *unknown_from, changed_at, periods_since)
     gone = sum(outcome.gone for outcome in outcomes if isinstance(outcome, HistoryFailure))
     loaded = HistoriesLoaded(len(histories), changes_new, len(outcomes) - len(histories) - gone, gone)
-    _account_for(connection, run, outcomes, histories, loaded)
+    _account_for(connection, run, histories, loaded, calls)
     return loaded
 
 
@@ -217,9 +220,9 @@ def _change_rows(histories: Sequence[SettingsHistory]) -> list[tuple[object, ...
 def _account_for(
     connection: Connection,
     run: RunKey,
-    outcomes: Sequence[HistoryOutcome],
     histories: Sequence[SettingsHistory],
     loaded: HistoriesLoaded,
+    calls: int,
 ) -> None:
     rejected = [(record, history.requested_at) for history in histories for record in history.rejected]
     store_rejected(connection, rejected)
@@ -231,6 +234,6 @@ def _account_for(
         changes_new=loaded.changes_new,
         histories_failed=loaded.failed,
         users_gone=loaded.gone,
-        calls_made=sum(outcome.calls for outcome in outcomes),
+        calls_made=calls,
         rejected_records=len(rejected),
     )

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from gong_provider.api.models import ListingProgress, UsersPage
+from include.warehouse.forgotten import read_forgotten
 from include.warehouse.runs import RunKey
 
 _SAVE = text("""
@@ -57,7 +58,9 @@ def save_progress(connection: Connection, run: RunKey, page: UsersPage) -> None:
     }
     connection.execute(_SAVE, run._asdict() | progress)
     if page.cursor is not None:
-        connection.execute(_ADD_USERS, run._asdict() | {"ids": [user.user_id for user in page.users]})
+        forgotten = read_forgotten(connection)  # they count, too: a listing without them is not whole
+        ids = [forgotten.alias(user.user_id) for user in page.users]
+        connection.execute(_ADD_USERS, run._asdict() | {"ids": ids})
 
 
 def load_progress(connection: Connection, run: RunKey) -> ListingProgress | None:

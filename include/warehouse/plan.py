@@ -9,6 +9,7 @@ from typing import TypedDict
 from sqlalchemy import Connection, text
 
 from gong_provider.api.claims import Claimed
+from include.warehouse.forgotten import hold_off_forgetting
 from include.warehouse.runs import RunKey, set_on_run
 
 _FORGET = text("DELETE FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id)")
@@ -156,6 +157,7 @@ def plan_histories(
         "batches": batches,
         "smallest": SMALLEST_BATCH,
     }
+    hold_off_forgetting(connection)
     connection.execute(_FORGET, run._asdict())
     owed, planned = connection.execute(_PLAN, run._asdict() | choice).one()
     set_on_run(connection, run, {"histories_owed": owed, "histories_planned": planned})
@@ -170,6 +172,7 @@ def ids_of_batch(connection: Connection, run: RunKey, batch: int) -> list[str]:
 
 def claim(connection: Connection, run: RunKey, ids: Sequence[str]) -> Claimed:
     """Claim users whose history no run has fetched since this one began, nor asks for at this moment."""
+    hold_off_forgetting(connection)
     rows = connection.execute(_CLAIM, run._asdict() | {"ids": list(ids), "lease": _LEASE}).all()
     return Claimed(
         ours={row.user_id for row in rows if row.is_ours},

@@ -13,6 +13,7 @@ from include.warehouse import copy
 from include.warehouse.copy import Encoder, copy_rows
 from include.warehouse.coverage import owe_coverage
 from include.warehouse.facts import facts_changed, settings_changed
+from include.warehouse.leaving_out import page_without_forgotten
 from include.warehouse.oddities import add_counts, store_rejected
 from include.warehouse.periods import refresh_periods
 from include.warehouse.runs import RunKey, add_to_run
@@ -70,7 +71,7 @@ _MARK = text("""
 _IGNORE_OLDER = text("""
     DELETE FROM incoming_users AS incoming
     USING user_marks AS marks
-    WHERE marks.user_id = incoming.user_id AND greatest(marks.last_seen_at, marks.gone_at) > :at
+    WHERE marks.user_id = incoming.user_id AND marks.last_seen_at > :at
 """)
 
 _KEEP_AVATARS = text("""
@@ -147,6 +148,7 @@ def load_users(connection: Connection, run: RunKey, page: UsersPage, *, listed: 
     :param listed: it is a page of a list of all users: who is missing from a later one may have left.
     :raises WarehouseError: the run was never opened.
     """
+    page = page_without_forgotten(connection, page, listed=listed)
     connection.exec_driver_sql(_INCOMING)
     copy_rows(connection, "incoming_users", _COLUMNS, map(_row_of, page.users))
     at = {"at": page.requested_at}

@@ -1,0 +1,71 @@
+"""Leaves forgotten people out of the answers that are loaded, and remembers by what else they go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from gong_provider.api.models import HistoryOutcome, User, UsersPage
+from include.warehouse.forgotten import add_addresses, hash_of, normal, people_of, read_forgotten
+from include.warehouse.mentions import remove_mentions
+
+LEFT_OUT = "forgotten_user"
+
+# In one order, so that two loads of the same people wait for each other, never in a circle.
+_LOCK = text(
+    "SELECT FROM forgotten WHERE user_hash = ANY (CAST(:hashes AS bytea[])) ORDER BY user_hash FOR UPDATE"
+)
+_LISTED = text("""
+    UPDATE forgotten SET listed_at = greatest(listed_at, :at)
+    WHERE user_hash = ANY (CAST(:hashes AS bytea[]))
+""")
+
+
+def page_without_forgotten(connection: Connection, page: UsersPage, *, listed: bool) -> UsersPage:
+    """The page without forgotten users, who are counted, and without what names them in others.
+
+    Until the transaction ends, nobody's data is deleted. To be called before the page is written anywhere.
+
+    :param listed: it is a page of a list of all users.
+    """
+    forgotten = read_forgotten(connection)
+    if not forgotten:
+        return page
+    left_out = [user for user in page.users if forgotten.has(user.user_id)]
+    if left_out:
+        _note(connection, left_out, page.requested_at if listed else None)
+        forgotten = read_forgotten(connection)
+    return replace(
+        page,
+        users=[forgotten.without_mentions(user) for user in page.users if not forgotten.has(user.user_id)],
+        rejected=[record for record in page.rejected if not forgotten.is_named_in(record.raw)],
+        counts=page.counts + Counter({LEFT_OUT: len(left_out)}),
+    )
+
+
+def histories_without_forgotten(
+    connection: Connection, outcomes: Sequence[HistoryOutcome]
+) -> Sequence[HistoryOutcome]:
+    """The histories without those of forgotten users, who are no authors of the others' changes either.
+
+    Until the transaction ends, nobody's data is deleted. To be called before they are written anywhere.
+    """
+    forgotten = read_forgotten(connection)
+    return forgotten.histories_without(outcomes) if forgotten else outcomes
+
+
+def _note(connection: Connection, left_out: Sequence[User], listed_at: datetime | None) -> None:
+    """Note who was answered, and an address that was not known: what is held by it is his, too."""
+    hashes = {"hashes": [hash_of(user.user_id) for user in left_out]}
+    connection.execute(_LOCK, hashes)
+    if listed_at:
+        connection.execute(_LISTED, hashes | {"at": listed_at})
+    for user in left_out:
+        given = normal([user.email_address, user.trusted_email_address, *(user.email_aliases or ())])
+        new = add_addresses(connection, user.user_id, given)
+        if new:
+            remove_mentions(connection, people_of(user.user_id, new), new)

@@ -1,0 +1,187 @@
+"""A person is forgotten: nothing of him is left, and nobody else loses anything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+from sqlalchemy import Engine
+
+from include.warehouse.connect import transaction
+from include.warehouse.forgetting import Erased, forget, take_back
+from include.warehouse.forgotten import hash_of
+from include.warehouse.users import load_users
+from tests.warehouse.making import HOUR, NOON, RUN, history, load_group, load_page, page, rows, value
+from tests.warehouse.paula import (
+    ALIAS,
+    HERS,
+    MAIL,
+    NORA,
+    OLD_MAIL,
+    OTTO,
+    OTTOS,
+    PAULA,
+    PAULAS,
+    TRUSTED,
+    dump,
+    forgotten,
+    found_in,
+    in_background,
+    in_flight,
+    load_world,
+    nora,
+    otto,
+    paula,
+    tables,
+    wait_for_tombstone,
+)
+
+
+def test_nothing_of_him_is_left_in_any_table(warehouse: Engine) -> None:
+    load_world(warehouse)
+    before = found_in(warehouse, *HERS)
+    query = """
+        SELECT DISTINCT table_name FROM information_schema.columns JOIN pg_tables ON tablename = table_name
+        WHERE table_schema = current_schema() AND schemaname = table_schema AND column_name = 'user_id'
+    """
+    assert {name for (name,) in rows(warehouse, query)} | {"rejected_records"} == set(before)
+    assert set().union(*before.values()) == set(HERS)
+    erased = forgotten(warehouse)
+    assert found_in(warehouse, *HERS) == {}
+    assert erased.is_new
+    assert erased.rows == {
+        "user_facts": 2, "user_marks": 2, "user_versions": 4, "user_settings_history": 7,
+        "setting_periods": 3, "leavers": 1, "history_plan": 1, "history_claims": 1, "listing_users": 1,
+        "rejected_records": 1,
+    }  # fmt: skip
+
+
+def test_what_is_kept_of_him_is_hashes(warehouse: Engine) -> None:
+    load_world(warehouse)
+    forgotten(warehouse)
+    query = "SELECT encode(user_hash, 'hex'), forgotten_at, erased_at, listed_at FROM forgotten"
+    assert rows(warehouse, query) == [(hash_of(PAULA).hex(), NOON + 2 * HOUR, NOON + 2 * HOUR, None)]
+    kept = rows(warehouse, "SELECT encode(address_hash, 'hex') FROM forgotten_addresses")
+    assert sorted(kept) == sorted((hash_of(each.lower()).hex(),) for each in (OLD_MAIL, MAIL, TRUSTED, ALIAS))
+
+
+def test_others_keep_everything_but_his_names(warehouse: Engine) -> None:
+    load_world(warehouse)
+    before = dump(warehouse)
+    forgotten(warehouse)
+    after = dump(warehouse)
+    for table in ("user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods"):
+        noras = [row for row in before[table] if f'"user_id": "{NORA}"' in row]
+        assert [row for row in after[table] if f'"user_id": "{NORA}"' in row] == noras
+        assert noras
+    (facts,) = rows(
+        warehouse, "SELECT title, manager_id, settings, extra FROM user_facts WHERE user_id = :id", id=OTTO
+    )
+    assert facts == (
+        "Chef",
+        None,
+        {"webConferencesRecorded": True, "delegate": None},
+        {
+            "approver": {"id": None, "mail": None},
+            "watchers": [None, "otto@firm.example", 1.5, 12345678901234567890],
+        },
+    )
+    changes = """
+        SELECT changed_by, new_value, extra FROM user_settings_history
+        WHERE user_id = :id ORDER BY changed_at, setting_name
+    """
+    assert rows(warehouse, changes, id=OTTO) == [
+        (None, None, {}),
+        (None, "false", {}),
+        (None, "true", {}),
+        (None, "false", {}),
+        ("otto@firm.example", "true", {"approvedBy": None, "request": {"by": [None, 7, True]}}),
+    ]
+
+
+def test_what_is_derived_is_as_if_he_had_never_been_there(warehouse: Engine) -> None:
+    load_world(warehouse)
+    assert (
+        value(warehouse, "SELECT max(users_on + users_off + users_unknown) FROM recording_coverage_daily")
+        == 3
+    )
+    forgotten(warehouse)
+    assert (
+        value(warehouse, "SELECT max(users_on + users_off + users_unknown) FROM recording_coverage_daily")
+        == 2
+    )
+    coverage = "SELECT * FROM derived_recording_coverage('-infinity') ORDER BY 1, 2"
+    held = "SELECT * FROM recording_coverage_daily ORDER BY 1, 2"
+    assert [row[:-1] for row in rows(warehouse, held)] == rows(warehouse, coverage)
+    assert rows(warehouse, "SELECT * FROM recording_coverage_owed") == []
+    for one, other in (
+        ("setting_periods", "derived_setting_periods"),
+        ("derived_setting_periods", "setting_periods"),
+    ):
+        assert rows(warehouse, f"TABLE {one} EXCEPT ALL TABLE {other}") == []
+
+
+def test_run_again_it_changes_nothing(warehouse: Engine) -> None:
+    load_world(warehouse)
+    forgotten(warehouse)
+    before = dump(warehouse)
+    assert forget(warehouse, PAULA, NOON + 5 * HOUR) == Erased(is_new=False, rows={})
+    assert dump(warehouse) == before
+
+
+def test_who_was_never_held_is_kept_away_too(warehouse: Engine) -> None:
+    assert forgotten(warehouse) == Erased(is_new=True, rows={})
+    load_world(warehouse)
+    assert found_in(warehouse, *HERS) == {}
+
+
+def test_killed_between_tombstone_and_deletion_it_goes_on_when_run_again(warehouse: Engine) -> None:
+    load_world(warehouse)
+    script = (
+        "import sys; from datetime import datetime; from include.warehouse.connect import engine_for; "
+        "from include.warehouse.forgetting import forget; "
+        "forget(engine_for(sys.argv[1]), sys.argv[2], datetime.fromisoformat(sys.argv[3]))"
+    )
+    url = warehouse.url.render_as_string(hide_password=False)
+    with in_flight(warehouse, lambda connection: load_users(connection, RUN, page([otto()], NOON))) as commit:
+        process = subprocess.Popen([sys.executable, "-c", script, url, PAULA, NOON.isoformat()])
+        wait_for_tombstone(warehouse)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait(30) == -signal.SIGKILL
+        commit()
+    assert value(warehouse, "SELECT count(*) FROM user_facts WHERE user_id = :id", id=PAULA) == 1
+    assert value(warehouse, "SELECT erased_at FROM forgotten") is None
+    load_page(warehouse, [paula("new@firm.example")], NOON + HOUR)
+    assert value(warehouse, "SELECT email_address FROM user_facts WHERE user_id = :id", id=PAULA) == MAIL
+    assert forgotten(warehouse).rows["user_facts"] == 2
+    assert found_in(warehouse, *HERS) == {}
+    assert value(warehouse, "SELECT erased_at FROM forgotten") == NOON + 2 * HOUR
+
+
+def test_readers_and_dumps_neither_wait_nor_are_waited_for(warehouse: Engine) -> None:
+    load_world(warehouse)
+    with transaction(warehouse) as reader:
+        for table in tables(warehouse):
+            reader.exec_driver_sql(f"SELECT count(*) FROM {table}")
+        assert in_background(lambda: forgotten(warehouse)).result(30).is_new
+
+
+def test_after_an_undo_the_next_answers_bring_him_back(warehouse: Engine) -> None:
+    load_world(warehouse, run_is_open=False)
+    before = dump(warehouse)
+    forgotten(warehouse)
+    with transaction(warehouse) as connection:
+        assert take_back(connection, PAULA)
+        assert not take_back(connection, PAULA)
+    assert rows(warehouse, "SELECT * FROM forgotten_addresses") == []
+    assert found_in(warehouse, *HERS) == {}, "it does not bring anything back by itself"
+    load_page(warehouse, [paula(), otto(title="Chef"), nora()], NOON + HOUR, with_avatars=True)
+    load_group(
+        warehouse, *(history(who, told, NOON + HOUR) for who, told in ((PAULA, PAULAS), (OTTO, OTTOS)))
+    )
+    assert dump(warehouse)["user_facts"] == before["user_facts"]
+    names = "SELECT changed_by, extra FROM user_settings_history WHERE user_id = :id"
+    assert (MAIL.upper(), {}) in rows(warehouse, names, id=OTTO)
+    assert len(rows(warehouse, names, id=PAULA)) == 2

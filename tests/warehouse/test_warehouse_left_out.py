@@ -1,0 +1,199 @@
+"""Who is forgotten stays away: no load, begun before or after, brings him back."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from include.warehouse import listing_progress, plan
+from include.warehouse.connect import transaction
+from include.warehouse.histories import load_histories
+from include.warehouse.users import load_users
+from tests.warehouse.making import (
+    HOUR,
+    NOON,
+    RUN,
+    SETTLING,
+    history,
+    load_group,
+    load_page,
+    opened,
+    page,
+    rows,
+    value,
+)
+from tests.warehouse.paula import (
+    ALIAS,
+    HERS,
+    MAIL,
+    NORA,
+    OLD_MAIL,
+    OTTO,
+    OTTOS,
+    PAULA,
+    PAULAS,
+    REJECTED,
+    TRUSTED,
+    change,
+    dump,
+    forgotten,
+    found_in,
+    in_background,
+    in_flight,
+    listed_page,
+    load_world,
+    nora,
+    otto,
+    paula,
+    wait_for_tombstone,
+)
+
+
+def test_a_page_that_is_being_loaded_is_waited_for(warehouse: Engine) -> None:
+    def load(connection: Connection) -> None:
+        opened(connection)
+        load_users(connection, RUN, page([paula(), otto()]))
+
+    with in_flight(warehouse, load) as commit:
+        erasing = in_background(lambda: forgotten(warehouse))
+        wait_for_tombstone(warehouse)
+        time.sleep(0.3)
+        assert not erasing.done(), "it did not wait for the load"
+        commit()
+        assert erasing.result(30).rows["user_facts"] == 2
+    assert found_in(warehouse, *HERS) == {}
+    assert value(warehouse, "SELECT count(*) FROM user_facts") == 1
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT 1", "SELECT count(*) FROM user_marks", "SELECT count(*) FROM forgotten"]
+)
+def test_a_page_in_memory_that_is_loaded_later_leaves_him_out(warehouse: Engine, statement: str) -> None:
+    """Its transaction has even begun before the tombstone, and has read."""
+    load_world(warehouse)
+    in_memory = page([paula(), otto(title="Chef"), REJECTED], NOON + HOUR)
+    with transaction(warehouse) as connection:
+        connection.exec_driver_sql(statement)
+        forgotten(warehouse)
+        loaded = load_users(connection, RUN, in_memory)
+    assert (loaded.new, loaded.changed) == (0, 0)
+    assert found_in(warehouse, *HERS) == {}
+    assert value(warehouse, "SELECT count FROM run_oddities WHERE kind = 'forgotten_user'") == 1
+
+
+def test_a_group_of_histories_in_memory_leaves_him_out(warehouse: Engine) -> None:
+    load_world(warehouse)
+    forgotten(warehouse)
+    calls = "SELECT calls_made, histories_fetched FROM sync_runs"
+    ((calls_before, fetched_before),) = rows(warehouse, calls)
+    before = dump(warehouse)["user_settings_history"]
+    load_group(warehouse, history(PAULA, PAULAS), history(OTTO, OTTOS))
+    assert found_in(warehouse, *HERS) == {}
+    assert dump(warehouse)["user_settings_history"] == before
+    assert rows(warehouse, calls) == [(calls_before + 2, fetched_before + 1)]
+
+
+def test_a_group_that_is_being_loaded_is_waited_for(warehouse: Engine) -> None:
+    load_world(warehouse)
+    more = [*PAULAS, change(MAIL, 14)]
+    with in_flight(
+        warehouse, lambda connection: load_histories(connection, RUN, [history(PAULA, more)], SETTLING)
+    ) as commit:
+        erasing = in_background(lambda: forgotten(warehouse))
+        wait_for_tombstone(warehouse)
+        commit()
+        erasing.result(30)
+    assert found_in(warehouse, *HERS) == {}
+
+
+@pytest.mark.parametrize("step", ["plan", "claim", "progress"])
+def test_a_run_that_writes_down_whom_to_ask_is_waited_for(warehouse: Engine, step: str) -> None:
+    load_world(warehouse, run_is_open=False)
+
+    def write(connection: Connection) -> None:
+        opened(connection, at=NOON + HOUR)
+        connection.exec_driver_sql("UPDATE sync_runs SET histories_since = '2026-03-10 13:00Z'")
+        if step == "plan":
+            plan.plan_histories(connection, RUN)
+        elif step == "claim":
+            plan.claim(connection, RUN, [PAULA])
+        else:
+            listing_progress.save_progress(connection, RUN, listed_page([paula()], "next"))
+
+    with in_flight(warehouse, write) as commit:
+        erasing = in_background(lambda: forgotten(warehouse))
+        wait_for_tombstone(warehouse)
+        commit()
+        erasing.result(30)
+    assert found_in(warehouse, *HERS) == {}
+    with transaction(warehouse) as connection:
+        write(connection)
+    assert found_in(warehouse, *HERS) == {}
+
+
+def test_a_listing_that_goes_on_after_a_kill_still_counts_him(warehouse: Engine) -> None:
+    """Else it would seem to lack someone, and be made once more."""
+    load_world(warehouse)
+    forgotten(warehouse)
+    with transaction(warehouse) as connection:
+        listing_progress.save_progress(connection, RUN, listed_page([paula(), nora()], "next", pages=2))
+        resumed = listing_progress.load_progress(connection, RUN)
+    assert resumed is not None
+    assert len(resumed.ids) == 3
+    assert {OTTO, NORA} < resumed.ids
+
+
+def test_that_gong_still_lists_him_is_noted(warehouse: Engine) -> None:
+    forgotten(warehouse)
+    load_page(warehouse, [paula()], NOON + 3 * HOUR, with_avatars=False)
+    assert value(warehouse, "SELECT listed_at FROM forgotten") is None, "that was no list of all users"
+    with transaction(warehouse) as connection:
+        load_users(connection, RUN, page([paula()], NOON + 4 * HOUR), listed=True)
+        load_users(connection, RUN, page([paula()], NOON), listed=True)
+    assert value(warehouse, "SELECT listed_at FROM forgotten") == NOON + 4 * HOUR
+
+
+@pytest.mark.parametrize(
+    "name", [PAULA, MAIL, OLD_MAIL, OLD_MAIL.upper(), TRUSTED, ALIAS.lower(), f"mailto:{MAIL}"]
+)
+def test_he_is_no_author_in_later_histories(warehouse: Engine, name: str) -> None:
+    load_world(warehouse)
+    forgotten(warehouse)
+    load_group(
+        warehouse, history(NORA, [change(name, 15, note=name), change("otto@firm.example", 16, note="x")])
+    )
+    query = """
+        SELECT changed_by, extra FROM user_settings_history
+        WHERE changed_at >= '2026-02-15' ORDER BY changed_at
+    """
+    assert rows(warehouse, query) == [(None, {"note": None}), ("otto@firm.example", {"note": "x"})]
+
+
+def test_an_address_that_he_got_later_is_his_too(warehouse: Engine) -> None:
+    """Gong goes on answering him: what was held by the new address is found, and what comes by it."""
+    load_world(warehouse)
+    forgotten(warehouse)
+    load_group(warehouse, history(OTTO, [change("P.Neu@firm.example", 20)]))
+    assert found_in(warehouse, "p.neu@firm.example")
+    load_page(warehouse, [paula("p.neu@firm.example")], NOON + 3 * HOUR)
+    assert found_in(warehouse, *HERS, "p.neu@firm.example") == {}
+    load_group(warehouse, history(NORA, [change("P.Neu@firm.example", 20)]))
+    assert found_in(warehouse, *HERS, "p.neu@firm.example") == {}
+
+
+def test_many_changes_of_his_are_taken_from_him(warehouse: Engine) -> None:
+    load_world(warehouse)
+    with transaction(warehouse) as connection:
+        connection.execute(
+            text("""
+                INSERT INTO user_settings_history (user_id, changed_by, change_key, first_seen_at)
+                SELECT :otto, CASE WHEN n % 2 = 0 THEN :mail ELSE 'otto@firm.example' END,
+                       sha256(convert_to(n::text, 'UTF8')), now()
+                FROM generate_series(1, 10000) AS n
+            """),
+            {"otto": OTTO, "mail": MAIL},
+        )
+    assert forgotten(warehouse).rows["user_settings_history"] == 5007
+    assert value(warehouse, "SELECT count(*) FROM user_settings_history WHERE changed_by IS NULL") == 5004

@@ -1,0 +1,93 @@
+"""What was kept long enough is removed where that is set, and the rest is as if it had never been there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Engine
+
+from include.warehouse.connect import transaction
+from include.warehouse.coverage import rewrite_coverage
+from include.warehouse.retention import Retention, remove_outdated
+from tests.warehouse.making import HOUR, NOON, load_page, rows, value
+from tests.warehouse.paula import NORA, PAULA, dump, load_world
+
+DAY = timedelta(days=1)
+NOW = NOON + 100 * DAY
+
+
+def removed(engine: Engine, **days: int) -> dict[str, int]:
+    kept: dict[str, Any] = {name: timedelta(days=number) for name, number in days.items()}
+    with transaction(engine) as connection:
+        return remove_outdated(connection, Retention(**kept), NOW)
+
+
+def paula_leaves(engine: Engine, days_ago: float) -> None:
+    with transaction(engine) as connection:
+        gone_at = {"gone_at": NOW - days_ago * DAY, "user_id": PAULA}
+        for change in ("user_marks SET gone_at", "user_versions SET valid_to"):
+            connection.exec_driver_sql(
+                f"UPDATE {change} = %(gone_at)s WHERE user_id = %(user_id)s AND {change.split()[-1]} IS NULL",
+                gone_at,
+            )
+
+
+def versions(engine: Engine) -> list[tuple[Any, ...]]:
+    return rows(engine, "SELECT user_id, valid_from, valid_to FROM user_versions ORDER BY 1, 2")
+
+
+def test_by_default_everything_is_kept(warehouse: Engine) -> None:
+    load_world(warehouse)
+    paula_leaves(warehouse, 99)
+    before = dump(warehouse)
+    assert removed(warehouse) == {}
+    assert dump(warehouse) == before
+
+
+def test_closed_versions_go_when_they_ended_long_enough_ago(warehouse: Engine) -> None:
+    load_world(warehouse)  # its first versions end at noon, 100 days ago
+    assert removed(warehouse, versions=100) == {"versions": 0}
+    assert removed(warehouse, versions=99) == {"versions": 2}
+    assert {version[1:] for version in versions(warehouse) if version[0] != NORA} == {(NOON, None)}
+    assert removed(warehouse, versions=99) == {"versions": 0}
+
+
+def test_the_last_version_of_who_left_stays_until_he_goes(warehouse: Engine) -> None:
+    load_world(warehouse)
+    paula_leaves(warehouse, 50)
+    assert removed(warehouse, versions=1) == {"versions": 2}
+    assert (PAULA, NOON, NOW - 50 * DAY) in versions(warehouse)
+
+
+def test_who_left_long_enough_ago_goes_with_everything(warehouse: Engine) -> None:
+    load_world(warehouse)
+    paula_leaves(warehouse, 50)
+    assert removed(warehouse, left_users=51) == {"users who left": 0}
+    noras = f'"user_id": "{NORA}"'
+    before = [row for held in dump(warehouse).values() for row in held if noras in row]
+    assert removed(warehouse, left_users=49) == {"users who left": 1}
+    hers = f'"user_id": "{PAULA}"'
+    assert [row for held in dump(warehouse).values() for row in held if hers in row] == []
+    assert [row for held in dump(warehouse).values() for row in held if noras in row] == before
+    assert rows(warehouse, "SELECT * FROM forgotten") == [], "he may come back"
+
+
+def test_days_are_counted_without_those_who_went(warehouse: Engine) -> None:
+    load_world(warehouse)
+    paula_leaves(warehouse, 50)
+    removed(warehouse, left_users=1)
+    with transaction(warehouse) as connection:
+        rewrite_coverage(connection, NOW)
+    derived = "SELECT * FROM derived_recording_coverage('-infinity') ORDER BY 1, 2"
+    held = rows(warehouse, "SELECT * FROM recording_coverage_daily ORDER BY 1, 2")
+    assert held
+    assert [row[:-1] for row in held] == rows(warehouse, derived)
+
+
+def test_who_came_back_stays(warehouse: Engine) -> None:
+    load_world(warehouse)
+    paula_leaves(warehouse, 50)
+    load_page(warehouse, [{"id": PAULA}], NOW - HOUR)
+    assert removed(warehouse, left_users=1, versions=1) == {"users who left": 0, "versions": 3}
+    assert value(warehouse, "SELECT count(*) FROM user_facts WHERE user_id = :id", id=PAULA) == 1
