@@ -17,9 +17,9 @@ _LOCK = text("LOCK TABLE recording_coverage_daily IN SHARE ROW EXCLUSIVE MODE")
 # A day that was not complete may be now, and days have ended since.
 _FIRST_DAY = text("""
     WITH owed AS (DELETE FROM recording_coverage_owed RETURNING from_day)
-    SELECT coalesce(least((SELECT min(from_day) FROM owed),
-                          (SELECT min(day) FROM recording_coverage_daily WHERE NOT complete),
-                          (SELECT max(day) + 1 FROM recording_coverage_daily)), '-infinity')::text
+    SELECT least((SELECT min(from_day) FROM owed),
+                 (SELECT min(day) FROM recording_coverage_daily WHERE NOT complete),
+                 (SELECT coalesce(max(day) + 1, '-infinity') FROM recording_coverage_daily))::text
 """)
 _FORGET = text("DELETE FROM recording_coverage_daily WHERE day >= CAST(:first_day AS date)")
 _WRITE = text("""

@@ -32,12 +32,14 @@ _ADJUST = text(f"""
       AND ROW ({_HELD}) IS DISTINCT FROM ROW ({as_version("incoming")})
 """)  # noqa: S608 (only names of columns)
 
+# Of who was found gone since, a late answer makes no version.
 _OPEN = text(f"""
     WITH opened AS (
         INSERT INTO user_versions (user_id, valid_from, {_NAMES}, seen_in_dag, seen_in_run)
         SELECT user_id, :at, {as_version("incoming")}, :dag_id, :run_id
-        FROM incoming_users AS incoming
-        WHERE NOT EXISTS (SELECT FROM user_versions AS held
+        FROM incoming_users AS incoming JOIN user_marks USING (user_id)
+        WHERE coalesce(gone_at < :at, true)
+          AND NOT EXISTS (SELECT FROM user_versions AS held
                           WHERE held.user_id = incoming.user_id AND held.valid_to IS NULL)
         RETURNING user_id
     )

@@ -47,14 +47,18 @@ QUERY = f"""
                                                      history_gone_at))) AS until
         FROM horizon LEFT JOIN present ON last_seen_at >= listed_at AND left_at IS NULL
     ), spans AS (
-        SELECT setting_key, value,
-               greatest(valid_from, began_at) AS begins,
-               least(valid_to, history_covers_until, left_at) AS ends
-        FROM setting_periods JOIN present USING (user_id)
+        SELECT setting_key, value, begins, ends
+        FROM first, setting_periods JOIN present USING (user_id)
+        CROSS JOIN LATERAL (
+            SELECT greatest(valid_from, began_at), least(valid_to, history_covers_until, left_at)
+        ) AS span (begins, ends)
         WHERE value IN ('true', 'false') AND length(setting_key) <= 200
+          AND begins < ends AND ends >= first.day::timestamp AT TIME ZONE 'UTC'
     ), settings AS (
-        SELECT setting_key, min((begins AT TIME ZONE 'UTC')::date) AS first_day
-        FROM spans WHERE begins < ends GROUP BY 1
+        SELECT setting_key, (min(valid_from) AT TIME ZONE 'UTC')::date AS first_day
+        FROM setting_periods
+        WHERE value IN ('true', 'false') AND length(setting_key) <= 200
+        GROUP BY 1
     ), days AS (
         SELECT each::date AS day
         FROM horizon, first, LATERAL generate_series(first.day, last_day, interval '1 day') AS each
@@ -63,7 +67,6 @@ QUERY = f"""
                sum(step) FILTER (WHERE value = 'true') AS on_step,
                sum(step) FILTER (WHERE value = 'false') AS off_step
         FROM first, spans CROSS JOIN LATERAL (VALUES (begins, 1), (ends, -1)) AS one (at, step)
-        WHERE begins < ends
         GROUP BY 1, 2
     ), user_steps AS (
         SELECT greatest((at AT TIME ZONE 'UTC')::date, first.day) AS day, sum(step) AS users_step,
