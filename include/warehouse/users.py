@@ -51,6 +51,13 @@ _INCOMING = """
     CREATE TEMPORARY TABLE incoming_users (LIKE user_facts) ON COMMIT DROP;
 """
 
+# Days that were complete without those whom the newest listing lacked wait for them again.
+_MISSED = text("""
+    SELECT min(greatest(coalesce(held.created, first_seen_at), history_covers_until))
+    FROM incoming_users JOIN user_marks USING (user_id) JOIN user_facts AS held USING (user_id)
+    WHERE last_seen_at < (SELECT max(started_at) FROM listings)
+""")
+
 # First and in order, for it locks: two loads of the same users wait for each other, never in a circle.
 _MARK = text("""
     INSERT INTO user_marks AS held (user_id, first_seen_at, last_seen_at, first_settings,
@@ -152,6 +159,7 @@ def load_users(connection: Connection, run: RunKey, page: UsersPage, *, listed: 
     connection.exec_driver_sql(_INCOMING)
     copy_rows(connection, "incoming_users", _COLUMNS, map(_row_of, page.users))
     at = {"at": page.requested_at}
+    owe_coverage(connection, connection.scalar(_MISSED))
     connection.execute(_MARK, at | {"listed": listed, "with_avatars": page.with_avatars})
     older = connection.execute(_IGNORE_OLDER, at).rowcount
     if not page.with_avatars:

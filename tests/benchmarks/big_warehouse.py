@@ -61,5 +61,6 @@ _SETTLE = """
 def fill(connection: Connection, users: int, changes: int) -> None:
     """Generate so many users and changes, and what is derived from them, in the caller's transaction."""
     for statements in (_USERS, _CHANGES):
-        connection.exec_driver_sql(statements.format(users=users, changes=changes))
+        sized = statements.format(users=users, changes=changes)
+        connection.exec_driver_sql(sized.replace("%", "%%"))  # no parameter begins here
     connection.execute(text(_SETTLE))

@@ -145,3 +145,17 @@ def test_an_empty_warehouse_has_no_days(warehouse: Engine) -> None:
     assert rewritten(warehouse) == 0
     listed(warehouse, [], MARCH)
     assert rewritten(warehouse) == 0
+
+
+def test_a_day_waits_again_for_who_was_only_missing_from_a_listing(warehouse: Engine) -> None:
+    anna, ben = user(1, "2026-02-26T09:00:00Z", True), user(2, "2026-02-26T09:00:00Z", True)
+    listed(warehouse, [anna, ben], MARCH - DAY)
+    load_group(warehouse, history("1", at=MARCH - DAY), history("2", at=MARCH - DAY))
+    listed(warehouse, [anna], MARCH)
+    load_group(warehouse, history("1", at=MARCH))
+    rewritten(warehouse)
+    assert counts(warehouse)[28][-1]
+    listed(warehouse, [anna, ben], MARCH + DAY)
+    rewritten(warehouse)
+    assert not counts(warehouse)[28][-1]
+    assert same_as_from_nothing(warehouse)
