@@ -31,6 +31,10 @@ One call a hundred users, one call a user whose history is owed, out of one budg
 share (table `gong.api_quota`). When the day's calls do not suffice for everyone, the run succeeds, says
 what it left and by when that will be covered; the next one goes on from there.
 
+### Who left
+Users whom a listing lacks are asked for, one call a hundred, before they are marked as deleted. When
+more than a fifth of all users are gone, nobody is, until a run with `accept_deletions` says that it is true.
+
 ### When it fails
 The last line of the failed task's log says what to do. Clear the task, or run again: what was
 fetched that day is not asked again.
@@ -53,6 +57,14 @@ PARAMS = {
         type="boolean",
         title="Include avatars",
         description="Ask for avatar images; Gong's live service then also lists synthetic users.",
+    ),
+    "accept_deletions": Param(
+        False,
+        type="boolean",
+        title="Accept deletions",
+        description="Mark users as deleted whom Gong no longer knows, also when they are more than a fifth "
+        "of all. Without it such a run marks none and warns.",
+        section="Users who left",
     ),
     "user_ids": Param(
         None,
@@ -120,6 +132,18 @@ with DAG(
         doc_md="Lists all users and loads them page by page. One call a page of 100.",
     )
 
+    confirm_leavers = GongListUsersByFilterOperator(
+        task_id="confirm_leavers",
+        user_ids_from=lambda: _steps().leavers_to_confirm(),
+        # Or Gong hides the synthetic users who are there.
+        include_avatars=True,
+        handler=lambda page: _steps().load_users_still_there(page),
+        when_asked=lambda ids, listing: _steps().confirm_leavers(ids, listing),
+        post_execute=lambda *_: _steps().settle_leavers(),
+        doc_md="Asks for users whom the listing lacked, and marks as deleted whom Gong no longer knows. "
+        "One call a hundred of them, none where nobody is missing.",
+    )
+
     filter_users = GongListUsersByFilterOperator(
         task_id="filter_users",
         user_ids="{{ params.user_ids }}",
@@ -159,5 +183,6 @@ with DAG(
         return dict(_steps().finish_run())
 
     open_run() >> [list_users, filter_users, batches]
-    [list_users, filter_users] >> batches
+    list_users >> confirm_leavers
+    [confirm_leavers, filter_users] >> batches
     fetch_histories >> finish()

@@ -24,6 +24,7 @@ class Choices:
     :ivar day: the UTC day the run is about, None for a run by hand without one: now.
     :ivar history: 'auto', 'all', 'changed' or 'none'.
     :ivar created_from: included; ``created_to`` is not.
+    :ivar accept_deletions: however many users are gone, they are marked so.
     """
 
     day: date | None
@@ -31,6 +32,7 @@ class Choices:
     user_ids: list[str] | None
     created_from: datetime | None
     created_to: datetime | None
+    accept_deletions: bool
 
     @property
     def scope(self) -> str:
@@ -59,6 +61,9 @@ def read_choices(params: Mapping[str, Any], partition_key: str | None) -> Choice
     check_span(created_from, created_to)
     if ids and (created_from or created_to):
         raise GongConfigError("Give either user_ids, or created_from and created_to: not both")
+    accept_deletions = params.get("accept_deletions") is True
+    if accept_deletions and (ids or created_from or created_to):
+        raise GongConfigError("accept_deletions is for a run about everyone: choose no users with it")
     history = params.get("history", "auto")
     if history not in HISTORY:
         raise GongConfigError(f"history must be one of {', '.join(HISTORY)}")
@@ -68,6 +73,7 @@ def read_choices(params: Mapping[str, Any], partition_key: str | None) -> Choice
         user_ids=list(dict.fromkeys(map(check_user_id, ids))) if ids else None,
         created_from=created_from,
         created_to=created_to,
+        accept_deletions=accept_deletions,
     )
 
 

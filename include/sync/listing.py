@@ -12,7 +12,7 @@ from gong_provider.api.client import utc_now
 from gong_provider.api.models import Listing, ListingProgress, UsersPage
 from include.sync.run import SETTLING, Run, gong_account, open_row, run_key, this_run
 from include.sync.warehouse import warehouse_engine
-from include.warehouse import account, listing_progress, runs, users
+from include.warehouse import account, leaving, listing_progress, runs, users
 from include.warehouse.connect import in_transaction, transaction
 from include.warehouse.errors import AccountMismatchError
 
@@ -43,7 +43,7 @@ def _load_page(connection: Connection, run: Run, page: UsersPage, listing: Listi
         _settle_account(connection, ids, page.requested_at)
         if not runs.is_running(connection, run.key):
             open_row(connection, run, page.requested_at)
-    users.load_users(connection, run.key, page)
+    users.load_users(connection, run.key, page, listed=run.choices.scope == "everyone")
     if run.choices.scope == "everyone":
         listing_progress.save_progress(connection, run.key, page)
     if listing.finished:
@@ -69,7 +69,10 @@ def _finish_listing(connection: Connection, run: Run, page: UsersPage, listing: 
         total_records=listing.total_records,
         moved=listing.moved,
     )
-    runs.record_listing(connection, run.key, done, full=run.choices.scope == "everyone")
+    full = run.choices.scope == "everyone"
+    runs.record_listing(connection, run.key, done, full=full)
+    if full:
+        leaving.nominate(connection, done.started_at, with_avatars=done.with_avatars, whole=not listing.moved)
     for warning in listing.warnings:
         log.warning(warning)
         runs.add_warning(connection, run.key, warning)

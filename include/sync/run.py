@@ -17,7 +17,7 @@ from gong_provider.hooks.gong import GongHook
 from include.sync import budget
 from include.sync.choices import Choices, read_choices
 from include.sync.warehouse import warehouse_engine
-from include.warehouse import account, listing_progress, migrate, plan, runs
+from include.warehouse import account, leaving, listing_progress, migrate, plan, runs
 from include.warehouse.connect import transaction
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,8 @@ def open_run() -> str:
 
 
 def _needs_no_listing(connection: Connection, run: Run, limits: Limits, now: datetime) -> bool:
+    if run.choices.accept_deletions and leaving.is_anyone_waiting(connection):
+        return False
     day_end = run.choices.day_end
     if day_end and day_end <= now and runs.listing_covers(connection, day_end):
         log.info("A listing after the end of %s is here already: nobody is asked again", run.choices.day)

@@ -1,16 +1,26 @@
 """What each task of ``gong_users_sync`` does: all that its DAG calls."""
 
 from include.sync.histories import claim, ids_of_batch, load_history_group, plan_histories
+from include.sync.leaving import (
+    confirm_leavers,
+    leavers_to_confirm,
+    load_users_still_there,
+    settle_leavers,
+)
 from include.sync.listing import listing_progress_so_far, load_users_page
 from include.sync.run import finish_run, open_run
 
 __all__ = [
     "claim",
+    "confirm_leavers",
     "finish_run",
     "ids_of_batch",
+    "leavers_to_confirm",
     "listing_progress_so_far",
     "load_history_group",
     "load_users_page",
+    "load_users_still_there",
     "open_run",
     "plan_histories",
+    "settle_leavers",
 ]

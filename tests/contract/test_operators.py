@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk import DAG
 
 from gong_provider.api.errors import GongConfigError, GongError
-from gong_provider.api.models import ListingProgress
+from gong_provider.api.models import Listing, ListingProgress, UsersPage
 from gong_provider.operators.gong import (
     GongGetUserOperator,
     GongGetUserSettingsHistoryOperator,
@@ -19,8 +19,9 @@ from gong_provider.operators.gong import (
     GongListUsersOperator,
 )
 from tests.support.gong_faults import Faults
-from tests.support.gong_service import GongService
+from tests.support.gong_service import Dialect, GongService
 from tests.support.odd_world import odd_world
+from tests.support.people import quoting
 
 OPERATORS: list[tuple[type[Any], str, Any]] = [
     (GongListUsersOperator, "include_avatars", False),
@@ -74,6 +75,59 @@ def test_users_by_filter(service: GongService) -> None:
     assert [user["user_id"] for user in users] == wanted
 
 
+@pytest.mark.parametrize("dialect", ["contract", "live"])
+def test_whom_gong_does_not_know_is_told_with_each_calls_ids(service: GongService, dialect: Dialect) -> None:
+    service.dialect = dialect
+    known = ids_of(service)[:70]
+    asked = [*known[:30], *(f"unknown {number}" for number in range(210)), *known[30:], known[0]]
+    pages: list[UsersPage] = []
+    told: list[tuple[list[str], set[str], Listing]] = []
+
+    def when_asked(ids: list[str], listing: Listing) -> None:
+        told.append((ids, {user.user_id for page in pages for user in page.users}, listing))
+        pages.clear()
+
+    before = datetime.now(UTC)
+    run(GongListUsersByFilterOperator(
+        task_id="t", user_ids_from=lambda: iter(asked), handler=pages.append, when_asked=when_asked
+    ))  # fmt: skip
+    assert [ids for ids, _, _ in told] == [asked[:100], asked[100:200], asked[200:280]]
+    assert [came for _, came, _ in told] == [set(known[:30]), set(), set(known[30:])]
+    began = [listing.started_at for _, _, listing in told]
+    assert before < began[0] < began[1] < began[2] < datetime.now(UTC)
+    assert all(listing.finished and not listing.moved for _, _, listing in told)
+    filters = [call for call in service.calls if call.path.endswith(("/users/filter", "/users/extensive"))]
+    assert len(service.calls) == len(filters) == 3 + (dialect == "live"), "the live path is found once"
+
+
+def test_ids_are_told_once_all_their_pages_were_handed_over(service: GongService) -> None:
+    service.page_size = 40
+    said: list[int] = []
+    run(GongListUsersByFilterOperator(
+        task_id="t", user_ids_from=lambda: ids_of(service), handler=lambda page: said.append(len(page.users)),
+        when_asked=lambda ids, listing: said.append(-len(ids)),
+    ))  # fmt: skip
+    assert said == [40, 40, 20, -100, 30, -30]
+
+
+def test_ids_of_an_answer_that_broke_off_are_not_told(service: GongService) -> None:
+    service.faults = Faults(wire={2: quoting(400)})
+    told: list[int] = []
+    operator = GongListUsersByFilterOperator(
+        task_id="t", user_ids_from=lambda: ids_of(service), handler=lambda page: None,
+        when_asked=lambda ids, listing: told.append(len(ids)),
+    )  # fmt: skip
+    with pytest.raises(GongError):
+        run(operator)
+    assert told == [100]
+
+
+def test_where_nobody_is_to_be_asked_for_no_call_is_made(service: GongService) -> None:
+    assert run(GongListUsersByFilterOperator(task_id="t", user_ids_from=list)) == []
+    assert run(GongListUsersByFilterOperator(task_id="t", user_ids_from=list, handler=print)) is None
+    assert service.calls == []
+
+
 def test_histories_come_in_groups_or_as_a_dict(service: GongService) -> None:
     groups: list[int] = []
     ids = ids_of(service)
@@ -104,6 +158,8 @@ def test_without_a_handler_a_failed_history_is_an_error(service: GongService) ->
         GongGetUserSettingsHistoryOperator(task_id="none"),
         GongListUsersByFilterOperator(task_id="when", created_from="yesterday"),
         GongListUsersByFilterOperator(task_id="who", user_ids=[".."]),
+        GongListUsersByFilterOperator(task_id="late", user_ids_from=lambda: ["1"] * 100 + [".."]),
+        GongListUsersByFilterOperator(task_id="both", user_ids=["1"], user_ids_from=lambda: ["1"]),
         GongGetUserOperator(task_id="empty", user_id=""),
     ],
     ids=lambda operator: operator.task_id,

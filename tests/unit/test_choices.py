@@ -29,6 +29,12 @@ def test_chosen_users_are_a_selection_each_once() -> None:
     assert read_choices({"user_ids": []}, None).scope == "everyone"
 
 
+def test_deletions_are_accepted_only_where_it_is_said() -> None:
+    assert not read_choices({}, None).accept_deletions
+    assert not read_choices({"accept_deletions": False}, None).accept_deletions
+    assert read_choices({"accept_deletions": True}, "2026-03-03").accept_deletions
+
+
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
@@ -37,6 +43,8 @@ def test_chosen_users_are_a_selection_each_once() -> None:
         ({"user_ids": ["1"], "created_from": "2026-02-01T00:00:00Z"}, "either user_ids"),
         ({"created_from": "yesterday"}, "created_from must be a date and time"),
         ({"history": "some"}, "history must be"),
+        ({"accept_deletions": True, "user_ids": ["1"]}, "choose no users with it"),
+        ({"accept_deletions": True, "created_to": "2026-02-01T00:00:00Z"}, "choose no users with it"),
     ],
 )
 def test_what_cannot_be_is_a_sentence(params: dict[str, Any], sentence: str) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from gong_provider.api.claims import Claim
-    from gong_provider.api.models import HistoryOutcome, ListingProgress, UserAnswer, UsersPage
+    from gong_provider.api.models import HistoryOutcome, Listing, ListingProgress, UserAnswer, UsersPage
     from gong_provider.hooks.gong import GongHook
 
 
@@ -115,10 +115,17 @@ class GongListUsersByFilterOperator(_GongOperator):
     """List the users that match a filter, page by page.
 
     :param user_ids: these users.
+    :param user_ids_from: called when the task begins: the ids, where they are known only then, or are to
+        be seen in no template. Where it answers none, no call is made.
     :param created_from: created at or after this instant (ISO 8601 or datetime).
     :param created_to: created before this instant.
     :param include_avatars: see :class:`GongListUsersOperator`.
     :param handler: see :class:`GongListUsersOperator`.
+    :param when_asked: called each time a call's ids, at most a hundred, were asked for and all that came
+        of it went to ``handler``: with these ids (none where no ids were given) and the
+        :class:`~gong_provider.api.models.Listing` that says when it began and whether it was whole. So
+        whoever is asked for and did not come is unknown to Gong. A task that is tried again begins anew:
+        note here what is done, and leave it out in ``user_ids_from``.
     :param gong_conn_id: connection of type ``gong``.
     """
 
@@ -134,32 +141,61 @@ class GongListUsersByFilterOperator(_GongOperator):
         self,
         *,
         user_ids: Sequence[str] | str | None = None,
+        user_ids_from: Callable[[], Iterable[str]] | None = None,
         created_from: datetime | str | None = None,
         created_to: datetime | str | None = None,
         include_avatars: bool | str = False,
         handler: Callable[[UsersPage], Any] | None = None,
+        when_asked: Callable[[list[str], Listing], Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.user_ids = user_ids
+        self.user_ids_from = user_ids_from
         self.created_from = created_from
         self.created_to = created_to
         self.include_avatars = include_avatars
         self.handler = handler
+        self.when_asked = when_asked
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
         from gong_provider.api.endpoints import check_instant
 
         created_from = check_instant("created_from", self.created_from)
         created_to = check_instant("created_to", self.created_to)
+        ids = self._whom()
+        if ids == []:
+            self.log.info("There is nobody to ask for: no call")
+            return None if self.handler else []
         with self._rescheduled(), self.hook() as hook:
             pages = hook.iter_user_pages_by_filter(
-                user_ids=_ids(self.user_ids) if self.user_ids else None,
+                user_ids=ids,
                 created_from=created_from,
                 created_to=created_to,
                 include_avatars=_flag(self.include_avatars),
             )
-            return self._take_pages(pages, self.handler)
+            return self._take_pages(self._telling_when_asked(pages, ids or []), self.handler)
+
+    def _whom(self) -> list[str] | None:
+        """The ids, each once; None: no ids were given, the filter is another."""
+        from gong_provider.api.errors import GongConfigError
+
+        if self.user_ids_from and self.user_ids:
+            raise GongConfigError("Give either user_ids or user_ids_from: not both")
+        if self.user_ids_from:
+            return list(dict.fromkeys(self.user_ids_from()))
+        return list(dict.fromkeys(_ids(self.user_ids))) if self.user_ids else None
+
+    def _telling_when_asked(self, pages: Iterable[UsersPage], ids: list[str]) -> Iterator[UsersPage]:
+        from gong_provider.api.selection import IDS_PER_CALL
+
+        start = 0
+        for page in pages:
+            yield page  # comes back when it was handed over
+            if page.listing and page.listing.finished:
+                if self.when_asked:
+                    self.when_asked(ids[start : start + IDS_PER_CALL], page.listing)
+                start += IDS_PER_CALL
 
 
 class GongGetUserOperator(_GongOperator):
