@@ -14,6 +14,7 @@ from gong_provider.operators.gong import (
     GongListUsersOperator,
 )
 from gong_provider.retry import GONG_RETRY_POLICY
+from include.sync.assets import OUTLETS
 
 DOC = """
 ### What it does
@@ -177,7 +178,9 @@ with DAG(
 
     @task(
         trigger_rule=TriggerRule.ALL_DONE,
-        doc_md="Closes the run's row in gong.sync_runs and says what it did. No call.",
+        outlets=OUTLETS,
+        doc_md="Closes the run's row in gong.sync_runs, says what it did, publishes the tables as assets. "
+        "No call.",
     )
     def finish() -> dict[str, int]:
         return dict(_steps().finish_run())

@@ -16,5 +16,5 @@ if __name__ == "__main__":
         sys.exit(" ".join(str(error).split()))
     shown = len(page.users) + len(page.rejected)
     users = shown if page.cursor is None else page.total_records
-    pages = 1 if page.cursor is None else users and math.ceil(users / shown)
+    pages = 1 if page.cursor is None else users and math.ceil(users / max(shown, 1))
     print(json.dumps({"users": users, "pages": pages}))

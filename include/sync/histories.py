@@ -8,7 +8,7 @@ from typing import Any
 from gong_provider.api.claims import Claimed
 from gong_provider.api.models import HistoryOutcome
 from include.sync import budget
-from include.sync.run import SETTLING, calls_left, run_key, this_run
+from include.sync.run import SETTLING, Run, calls_left, run_key, this_run
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import histories, listing_progress, plan, runs
 from include.warehouse.connect import in_transaction, transaction
@@ -19,7 +19,11 @@ def plan_histories() -> list[plan.BatchDescriptor]:
 
     :return: one small descriptor a batch: who is in it stays in the warehouse.
     """
-    run = this_run()
+    return plan_for(this_run())
+
+
+def plan_for(run: Run) -> list[plan.BatchDescriptor]:
+    """The same for a run whose params were read."""
     choices = run.choices
     with transaction(warehouse_engine()) as connection:
         listing_progress.clear_progress(connection, run.key)

@@ -30,7 +30,11 @@ def load_users_page(page: UsersPage) -> dict[str, int]:
 
     :return: users listed so far, for XCom.
     """
-    run = this_run()
+    return load_page(this_run(), page)
+
+
+def load_page(run: Run, page: UsersPage) -> dict[str, int]:
+    """The same for a run whose params were read."""
     listing = page.listing
     assert listing is not None  # noqa: S101 - an operator's pages have one
     in_transaction(warehouse_engine(), lambda connection: _load_page(connection, run, page, listing))

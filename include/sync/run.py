@@ -16,6 +16,7 @@ from gong_provider.coordination.limits import CallsLeft, Limits
 from gong_provider.hooks.gong import GongHook
 from include.sync import budget
 from include.sync.choices import Choices, read_choices
+from include.sync.publishing import publish
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, leaving, listing_progress, migrate, plan, runs
 from include.warehouse.connect import transaction
@@ -54,26 +55,37 @@ def open_run() -> str:
     :return: the task to go on with: whom to list, or what to plan where nobody need be listed.
     """
     run = this_run()
+    known = ready(run)
+    if run.choices.scope == "selection":
+        return "filter_users"
+    with transaction(warehouse_engine()) as connection:
+        return "plan_histories" if known and _needs_no_listing(connection, run) else "list_users"
+
+
+def ready(run: Run) -> bool:
+    """Bring the tables to this version, and open the run's row.
+
+    :return: whether the warehouse is known to be this account's. If not, the row is not opened: the
+        first page decides whether anything may be written.
+    """
     engine = warehouse_engine()
     migrate.migrate(engine)
-    identity, limits = gong_account()
-    now = utc_now()
+    identity, _ = gong_account()
     with transaction(engine) as connection:
         known = account.is_known(connection, identity)
-        if known:  # else the first page decides whether anything may be written
-            open_row(connection, run, now)
-        if run.choices.scope == "selection":
-            return "filter_users"
-        return "plan_histories" if known and _needs_no_listing(connection, run, limits, now) else "list_users"
+        if known:
+            open_row(connection, run, utc_now())
+        return known
 
 
-def _needs_no_listing(connection: Connection, run: Run, limits: Limits, now: datetime) -> bool:
+def _needs_no_listing(connection: Connection, run: Run) -> bool:
     if run.choices.accept_deletions and leaving.is_anyone_waiting(connection):
         return False
-    day_end = run.choices.day_end
+    day_end, now = run.choices.day_end, utc_now()
     if day_end and day_end <= now and runs.listing_covers(connection, day_end):
         log.info("A listing after the end of %s is here already: nobody is asked again", run.choices.day)
         return True
+    _, limits = gong_account()
     rests_until = budget.listing_rests_until(limits, runs.newest_listing(connection))
     if rests_until is None or now >= rests_until:
         return False
@@ -151,6 +163,7 @@ def finish_run() -> dict[str, int]:
             "are loaded. gong.user_marks says whose and why. A new run, or clearing all of this one, "
             "asks again"
         )
+    publish(context, warehouse_engine(), row)
     counted = (
         "users_listed", "users_new", "histories_fetched", "histories_left", "changes_new", "calls_made",
     )  # fmt: skip

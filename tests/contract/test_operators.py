@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
-from gong_provider.api.errors import GongConfigError, GongError
+from gong_provider.api.errors import GongConfigError, GongError, GongNotFoundError
 from gong_provider.api.models import Listing, ListingProgress, UsersPage
 from gong_provider.operators.gong import (
     GongGetUserOperator,
@@ -126,6 +126,16 @@ def test_where_nobody_is_to_be_asked_for_no_call_is_made(service: GongService) -
     assert run(GongListUsersByFilterOperator(task_id="t", user_ids_from=list)) == []
     assert run(GongListUsersByFilterOperator(task_id="t", user_ids_from=list, handler=print)) is None
     assert service.calls == []
+
+
+def test_one_user_is_handed_over_or_told_to_be_unknown(service: GongService) -> None:
+    known = ids_of(service)[3]
+    assert run(GongGetUserOperator(task_id="t", user_id=known))["user_id"] == known
+    told = {"handler": lambda answer: answer.user.user_id, "when_unknown": lambda error: error.calls}
+    assert run(GongGetUserOperator(task_id="t", user_id=known, **told)) == known
+    assert run(GongGetUserOperator(task_id="t", user_id="unknown", **told)) == 1
+    with pytest.raises(GongNotFoundError):
+        run(GongGetUserOperator(task_id="t", user_id="unknown"))
 
 
 def test_histories_come_in_groups_or_as_a_dict(service: GongService) -> None:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.execution_time.context import OutletEventAccessors
 from sqlalchemy import Engine
 
 from gong_provider.api.errors import GongDayUsedUpError
@@ -45,6 +46,8 @@ class World:
         """One manual run to its end; what its last task says."""
         self._number += 1
         self._context = {
+            "task": None,
+            "outlet_events": OutletEventAccessors(),
             "params": {"history": history},
             "dag_run": SimpleNamespace(
                 dag_id="gong_users_sync", run_id=f"run {self._number}", partition_key=None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from gong_provider.api.claims import Claim
+    from gong_provider.api.errors import GongNotFoundError
     from gong_provider.api.models import HistoryOutcome, Listing, ListingProgress, UserAnswer, UsersPage
     from gong_provider.hooks.gong import GongHook
 
@@ -204,21 +205,36 @@ class GongGetUserOperator(_GongOperator):
     :param user_id: Gong's id.
     :param handler: called with the :class:`~gong_provider.api.models.UserAnswer`; its value is
         returned. None: the user is returned, as a dict.
+    :param when_unknown: called with the error when Gong knows no such user; its value is returned.
+        None: the error is raised.
     :param gong_conn_id: connection of type ``gong``.
     """
 
     template_fields: ClassVar[Sequence[str]] = (*_GongOperator.template_fields, "user_id")  # type: ignore[misc]
 
     def __init__(
-        self, *, user_id: str, handler: Callable[[UserAnswer], Any] | None = None, **kwargs: Any
+        self,
+        *,
+        user_id: str,
+        handler: Callable[[UserAnswer], Any] | None = None,
+        when_unknown: Callable[[GongNotFoundError], Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.user_id = user_id
         self.handler = handler
+        self.when_unknown = when_unknown
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
+        from gong_provider.api.errors import GongNotFoundError
+
         with self._rescheduled(), self.hook() as hook:
-            answer = hook.get_user(self.user_id)
+            try:
+                answer = hook.get_user(self.user_id)
+            except GongNotFoundError as error:
+                if self.when_unknown is None:
+                    raise
+                return self.when_unknown(error)
         return self.handler(answer) if self.handler else asdict(answer.user)
 
 

@@ -1,0 +1,151 @@
+"""Chosen Gong users and their settings histories, asked for now: from the UI or through REST."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+from airflow.sdk import DAG, Param, TriggerRule, task
+
+from gong_provider.operators.gong import (
+    GongGetUserOperator,
+    GongGetUserSettingsHistoryOperator,
+    GongListUsersByFilterOperator,
+)
+from gong_provider.retry import GONG_RETRY_POLICY
+from include.sync.assets import OUTLETS
+
+DOC = """
+### What it does
+Asks Gong for the users you name and for their settings histories, and loads both as `gong_users_sync`
+does: into the same tables, by the same rules, with a row in `gong.sync_runs`. A history is asked for
+again even if it was fetched today.
+
+### When
+Whenever you start it: it has no schedule. Several may run at once, beside a sync, too.
+
+### What it costs
+One call for one user, one for each hundred of more; and one a user for the histories, out of the budget
+that all tasks share. An id that Gong does not know costs nothing more: the run warns and goes on.
+
+### When it fails
+The last line of the failed task's log says what to do. Clear the task, or run again.
+"""
+
+BATCH_NAME = "batch {{ task.batch.batch }} of {{ task.batch.of }} · {{ task.batch.users }} users"
+
+PARAMS = {
+    "user_ids": Param(
+        type="array",
+        # No e-mail address: Airflow would show it to all who may see the run.
+        items={"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^@]*$"},
+        minItems=1,
+        maxItems=500,
+        title="Users",
+        description="1 to 500 Gong user ids (column user_id of gong.users), one a line.",
+    ),
+    "history": Param(
+        True,
+        type="boolean",
+        title="Settings histories",
+        description="Ask for their settings histories, too: one call a user.",
+    ),
+}
+
+
+def _steps() -> ModuleType:
+    # Imported when a task runs: parsing this file loads neither HTTP nor database clients.
+    from include.sync import steps
+
+    return steps
+
+
+def _refresh() -> ModuleType:
+    from include.sync import refresh
+
+    return refresh
+
+
+with DAG(
+    dag_id="gong_user_refresh",
+    description="Chosen Gong users and their settings histories, now",
+    doc_md=DOC,
+    schedule=None,
+    start_date=datetime(2020, 1, 1, tzinfo=UTC),
+    catchup=False,
+    # It runs only when someone asks for it, and then at once.
+    is_paused_upon_creation=False,
+    max_active_runs=4,
+    default_args={
+        "owner": "gong",
+        "retries": 5,
+        # Short: a killed task waits it plainly, whatever the policy says.
+        "retry_delay": timedelta(seconds=10),
+        "retry_policy": GONG_RETRY_POLICY,
+    },
+    params=PARAMS,
+    tags=["gong", "users"],
+):
+
+    @task.branch(doc_md="Checks the params, readies the warehouse, and decides how to ask. No call.")
+    def open_run() -> str:
+        return str(_refresh().open_run())
+
+    get_user = GongGetUserOperator(
+        task_id="get_user",
+        user_id="{{ params.user_ids[0] }}",
+        handler=lambda answer: _refresh().load_user(answer),
+        when_unknown=lambda error: _refresh().note_unknown(error),
+        doc_md="Asks for the one user and loads him. One call.",
+    )
+
+    filter_users = GongListUsersByFilterOperator(
+        task_id="filter_users",
+        user_ids_from=lambda: _refresh().ids_to_refresh(),
+        handler=lambda page: _refresh().load_users_page(page),
+        doc_md="Asks for several users and loads them. One call a hundred of them.",
+    )
+
+    @task(
+        trigger_rule=TriggerRule.NONE_FAILED,
+        doc_md="Says who is unknown to Gong, and writes down whose histories are fetched, in batches: rows "
+        "in gong.history_plan. No call.",
+    )
+    def plan_histories() -> list[Any]:
+        return list(_refresh().plan_histories())
+
+    batches = plan_histories()
+
+    fetch_histories = GongGetUserSettingsHistoryOperator.partial(
+        task_id="fetch_histories",
+        batch_to_ids=lambda batch: _steps().ids_of_batch(batch),
+        claim=lambda ids: _steps().claim(ids),
+        handler=lambda group: _steps().load_history_group(group),
+        when_day_is_used_up="leave",
+        map_index_template=BATCH_NAME,
+        # All runs share one quota: more tasks at once make none of them faster.
+        max_active_tis_per_dag=4,
+        doc_md="Fetches a batch of settings histories, several at once. One call a user.",
+    ).expand(batch=batches)
+
+    @task(
+        trigger_rule=TriggerRule.NONE_FAILED,
+        doc_md="Checks what is held: rows in gong.check_results. An error fails the run before its tables "
+        "are published. No call.",
+    )
+    def check() -> dict[str, int]:
+        return dict(_steps().check_run())
+
+    @task(
+        trigger_rule=TriggerRule.ALL_DONE,
+        outlets=OUTLETS,
+        doc_md="Closes the run's row in gong.sync_runs, says what it did, publishes the tables as assets. "
+        "No call.",
+    )
+    def finish() -> dict[str, int]:
+        return dict(_steps().finish_run())
+
+    open_run() >> [get_user, filter_users, batches]
+    [get_user, filter_users] >> batches
+    fetch_histories >> check() >> finish()

@@ -1,0 +1,233 @@
+"""The refresh of chosen users: as Airflow reads it, and as it runs without a scheduler."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
+
+from gong_provider.api.errors import GongConfigError
+from include.sync.refresh import read_refresh
+from include.warehouse.connect import engine_for
+from include.warehouse.forgetting import forget
+from include.warehouse.migrate import migrate
+from tests.dags.conftest import ROOT, Airflow, airflow_environment
+from tests.support.gong_service import GongService
+from tests.support.landed import landed_changes, landed_users, query
+from tests.support.odd_world import OddWorld, odd_world
+
+
+@pytest.fixture(scope="module")
+def dag() -> DAG:
+    bag = DagBag(ROOT / "dags")
+    assert bag.import_errors == {}
+    return bag.dags["gong_user_refresh"]
+
+
+@pytest.fixture(scope="module")
+def world() -> OddWorld:
+    return odd_world(130)
+
+
+def ids_of(world: OddWorld) -> list[str]:
+    return [str(user["id"]) for user in world.users]
+
+
+def refresh(airflow: Airflow, service: GongService, *ids: str, **params: Any) -> str:
+    """A run to its end, which succeeds; what it said."""
+    conf = json.dumps({"user_ids": ids, **params})
+    done = airflow("dags", "test", "gong_user_refresh", "-c", conf, service=service)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def calls(service: GongService) -> list[str]:
+    return [f"{call.method} {call.path.removeprefix('/v2/users')}" for call in service.calls]
+
+
+def the_run(url: str) -> dict[str, Any]:
+    return query(url, "SELECT * FROM sync_runs ORDER BY started_at DESC LIMIT 1")[0]
+
+
+# --- the DAG ---------------------------------------------------------------------------------------------
+
+
+def test_the_tasks_and_their_order(dag: DAG) -> None:
+    assert {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks} == {
+        "open_run": ["filter_users", "get_user", "plan_histories"],
+        "get_user": ["plan_histories"],
+        "filter_users": ["plan_histories"],
+        "plan_histories": ["fetch_histories"],
+        "fetch_histories": ["check"],
+        "check": ["finish"],
+        "finish": [],
+    }
+
+
+def test_it_runs_when_asked_only_and_says_what_it_does(dag: DAG) -> None:
+    assert dag.doc_md
+    assert dag.tags == {"gong", "users"}
+    assert not dag.timetable.can_be_scheduled
+    assert dag.is_paused_upon_creation is False
+    for task in dag.tasks:
+        assert task.doc_md
+        assert task.owner == "gong"
+
+
+def test_the_file_parses_without_loading_clients(tmp_path: Path) -> None:
+    script = (
+        "import sys, airflow.sdk; sys.path.insert(0, 'dags'); import gong_user_refresh; "
+        "print([name for name in ('requests', 'aiohttp', 'psycopg2', 'alembic', 'include.warehouse', "
+        "'include.sync.steps', 'gong_provider.hooks.gong') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT, env=airflow_environment(tmp_path), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# --- its params ------------------------------------------------------------------------------------------
+
+
+def test_users_are_named_once_each_and_kept_as_they_are() -> None:
+    chosen = read_refresh({"user_ids": ["007", "1", "007", " 1", "1_0"]})
+    assert (chosen.user_ids, chosen.history, chosen.scope) == (["007", "1", " 1", "1_0"], "all", "selection")
+    assert read_refresh({"user_ids": ["1"], "history": False}).history == "none"
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        (None, "at least one"),
+        ([], "at least one"),
+        ("1", "must be a list"),
+        ([1], "must be text"),
+        ([".."], "must be text"),
+        (["x" * 201], "at most 200"),
+        (["1", "someone@corp.example"], "not an e-mail|an e-mail address would be kept"),
+        ([str(number) for number in range(501)], "At most 500 users .* not 501"),
+    ],
+)
+def test_what_can_not_be_is_refused_in_a_sentence(ids: Any, says: str) -> None:
+    with pytest.raises(GongConfigError, match=says) as refused:
+        read_refresh({"user_ids": ids})
+    assert "someone" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "valid"),
+    [
+        (["1"], True),
+        (["1"] * 500, True),
+        (["1"] * 501, False),
+        ([], False),
+        (None, False),
+        (["a@corp.example"], False),
+        (["x" * 201], False),
+        ([1], False),
+    ],
+)
+def test_the_form_takes_up_to_500_ids_and_no_address(dag: DAG, given: Any, valid: bool) -> None:
+    param = dag.params.get_param("user_ids")
+    if valid:
+        assert param.resolve(given) == given
+    else:
+        with pytest.raises(ParamValidationError):
+            param.resolve(given)
+
+
+def test_a_bad_form_is_refused_before_any_call(airflow: Airflow) -> None:
+    with GongService([]) as service:
+        conf = '{"user_ids": ["a@corp.example"]}'
+        done = airflow("dags", "test", "gong_user_refresh", "-c", conf, service=service)
+        assert done.returncode != 0
+        assert "user_ids" in done.stdout + done.stderr
+        assert service.calls == []
+
+
+# --- its runs --------------------------------------------------------------------------------------------
+
+
+def test_one_user_has_a_call_of_his_own_and_is_asked_again_however_often(
+    airflow: Airflow, database_url: str, world: OddWorld
+) -> None:
+    chosen = ids_of(world)[0]
+    with GongService(world.users, world.histories, dialect="live") as service:
+        for _ in range(2):
+            refresh(airflow, service, chosen, chosen)
+        assert calls(service) == [f"GET /{chosen}", f"GET /{chosen}/settings-history"] * 2
+    assert landed_users(database_url) == {chosen: world.expected_users()[chosen]}
+    assert landed_changes(database_url) == [c for c in world.expected_changes() if c.user_id == chosen]
+    run = the_run(database_url)
+    assert (run["dag_id"], run["state"], run["scope"]) == ("gong_user_refresh", "success", "selection")
+    assert (run["users_listed"], run["users_new"], run["histories_fetched"], run["calls_made"]) == (
+        1,
+        0,
+        1,
+        2,
+    )
+
+
+def test_many_are_asked_for_by_the_hundred_and_the_unknown_are_named(
+    airflow: Airflow, database_url: str, world: OddWorld
+) -> None:
+    known = ids_of(world)[:120]
+    with GongService(world.users, world.histories) as service:
+        said = refresh(airflow, service, *known[:60], "nobody-1", *known[60:], "nobody-2", known[3])
+        assert calls(service)[:2] == ["POST /filter"] * 2
+        assert service.histories_asked == dict.fromkeys(known, 1)
+        assert len(service.calls) == 2 + 120
+    assert "Gong knows no such user: 2 of 122: nobody-1, nobody-2" in said
+    run = the_run(database_url)
+    assert "Gong knows no such user: 2 of 122. The log of plan_histories says who" in run["warnings"]
+    assert (run["state"], run["users_listed"], run["calls_made"]) == ("success", 120, 122)
+    assert landed_users(database_url) == {i: u for i, u in world.expected_users().items() if i in known}
+    assert landed_changes(database_url) == [c for c in world.expected_changes() if c.user_id in known]
+
+
+def test_one_unknown_user_is_no_failure(airflow: Airflow, database_url: str, world: OddWorld) -> None:
+    with GongService(world.users) as service:
+        assert "Gong knows no such user: 1 of 1: nobody" in refresh(airflow, service, "nobody")
+        assert calls(service) == ["GET /nobody"]
+    run = the_run(database_url)
+    assert (run["state"], run["users_listed"], run["histories_planned"]) == ("success", 0, 0)
+    assert run["calls_made"] == 1
+
+
+def test_an_erased_user_is_not_asked_for_and_his_id_is_kept_nowhere(
+    airflow: Airflow, database_url: str, world: OddWorld
+) -> None:
+    erased, other = ids_of(world)[:2]
+    engine = engine_for(database_url)
+    migrate(engine)
+    forget(engine, erased, datetime.now(UTC))
+    with GongService(world.users, world.histories) as service:
+        refresh(airflow, service, erased, other)
+        assert calls(service) == ["POST /filter", f"GET /{other}/settings-history"]
+        kept = the_run(database_url)
+        said = refresh(airflow, service, erased)
+        assert len(service.calls) == 2
+    assert "Erased here, and not asked for: 1 of 2" in kept["warnings"]
+    assert "Gong knows no such user" not in said
+    alone = the_run(database_url)
+    assert (alone["state"], alone["users_listed"], alone["calls_made"]) == ("success", 0, 0)
+    assert erased not in repr([kept, alone])
+    assert set(landed_users(database_url)) == {other}
+
+
+def test_without_histories_users_only(airflow: Airflow, database_url: str, world: OddWorld) -> None:
+    chosen = ids_of(world)[:2]
+    with GongService(world.users, world.histories) as service:
+        refresh(airflow, service, *chosen, history=False)
+        assert calls(service) == ["POST /filter"]
+    assert set(landed_users(database_url)) == set(chosen)
+    assert the_run(database_url)["history"] == "none"
