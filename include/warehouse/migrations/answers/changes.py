@@ -1,0 +1,167 @@
+"""Everything that changed since a moment, as one readable list."""
+
+from __future__ import annotations
+
+from include.warehouse import ddl
+from include.warehouse.migrations.answers.words import NOT_TOLD, day, full_name, on_off, setting_words
+
+CHANGES = [
+    ("at", "timestamptz", "When, as Gong says; where it does not, the request that first showed it"),
+    ("user_id", "text", "The user"),
+    ("name", "text", "First and last name"),
+    ("kind", "text", "setting, moved (another manager or title), profile, joined, left or came back"),
+    ("what", "text", "The setting or the fact; null where somebody joined, left or came back"),
+    ("old_value", "text", "Before; a manager by name, else by id; null: none, or not known"),
+    ("new_value", "text", "After; a manager by name, else by id; null: none, or not known"),
+    ("changed_by", "text", f"Who changed it, as answered, or: {NOT_TOLD}"),
+    ("sentence", "text", "All of it in words; seen: it happened since the answer before"),
+]
+
+PLAIN = {
+    "title": ("moved", "Title"),
+    "email_address": ("profile", "E-mail address"),
+    "first_name": ("profile", "First name"),
+    "last_name": ("profile", "Last name"),
+    "phone_number": ("profile", "Phone number"),
+    "extension": ("profile", "Extension"),
+    "trusted_email_address": ("profile", "Trusted e-mail address"),
+    "meeting_consent_page_url": ("profile", "Consent page"),
+    "avatar_url": ("profile", "Avatar"),
+}
+MANAGER = f"""
+    coalesce((SELECT {full_name("manager")} FROM users AS manager
+              WHERE manager.user_id = {{version}}.manager_id), {{version}}.manager_id)
+"""  # noqa: S608 (constants)
+LIST = "array_to_string(ARRAY(SELECT unnest({{version}}.{name}) ORDER BY 1), ', ')"
+LANGUAGES = """
+    (SELECT string_agg(coalesce(each ->> 'language', each::text)
+                       || CASE each ->> 'primary' WHEN 'true' THEN ' (primary)' ELSE '' END,
+                       ', ' ORDER BY each)
+     FROM jsonb_array_elements({version}.spoken_languages) AS each)
+"""
+WORDED = {
+    "manager_id": ("moved", "Manager", MANAGER),
+    "created": (
+        "profile",
+        "Created",
+        "to_char({version}.created AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')",
+    ),
+    "email_aliases": ("profile", "Other e-mail addresses", LIST.format(name="email_aliases")),
+    "personal_meeting_urls": ("profile", "Meeting rooms", LIST.format(name="personal_meeting_urls")),
+    "spoken_languages": ("profile", "Languages", LANGUAGES),
+}
+
+
+def _facts() -> str:
+    """Each fact of two versions as a row; what takes work to word only where it differs."""
+    rows = [
+        f"('{kind}', '{what}', before.{name} IS DISTINCT FROM after.{name}, before.{name}, after.{name})"
+        for name, (kind, what) in PLAIN.items()
+    ]
+    for name, (kind, what, words) in WORDED.items():
+        differs = f"before.{name} IS DISTINCT FROM after.{name}"
+        worded = [words.format(version=each) for each in ("before", "after")]
+        values = [f"CASE WHEN {differs} THEN {value} END" for value in worded]
+        rows.append(f"('{kind}', '{what}', {differs}, {', '.join(values)})")
+    return ", ".join(rows)
+
+
+# A change that does not say what was before flipped a switch, if a period begins with it.
+TOLD = f"""
+    SELECT change.changed_at, change.user_id, 'setting',
+           coalesce({setting_words("change.setting_key")}, 'A setting without a name'),
+           {on_off("coalesce(previous_value, opposite)")}, {on_off("new_value")}, changed_by, false
+    FROM user_settings_history AS change
+    LEFT JOIN setting_periods AS period
+           ON period.user_id = change.user_id
+          AND period.setting_key = change.setting_key
+          AND period.valid_from = change.changed_at
+    CROSS JOIN LATERAL (
+        SELECT CASE period.value WHEN 'true' THEN 'false' WHEN 'false' THEN 'true' END
+    ) AS flipped (opposite)
+    WHERE change.changed_at >= moment
+"""  # noqa: S608 (constants)
+
+# As long as two clocks may be off, and what a history shows late.
+DOUBT = "interval '15 minutes'"
+
+# A setting that was seen to change and of which the history tells nothing (yet).
+SEEN_SETTINGS = f"""
+    SELECT 'setting', {setting_words("held.key")}, {on_off("held.value")}, {on_off("shown.value")}
+    FROM jsonb_each_text(before.settings || jsonb_build_object('active', before.active)) AS held
+    CROSS JOIN LATERAL (
+        SELECT (after.settings || jsonb_build_object('active', after.active)) ->> held.key
+    ) AS shown (value)
+    WHERE held.value <> shown.value
+      AND NOT EXISTS (
+        SELECT FROM setting_periods AS period
+        WHERE period.user_id = after.user_id
+          AND period.setting_key = held.key
+          AND period.value = shown.value
+          AND period.basis = 'changed'
+          AND period.valid_from > before.valid_from - {DOUBT}
+          AND period.valid_from <= after.valid_from + {DOUBT}
+          AND coalesce(period.valid_to > after.valid_from - {DOUBT}, true))
+"""  # noqa: S608 (constants)
+
+SEEN = f"""
+    SELECT coalesce(event.at, after.valid_from), after.user_id, event.kind, event.what,
+           event.old_value, event.new_value, NULL, true
+    FROM user_versions AS after
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM user_versions AS earlier
+        WHERE earlier.user_id = after.user_id AND earlier.valid_from < after.valid_from
+        ORDER BY earlier.valid_from DESC
+        LIMIT 1
+    ) AS before
+    CROSS JOIN LATERAL (
+        SELECT NULL::timestamptz, kind, what, old_value, new_value
+        FROM (VALUES {_facts()}) AS fact (kind, what, is_different, old_value, new_value)
+        WHERE is_different AND old_value IS DISTINCT FROM new_value
+        UNION ALL
+        SELECT NULL, * FROM ({SEEN_SETTINGS}) AS setting
+        UNION ALL
+        SELECT at, kind, NULL, NULL, NULL
+        FROM (VALUES (before.valid_to, 'left'), (after.valid_from, 'came back')) AS away (at, kind)
+        WHERE before.valid_to < after.valid_from AND at >= moment
+    ) AS event (at, kind, what, old_value, new_value)
+    WHERE after.valid_from >= moment
+"""  # noqa: S608 (constants)
+
+CAME_AND_WENT = """
+    SELECT at, user_id, kind, NULL, NULL, NULL, NULL, kind = 'left'
+    FROM user_states
+    CROSS JOIN LATERAL (VALUES (joined_at, 'joined'), (left_at, 'left')) AS event (at, kind)
+    WHERE at >= moment
+"""
+
+SENTENCE = f"""
+    CASE WHEN what IS NULL THEN upper(left(kind, 1)) || substr(kind, 2)
+         ELSE what || ': ' || coalesce(old_value, missing) || ' → ' || coalesce(new_value, missing) END
+    || CASE WHEN is_seen THEN ', seen ' ELSE ', ' END || {day("at")}
+    || CASE WHEN kind <> 'setting' THEN ''
+            ELSE ', by ' || coalesce(changed_by, 'whom is {NOT_TOLD}') END
+"""
+
+
+def create() -> None:
+    """The list of changes, and the index that finds the versions in it."""
+    ddl.run("CREATE INDEX ON user_versions (valid_from)")
+    ddl.create_function(
+        "changes_since(moment timestamptz)",
+        "Everything that changed since a moment, in order: settings by their histories (or as seen, where "
+        "these do not tell), profiles as seen, who joined, left and came back",
+        CHANGES,
+        f"""
+        SELECT at, user_id, {full_name("users")}, kind, what, old_value, new_value,
+               coalesce(changed_by, '{NOT_TOLD}'), {SENTENCE}
+        FROM ({TOLD} UNION ALL {SEEN} UNION ALL {CAME_AND_WENT})
+            AS change (at, user_id, kind, what, old_value, new_value, changed_by, is_seen)
+        CROSS JOIN LATERAL (
+            SELECT CASE kind WHEN 'setting' THEN 'not known' ELSE 'none' END
+        ) AS wording (missing)
+        LEFT JOIN users USING (user_id)
+        ORDER BY at, user_id, kind, what
+        """,  # noqa: S608 (constants)
+    )
