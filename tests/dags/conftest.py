@@ -54,10 +54,12 @@ def airflow_database(postgres_server: Cluster, tmp_path_factory: pytest.TempPath
 def airflow(airflow_database: str, database_url: str, tmp_path: Path) -> Airflow:
     """Runs an airflow command against a service, with a fresh database as the warehouse."""
 
-    def run(*arguments: str, service: GongService, **settings: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, service: GongService, calls_per_day: int = 0, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
         gong = {
             "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
-            "extra": {"calls_per_second": 0, "calls_per_day": 0},
+            "extra": {"calls_per_second": 0, "calls_per_day": calls_per_day},
         }  # fmt: skip
         environment = airflow_environment(
             tmp_path,

@@ -41,10 +41,11 @@ def ids_of(world: OddWorld) -> list[str]:
     return [str(user["id"]) for user in world.users]
 
 
-def refresh(airflow: Airflow, service: GongService, *ids: str, **params: Any) -> str:
+def refresh(airflow: Airflow, service: GongService, *ids: str, calls_per_day: int = 0, **params: Any) -> str:
     """A run to its end, which succeeds; what it said."""
     conf = json.dumps({"user_ids": ids, **params})
-    done = airflow("dags", "test", "gong_user_refresh", "-c", conf, service=service)
+    command = ("dags", "test", "gong_user_refresh", "-c", conf)
+    done = airflow(*command, service=service, calls_per_day=calls_per_day)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -222,6 +223,16 @@ def test_an_erased_user_is_not_asked_for_and_his_id_is_kept_nowhere(
     assert (alone["state"], alone["users_listed"], alone["calls_made"]) == ("success", 0, 0)
     assert erased not in repr([kept, alone])
     assert set(landed_users(database_url)) == {other}
+
+
+def test_it_spends_no_more_than_the_days_calls(airflow: Airflow, database_url: str, world: OddWorld) -> None:
+    with GongService(world.users, world.histories) as service:
+        said = refresh(airflow, service, *ids_of(world)[:30], calls_per_day=20)
+        assert len(service.calls) == 18, "a tenth is the reserve"
+    assert "13 of 30 histories are left" in said
+    run = the_run(database_url)
+    assert (run["state"], run["users_listed"], run["histories_fetched"]) == ("success", 30, 17)
+    assert (run["histories_left"], run["calls_left"]) == (13, 0)
 
 
 def test_without_histories_users_only(airflow: Airflow, database_url: str, world: OddWorld) -> None:
