@@ -31,7 +31,8 @@ def test_the_tasks_and_their_order(dag: DAG) -> None:
     downstream = {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks}
     assert downstream == {
         "open_run": ["filter_users", "list_users", "plan_histories"],
-        "list_users": ["plan_histories"],
+        "list_users": ["confirm_leavers"],
+        "confirm_leavers": ["plan_histories"],
         "filter_users": ["plan_histories"],
         "plan_histories": ["fetch_histories"],
         "fetch_histories": ["finish"],
