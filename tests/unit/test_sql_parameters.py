@@ -32,6 +32,7 @@ LOOKED_AT = {
     "plugins/gong_provider/coordination/tables.py: _comment": "comments of this file's tables, quoted",
     "include/warehouse/copy.py: copy_rows": "names that its callers give: checked here, too",
     "include/local/postgres.py: ensure_database": "a name of ours; CREATE DATABASE takes no parameters",
+    "include/warehouse/checks/__init__.py: _run_check": "runs what stands in the table of checks",
     "include/warehouse/ddl.py: run": "runs what stands in a migration",
 }
 

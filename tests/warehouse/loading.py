@@ -1,0 +1,117 @@
+"""All that runs do in a warehouse, one after the other, for tests of rights and of schemas."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Engine
+
+from gong_provider.api.models import Listing, ListingProgress, UsersPage
+from gong_provider.coordination.database import Database
+from gong_provider.coordination.limits import Limits
+from gong_provider.coordination.postgres_quota import PostgresQuota
+from gong_provider.coordination.token_rows import TokenRows
+from include.warehouse import leaving, listing_progress, plan, runs
+from include.warehouse.account import AccountIdentity, settle_account
+from include.warehouse.checks import run_checks
+from include.warehouse.connect import transaction
+from include.warehouse.coverage import rewrite_coverage
+from include.warehouse.forgetting import forget, take_back
+from include.warehouse.histories import load_histories
+from include.warehouse.retention import Retention, remove_outdated
+from include.warehouse.users import load_users
+from tests.support.token_workers import KeyCipher
+from tests.warehouse.making import HOUR, NOON, RUN, SETTLING, failure, history, opened, page
+
+SWITCH = "webConferencesRecorded"
+USERS: list[Any] = [
+    {"id": "1", "emailAddress": "a@example.com", "settings": {SWITCH: True}, "active": True,
+     "meetingConsentPageUrl": "https://c/x?tkn=s3cret&y=1"},
+    {"id": "2", "settings": {SWITCH: False}, "managerId": "1"},
+    {"id": "3"},
+    {"id": "4", "managerId": "3"},
+    {"noId": True},
+]  # fmt: skip
+FLIP = {"settingName": SWITCH, "previousValue": False, "newValue": True, "changedAt": "2026-03-01T08:00:00Z"}
+_KEY = "pW1l4lS4kGq0Qqf6Jm9t0T7uVhX3cYb2n8D5eR6aZxE="
+
+
+def full_load(engine: Engine) -> None:
+    """Four users listed, histories fetched, one user left, one forgotten, days counted, all checked."""
+    _list(engine)
+    _fetch(engine)
+    _leave(engine)
+    forget(engine, "4", NOON + HOUR)
+    with transaction(engine) as connection:
+        take_back(connection, "nobody")
+        keep = timedelta(days=365)
+        remove_outdated(connection, Retention(keep, keep), NOON)
+        rewrite_coverage(connection, NOON + HOUR)
+        run_checks(connection, RUN, NOON + HOUR)
+        runs.add_warning(connection, RUN, "odd")
+        runs.close_run(connection, RUN, "success", NOON + HOUR)
+        plan.purge_plans(connection, NOON)
+        listing_progress.purge_progress(connection, NOON)
+    use_quota(engine)
+
+
+def use_quota(engine: Engine) -> None:
+    """A call of the quota, and a refresh token that is stored."""
+    database = Database(engine)
+    quota = PostgresQuota(database, "acme", Limits(0, 100))
+    asyncio.run(quota.take("list_users"))
+    asyncio.run(quota.pause(1))
+    asyncio.run(quota.remember_filter_path("/users/extensive"))
+    assert asyncio.run(quota.calls_left()).now
+    asyncio.run(TokenRows(database, KeyCipher(_KEY), "acme", "s3cret").read())
+    database.close()
+
+
+def _list(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        settle_account(connection, AccountIdentity("u", "h", "acme"), ["1"], NOON)
+        opened(connection)
+        load_users(connection, RUN, page(USERS), listed=True)
+        for cursor in ("next", None):
+            listing_progress.save_progress(connection, RUN, _page_of_listing(cursor))
+        assert isinstance(listing_progress.load_progress(connection, RUN), ListingProgress)
+        runs.record_listing(connection, RUN, _listing(), full=True)
+
+
+def _page_of_listing(cursor: str | None) -> UsersPage:
+    listing = Listing(
+        started_at=NOON, gong_time=NOON, pages=1, users=4, total_records=4, totals=(4,), rejected=1,
+        moved=False, finished=cursor is None, warnings=(),
+    )  # fmt: skip
+    return replace(page(USERS), cursor=cursor, listing=listing)
+
+
+def _listing() -> runs.Listing:
+    return runs.Listing(
+        started_at=NOON, covers_until=NOON, finished_at=NOON, with_avatars=False, pages=1, users=4,
+        total_records=4, moved=False,
+    )  # fmt: skip
+
+
+def _fetch(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        listing_progress.clear_progress(connection, RUN)
+        plan.plan_histories(connection, RUN)
+        ids = plan.ids_of_batch(connection, RUN, 1)
+        plan.claim(connection, RUN, ids)
+    outcomes = (history("1", [FLIP, "odd"]), history("2"), failure("3"), history("4"))
+    with transaction(engine) as connection:
+        load_histories(connection, RUN, outcomes, SETTLING)
+        plan.histories_left(connection, RUN)
+
+
+def _leave(engine: Engine) -> None:
+    at = NOON + HOUR / 2
+    with transaction(engine) as connection:
+        load_users(connection, RUN, page([*USERS[:2], USERS[3]], at), listed=True)
+        leaving.nominate(connection, at, with_avatars=False, whole=True)
+        leaving.confirm(connection, leaving.unconfirmed(connection), at)
+        leaving.settle(connection, RUN, accept=False)

@@ -1,0 +1,212 @@
+"""Checks after a load: a sound warehouse passes them all, and each one fails for what it is there for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from include.warehouse import checks
+from include.warehouse.checks import CHECKS, Result, run_checks
+from include.warehouse.connect import transaction
+from include.warehouse.forgetting import forget
+from include.warehouse.plan import plan_histories
+from include.warehouse.runs import Listing, RunKey, record_listing
+from tests.warehouse.making import HOUR, NOON, RUN, history, load_group, load_page, opened, rows, value
+
+DAY = timedelta(days=1)
+NOW = NOON + HOUR
+NEXT = RunKey("gong_users_sync", "manual__2")
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+
+USERS = [
+    {"id": "1", "title": "Head", "active": True, "settings": {"webConferencesRecorded": True}},
+    {"id": "2", "managerId": "1", "active": True, "settings": {"webConferencesRecorded": False}},
+    {"id": "3", "managerId": "2", "active": True, "settings": {"webConferencesRecorded": True},
+     "meetingConsentPageUrl": "https://c/x?tkn=s3cret", "personalMeetingUrls": ["b", "a"]},
+]  # fmt: skip
+
+
+def flip(at: datetime, value: bool, name: str = "webConferencesRecorded") -> dict[str, Any]:
+    return {"settingName": name, "newValue": value, "previousValue": not value, "changedAt": at.isoformat()}
+
+
+def listing(at: datetime = NOON, users: int = 3) -> Listing:
+    return Listing(
+        started_at=at, covers_until=at, finished_at=at, with_avatars=False, pages=1, users=users,
+        total_records=users, moved=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def sound(warehouse: Engine) -> Engine:
+    """Three users, listed, with their histories."""
+    load_page(warehouse, USERS, listed=True)
+    with transaction(warehouse) as connection:
+        record_listing(connection, RUN, listing(), full=True)
+    load_group(
+        warehouse,
+        history("1", [flip(NOON - DAY, True)]),
+        history("2", [flip(NOON - DAY, False)]),
+        history("3", [flip(NOON - 3 * DAY, False), flip(NOON - 2 * DAY, True)]),
+    )
+    return warehouse
+
+
+def checked(engine: Engine, run: RunKey = RUN, at: datetime = NOW) -> dict[str, Result]:
+    with transaction(engine) as connection:
+        return {result.name: result for result in run_checks(connection, run, at)}
+
+
+def failed(engine: Engine, at: datetime = NOW) -> dict[str, Decimal]:
+    return {name: result.found for name, result in checked(engine, at=at).items() if not result.passed}
+
+
+def test_a_sound_warehouse_passes_and_says_so_in_rows(sound: Engine) -> None:
+    results = checked(sound)
+    assert [name for name, result in results.items() if not result.passed] == []
+    held = rows(sound, "SELECT check_name, severity, passed, found, sentence, checked_at FROM check_results")
+    assert sorted(held) == sorted(
+        (each.name, each.severity, True, each.found, each.sentence, NOW) for each in results.values()
+    )
+    assert results["changes_held"].sentence == "4 changes of settings are held"
+
+
+def test_an_empty_warehouse_passes(warehouse: Engine) -> None:
+    assert failed(warehouse) == {}
+
+
+@dataclass(frozen=True)
+class Spoiled:
+    """What makes a check fail: statements or loads, and when it is checked.
+
+    :ivar also: other checks that fail for the same.
+    """
+
+    check: str
+    found: float
+    how: Sequence[str] | Callable[[Engine], object]
+    at: datetime = NOW
+    also: frozenset[str] = frozenset()
+
+
+def a_conflict(engine: Engine) -> None:
+    both = [flip(NOON - HOUR, True), flip(NOON - HOUR, False)]
+    untold = [{**change, "previousValue": None} for change in both]
+    load_group(engine, history("1", untold, at=NOON + HOUR / 2))
+
+
+def a_future_change(engine: Engine) -> None:
+    load_group(engine, history("1", [flip(NOW + DAY, False)], at=NOON + HOUR / 2))
+
+
+def fewer_changes(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        run_checks(connection, RunKey("gong_users_sync", "before"), NOW - HOUR)
+        connection.execute(text("DELETE FROM user_settings_history WHERE user_id = '3'"))
+
+
+def a_leaver_with_a_version(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE user_marks SET gone_at = :at WHERE user_id = '3'"), {"at": NOW})
+
+
+TWICE = "INSERT INTO {0} SELECT * FROM {0} WHERE user_id = '3'"
+SPOILED = [
+    Spoiled("users_held", 1, [f"DELETE FROM {table} WHERE user_id = '3'" for table in (
+        "user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods")]),
+    Spoiled("keys_enforced", 1, ["ALTER TABLE user_versions DROP CONSTRAINT user_versions_never_overlap"]),
+    Spoiled("user_ids_unique", 1, ["ALTER TABLE user_facts DROP CONSTRAINT user_facts_pkey",
+                                   TWICE.format("user_facts")], also=frozenset({"keys_enforced"})),
+    Spoiled("user_ids_unique", 1, ["DELETE FROM user_facts WHERE user_id = '3'"],
+            also=frozenset({"users_held", "versions_match", "periods_derived"})),
+    Spoiled("change_keys_unique", 2,
+            ["ALTER TABLE user_settings_history DROP CONSTRAINT user_settings_history_pkey",
+             TWICE.format("user_settings_history")], also=frozenset({"keys_enforced"})),
+    Spoiled("versions_match", 1, ["UPDATE user_versions SET title = 'Chief' WHERE user_id = '1'"]),
+    Spoiled("versions_match", 1, ["UPDATE user_facts SET settings = '{}' WHERE user_id = '3'"]),
+    Spoiled("versions_match", 2, ["DELETE FROM user_versions WHERE user_id <> '1'"]),
+    Spoiled("versions_match", 1, a_leaver_with_a_version),
+    Spoiled("versions_apart", 1,
+            ["ALTER TABLE user_versions DROP CONSTRAINT user_versions_never_overlap",
+             """INSERT INTO user_versions (user_id, valid_from, valid_to)
+                SELECT user_id, valid_from - interval '2 days', valid_from + interval '1 day'
+                FROM user_versions WHERE user_id = '3'"""], also=frozenset({"keys_enforced"})),
+    Spoiled("periods_derived", 2,
+            ["UPDATE setting_periods SET value = 'maybe' WHERE user_id = '3' AND valid_to IS NOT NULL"]),
+    Spoiled("users_counted", 2, ["UPDATE listings SET total_records = users + 2"]),
+    Spoiled("users_shrunk", 80,
+            ["""INSERT INTO listings SELECT dag_id, 'before', started_at - interval '1 day', covers_until,
+                    finished_at, with_avatars, pages, 15, 15, moved FROM listings"""]),
+    Spoiled("changes_shrunk", 50, fewer_changes, also=frozenset({"periods_derived"})),
+    Spoiled("conflicts_few", 33.3, a_conflict),
+    Spoiled("settings_known", 33.3, ["UPDATE setting_periods SET (value, basis) = (NULL, NULL) "
+                                   "WHERE user_id = '3' AND valid_to IS NULL"],
+            also=frozenset({"periods_derived"})),
+    Spoiled("changes_not_ahead", 1, a_future_change),
+    Spoiled("marks_not_ahead", 1, ["UPDATE user_marks SET history_fetched_at = '2026-03-10 13:06+00' "
+                                   "WHERE user_id = '2'"]),
+    Spoiled("listing_fresh", 7.1, [], at=NOW + 7 * DAY + HOUR),
+    Spoiled("histories_fresh", 60.1, ["UPDATE listings SET started_at = started_at + interval '60 days'"],
+            at=NOW + 60 * DAY + HOUR, also=frozenset({"users_held"})),
+    Spoiled("histories_promised", 1,
+            ["UPDATE sync_runs SET left_covered_by = '2026-03-09', histories_since = '2026-03-10 12:30+00'",
+             "UPDATE user_marks SET history_fetched_at = '2026-03-10 12:40+00' WHERE user_id <> '2'"]),
+    Spoiled("managers_exist", 1, ["UPDATE user_facts SET manager_id = '99' WHERE user_id = '2'",
+                                  "UPDATE user_versions SET manager_id = '99' WHERE user_id = '2'"]),
+    Spoiled("managers_active", 1, [f"UPDATE {table} SET active = false WHERE user_id = '1'"
+                                   for table in ("user_facts", "user_versions")]),
+    Spoiled("managers_in_order", 3, [f"UPDATE {table} SET manager_id = '3' WHERE user_id = '1'"
+                                     for table in ("user_facts", "user_versions")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SPOILED, ids=[case.check for case in SPOILED])
+def test_a_check_fails_for_what_it_is_there_for(sound: Engine, case: Spoiled) -> None:
+    if callable(case.how):
+        case.how(sound)
+    else:
+        with transaction(sound) as connection:
+            for statement in case.how:
+                connection.execute(text(statement))
+    found = failed(sound, at=case.at)
+    assert found[case.check] == Decimal(str(case.found))
+    assert set(found) == {case.check, *case.also}
+
+
+def test_each_check_is_seen_to_fail_and_says_what_to_do() -> None:
+    with_limit = {check.name for check in CHECKS if check.allowed is not None}
+    assert {case.check for case in SPOILED} == with_limit
+    told = OPERATIONS.read_text()
+    assert [check.name for check in CHECKS if f"| `{check.name}` |" not in told] == []
+
+
+def test_a_forgotten_user_is_no_user_who_is_missing(sound: Engine) -> None:
+    forget(sound, "3", NOON + HOUR / 2)
+    assert failed(sound) == {}
+
+
+def test_a_run_that_is_cleared_checks_again_with_one_row_a_check(sound: Engine) -> None:
+    checked(sound)
+    with transaction(sound) as connection:
+        connection.execute(text("DELETE FROM user_versions WHERE user_id = '1'"))
+    checked(sound, at=NOW + HOUR)
+    assert rows(
+        sound, "SELECT passed, found, checked_at FROM check_results WHERE check_name = 'versions_match'"
+    ) == [(False, 1, NOW + HOUR)]
+    assert value(sound, "SELECT count(*) FROM check_results") == len(CHECKS)
+
+
+def test_whom_a_run_fetched_is_checked_first(sound: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with transaction(sound) as connection:
+        opened(connection, NEXT, at=NOW)
+        plan_histories(connection, NEXT, user_ids=["2"])
+        connection.execute(text("UPDATE setting_periods SET value = 'maybe' WHERE user_id = '2'"))
+    monkeypatch.setattr(checks, "_SAMPLE_SIZE", 1)
+    assert not checked(sound, NEXT)["periods_derived"].passed

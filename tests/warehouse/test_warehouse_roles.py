@@ -1,0 +1,160 @@
+"""What the roles of docs/operations.md may do and may not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from gong_provider.coordination.database import Database
+from gong_provider.coordination.limits import Limits
+from gong_provider.coordination.postgres_quota import PostgresQuota
+from gong_provider.coordination.tables import make_tables
+from include.warehouse.connect import transaction
+from include.warehouse.errors import WarehouseError
+from include.warehouse.migrate import migrate, upgrade
+from tests.support.roles import LOADER, READER, Roles, make_roles
+from tests.warehouse.loading import full_load
+from tests.warehouse.making import NOON, rows, value
+
+TOKEN = "s3cret"
+
+HIDDEN = {
+    "account", "alembic_version", "api_calls", "api_quota", "forgotten", "forgotten_addresses",
+    "history_claims", "history_plan", "leavers", "listing_progress", "listing_users", "oauth_tokens",
+    "recording_coverage_owed", "rejected_records", "user_facts",
+}  # fmt: skip
+READABLE = {
+    "api_usage", "check_results", "derived_setting_periods", "listings", "owed_histories",
+    "recording_coverage_daily", "run_oddities", "setting_conflicts", "setting_instants", "setting_periods",
+    "sync_runs", "user_marks", "user_settings_history", "user_versions", "users",
+}  # fmt: skip
+CALLABLE = {"effective_settings_as_of", "settings_as_of", "users_as_of"}
+NOT_CALLABLE = {"derived_recording_coverage"}  # the loader's: it reads user_facts
+
+_RELATIONS = """
+    SELECT relname, has_table_privilege(:role, oid, 'SELECT') AS may_read
+    FROM pg_class WHERE relnamespace = 'gong'::regnamespace AND relkind IN ('r', 'v')
+"""
+_FUNCTIONS = """
+    SELECT proname, array(SELECT format_type(type, NULL) FROM unnest(proargtypes) AS type) AS types
+    FROM pg_proc WHERE pronamespace = 'gong'::regnamespace AND prolang = (
+        SELECT oid FROM pg_language WHERE lanname = 'sql')
+"""
+_MAY_WRITE = """
+    SELECT relname FROM pg_class
+    WHERE relnamespace = 'gong'::regnamespace AND relkind IN ('r', 'v', 'S')
+      AND (has_any_column_privilege(:role, oid, 'INSERT, UPDATE, REFERENCES')
+           OR has_table_privilege(:role, oid, 'DELETE, TRUNCATE, TRIGGER'))
+"""
+
+
+@pytest.fixture
+def roles(database_url: str) -> Iterator[Roles]:
+    """A migrated warehouse that the loader filled."""
+    made = make_roles(database_url)
+    assert migrate(made.owner)
+    made.run(made.owner, LOADER)
+    made.run(made.owner, READER)
+    yield made
+    made.close()
+
+
+def call(name: str, types: list[str]) -> str:
+    """A function called with values of its parameters' types."""
+    values = {"timestamp with time zone": "now()", "date": "current_date", "text": "'1'"}
+    return f"SELECT * FROM {name}({', '.join(values[each] for each in types)})"
+
+
+def test_a_loader_of_least_rights_does_all_that_a_run_does(roles: Roles) -> None:
+    assert not migrate(roles.loader)
+    full_load(roles.loader)
+    there = "SELECT array_agg(user_id ORDER BY user_id) FROM users WHERE deleted_at IS NULL"
+    assert value(roles.loader, there) == ["1", "2"]  # one left, one is forgotten
+    assert value(roles.loader, "SELECT count(*) FROM users") == 3
+    errors = "SELECT check_name FROM check_results WHERE NOT passed AND severity = 'error'"
+    assert rows(roles.loader, errors) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DROP TABLE user_facts", "ALTER TABLE user_facts ADD COLUMN x text", "TRUNCATE user_facts",
+     "CREATE TABLE x (y text)", "CREATE SCHEMA x"],
+)  # fmt: skip
+def test_a_loader_may_not_change_the_tables_themselves(roles: Roles, statement: str) -> None:
+    with pytest.raises(WarehouseError, match=r"permission denied|must be owner"):
+        rows(roles.loader, statement)
+
+
+def test_an_upgrade_gives_the_loader_what_it_adds(database_url: str) -> None:
+    made = make_roles(database_url)
+    with transaction(made.owner) as connection:
+        upgrade(connection, "0001")
+        make_tables(connection)
+    made.run(made.owner, LOADER)
+    assert migrate(made.owner)
+    full_load(made.loader)
+    made.close()
+
+
+def test_a_reader_may_read_what_the_page_lists_and_nothing_else(roles: Roles) -> None:
+    seen = dict(rows(roles.admin, _RELATIONS, role=roles.names["gong_reader"]))
+    assert {name for name, may_read in seen.items() if may_read} == READABLE
+    assert {name for name, may_read in seen.items() if not may_read} == HIDDEN
+    assert rows(roles.admin, _MAY_WRITE, role=roles.names["gong_reader"]) == []
+    may_create = "SELECT has_schema_privilege(:role, 'gong', 'CREATE')"
+    assert value(roles.admin, may_create, role=roles.names["gong_reader"]) is False
+
+
+def test_a_reader_gets_answers_without_secrets(roles: Roles) -> None:
+    full_load(roles.loader)
+    told = ""
+    for name in sorted(READABLE):
+        told += repr(rows(roles.reader, f"SELECT t::text FROM {name} AS t"))
+    functions = dict(rows(roles.admin, _FUNCTIONS))
+    assert set(functions) == CALLABLE | NOT_CALLABLE
+    for name in sorted(CALLABLE):
+        answer = rows(roles.reader, call(name, functions[name]))
+        assert answer, name
+        told += repr(answer)
+    assert TOKEN not in told
+    url = "SELECT meeting_consent_page_url FROM users WHERE user_id = '1'"
+    assert value(roles.reader, url) == "https://c/x?tkn=***&y=1"
+    assert value(roles.loader, url) == f"https://c/x?tkn={TOKEN}&y=1"
+    for name in sorted(NOT_CALLABLE):
+        with pytest.raises(WarehouseError, match="permission denied for table user_facts"):
+            rows(roles.reader, call(name, functions[name]))
+
+
+@pytest.mark.parametrize("name", sorted(HIDDEN))
+def test_what_is_hidden_from_a_reader_is_refused(roles: Roles, name: str) -> None:
+    with pytest.raises(WarehouseError, match=f"permission denied for (table|view) {name}"):
+        rows(roles.reader, f"SELECT * FROM {name}")
+
+
+def test_a_reader_who_is_given_a_place_can_not_look_behind_the_mask(roles: Roles) -> None:
+    full_load(roles.loader)
+    roles.run(roles.admin, "CREATE SCHEMA mine; GRANT ALL ON SCHEMA mine TO gong_reader;")
+    peek = """
+        CREATE FUNCTION mine.peek(seen text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$
+        BEGIN RETURN position('s3cret' IN seen) > 0; END $$
+    """
+    with transaction(roles.reader) as connection:
+        connection.execute(text(peek))
+        assert (
+            connection.scalar(text("SELECT count(*) FROM users WHERE mine.peek(meeting_consent_page_url)"))
+            == 0
+        )
+
+
+def test_the_quota_is_the_loaders_alone(roles: Roles) -> None:
+    database = Database(roles.loader)
+    place: Any = asyncio.run(PostgresQuota(database, "acme", Limits(0, 100)).take("list_users"))
+    database.close()
+    assert place.at is not None
+    used = rows(roles.reader, "SELECT endpoint, calls FROM api_usage")
+    assert used == [("list_users", 1)]
+    assert rows(roles.reader, "SELECT count(*) FROM users_as_of(:at)", at=NOON) == [(0,)]
