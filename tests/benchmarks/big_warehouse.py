@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-# Each user's changes go there and back, a switch after the other, over six years.
+# Each user's switches go there and back, one after the other, from his creation until today.
 _USERS = """
     INSERT INTO user_facts (user_id, email_address, first_name, last_name, title, settings, manager_id,
                             meeting_consent_page_url, active, created)
@@ -40,15 +40,20 @@ _USERS = """
 _CHANGES = """
     INSERT INTO user_settings_history (user_id, setting_name, previous_value, new_value, changed_at,
                                        changed_by, setting_key, change_key, extra, first_seen_at)
-    SELECT user_id, key, before::text, (NOT before)::text, changed_at, 'admin@example.com', key,
+    SELECT user_id, key, (NOT value)::text, value::text, changed_at, 'admin@example.com', key,
            sha256((user_id || key || n)::bytea), '{{}}', '2026-06-01 00:40'
     FROM (
-        SELECT user_id, n, (ARRAY['webConferencesRecorded', 'emailsImported', 'telephonyCallsImported',
-                                  'nonRecordedMeetingsImported', 'active'])[n % 5 + 1] AS key,
-               (n / 5) % 2 = 0 AS before,
-               created + n * interval '13 days 7 hours'
-                       + substr(user_id, 13)::integer % 1000 * interval '1 minute' AS changed_at
-        FROM user_facts, generate_series(0, {changes} / {users} - 1) AS n
+        SELECT user_id, n, key, changed_at,
+               ((settings || jsonb_build_object('active', active)) ->> key)::boolean
+                   <> (({changes} / {users} - 1 - n) / 5 % 2 = 1) AS value
+        FROM user_facts
+        CROSS JOIN generate_series(0, {changes} / {users} - 1) AS n
+        CROSS JOIN LATERAL (
+            SELECT (ARRAY['webConferencesRecorded', 'emailsImported', 'telephonyCallsImported',
+                          'nonRecordedMeetingsImported', 'active'])[n % 5 + 1],
+                   created + (n + 1) * (timestamptz '2026-06-01' - created) / ({changes} / {users})
+                           - (substr(user_id, 13)::integer % 1000 + 1) * interval '1 hour'
+        ) AS change (key, changed_at)
     ) AS change;
 """
 _SETTLE = """
