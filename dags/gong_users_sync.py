@@ -177,6 +177,14 @@ with DAG(
     ).expand(batch=batches)
 
     @task(
+        trigger_rule=TriggerRule.NONE_FAILED,
+        doc_md="Checks what is held: rows in gong.check_results. An error fails the run before its tables "
+        "are published. No call.",
+    )
+    def check() -> dict[str, int]:
+        return dict(_steps().check_run())
+
+    @task(
         trigger_rule=TriggerRule.ALL_DONE,
         outlets=OUTLETS,
         doc_md="Closes the run's row in gong.sync_runs, says what it did, publishes the tables as assets. "
@@ -188,4 +196,4 @@ with DAG(
     open_run() >> [list_users, filter_users, batches]
     list_users >> confirm_leavers
     [confirm_leavers, filter_users] >> batches
-    fetch_histories >> finish()
+    fetch_histories >> check() >> finish()

@@ -20,6 +20,7 @@ from include.sync.publishing import publish
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, leaving, listing_progress, migrate, plan, runs
 from include.warehouse.connect import transaction
+from include.warehouse.coverage import rewrite_coverage
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +151,8 @@ def finish_run() -> dict[str, int]:
     with transaction(warehouse_engine()) as connection:
         if failed_tasks and not runs.is_opened(connection, run):
             raise AirflowFailException(f"{their_logs}. Nothing was written")
+        if "check" not in failed_tasks:  # what is wrong is not counted
+            rewrite_coverage(connection, utc_now())
         failed_histories = plan.failed_histories(connection, run)
         state: runs.State = "failed" if failed_tasks or failed_histories else "success"
         _note_left(connection, run, limits, calls)

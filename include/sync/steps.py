@@ -1,5 +1,6 @@
 """What each task of ``gong_users_sync`` does: all that its DAG calls."""
 
+from include.sync.checks import check_run
 from include.sync.histories import claim, ids_of_batch, load_history_group, plan_histories
 from include.sync.leaving import (
     confirm_leavers,
@@ -11,6 +12,7 @@ from include.sync.listing import listing_progress_so_far, load_users_page
 from include.sync.run import finish_run, open_run
 
 __all__ = [
+    "check_run",
     "claim",
     "confirm_leavers",
     "finish_run",

@@ -35,7 +35,8 @@ def test_the_tasks_and_their_order(dag: DAG) -> None:
         "confirm_leavers": ["plan_histories"],
         "filter_users": ["plan_histories"],
         "plan_histories": ["fetch_histories"],
-        "fetch_histories": ["finish"],
+        "fetch_histories": ["check"],
+        "check": ["finish"],
         "finish": [],
     }
 
