@@ -34,12 +34,21 @@ HOW = f"""
                                       || ' says that this was before'
          WHEN basis = 'inferred' AND proving.changed_at IS NOT NULL
               THEN 'A switch that was flipped on ' || {_time("proving.changed_at")} || ' was this before'
-         WHEN basis = 'inferred' THEN 'The history has no change of it: as today'
+         WHEN basis = 'inferred' THEN 'The history has no change of it: as first seen'
          ELSE 'Neither history nor profile tells' END
     || CASE WHEN history_covers_until IS NULL THEN '; the history was never fetched'
             WHEN history_covers_until >= moment
                  THEN '; the history, fetched ' || {_time("history_fetched_at")} || ', covers the moment'
             ELSE '; the history covers only until ' || {_time("history_covers_until")} END
+    || coalesce('; but Gong did not know him then, from ' || {_time("away.since")} || ' on', '')
+"""
+
+# Histories do not tell that somebody left and came back; versions do.
+AWAY = """
+    SELECT max(valid_to) AS since
+    FROM user_versions
+    WHERE user_id = wanted_user_id AND valid_from <= moment
+    HAVING max(valid_to) <= moment AND count(*) = count(valid_to)
 """
 
 QUERY = f"""
@@ -71,6 +80,7 @@ QUERY = f"""
     LEFT JOIN user_versions AS version
            ON held.source = 'seen' AND version.user_id = wanted_user_id
           AND version.valid_from = held.valid_from
+    LEFT JOIN ({AWAY}) AS away ON left_at IS NULL
     WHERE users.user_id = wanted_user_id
     ORDER BY setting_key
 """  # noqa: S608 (constants)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from include.warehouse import ddl
 from include.warehouse.migrations.answers.words import full_name
 
-MANAGER_STATUS = "active, inactive, left, or unknown: never held here; null: no manager"
+MANAGER_STATUS = "active, inactive, left, or unknown: never held here; null: no manager, or not told"
 
 WITH_MANAGERS = [
     ("user_id", "The user"),

@@ -22,7 +22,7 @@ STALE = [
 # The history's reasons exclude each other, the strongest first.
 WHY = f"""
     concat_ws('; ',
-        CASE WHEN users.last_seen_at < moment - interval '{AGE}' THEN 'no answer held him since' END,
+        CASE WHEN users.last_seen_at < moment - interval '{AGE}' THEN 'no answer held him for {AGE}' END,
         CASE WHEN mark.history_gone_at IS NOT NULL THEN 'Gong had no history of him when asked'
              WHEN mark.history_failed_at IS NOT NULL
                   THEN 'the history could not be fetched: ' || mark.history_failure
