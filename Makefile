@@ -2,7 +2,11 @@
 PYTHON ?=
 FROM ?=
 TO ?=
-export CONF FROM TO DRY_RUN PORT
+# What can't be taken back must be asked for here and now, not by a variable that a container happens to have.
+ifneq ($(origin USER_ID),command line)
+override USER_ID :=
+endif
+export CONF FROM TO DRY_RUN PORT USER_ID UNDO
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -16,7 +20,7 @@ ifneq ($(shell $(PY) -c 'print(1)' 2>/dev/null),1)
 .PHONY: $(READY)
 endif
 
-.PHONY: help run up backfill check-live test test-chaos lint migrate lock clean
+.PHONY: help run up backfill erase check-live test test-chaos lint migrate lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -30,6 +34,9 @@ up: $(READY) ## Airflow's UI on http://127.0.0.1:8080 (PORT=), daily schedule li
 
 backfill: $(READY) ## Past days, one run each: FROM=2026-01-01 TO=2026-01-03 (DRY_RUN=1: only say what it costs)
 	@exec $(PY) -m include.local backfill
+
+erase: $(READY) ## Forget one user for good: USER_ID= his Gong id (UNDO=1: the next sync may load him again)
+	@exec $(PY) -m include.local erase
 
 check-live: $(READY) ## What your Gong account really answers, in at most 20 calls, against what this project assumes
 	@exec $(PY) -m include.check_live

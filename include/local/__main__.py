@@ -1,4 +1,4 @@
-"""The commands that the Makefile calls: python -m include.local run | up | backfill."""
+"""The commands that the Makefile calls: python -m include.local run | up | backfill | erase."""
 
 import json
 import os
@@ -17,6 +17,7 @@ from sqlalchemy import make_url
 from include.local.airflow_api import AirflowApiError
 from include.local.backfill import backfill, days
 from include.local.connections import Sources
+from include.local.erase import erase, request
 from include.local.forecast import foretell
 from include.local.postgres import free_port
 from include.local.progress import ProgressLine, Warehouse, duration
@@ -67,6 +68,14 @@ def fill(first: str | None, last: str | None, dry_run: str | None) -> int:
             print(foretell(session, begin, end))
             return 0
         return 0 if backfill(session, begin, end) else 1
+
+
+def forget() -> int:
+    """Forget one user, or take that back."""
+    conf = request()
+    with _stack("erase") as session:
+        erase(session, conf)
+    return 0
 
 
 @contextmanager
@@ -181,6 +190,7 @@ def main(arguments: list[str]) -> int:
         "run": run,
         "up": up,
         "backfill": lambda: fill(*map(os.environ.get, ("FROM", "TO", "DRY_RUN"))),
+        "erase": forget,
     }
     if len(arguments) != 1 or arguments[0] not in commands:
         raise SystemExit(f"Use: python -m include.local {'|'.join(commands)}")

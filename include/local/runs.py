@@ -12,31 +12,31 @@ from include.local.session import Session
 from include.local.settings import DAG_ID, LocalError
 
 FINAL = ("success", "failed")
-_DAG = f"dags/{DAG_ID}"
 _PARSE_SECONDS = 120.0
 _MOST_REASONS = 3
 
 
-def make_ready(session: Session) -> None:
+def make_ready(session: Session, dag_id: str = DAG_ID) -> None:
     """Wait until Airflow has read the DAG, clear up after a killed command, and let the DAG run."""
     airflow = session.airflow
-    session.wait(lambda: _is_parsed(airflow, session.started_at), f"The DAG {DAG_ID}", _PARSE_SECONDS)
+    session.wait(lambda: _is_parsed(airflow, dag_id, session.started_at), f"The DAG {dag_id}", _PARSE_SECONDS)
     if session.owned:
-        _end_leftovers(airflow)
-    airflow.patch(_DAG, {"is_paused": False})
+        for each in dict.fromkeys((DAG_ID, dag_id)):
+            _end_leftovers(airflow, each)
+    airflow.patch(f"dags/{dag_id}", {"is_paused": False})
 
 
-def trigger(airflow: Airflow, conf: dict[str, Any]) -> str:
+def trigger(airflow: Airflow, conf: dict[str, Any], dag_id: str = DAG_ID) -> str:
     """Start a manual run; the answer is its id."""
-    run = airflow.post(f"{_DAG}/dagRuns", {"logical_date": None, "conf": conf})
+    run = airflow.post(f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
     return str(run["dag_run_id"])
 
 
-def follow(session: Session, run_id: str, show: Callable[[str], None]) -> str:
+def follow(session: Session, run_id: str, show: Callable[[str], None], dag_id: str = DAG_ID) -> str:
     """Wait for a run's end, showing its state every half second; the answer is its final state."""
     airflow = session.airflow
     while True:
-        state = str(airflow.get(f"{_DAG}/dagRuns/{quote(run_id, safe='')}").get("state", "deleted"))
+        state = str(airflow.get(f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}").get("state", "deleted"))
         if state in (*FINAL, "deleted"):
             return state
         show(state)
@@ -44,15 +44,15 @@ def follow(session: Session, run_id: str, show: Callable[[str], None]) -> str:
         time.sleep(0.5)
 
 
-def runs(airflow: Airflow, **filters: Any) -> list[dict[str, Any]]:
+def runs(airflow: Airflow, dag_id: str = DAG_ID, **filters: Any) -> list[dict[str, Any]]:
     """The DAG's runs, the newest first."""
-    found = airflow.get(f"{_DAG}/dagRuns", order_by="-id", limit=1000, **filters)
+    found = airflow.get(f"dags/{dag_id}/dagRuns", order_by="-id", limit=1000, **filters)
     return list(found.get("dag_runs", []))
 
 
-def reasons(airflow: Airflow, run_id: str) -> list[str]:
+def reasons(airflow: Airflow, run_id: str, dag_id: str = DAG_ID) -> list[str]:
     """Why a run failed: its tasks' own sentences, the first failure first, each once."""
-    path = f"{_DAG}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+    path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances"
     tasks = airflow.get(path, state="failed", limit=200).get("task_instances", [])
     tasks.sort(key=lambda task: task["end_date"] or "")
     tasks = [task for task in tasks if task["task_id"] != "finish"] or tasks  # it fails because others did
@@ -68,14 +68,14 @@ def close_backfills(airflow: Airflow) -> None:
             airflow.put(f"backfills/{each['id']}/cancel")
 
 
-def _is_parsed(airflow: Airflow, since: float) -> bool:
+def _is_parsed(airflow: Airflow, dag_id: str, since: float) -> bool:
     """Whether Airflow has read the DAG's file after that moment."""
     for error in airflow.get("importErrors", limit=100).get("import_errors", []):
-        if f"{DAG_ID}.py" in error["filename"] and _moment(error["timestamp"]) >= since:
+        if f"{dag_id}.py" in error["filename"] and _moment(error["timestamp"]) >= since:
             raise LocalError(
                 f"{error['filename']} does not load: {error['stack_trace'].strip().splitlines()[-1]}"
             )
-    parsed = airflow.get(_DAG).get("last_parsed_time")
+    parsed = airflow.get(f"dags/{dag_id}").get("last_parsed_time")
     return bool(parsed) and _moment(parsed) >= since
 
 
@@ -83,11 +83,12 @@ def _moment(written: Any) -> float:
     return datetime.fromisoformat(str(written)).timestamp()
 
 
-def _end_leftovers(airflow: Airflow) -> None:
+def _end_leftovers(airflow: Airflow, dag_id: str) -> None:
     """Runs and backfills of a killed command would go on, or stand in the way of the new ones."""
-    close_backfills(airflow)
-    for run in runs(airflow, state=["queued", "running"]):
-        airflow.patch(f"{_DAG}/dagRuns/{quote(run['dag_run_id'], safe='')}", {"state": "failed"})
+    if dag_id == DAG_ID:
+        close_backfills(airflow)
+    for run in runs(airflow, dag_id, state=["queued", "running"]):
+        airflow.patch(f"dags/{dag_id}/dagRuns/{quote(run['dag_run_id'], safe='')}", {"state": "failed"})
 
 
 def _reason(airflow: Airflow, path: str, task: dict[str, Any]) -> str:

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, text
 from include.warehouse.connect import in_transaction
 from include.warehouse.coverage import rewrite_coverage
 from include.warehouse.forgotten import add_addresses, alias_of, hash_of, normal, people_of
-from include.warehouse.mentions import remove_mentions
-from include.warehouse.removal import remove_users
+from include.warehouse.mentions import TABLES_WITH_MENTIONS, remove_mentions
+from include.warehouse.removal import TABLES_OF_USERS, remove_users
 
 # A page in memory is loaded in a transaction that sees the tombstone, or in one that has begun and is
 # waited for here: loads lock this table before they read it. Dumps and readers never meet this lock.
@@ -36,10 +36,13 @@ _ALIAS = text("""
     SELECT dag_id, run_id, :alias FROM listing_users WHERE user_id = :user_id
     ON CONFLICT DO NOTHING
 """)
-_DONE = text("""
-    UPDATE forgotten SET erased_at = :at
-    WHERE user_hash = :user_hash AND (erased_at IS NULL OR :found)
+_UNFINISHED = text("UPDATE forgotten SET erased_at = NULL WHERE user_hash = :user_hash")
+_FINISHED = text("""
+    UPDATE forgotten SET erased_at = :at WHERE user_hash = :user_hash AND erased_at IS NULL
 """)
+# The planner's statistics hold samples of values, and a few rows fewer would not renew them.
+_ANALYZE = f"ANALYZE {', '.join(sorted({*TABLES_OF_USERS, *TABLES_WITH_MENTIONS}))}"
+
 _OWED = text("SELECT EXISTS (SELECT FROM recording_coverage_owed)")
 _UNDO = text("DELETE FROM forgotten WHERE user_hash = :user_hash")
 
@@ -63,8 +66,8 @@ def forget(engine: Engine, user_id: str, at: datetime) -> Erased:
     :raises WarehouseError: the database can't be reached, or refuses.
     """
     is_new = in_transaction(engine, lambda connection: bury(connection, user_id, at))
-    rows = in_transaction(engine, lambda connection: erase(connection, user_id, at))
-    in_transaction(engine, lambda connection: _count_again(connection, at))
+    rows = in_transaction(engine, lambda connection: erase(connection, user_id))
+    in_transaction(engine, lambda connection: finish(connection, user_id, at))
     return Erased(is_new, rows)
 
 
@@ -78,7 +81,7 @@ def bury(connection: Connection, user_id: str, at: datetime) -> bool:
     return bool(is_new)
 
 
-def erase(connection: Connection, user_id: str, at: datetime) -> dict[str, int]:
+def erase(connection: Connection, user_id: str) -> dict[str, int]:
     """Wait for the loads that began before his tombstone was there, then delete what is held of him.
 
     :return: rows by table: his, removed; others', that name him no longer.
@@ -88,14 +91,17 @@ def erase(connection: Connection, user_id: str, at: datetime) -> dict[str, int]:
     connection.execute(_ALIAS, {"user_id": user_id, "alias": alias_of(user_id)})
     rows = Counter(remove_users(connection, [user_id]))
     rows += Counter(remove_mentions(connection, people_of(user_id, addresses), [user_id, *addresses]))
-    done = {"user_hash": hash_of(user_id), "at": at, "found": rows.total() > 0}
-    connection.execute(_DONE, done)
+    if rows:
+        connection.execute(_UNFINISHED, {"user_hash": hash_of(user_id)})
     return dict(rows)  # adding dropped the zeros
 
 
-def _count_again(connection: Connection, at: datetime) -> None:
-    if connection.scalar(_OWED):
-        rewrite_coverage(connection, at)
+def finish(connection: Connection, user_id: str, at: datetime) -> None:
+    """Renew what was computed of him and others together, unless that is done."""
+    if connection.execute(_FINISHED, {"user_hash": hash_of(user_id), "at": at}).rowcount:
+        connection.exec_driver_sql(_ANALYZE)
+        if connection.scalar(_OWED):
+            rewrite_coverage(connection, at)
 
 
 def take_back(connection: Connection, user_id: str) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from include.warehouse import copy
+from include.warehouse.copy import copy_rows
 from include.warehouse.coverage import owe_coverage
 from include.warehouse.forgotten import Forgotten
 from include.warehouse.periods import refresh_periods
@@ -25,12 +28,20 @@ _TABLES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         ("changed_by", "previous_value", "new_value", "extra"),
     ),
 }
+TABLES_WITH_MENTIONS = (*_TABLES, "rejected_records")
 _MAKE_PERIODS = ("settings", "first_settings", "previous_value", "new_value")
 
-# Rows that may name him; which do is decided by whoever reads them. jsonb shows some letters escaped.
+_MEANS_MORE, _ESCAPED = re.compile(r"[\\%_]"), r"\\\g<0>"
+
+# Copied, for what stands in a statement may come into the server's log.
+_NAMES = """
+    DROP TABLE IF EXISTS pg_temp.names_to_find;
+    CREATE TEMPORARY TABLE names_to_find (pattern text) ON COMMIT DROP;
+"""
+
+# Rows that may name him; which do is decided by whoever reads them.
 _MAY_NAME = """
-    EXISTS (SELECT FROM unnest(CAST(:names AS text[])) AS name
-            WHERE strpos(lower(concat_ws(' ', {columns})), name) > 0)
+    lower(concat_ws(' ', {columns})) LIKE ANY (ARRAY(SELECT pattern FROM names_to_find))
 """
 _REJECTED = text(f"""
     SELECT record_key, raw FROM rejected_records WHERE {_MAY_NAME.format(columns="raw")}
@@ -45,29 +56,31 @@ def remove_mentions(connection: Connection, person: Forgotten, names: Iterable[s
     :param names: his id and addresses, or those of them that may be found.
     :return: how many rows of each table named him.
     """
-    written = _as_written(names)
+    _write_down(connection, names)
     touched: set[str] = set()
-    counts = {table: _clear(connection, table, person, written, touched) for table in _TABLES}
-    counts["rejected_records"] = _remove_rejected(connection, person, written)
+    counts = {table: _clear(connection, table, person, touched) for table in _TABLES}
+    counts["rejected_records"] = _remove_rejected(connection, person)
     owe_coverage(connection, refresh_periods(connection, sorted(touched)))
     return counts
 
 
-def _as_written(names: Iterable[str]) -> dict[str, list[str]]:
+def _write_down(connection: Connection, names: Iterable[str]) -> None:
+    """What to look for: names as they are, and as jsonb shows them, with some letters escaped."""
     lowered = {name.lower() for name in names}
-    return {"names": sorted(lowered | {json.dumps(name, ensure_ascii=False)[1:-1] for name in lowered})}
+    escaped = {json.dumps(name, ensure_ascii=False)[1:-1] for name in lowered}
+    patterns = [(f"%{_MEANS_MORE.sub(_ESCAPED, name)}%",) for name in lowered | escaped]
+    connection.exec_driver_sql(_NAMES)
+    copy_rows(connection, "names_to_find", {"pattern": copy.text}, patterns)
 
 
-def _clear(
-    connection: Connection, table: str, person: Forgotten, names: dict[str, list[str]], touched: set[str]
-) -> int:
+def _clear(connection: Connection, table: str, person: Forgotten, touched: set[str]) -> int:
     key, columns = _TABLES[table]
     fields = ", ".join(f"'{name}', {name}" for name in (*key, *columns))
     find = text(f"""
         SELECT jsonb_build_object({fields}) FROM {table}
         WHERE {_MAY_NAME.format(columns=", ".join(columns))}
     """)  # noqa: S608 (constants)
-    found = connection.execute(find, names, execution_options={"yield_per": _BATCH}).scalars()
+    found = connection.execute(find, execution_options={"yield_per": _BATCH}).scalars()
     named = ((row, cleared) for row in found if (cleared := _without(person, row, columns)) != row)
     number = 0
     while batch := list(islice(named, _BATCH)):
@@ -97,6 +110,6 @@ def _write(connection: Connection, table: str, rows: Sequence[dict[str, Any]]) -
     connection.execute(write, {"rows": json.dumps(rows, ensure_ascii=False)})
 
 
-def _remove_rejected(connection: Connection, person: Forgotten, names: dict[str, list[str]]) -> int:
-    keys = [row.record_key for row in connection.execute(_REJECTED, names) if person.is_named_in(row.raw)]
+def _remove_rejected(connection: Connection, person: Forgotten) -> int:
+    keys = [row.record_key for row in connection.execute(_REJECTED) if person.is_named_in(row.raw)]
     return connection.execute(_REMOVE_REJECTED, {"keys": keys}).rowcount

@@ -24,7 +24,7 @@ _SINCE = text("""
     ) AS counted
 """)
 
-_TABLES = (
+TABLES_OF_USERS = (
     "user_marks", "user_facts", "user_versions", "user_settings_history", "setting_periods",
     "leavers", "history_plan", "history_claims", "listing_users",
 )  # fmt: skip
@@ -39,7 +39,7 @@ def remove_users(connection: Connection, user_ids: Sequence[str]) -> dict[str, i
     connection.execute(_LOCK, ids)
     since: datetime | None = connection.scalar(_SINCE, ids)
     counts = {}
-    for table in _TABLES:
+    for table in TABLES_OF_USERS:
         remove = text(f"DELETE FROM {table} WHERE user_id = ANY (CAST(:ids AS text[]))")  # noqa: S608
         counts[table] = connection.execute(remove, ids).rowcount
     owe_coverage(connection, since)

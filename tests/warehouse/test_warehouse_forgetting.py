@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -24,6 +25,7 @@ from tests.warehouse.paula import (
     OTTOS,
     PAULA,
     PAULAS,
+    REJECTED,
     TRUSTED,
     dump,
     forgotten,
@@ -135,6 +137,27 @@ def test_who_was_never_held_is_kept_away_too(warehouse: Engine) -> None:
     assert forgotten(warehouse) == Erased(is_new=True, rows={})
     load_world(warehouse)
     assert found_in(warehouse, *HERS) == {}
+
+
+def test_the_planners_statistics_hold_nothing_of_him(warehouse: Engine) -> None:
+    """Postgres keeps samples of values there, and would not renew them for a few rows."""
+    sampled = """
+        SELECT tablename FROM pg_stats
+        WHERE schemaname = current_schema()
+          AND strpos(replace(lower(pg_stats::text), :noras, ''), lower(:name)) > 0
+    """
+
+    def found() -> dict[str, Any]:
+        given = {name: rows(warehouse, sampled, name=name, noras=f"no{MAIL}") for name in HERS}
+        return {name: held for name, held in given.items() if held}
+
+    load_world(warehouse)
+    load_page(warehouse, [{**REJECTED, "title": "another"}])
+    with transaction(warehouse) as connection:
+        connection.exec_driver_sql("ANALYZE")
+    assert {PAULA, "Paulina", "5550142"} <= set(found())
+    forgotten(warehouse)
+    assert found() == {}
 
 
 def test_killed_between_tombstone_and_deletion_it_goes_on_when_run_again(warehouse: Engine) -> None:

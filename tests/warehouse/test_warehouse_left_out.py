@@ -197,3 +197,14 @@ def test_many_changes_of_his_are_taken_from_him(warehouse: Engine) -> None:
         )
     assert forgotten(warehouse).rows["user_settings_history"] == 5007
     assert value(warehouse, "SELECT count(*) FROM user_settings_history WHERE changed_by IS NULL") == 5004
+
+
+@pytest.mark.parametrize("user_id", ['7"\\ü%_', " 007", "7%", "a\tb\nc"])
+def test_an_id_of_any_characters_is_found(warehouse: Engine, user_id: str) -> None:
+    load_page(warehouse, [paula() | {"id": user_id}, otto(managerId=user_id, note=[user_id], other="7x")])
+    load_group(warehouse, history(OTTO, [change(user_id, 10), change("7x", 11)]))
+    assert forgotten(warehouse, user_id).rows["user_settings_history"] == 1
+    query = "SELECT manager_id, extra -> 'note', extra -> 'other' FROM user_facts"
+    assert rows(warehouse, query) == [(None, [None], "7x")]
+    changed_by = "SELECT changed_by FROM user_settings_history ORDER BY changed_at"
+    assert rows(warehouse, changed_by) == [(None,), ("7x",)]

@@ -1,0 +1,80 @@
+"""Forgets one Gong user, for good: removed from every table and kept out of every later load."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+from airflow.sdk import DAG, Param, task
+
+from gong_provider.retry import GONG_RETRY_POLICY
+
+DOC = """
+### What it does
+First a tombstone: a hash of the user's id, and of his e-mail addresses. From then on no load keeps him, not
+even a page that is in memory. Then all that is held of him is deleted in one transaction, and wherever
+others' rows name him, as manager or as author of a change, null takes his place. Gong is not asked for
+anything, and keeps what it has.
+
+Run it again: it changes nothing. With `undo` it lifts the tombstone; his data then comes back only
+from Gong, with the next sync.
+
+### What stays of the request
+The id, in this run's conf, which Airflow keeps. Hence ids only, no names or addresses. What backups
+and logs hold is in docs/privacy.md.
+
+### When it fails
+The last line of the failed task's log says what to do. Clear the task, or run again.
+"""
+
+PARAMS = {
+    "user_id": Param(
+        type="string",
+        minLength=1,
+        maxLength=200,
+        # No e-mail address: Airflow would keep it with the run.
+        pattern="^[^@]*$",
+        title="Gong user id",
+        description="Whom to forget: column user_id of gong.users.",
+    ),
+    "undo": Param(
+        False,
+        type="boolean",
+        title="Undo",
+        description="Lift the tombstone: the next sync may load him again.",
+    ),
+}
+
+
+def _steps() -> ModuleType:
+    # Imported when the task runs: parsing this file loads no database client.
+    from include.sync import erase
+
+    return erase
+
+
+with DAG(
+    dag_id="gong_user_erase",
+    description="Forget one Gong user for good, or take that back",
+    doc_md=DOC,
+    schedule=None,
+    # It runs only when someone asks for it, and then at once.
+    is_paused_upon_creation=False,
+    max_active_runs=1,
+    default_args={
+        "owner": "gong",
+        "retries": 5,
+        "retry_delay": timedelta(seconds=10),
+        "retry_policy": GONG_RETRY_POLICY,
+    },
+    params=PARAMS,
+    render_template_as_native_obj=True,
+    tags=["gong", "users", "privacy"],
+):
+
+    @task(doc_md="Sets the tombstone, waits for running loads, deletes; its log counts by table. No call.")
+    def erase() -> dict[str, Any]:
+        return dict(_steps().erase_user())
+
+    erase()

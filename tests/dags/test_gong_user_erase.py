@@ -1,0 +1,117 @@
+"""The erasure of one user: as Airflow reads it, and as it runs without a scheduler."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
+from sqlalchemy import Engine
+
+from gong_provider.api.errors import GongConfigError
+from include.sync.erase import read_request
+from include.warehouse.connect import engine_for
+from include.warehouse.migrate import migrate
+from tests.dags.conftest import ROOT, Airflow, airflow_environment
+from tests.support.gong_service import GongService
+from tests.warehouse.making import load_page, rows
+from tests.warehouse.paula import HERS, OTTO, PAULA, found_in, load_world, otto, paula
+
+HEAVY = ("requests", "aiohttp", "psycopg2", "alembic", "include.warehouse", "gong_provider.hooks.gong")
+PERSON = [name for name in HERS if name != PAULA]
+
+
+@pytest.fixture(scope="module")
+def dag() -> DAG:
+    bag = DagBag(ROOT / "dags")
+    assert bag.import_errors == {}
+    return bag.dags["gong_user_erase"]
+
+
+@pytest.fixture
+def loaded(database_url: str) -> Engine:
+    engine = engine_for(database_url)
+    migrate(engine)
+    load_world(engine)
+    return engine
+
+
+def erase(airflow: Airflow, user_id: str = PAULA, **params: Any) -> str:
+    """A run to its end, which succeeds and asks Gong nothing; what it said."""
+    with GongService() as service:
+        conf = json.dumps({"user_id": user_id, **params})
+        done = airflow("dags", "test", "gong_user_erase", "-c", conf, service=service)
+        assert service.calls == []
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert [name for name in PERSON if name.lower() in said.lower()] == []
+    return said
+
+
+def test_it_says_what_it_does_and_whose_it_is(dag: DAG) -> None:
+    assert dag.doc_md
+    assert dag.tags == {"gong", "users", "privacy"}
+    assert [(task.task_id, task.owner, bool(task.doc_md)) for task in dag.tasks] == [("erase", "gong", True)]
+    assert not dag.is_paused_upon_creation
+
+
+def test_the_file_parses_without_loading_clients(tmp_path: Path) -> None:
+    script = (
+        "import sys, airflow.sdk; before = set(sys.modules); "
+        "sys.path.insert(0, 'dags'); import gong_user_erase; print(sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT, env=airflow_environment(tmp_path), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = done.stdout.splitlines()[-1]
+    assert "gong_provider.retry" in loaded
+    assert [name for name in HEAVY if f"'{name}" in loaded] == []
+
+
+@pytest.mark.parametrize("given", [None, "", "paula@firm.example", "1" * 201, 7, [PAULA]])
+def test_what_is_no_id_is_refused_before_the_run(dag: DAG, given: Any) -> None:
+    param = dag.params.get_param("user_id")
+    with pytest.raises(ParamValidationError):
+        param.resolve(given)
+    assert param.resolve(PAULA) == PAULA
+
+
+@pytest.mark.parametrize("given", [None, "", "..", "paula@firm.example", "1" * 201, 7])
+def test_the_task_believes_no_check_but_its_own(given: Any) -> None:
+    with pytest.raises(GongConfigError, match="id") as refused:
+        read_request({"user_id": given, "undo": False})
+    assert "paula" not in str(refused.value)
+
+
+def test_erased_again_and_taken_back(airflow: Airflow, loaded: Engine) -> None:
+    said = erase(airflow)
+    assert "This user is forgotten: no load keeps him any more" in said
+    assert "user_settings_history: 7 rows" in said
+    assert found_in(loaded, *HERS) == {}
+    assert rows(loaded, "SELECT count(*) FROM user_facts WHERE user_id = :id", id=OTTO) == [(1,)]
+
+    again = erase(airflow)
+    assert "This user was forgotten before" in again
+    assert "Nothing was held of him" in again
+
+    load_page(loaded, [paula(), otto()])
+    assert found_in(loaded, *HERS) == {}
+
+    assert "The tombstone is lifted" in erase(airflow, undo=True)
+    assert "This user was not forgotten" in erase(airflow, undo=True)
+    load_page(loaded, [paula(), otto()])
+    assert "user_facts" in found_in(loaded, *HERS)
+
+
+def test_an_empty_database_is_made_ready_first(airflow: Airflow, database_url: str) -> None:
+    erase(airflow)
+    engine = engine_for(database_url)
+    load_world(engine)
+    assert found_in(engine, *HERS) == {}
