@@ -31,7 +31,7 @@ USERS: list[Any] = [
     {"id": "1", "emailAddress": "a@example.com", "settings": {SWITCH: True}, "active": True,
      "meetingConsentPageUrl": "https://c/x?tkn=s3cret&y=1"},
     {"id": "2", "settings": {SWITCH: False}, "managerId": "1"},
-    {"id": "3"},
+    {"id": "3", "settings": {SWITCH: True, "preventWebConferenceRecording": False}, "active": True},
     {"id": "4", "managerId": "3"},
     {"noId": True},
 ]  # fmt: skip

@@ -28,11 +28,16 @@ HIDDEN = {
     "recording_coverage_owed", "rejected_records", "user_facts",
 }  # fmt: skip
 READABLE = {
+    "active_not_recorded", "inactive_but_importing", "org_chart", "recorded_without_consent_page", "stale",
+    "user_states", "users_with_managers",
     "api_usage", "check_results", "derived_setting_periods", "listings", "owed_histories",
     "recording_coverage_daily", "run_oddities", "setting_conflicts", "setting_instants", "setting_periods",
     "sync_runs", "user_marks", "user_settings_history", "user_versions", "users",
 }  # fmt: skip
-CALLABLE = {"effective_settings_as_of", "settings_as_of", "users_as_of"}
+CALLABLE = {
+    "changes_since", "effective_settings_as_of", "evidence", "in_effect",
+    "recorded_without_consent_page_as_of", "settings_as_of", "stale_at", "user_states_as_of", "users_as_of",
+}  # fmt: skip
 NOT_CALLABLE = {"derived_recording_coverage"}  # the loader's: it reads user_facts
 
 _RELATIONS = """
@@ -65,7 +70,9 @@ def roles(database_url: str) -> Iterator[Roles]:
 
 def call(name: str, types: list[str]) -> str:
     """A function called with values of its parameters' types."""
-    values = {"timestamp with time zone": "now()", "date": "current_date", "text": "'1'"}
+    values = {
+        "timestamp with time zone": f"'{NOON}'", "date": "'2026-03-01'", "text": "'1'", "boolean": "true",
+    }  # fmt: skip
     return f"SELECT * FROM {name}({', '.join(values[each] for each in types)})"
 
 
@@ -118,7 +125,7 @@ def test_a_reader_gets_answers_without_secrets(roles: Roles) -> None:
     assert set(functions) == CALLABLE | NOT_CALLABLE
     for name in sorted(CALLABLE):
         answer = rows(roles.reader, call(name, functions[name]))
-        assert answer, name
+        assert answer or name == "stale_at", name  # nobody is
         told += repr(answer)
     assert TOKEN not in told
     url = "SELECT meeting_consent_page_url FROM users WHERE user_id = '1'"
