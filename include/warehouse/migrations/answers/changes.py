@@ -32,7 +32,7 @@ MANAGER = f"""
     coalesce((SELECT {full_name("manager")} FROM users AS manager
               WHERE manager.user_id = {{version}}.manager_id), {{version}}.manager_id)
 """  # noqa: S608 (constants)
-LIST = "array_to_string(ARRAY(SELECT unnest({{version}}.{name}) ORDER BY 1), ', ')"
+LIST = "nullif(array_to_string(ARRAY(SELECT unnest({{version}}.{name}) ORDER BY 1), ', '), '')"
 LANGUAGES = """
     (SELECT string_agg(coalesce(each ->> 'language', each::text)
                        || CASE each ->> 'primary' WHEN 'true' THEN ' (primary)' ELSE '' END,
@@ -60,8 +60,9 @@ def _facts() -> str:
     ]
     for name, (kind, what, words) in WORDED.items():
         differs = f"before.{name} IS DISTINCT FROM after.{name}"
-        worded = [words.format(version=each) for each in ("before", "after")]
-        values = [f"CASE WHEN {differs} THEN {value} END" for value in worded]
+        values = [
+            f"CASE WHEN {differs} THEN {words.format(version=each)} END" for each in ("before", "after")
+        ]
         rows.append(f"('{kind}', '{what}', {differs}, {', '.join(values)})")
     return ", ".join(rows)
 
@@ -118,9 +119,11 @@ SEEN = f"""
     CROSS JOIN LATERAL (
         SELECT NULL::timestamptz, kind, what, old_value, new_value
         FROM (VALUES {_facts()}) AS fact (kind, what, is_different, old_value, new_value)
-        WHERE is_different AND old_value IS DISTINCT FROM new_value
+        -- Another order of a list is no change; another manager of the same name is one.
+        WHERE is_different AND (kind = 'moved' OR old_value IS DISTINCT FROM new_value)
         UNION ALL
         SELECT NULL, * FROM ({SEEN_SETTINGS}) AS setting
+        WHERE before.settings IS DISTINCT FROM after.settings OR before.active IS DISTINCT FROM after.active
         UNION ALL
         SELECT at, kind, NULL, NULL, NULL
         FROM (VALUES (before.valid_to, 'left'), (after.valid_from, 'came back')) AS away (at, kind)
@@ -139,7 +142,8 @@ CAME_AND_WENT = """
 SENTENCE = f"""
     CASE WHEN what IS NULL THEN upper(left(kind, 1)) || substr(kind, 2)
          ELSE what || ': ' || coalesce(old_value, missing) || ' → ' || coalesce(new_value, missing) END
-    || CASE WHEN is_seen THEN ', seen ' ELSE ', ' END || {day("at")}
+    || CASE WHEN is_seen OR (kind = 'joined' AND users.created IS NULL) THEN ', seen ' ELSE ', ' END
+    || {day("at")}
     || CASE WHEN kind <> 'setting' THEN ''
             ELSE ', by ' || coalesce(changed_by, 'whom is {NOT_TOLD}') END
 """

@@ -28,7 +28,7 @@ def _time(instant: str) -> str:
 HOW = f"""
     CASE WHEN moment < joined_at THEN 'Not in Gong yet'
          WHEN left_at <= moment THEN 'No longer in Gong'
-         WHEN source = 'seen' THEN 'Seen in the profile from ' || {_time("held.valid_from")} || ' on'
+         WHEN source = 'seen' THEN 'Seen in the profile from ' || {_time("first_seen.valid_from")} || ' on'
          WHEN basis = 'changed' THEN 'A change of ' || {_time("proving.changed_at")} || ' says so'
          WHEN basis = 'previous' THEN 'The change of ' || {_time("proving.changed_at")}
                                       || ' says that this was before'
@@ -52,9 +52,10 @@ AWAY = """
 """
 
 QUERY = f"""
-    SELECT setting_key, held.value, held.source, held.basis, held.valid_from,
+    SELECT setting_key, held.value, held.source, held.basis,
+           coalesce(first_seen.valid_from, held.valid_from),
            coalesce(history_covers_until >= moment, false), history_fetched_at, history_covers_until,
-           proving.changed_at, proving.changed_by, encode(proving.change_key, 'hex'), version.seen_in_run,
+           proving.changed_at, proving.changed_by, encode(proving.change_key, 'hex'), first_seen.seen_in_run,
            {HOW}
     FROM users
     JOIN user_states AS state USING (user_id)
@@ -77,9 +78,20 @@ QUERY = f"""
         ORDER BY change.changed_at, lower(change.new_value) = held.value DESC NULLS LAST, place DESC
         LIMIT 1
     ) AS proving ON true
-    LEFT JOIN user_versions AS version
-           ON held.source = 'seen' AND version.user_id = wanted_user_id
-          AND version.valid_from = held.valid_from
+    LEFT JOIN LATERAL (
+        SELECT version.valid_from, version.seen_in_run
+        FROM user_versions AS version
+        WHERE held.source = 'seen' AND version.user_id = wanted_user_id
+          AND version.valid_from <= held.valid_from
+          AND version.valid_from > ALL (
+            SELECT other.valid_from
+            FROM user_versions AS other
+            WHERE other.user_id = wanted_user_id AND other.valid_from < held.valid_from
+              AND (coalesce(other.settings, '{{}}') || jsonb_build_object('active', other.active))
+                  ->> known.setting_key IS DISTINCT FROM held.value)
+        ORDER BY version.valid_from
+        LIMIT 1
+    ) AS first_seen ON true
     LEFT JOIN ({AWAY}) AS away ON left_at IS NULL
     WHERE users.user_id = wanted_user_id
     ORDER BY setting_key

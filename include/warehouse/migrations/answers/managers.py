@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from include.warehouse import ddl
-from include.warehouse.migrations.answers.words import full_name
 
 MANAGER_STATUS = "active, inactive, left, or unknown: never held here; null: no manager, or not told"
 
@@ -34,15 +33,14 @@ CHART = [
 
 # Who no way leads to from the top is in a cycle or below one. From each of these all the way up: who
 # meets himself is in a cycle. UNION ends the walk.
-QUERY = f"""
+QUERY = """
     WITH RECURSIVE people AS MATERIALIZED (
-        SELECT person.user_id, person.manager_id, {full_name("person")} AS name, person.title, person.active,
+        SELECT person.user_id, person.manager_id, person.name, person.title, person.active,
                manager.active AS manager_active,
                person.manager_id IS NOT NULL AND manager.user_id IS NULL AS is_orphan
-        FROM users AS person
-        LEFT JOIN users AS manager
-               ON manager.user_id = person.manager_id AND manager.deleted_at IS NULL
-        WHERE person.deleted_at IS NULL
+        FROM user_states AS person
+        LEFT JOIN user_states AS manager ON manager.user_id = person.manager_id AND manager.is_in_gong
+        WHERE person.is_in_gong
     ), tree AS (
         SELECT user_id, 0 AS depth, ARRAY[user_id] AS path
         FROM people
@@ -51,7 +49,9 @@ QUERY = f"""
         SELECT below.user_id, depth + 1, path || below.user_id
         FROM tree JOIN people AS below ON below.manager_id = tree.user_id
     ), tangled AS (
-        SELECT user_id, manager_id FROM people WHERE user_id NOT IN (SELECT user_id FROM tree)
+        SELECT user_id, manager_id
+        FROM people
+        WHERE NOT EXISTS (SELECT FROM tree WHERE tree.user_id = people.user_id)
     ), up AS (
         SELECT user_id, manager_id AS above_id FROM tangled
         UNION
@@ -61,19 +61,21 @@ QUERY = f"""
         FROM up
         GROUP BY user_id
         HAVING bool_or(user_id = above_id)
+    ), hanging AS (
+        SELECT user_id, manager_id FROM tangled
+        WHERE NOT EXISTS (SELECT FROM circle WHERE circle.user_id = tangled.user_id AND is_entry)
     ), knot AS (
         SELECT user_id, 0 AS depth, ARRAY[user_id] AS path FROM circle WHERE is_entry
         UNION ALL
         SELECT below.user_id, depth + 1, path || below.user_id
-        FROM knot JOIN tangled AS below ON below.manager_id = knot.user_id
-        WHERE below.user_id NOT IN (SELECT user_id FROM circle WHERE is_entry)
+        FROM knot JOIN hanging AS below ON below.manager_id = knot.user_id
     )
     SELECT user_id, name, title, active, manager_id, depth, path, circle.user_id IS NOT NULL, is_orphan,
            NOT coalesce(manager_active, true)
     FROM (TABLE tree UNION ALL TABLE knot) AS place
     JOIN people USING (user_id)
     LEFT JOIN circle USING (user_id)
-"""  # noqa: S608 (constants)
+"""
 
 
 def create() -> None:
@@ -82,18 +84,18 @@ def create() -> None:
         "users_with_managers",
         "Everyone in Gong today, with the manager's name",
         WITH_MANAGERS,
-        f"""
-        SELECT person.user_id, {full_name("person")}, person.email_address, person.title, person.active,
-               person.manager_id, {full_name("manager")}, manager.email_address,
+        """
+        SELECT person.user_id, person.name, person.email_address, person.title, person.active,
+               person.manager_id, manager.name, manager.email_address,
                CASE WHEN person.manager_id IS NULL THEN NULL
                     WHEN manager.user_id IS NULL THEN 'unknown'
-                    WHEN manager.deleted_at IS NOT NULL THEN 'left'
+                    WHEN NOT manager.is_in_gong THEN 'left'
                     WHEN manager.active THEN 'active'
                     WHEN NOT manager.active THEN 'inactive' END
-        FROM users AS person
-        LEFT JOIN users AS manager ON manager.user_id = person.manager_id
-        WHERE person.deleted_at IS NULL
-        """,  # noqa: S608 (constants)
+        FROM user_states AS person
+        LEFT JOIN user_states AS manager ON manager.user_id = person.manager_id
+        WHERE person.is_in_gong
+        """,
     )
     ddl.create_view(
         "org_chart",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from include.warehouse import ddl
-from include.warehouse.migrations.answers.words import full_name
 
 WHO = [
     ("user_id", "text", "The user"),
@@ -26,17 +25,19 @@ def create() -> None:
         "active_not_recorded",
         "Who is active, but in effect not recorded; for each manager: ORDER BY manager_name",
         [*WHO_MEANINGS, *MANAGER, ("why", "recording is off, recording is prevented, or both")],
-        f"""
+        """
         SELECT state.user_id, state.name, state.email_address, state.title, state.manager_id,
-               {full_name("manager")},
-               concat_ws(' and ', CASE WHEN NOT web_conferences_recorded THEN 'recording is off' END,
-                                  CASE WHEN prevent_web_conference_recording
+               manager.name,
+               concat_ws(' and ', CASE WHEN NOT state.web_conferences_recorded THEN 'recording is off' END,
+                                  CASE WHEN state.prevent_web_conference_recording
                                        THEN 'recording is prevented' END)
         FROM user_states AS state
-        LEFT JOIN users AS manager ON manager.user_id = state.manager_id
-        WHERE state.left_at IS NULL AND state.active AND NOT state.is_recorded
-        """,  # noqa: S608 (constants)
+        LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
+        WHERE state.is_in_gong AND state.active AND NOT state.is_recorded
+        """,
     )
+    # One row a user: all his other periods lie on other pages.
+    ddl.run("CREATE INDEX ON setting_periods (user_id) WHERE setting_key = 'active' AND valid_to IS NULL")
     ddl.create_view(
         "inactive_but_importing",
         "Who is inactive while something of his is still imported",
@@ -59,7 +60,7 @@ def create() -> None:
             WHERE setting_periods.user_id = user_states.user_id
               AND setting_key = 'active' AND value = 'false' AND valid_to IS NULL
         ) AS period ON true
-        WHERE left_at IS NULL AND NOT active AND is_importing
+        WHERE is_in_gong AND NOT active AND is_importing
         """,  # noqa: S608 (constants)
     )
 

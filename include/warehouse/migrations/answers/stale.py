@@ -48,7 +48,7 @@ def create() -> None:
         FROM users
         JOIN user_marks AS mark USING (user_id)
         CROSS JOIN LATERAL (SELECT {WHY}) AS reason (why)
-        WHERE deleted_at IS NULL AND why <> ''
+        WHERE (mark.gone_at > mark.last_seen_at) IS NOT TRUE AND why <> ''
         """,  # noqa: S608 (constants)
     )
     ddl.create_view(

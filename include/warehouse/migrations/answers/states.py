@@ -43,23 +43,26 @@ STATE = [
     *IN_EFFECT,
 ]
 TIMES = [
+    ("is_in_gong", "boolean", "Whether he is there: left_at is null"),
     ("joined_at", "timestamptz", "created; where Gong does not say, our first sight of him"),
     ("left_at", "timestamptz", "When Gong was asked for him and knew him no more; null while he is there"),
 ]
 NAMES = ", ".join(SWITCHES)
-NOW = [(switch(f"settings ->> '{key}'"), column) for column, key in SWITCHES.items()]
-THEN = [(f"bool_or(is_on) FILTER (WHERE setting_key = '{key}')", column) for column, key in SWITCHES.items()]
+TODAY = ", ".join(switch(f"settings ->> '{key}'") + f" AS {column}" for column, key in SWITCHES.items())
+THEN = ", ".join(
+    f"bool_or(is_on) FILTER (WHERE setting_key = '{key}') AS {column}" for column, key in SWITCHES.items()
+)
 
+# From the tables, not from users: there, the planner can't tell that hardly anybody has left.
 PRESENT = f"""
-    SELECT user_id, {full_name("users")}, email_address, title, manager_id,
+    SELECT user_id, {full_name("user_facts")}, email_address, title, manager_id,
            coalesce(meeting_consent_page_url, '') <> '',
-           active, {NAMES},
-           deleted_at IS NULL AND is_recorded, deleted_at IS NULL AND is_importing,
-           coalesce(created, first_seen_at), deleted_at
-    FROM users
-    CROSS JOIN LATERAL (
-        SELECT {", ".join(f"{value} AS {column}" for value, column in NOW)}
-    ) AS switches
+           active, {NAMES}, is_in_gong AND is_recorded, is_in_gong AND is_importing,
+           is_in_gong, coalesce(created, first_seen_at), CASE WHEN NOT is_in_gong THEN gone_at END
+    FROM user_facts
+    JOIN user_marks USING (user_id)
+    CROSS JOIN LATERAL (SELECT (gone_at > last_seen_at) IS NOT TRUE) AS presence (is_in_gong)
+    CROSS JOIN LATERAL (SELECT {TODAY}) AS switches
     CROSS JOIN LATERAL in_effect(active, {NAMES})
 """  # noqa: S608 (constants)
 
@@ -69,8 +72,7 @@ PAST = f"""
                 THEN coalesce(profile.meeting_consent_page_url, '') <> '' END,
            setting.active, {NAMES}, is_recorded, is_importing
     FROM (
-        SELECT user_id, bool_or(is_on) FILTER (WHERE setting_key = 'active') AS active,
-               {", ".join(f"{value} AS {column}" for value, column in THEN)}
+        SELECT user_id, bool_or(is_on) FILTER (WHERE setting_key = 'active') AS active, {THEN}
         FROM effective_settings_as_of(moment)
         CROSS JOIN LATERAL (SELECT {switch("value")}) AS switch (is_on)
         GROUP BY user_id

@@ -22,8 +22,7 @@ def on_off(text: str) -> str:
 
 def setting_words(key: str) -> str:
     """webConferencesRecorded as: Web conferences recorded."""
-    spaced = f"lower(regexp_replace({key}, '([a-z])([A-Z])', '\\1 \\2', 'g'))"
-    return f"upper(left({spaced}, 1)) || substr({spaced}, 2)"
+    return f"upper(left({key}, 1)) || lower(regexp_replace(substr({key}, 2), '([A-Z])', ' \\1', 'g'))"
 
 
 def day(instant: str) -> str:
