@@ -17,10 +17,12 @@ from gong_provider.hooks.gong import GongHook
 from include.sync import budget
 from include.sync.choices import Choices, read_choices
 from include.sync.publishing import publish
+from include.sync.retention import read_retention
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, leaving, listing_progress, migrate, plan, runs
 from include.warehouse.connect import transaction
 from include.warehouse.coverage import rewrite_coverage
+from include.warehouse.retention import remove_outdated
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ def open_run() -> str:
     :return: the task to go on with: whom to list, or what to plan where nobody need be listed.
     """
     run = this_run()
+    read_retention()  # a wrong value is said now, not when the run ends
     known = ready(run)
     if run.choices.scope == "selection":
         return "filter_users"
@@ -148,10 +151,13 @@ def finish_run() -> dict[str, int]:
     if "open_run" in failed_tasks:
         raise AirflowFailException(f"{their_logs}. Nothing was asked or written")
     limits, calls = calls_left()
+    retention = read_retention()
     with transaction(warehouse_engine()) as connection:
         if failed_tasks and not runs.is_opened(connection, run):
             raise AirflowFailException(f"{their_logs}. Nothing was written")
         if "check" not in failed_tasks:  # what is wrong is not counted
+            if runs.run_row(connection, run).scope == "everyone":
+                remove_outdated(connection, retention, utc_now())
             rewrite_coverage(connection, utc_now())
         failed_histories = plan.failed_histories(connection, run)
         state: runs.State = "failed" if failed_tasks or failed_histories else "success"

@@ -14,6 +14,8 @@ HOURS = 24 * 6
 SETTINGS = ("webConferencesRecorded", "telephonyCallsImported")
 SETTLING = timedelta(minutes=10)
 
+Kind = Literal["listing", "history", "confirmation"]
+
 
 def at(hour: int, minutes: int = 0) -> datetime:
     """An instant of the world."""
@@ -73,7 +75,7 @@ def _live(setting: str, on: bool, hour: int) -> dict[str, Any]:
 class Asked:
     """A question put to the service, half an hour after an hour."""
 
-    kind: Literal["listing", "history", "confirmation"]
+    kind: Kind
     hour: int
     person: int
 
@@ -118,7 +120,9 @@ def people(draw: st.DrawFn) -> list[Person]:
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     persons = draw(people())
-    kinds = st.sampled_from(["listing", "listing", "history", "history", "confirmation"])
+    kinds: st.SearchStrategy[Kind] = st.sampled_from(
+        ["listing", "listing", "history", "history", "confirmation"]
+    )
     asked = draw(st.lists(st.tuples(hours, kinds, st.integers(0, len(persons) - 1)), min_size=2, max_size=14,
                           unique_by=lambda one: one[0]))  # fmt: skip
     return World(persons, [Asked(kind, hour, person) for hour, kind, person in sorted(asked)], draw(hours))

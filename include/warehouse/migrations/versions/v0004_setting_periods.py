@@ -139,7 +139,7 @@ DERIVED = f"""
 """  # noqa: S608 (a constant)
 
 SETTINGS_AS_OF = [
-    ("user_id", "text", "A user whom Gong had then, by his creation and his leaving"),
+    ("user_id", "text", "A user who had been created and had not left for good"),
     ("setting_key", "text", "The setting; active is the user's own flag"),
     ("value", "text", "Its value then; null: not known"),
     ("basis", "text", "How it is known, as in setting_periods"),
@@ -159,7 +159,11 @@ EFFECTIVE = [
     ("value", "text", "Its value then; null: not known"),
     ("source", "text", "history, or seen: his profile as answered, where the history does not tell"),
     ("basis", "text", "How the history knows it, as in setting_periods; null where it was seen"),
-    ("valid_from", "timestamptz", "Since when the history or the profile has had this value"),
+    (
+        "valid_from",
+        "timestamptz",
+        "Since when the history has this value, or the profile was seen so",
+    ),
 ]
 
 CONFLICTS = [
