@@ -82,13 +82,20 @@ CHECKS = (
             WHERE valid_from < before_until OR valid_from >= valid_to
         """),
     ),
+    # User by user (OFFSET 0), or Postgres reads the changes of all users to find those of a few.
     Check(
         "periods_derived",
         "error",
         "{found} setting periods of sampled users are not what their changes make of them",
         text("""
             WITH derived AS (
-                SELECT * FROM derived_setting_periods WHERE user_id = ANY (CAST(:sample AS text[]))
+                SELECT theirs.*
+                FROM unnest(CAST(:sample AS text[])) AS sampled (user_id)
+                CROSS JOIN LATERAL (
+                    SELECT * FROM derived_setting_periods AS period
+                    WHERE period.user_id = sampled.user_id
+                    OFFSET 0
+                ) AS theirs
             ), held AS (
                 SELECT * FROM setting_periods WHERE user_id = ANY (CAST(:sample AS text[]))
             )
