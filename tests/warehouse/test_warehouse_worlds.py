@@ -125,6 +125,10 @@ def test_the_open_version_is_the_user_and_periods_are_what_changes_say(
 def test_a_setting_was_what_it_was(warehouse: Engine, world: World) -> None:
     """As far as a history is known, each value is the true one or unknown."""
     load(warehouse, world, world.asked)
+    doubled = (
+        "SELECT 1 FROM user_settings_history GROUP BY user_id, setting_key, changed_at HAVING count(*) > 1"
+    )
+    assert rows(warehouse, doubled) == []  # also where the dialect was switched in between
     covered = dict(rows(warehouse, "SELECT user_id, history_covers_until FROM user_marks "
                                    "WHERE history_covers_until IS NOT NULL"))  # fmt: skip
     for hour in range(-24 * 30, HOURS, 7):
