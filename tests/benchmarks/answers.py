@@ -18,7 +18,7 @@ from include.warehouse.migrate import migrate
 from tests.benchmarks.big_warehouse import fill
 
 A_USER = "7000000000000001000"
-A_DAY = "2026-03-03"
+A_DAY = "2026-05-25"
 
 QUESTIONS = {
     "recorded without a consent page, now": "SELECT * FROM recorded_without_consent_page",
@@ -38,6 +38,7 @@ QUESTIONS = {
     "one user's settings, history or seen": f"SELECT * FROM effective_settings_as_of('{A_DAY}') "
     f"WHERE user_id = '{A_USER}'",
     "daily coverage of a year": "SELECT * FROM recording_coverage_daily WHERE day >= '2025-06-01'",
+    "daily coverage, computed for one day": "SELECT * FROM derived_recording_coverage('2026-05-31')",
     "daily coverage computed from nothing": "SELECT * FROM derived_recording_coverage('-infinity')",
     "conflicts": "SELECT * FROM setting_conflicts",
 }
