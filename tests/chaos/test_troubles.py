@@ -299,7 +299,7 @@ def test_a_killed_listing_goes_on_with_the_next_page(
     assert stack.ended(run_id) == "success"
     assert landed_users(database_url) == odd.expected_users()
     assert PAGES <= len(service.calls) <= PAGES + 1
-    assert last_run(database_url)["warnings"] == []
+    assert warnings_of_the_listing(database_url) == []
 
 
 def test_a_killed_listing_whose_cursor_is_refused_starts_over_once(
@@ -312,8 +312,13 @@ def test_a_killed_listing_whose_cursor_is_refused_starts_over_once(
     assert stack.ended(run_id) == "success"
     assert landed_users(database_url) == odd.expected_users()
     assert len(service.calls) == before + 1 + PAGES
-    (warning,) = last_run(database_url)["warnings"]
+    (warning,) = warnings_of_the_listing(database_url)
     assert "the list was read again from its start" in warning
+
+
+def warnings_of_the_listing(database_url: str) -> list[str]:
+    """Not those of the checks: the odd world's managers are nobody."""
+    return [warning for warning in last_run(database_url)["warnings"] if "manager" not in warning]
 
 
 def kill_the_listing(stack: MortalStack, service: GongService, pages: int) -> None:
