@@ -47,6 +47,7 @@ from tests.support.people import (
     service_of_people,
     shown_in,
 )
+from tests.support.ports import closed_port
 from tests.support.tls import untrusted_port
 from tests.support.token_service import TokenService
 from tests.support.token_workers import Account, close_databases
@@ -123,6 +124,11 @@ def a_host(host: str) -> Provoke:
             hook.list_users()
 
     return provoke
+
+
+def nobody_there(ground: Ground) -> None:
+    with closed_port() as port, ground.connect(f"http://127.0.0.1:{port}", attempts=2) as hook:
+        hook.get_user(EMAIL)
 
 
 def a_wrong_database(**change: Any) -> Provoke:
@@ -231,6 +237,7 @@ PROVOKE: dict[type[errors.GongError], list[Provoke]] = {
         listing(instead(503, PAGE, "text/html")),
         a_user(raw(b""), user_id=EMAIL),
     ],
+    errors.GongUnreachableError: [nobody_there],
     errors.GongMalformedAnswerError: [
         listing(instead(200, PAGE, "text/html")),
         listing(instead(200, PAGE)),

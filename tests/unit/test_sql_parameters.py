@@ -34,6 +34,10 @@ LOOKED_AT = {
     "include/local/postgres.py: ensure_database": "a name of ours; CREATE DATABASE takes no parameters",
     "include/warehouse/checks/__init__.py: _run_check": "runs what stands in the table of checks",
     "include/warehouse/ddl.py: run": "runs what stands in a migration",
+    "include/warehouse/mentions.py: _clear": "names of this file's tables and columns",
+    "include/warehouse/mentions.py: _write": "likewise",
+    "include/warehouse/mentions.py: _write_down": "a column's name, and how to encode it",
+    "include/warehouse/removal.py: remove_users": "names of this file's tables",
 }
 
 

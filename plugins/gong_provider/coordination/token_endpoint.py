@@ -38,6 +38,7 @@ _NEVER_SENT = (
 )
 _OURS: dict[type[errors.GongError], type[errors.GongApiError]] = {
     errors.GongUnavailableError: token_errors.TokenEndpointDownError,
+    errors.GongUnreachableError: token_errors.TokenEndpointDownError,
     errors.GongMalformedAnswerError: token_errors.TokenEndpointMalformedError,
     errors.GongTLSError: token_errors.TokenEndpointTLSError,
 }
