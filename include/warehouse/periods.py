@@ -7,10 +7,15 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-# Only what differs is written; the view says what should be there.
+# Only what differs is written; the view says what should be there. It is asked user by user (OFFSET 0 keeps
+# it so): for many at once the planner would read everyone's changes.
 _REFRESH = text("""
     WITH derived AS (
-        SELECT * FROM derived_setting_periods WHERE user_id = ANY (CAST(:ids AS text[]))
+        SELECT period.*
+        FROM unnest(CAST(:ids AS text[])) AS one (user_id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM derived_setting_periods AS each WHERE each.user_id = one.user_id OFFSET 0
+        ) AS period
     ), held AS (
         SELECT * FROM setting_periods WHERE user_id = ANY (CAST(:ids AS text[]))
     ), wrong AS (
