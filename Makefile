@@ -20,7 +20,7 @@ ifneq ($(shell $(PY) -c 'print(1)' 2>/dev/null),1)
 .PHONY: $(READY)
 endif
 
-.PHONY: help run up backfill erase check-live test test-chaos lint migrate lock clean
+.PHONY: help run up backfill erase check-live test test-chaos bench lint migrate lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -56,6 +56,9 @@ endif
 
 test-chaos: $(TEST_READY) ## Kill everything at random moments: CHAOS_ROUNDS=20 CHAOS_SEED=
 	@CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_SEED=$(CHAOS_SEED) $(PY) -m pytest --verbose tests/chaos/test_chaos.py
+
+bench: $(TEST_READY) ## What each question costs in a generated warehouse of 200,000 users (some minutes)
+	@$(PY) -m tests.benchmarks.answers $(ARGS)
 
 lint: $(TEST_READY) ## Style, types and doors between the parts
 	$(PY) -m ruff check .
