@@ -72,7 +72,7 @@ def test_what_is_asked_of_one_user_is_found_by_indexes(crowd: Engine, question: 
 def documented() -> list[tuple[str, str]]:
     """Each statement of the page, and the table of the sample below it."""
     blocks = QUESTIONS.read_text(encoding="utf-8").split("```sql\n")[1:]
-    halves = [block.split("```\n", 1) for block in blocks]
+    halves = [block.split("\n## ")[0].split("```\n", 1) for block in blocks]
     return [(sql, "\n".join(line for line in below.split("\n") if line[:1] == "|")) for sql, below in halves]
 
 
