@@ -231,6 +231,11 @@ def test_a_deadlock_is_ended_by_postgres(
 ) -> None:
     """The test's session locks some users and, when loads wait for them, wants all others."""
     with session(database_url) as cursor, session(database_url) as watcher:
+        # A wait is looked at once, after this time: by then the test must wait as well.
+        cursor.execute("SELECT current_database()")
+        (name,) = cursor.fetchone()
+        cursor.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '5s'")
+        cursor.connection.commit()
         run_id = begun(stack, service, database_url)
         wait_for_histories(service, 1)
         cursor.execute("SET deadlock_timeout = '1h'")  # so that a load is who finds it, and gives way
