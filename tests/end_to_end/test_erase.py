@@ -31,8 +31,8 @@ from tests.warehouse.paula import (
 )
 
 ERASE = "gong_user_erase"
-# Her old address was never answered here.
-NAMES = [name for name in HERS if name != OLD_MAIL]
+# Her old address was never answered here; few digits stand in instants by chance.
+NAMES = [name for name in HERS if name != OLD_MAIL and not (name.isdigit() and len(name) < 8)]
 PERSON = [name.lower() for name in HERS if not name.isdigit()]  # digits stand in logs by chance
 OTHERS = [
     {"id": str(number), "emailAddress": f"{number}@firm.example"} for number in range(7_000_000, 7_000_150)
