@@ -37,9 +37,9 @@ def get_provider_info() -> dict[str, Any]:
                         "password": "Access key secret",
                     },
                     "placeholders": {
-                        "host": "https://us-12345.api.gong.io",
-                        "login": "from Gong: Company settings > Ecosystem > API",
-                        "password": "shown once, when the key is made",
+                        "host": "https://us-12345.api.gong.io (empty: https://api.gong.io)",
+                        "login": "in Gong: Company settings > Ecosystem > API, scope api:users:read",
+                        "password": "shown by Gong once, when the key is made",
                     },
                 },
                 "conn-fields": _conn_fields(),
@@ -49,41 +49,59 @@ def get_provider_info() -> dict[str, Any]:
 
 
 def _conn_fields() -> dict[str, Any]:
+    """Each with its section of the form; all optional, so that a key and its secret are enough."""
+    return {**_oauth_fields(), **_limit_fields(), **_other_fields()}
+
+
+def _oauth_fields() -> dict[str, Any]:
+    section = "OAuth, instead of the access key"
     return {
-        "access_token": _field(
-            "Access token",
-            "OAuth bearer token, used instead of the access key.",
-            type=["string", "null"],
-            format="password",
-        ),
         "client_id": _field(
             "OAuth client id",
-            "Of your app in Gong; with its secret and a refresh token it is used instead of the access key.",
+            "Of your app in Gong. Client id, client secret and refresh token belong together.",
             type=["string", "null"],
+            section=section,
         ),
         "client_secret": _field(
             "OAuth client secret",
             "Of the same app.",
             type=["string", "null"],
             format="password",
+            section=section,
         ),
         "refresh_token": _field(
             "OAuth refresh token",
             "As the consent gave it. Used once: what follows it is kept in the coordination database.",
             type=["string", "null"],
             format="password",
+            section=section,
         ),
         "oauth_endpoint": _field(
             "OAuth token endpoint",
             "Leave empty for Gong's own: https://app.gong.io/oauth2/generate-customer-token",
             type=["string", "null"],
+            section=section,
         ),
+        "access_token": _field(
+            "Access token",
+            "A bearer token that nobody renews: for a short try, when there is no key.",
+            type=["string", "null"],
+            format="password",
+            section=section,
+        ),
+    }
+
+
+def _limit_fields() -> dict[str, Any]:
+    section = "Calls"
+    return {
         "calls_per_second": _field(
             "Calls per second",
             "What Gong allows your company: 3 unless its support raised it. 0: no limit.",
             type=["number", "null"],
             minimum=0,
             default=3,
+            section=section,
         ),
         "calls_per_day": _field(
             "Calls per day",
@@ -91,6 +109,7 @@ def _conn_fields() -> dict[str, Any]:
             type=["integer", "null"],
             minimum=0,
             default=10000,
+            section=section,
         ),
         "calls_reserve": _field(
             "Calls reserved",
@@ -98,17 +117,14 @@ def _conn_fields() -> dict[str, Any]:
             type=["string", "null"],
             pattern="^ *[0-9.]+ *%? *$",
             default="10%",
+            section=section,
         ),
         "coordination_conn_id": _field(
             "Coordination connection",
-            "The Postgres connection in which all workers share the call quota and OAuth's tokens. "
-            "Left out: gong_postgres, where there is one.",
+            "The Postgres connection in which all workers share the calls and OAuth's tokens. "
+            "Empty: gong_postgres, where there is one.",
             type=["string", "null"],
-        ),
-        "users_filter_path": _field(
-            "Path of users by filter",
-            "Leave empty: found out by asking. Gong's own is /users/extensive.",
-            type=["string", "null"],
+            section=section,
         ),
         "timeout_s": _field(
             "Timeout in seconds",
@@ -116,11 +132,25 @@ def _conn_fields() -> dict[str, Any]:
             type=["number", "null"],
             minimum=1,
             default=30,
+            section=section,
         ),
+    }
+
+
+def _other_fields() -> dict[str, Any]:
+    section = "Rarely needed"
+    return {
         "account": _field(
             "Account",
             "A name of your own for this Gong account; settles whose data a warehouse holds. "
             "Needed where one OAuth app serves several accounts.",
             type=["string", "null"],
+            section=section,
+        ),
+        "users_filter_path": _field(
+            "Path of users by filter",
+            "Leave empty: found out by asking. Gong's own is /users/extensive.",
+            type=["string", "null"],
+            section=section,
         ),
     }

@@ -220,7 +220,12 @@ def test_the_connection_is_tested_on_the_forms_values(stack: Stack) -> None:
             "login": service.key, "password": service.secret, "extra": "{}",
         }  # fmt: skip
         answer = stack.airflow.post("connections/test", form)
-        assert answer == {"status": True, "message": f"Connected to Gong at {service.base_url[7:]}: 7 users"}
+        assert answer["status"], answer
+        assert re.fullmatch(
+            rf"Connected to Gong at {service.base_url[7:]}: 7 users, "
+            r"8,\d\d\d of our 9,000 calls of the day are left",
+            answer["message"],
+        )
         answer = stack.airflow.post("connections/test", form | {"password": "wr0ng-secret"})
         assert answer["status"] is False
         assert "401" in answer["message"]

@@ -33,6 +33,7 @@ from gong_provider.api.selection import pages_by_filter
 from gong_provider.api.shared import Access, Credentials, FixedCredentials
 from gong_provider.coordination.limits import CallsLeft
 from gong_provider.hooks.connection import GongSettings, extras_for_http_hook, read_connection
+from gong_provider.hooks.connection_test import of_this_connection, reached
 from gong_provider.hooks.coordination import Coordination
 from gong_provider.hooks.loop import LoopThread
 from gong_provider.hooks.transport import transport_of
@@ -260,16 +261,15 @@ class GongHook(HttpHook):
         yield from self._run.iterate(groups)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Make one cheap call, and say what was reached or what to do."""
+        """Make one call out of the quota, and say what was reached or what to do."""
         try:
             with type(self)(self.gong_conn_id, attempts=1) as hook:
-                page = hook.list_users()
-                host = hook.settings.host
+                page, limits = hook.list_users(), hook.settings.limits
+                is_shared = limits.calls_per_day and hook._coordination.database is not None
+                left = hook.calls_left() if is_shared else None
+                return True, reached(hook.settings.host, page, left, limits)
         except GongError as error:
-            return False, str(error)
-        if page.total_records is None:
-            return True, f"Connected to Gong at {host}: it answers with {len(page.users)} users on a page"
-        return True, f"Connected to Gong at {host}: {page.total_records} users"
+            return False, of_this_connection(str(error), self.gong_conn_id)
 
     def api_base_url(self) -> str:
         """Where calls go: with OAuth, where Gong said with the tokens."""

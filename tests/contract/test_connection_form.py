@@ -1,0 +1,132 @@
+"""The form of a Gong connection as Airflow's UI gets it, and what its button "Test" answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+from airflow.models.connection import Connection
+
+from gong_provider.hooks.connection import OUR_EXTRAS
+from tests.support.gong_service import GongService
+from tests.support.hooks import world
+from tests.support.landed import query
+from tests.support.ports import closed_port
+
+OAUTH = {"client_id": "app", "client_secret": "s3cret", "refresh_token": "r3fresh"}
+MADE_UP = "aB3xyz"
+
+
+@pytest.fixture(scope="module")
+def form() -> Any:
+    (found,) = [each for each in HookMetaService.hook_meta_data() if each.connection_type == "gong"]
+    return found
+
+
+def test_every_field_explains_itself_and_secrets_are_hidden(form: Any) -> None:
+    assert set(form.extra_fields) == OUR_EXTRAS
+    for name, field in form.extra_fields.items():
+        assert field["description"], name
+        assert field["schema"]["title"], name
+        assert field["schema"]["section"], name
+        is_secret = name in ("access_token", "client_secret", "refresh_token")
+        assert (field["schema"].get("format") == "password") == is_secret, name
+    standard = form.standard_fields
+    assert [standard.host.title, standard.login.title] == ["Base URL", "Access key"]
+    assert all(each.placeholder for each in (standard.host, standard.login, standard.password))
+    assert standard.port.hidden
+    assert standard.url_schema.hidden
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "valid"),
+    [
+        ("calls_per_second", 2.5, True),
+        ("calls_per_second", None, True),
+        ("calls_per_second", -1, False),
+        ("calls_per_day", 0, True),
+        ("calls_per_day", 1.5, False),
+        ("calls_reserve", "10%", True),
+        ("calls_reserve", "ten", False),
+        ("timeout_s", 0, False),
+        ("account", None, True),
+    ],
+)
+def test_the_forms_schemas_take_what_the_connection_takes(
+    form: Any, name: str, value: Any, valid: bool
+) -> None:
+    field = form.extra_fields[name]
+    jsonschema.validate(field["value"], field["schema"])
+    assert jsonschema.Draft7Validator(field["schema"]).is_valid(value) == valid
+
+
+def tried(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> tuple[bool, str]:
+    """As the api-server does it: in the environment, under an id that nobody chose."""
+    extra = fields.pop("extra", {})
+    connection = Connection(conn_id=MADE_UP, conn_type="gong", extra=json.dumps(extra), **fields)
+    monkeypatch.setenv(f"AIRFLOW_CONN_{MADE_UP.upper()}", connection.get_uri())
+    status, message = connection.test_connection()
+    assert MADE_UP not in message
+    assert not {word for word in ("s3cret", "r3fresh", GongService.secret) if word in message}
+    return status, message
+
+
+def key(service: GongService, **more: Any) -> dict[str, Any]:
+    return {"host": service.base_url, "login": service.key, "password": service.secret, **more}
+
+
+def test_it_says_what_it_reached_with_one_call_out_of_the_shared_quota(
+    monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    postgres = database_url.replace("postgresql+psycopg2", "postgres")
+    monkeypatch.setenv("AIRFLOW_CONN_GONG_POSTGRES", postgres)
+    with world(30) as service:
+        extra = {"calls_per_day": 1000, "calls_reserve": "10%"}
+        status, message = tried(monkeypatch, **key(service, extra=extra))
+        assert status, message
+        assert message == (
+            f"Connected to Gong at {service.base_url.removeprefix('http://')}: 30 users, "
+            "899 of our 900 calls of the day are left"
+        )
+        assert len(service.calls) == 1
+    (counted,) = query(database_url, "SELECT sum(calls) AS calls FROM api_calls")
+    assert counted["calls"] == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"login": "wrong"}, "answered 401.*Check the access key"),
+        ({"login": ""}, "This connection has no credentials: give it Gong's access key"),
+        ({"extra": {**OAUTH, "refresh_token": ""}}, "This connection lacks the extra refresh_token: OAuth"),
+        ({"extra": OAUTH | {"coordination_conn_id": ""}}, "OAuth's refresh tokens need a database"),
+        ({"extra": {"coordination_conn_id": "nowhere"}}, "names nowhere, which is no connection here"),
+        ({"extra": {"calls_per_day": "many"}}, "calls_per_day must be a number"),
+        ({"host": "ftp://gong"}, "The host of this connection must be a URL such as"),
+        ({"host": "http://gong.invalid"}, "no host is named gong.invalid.*Check the host"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_failure_is_a_sentence_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], words: str
+) -> None:
+    with world(3) as service:
+        alone = {"coordination_conn_id": "", "calls_per_second": 0}
+        extra = alone | fields.get("extra", {})
+        status, message = tried(monkeypatch, **{**key(service), **fields, "extra": extra})
+        assert not status
+        assert re.search(words, message), message
+        assert "\n" not in message
+        assert len(service.calls) == (1 if "401" in words else 0)
+
+
+def test_a_service_that_is_down_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closed_port() as port:
+        down = {"host": f"http://127.0.0.1:{port}", "login": "key", "password": "s3cret"}
+        status, message = tried(monkeypatch, **down, extra={"coordination_conn_id": ""})
+    assert not status
+    assert re.search(r"refuses connections.*Check the host and port", message), message
