@@ -20,7 +20,7 @@ ifneq ($(shell $(PY) -c 'print(1)' 2>/dev/null),1)
 .PHONY: $(READY)
 endif
 
-.PHONY: help run up backfill erase check-live test test-chaos bench lint migrate lock clean
+.PHONY: help run up backfill erase check-live test test-chaos bench lint docs migrate lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -48,7 +48,7 @@ test: $(TEST_READY) ## All tests (ARGS= for pytest instead: make test ARGS=tests
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
-	$(PY) -m pytest tests/unit tests/contract tests/coordination tests/warehouse
+	$(PY) -m pytest tests/unit tests/contract tests/coordination tests/warehouse tests/docs
 	$(PY) -m pytest $(TIMED)
 	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) $(PY) -m pytest --numprocesses 2 --dist loadfile --durations 10 \
 	  tests/dags tests/end_to_end tests/chaos --ignore $(TIMED)
@@ -66,13 +66,17 @@ lint: $(TEST_READY) ## Style, types and doors between the parts
 	$(PY) -m mypy
 	@PYTHONPATH=.:plugins .venv/bin/lint-imports
 
+docs: $(TEST_READY) ## The site of docs/, into .local/site; links that lead nowhere fail
+	@$(PY) -m zensical build --strict --clean
+	@echo "Open .local/site/index.html"
+
 lock: $(READY) ## Compile constraints.txt after a change (delete it first for all the newest)
 	$(PIP) install uv
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
 	  --no-emit-index-url requirements.txt tests/requirements.txt --output-file constraints.txt
 
 clean: ## Remove the environment, everything local and all caches
-	rm -rf .venv .local dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .local dist .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.txt constraints.txt pyproject.toml
