@@ -1,0 +1,99 @@
+"""How the page asks: SQL with parameters, rows by name, places in a list; tables that are not there."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
+
+from include.page.trouble import PageTrouble
+
+Row = dict[str, Any]
+
+NO_TABLES = "The warehouse has no tables yet: run the DAG gong_users_sync once."
+OLD_TABLES = "The warehouse is of an older version: run the DAG gong_users_sync once, or make migrate."
+DAMAGED = "This place in the list does not exist: go back to its beginning."
+
+# PostgreSQL's codes: no such table or schema; no such function or column.
+_MISSING = {"42P01": NO_TABLES, "3F000": NO_TABLES, "42883": OLD_TABLES, "42703": OLD_TABLES}
+
+
+def ask(sql: str, connection: Connection, **parameters: Any) -> list[Row]:
+    """The rows of a query.
+
+    :raises PageTrouble: the warehouse was never migrated, or not to this version.
+    """
+    try:
+        return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]
+    except ProgrammingError as error:
+        sentence = _MISSING.get(getattr(error.orig, "pgcode", None) or "")
+        if sentence is None:
+            raise
+        raise PageTrouble(sentence) from None
+
+
+def ask_one(sql: str, connection: Connection, **parameters: Any) -> Row:
+    """The only row of a query that always has one."""
+    (row,) = ask(sql, connection, **parameters)
+    return row
+
+
+def cut(rows: list[Row], limit: int, *keys: str) -> tuple[list[Row], str]:
+    """The first rows of one more than the limit, and where the list goes on; empty: it is at its end."""
+    if len(rows) <= limit:
+        return rows, ""
+    kept = rows[:limit]
+    return kept, place_of(*(str(kept[-1][key] or "") for key in keys))
+
+
+def place_of(*parts: str) -> str:
+    """A place in a list, as it goes into an address."""
+    return urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+def parts_of(place: str, count: int) -> Sequence[str]:
+    """What a place is made of; so many empty texts for the beginning.
+
+    :raises PageTrouble: it is no place of such a list.
+    """
+    if not place:
+        return [""] * count
+    try:
+        parts = json.loads(urlsafe_b64decode(place + "=" * (-len(place) % 4)))
+    except ValueError:
+        raise PageTrouble(DAMAGED) from None
+    if not isinstance(parts, list) or len(parts) != count or not all(map(_is_text, parts)):
+        raise PageTrouble(DAMAGED)
+    return parts
+
+
+def _is_text(part: object) -> bool:
+    """Whether PostgreSQL can hold it: no NUL, no half of a surrogate pair."""
+    return isinstance(part, str) and "\x00" not in part and part == part.encode("utf-8", "replace").decode()
+
+
+def instant_of(part: str) -> datetime:
+    """The moment in a place.
+
+    :raises PageTrouble: it is none.
+    """
+    try:
+        instant = datetime.fromisoformat(part)
+    except ValueError:
+        raise PageTrouble(DAMAGED) from None
+    if instant.tzinfo is None:
+        raise PageTrouble(DAMAGED)
+    return instant
+
+
+def like(words: str) -> str:
+    """A pattern that finds the words anywhere, each character as it is written."""
+    plain = words.strip().replace("\x00", "\ufffd")
+    for special in ("\\", "%", "_"):
+        plain = plain.replace(special, "\\" + special)
+    return f"%{plain}%"

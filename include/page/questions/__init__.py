@@ -1,0 +1,30 @@
+"""The questions of the page by address, and its plots by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from include.page.questions import days
+from include.page.questions.changes import CHANGES
+from include.page.questions.conflicts import CONFLICTS
+from include.page.questions.held import CHECKS, LEFT, STALE
+from include.page.questions.recording import NOT_RECORDED, STILL_IMPORTING, WITHOUT_CONSENT_PAGE
+from include.page.questions.syncs import SYNCS
+from include.page.questions.users import USERS
+from include.page.table import Asked, Plot, Question
+
+QUESTIONS: dict[str, Question] = {
+    question.name: question
+    for question in (
+        SYNCS, USERS, WITHOUT_CONSENT_PAGE, NOT_RECORDED, STILL_IMPORTING, CHANGES, days.SETTINGS, days.CALLS,
+        STALE, CONFLICTS, CHECKS, LEFT,
+    )
+}  # fmt: skip
+
+PLOTS: dict[str, Callable[[Connection, Asked], Plot]] = {
+    "coverage": days.coverage_plot,
+    "changes": days.changes_plot,
+    "calls": days.calls_plot,
+}

@@ -1,0 +1,74 @@
+"""Who changed what lately, the newest first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+
+from sqlalchemy import Connection
+
+from include.page.asking import Row, ask, ask_one, cut, instant_of, parts_of
+from include.page.questions.who import USER
+from include.page.table import Asked, Column, Question, Table
+
+LATELY = timedelta(days=7)
+
+# How far back so many changes go at most: by what indexes tell. Everything since then is asked for, so that
+# nothing in between is missed.
+_FAR_BACK = """
+    SELECT greatest(
+        CAST(:since AS timestamptz),
+        (SELECT min(changed_at) FROM (
+            SELECT changed_at FROM user_settings_history
+            WHERE changed_at < :until AND changed_at >= :since ORDER BY changed_at DESC LIMIT :limit
+         ) AS newest HAVING count(*) = :limit),
+        (SELECT min(valid_from) FROM (
+            SELECT valid_from FROM user_versions
+            WHERE valid_from < :until AND valid_from >= :since ORDER BY valid_from DESC LIMIT :limit
+         ) AS newest HAVING count(*) = :limit)) AS since
+"""
+# What is the same in every word, a switch flipped to and fro in one instant, is told apart by a number.
+_CHANGES = """
+    SELECT *
+    FROM (
+        SELECT at, user_id, name, kind, sentence, changed_by,
+               row_number() OVER (PARTITION BY at, user_id, kind, sentence) AS number
+        FROM changes_since(:since)
+        WHERE at <= :until
+    ) AS change
+    WHERE (at, user_id, kind, sentence, number)
+          < (CAST(:until AS timestamptz), :user_id, :kind, :sentence, CAST(:number AS bigint))
+    ORDER BY at DESC, user_id DESC, kind DESC, sentence DESC, number DESC
+    LIMIT :limit
+"""
+_COLUMNS = (Column("at", "When", "moment"), USER, Column("kind", "Kind"), Column("sentence", "What"))
+
+
+def _ask(connection: Connection, asked: Asked) -> Table:
+    before, user_id, kind, sentence, number = parts_of(asked.after, 5)
+    end = asked.moment or datetime.now(UTC)
+    since = datetime.combine(asked.since, time(), UTC) if asked.since else end - LATELY
+    until = instant_of(before) if before else end
+    key = {"until": until, "user_id": user_id, "kind": kind, "sentence": sentence, "number": number or "0"}
+    rows = _newest(connection, since, until, key, asked.limit + 1)
+    note = f"Since {since:%-d %B %Y %H:%M} UTC."
+    return Table(_COLUMNS, *cut(rows, asked.limit, "at", "user_id", "kind", "sentence", "number"), note)
+
+
+def _newest(connection: Connection, since: datetime, until: datetime, key: Row, limit: int) -> list[Row]:
+    """So many rows before a place; asked for further back while there are fewer."""
+    reach = limit
+    while True:
+        far = ask_one(_FAR_BACK, connection, since=since, until=until, limit=reach)["since"]
+        rows = ask(_CHANGES, connection, since=far, limit=limit, **key)
+        if len(rows) == limit or far <= since:
+            return rows
+        reach *= 4
+
+
+CHANGES = Question(
+    "changes",
+    "Changes",
+    "What changed lately, and who changed it where Gong tells: settings, managers, titles, profiles, who "
+    "joined, left and came back. Seen: it happened between that sync and the one before.",
+    _ask,
+)

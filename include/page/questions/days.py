@@ -1,0 +1,142 @@
+"""What is counted by day: recording coverage, changes of each setting, calls; as tables and plots."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from include.page.asking import Row, ask, ask_one
+from include.page.table import Asked, Column, Plot, Question, Table
+
+RECORDED = "webConferencesRecorded"
+MOST = 8
+_NO_USAGE = "Calls are counted in another database: that of the connection coordination_conn_id."
+
+_SETTINGS = """
+    SELECT day, setting_key, users_on, users_off, users_unknown, joined, left_gong, changes, complete
+    FROM recording_coverage_daily
+    WHERE day = (SELECT max(day) FROM recording_coverage_daily WHERE day <= :day)
+    ORDER BY setting_key
+"""
+_COVERAGE = """
+    SELECT day, users_on, users_off, users_unknown
+    FROM recording_coverage_daily
+    WHERE setting_key = :setting_key AND day > :first AND day <= :last
+    ORDER BY day
+"""
+_CHANGES = """
+    SELECT day, setting_key, changes
+    FROM recording_coverage_daily
+    WHERE day > :first AND day <= :last
+    ORDER BY day, setting_key
+"""
+_HAS_USAGE = "SELECT to_regclass('api_usage') IS NOT NULL AS is_there"
+_CALLS = """
+    SELECT (hour AT TIME ZONE 'UTC')::date AS day, endpoint, sum(calls)::bigint AS calls
+    FROM api_usage
+    WHERE hour >= CAST(:first AS date)::timestamp AT TIME ZONE 'UTC'
+      AND hour < (CAST(:last AS date) + 1)::timestamp AT TIME ZONE 'UTC'
+    GROUP BY 1, 2
+    ORDER BY 1 DESC, 2
+"""
+
+
+def today() -> date:
+    """The UTC day."""
+    return datetime.now(UTC).date()
+
+
+def has_usage(connection: Connection) -> bool:
+    """Whether calls are counted in this database."""
+    return bool(ask_one(_HAS_USAGE, connection)["is_there"])
+
+
+def _settings(connection: Connection, asked: Asked) -> Table:
+    columns = (
+        Column("setting_key", "Setting"),
+        Column("users_on", "On", "number"),
+        Column("users_off", "Off", "number"),
+        Column("users_unknown", "Not known", "number"),
+        Column("joined", "Joined", "number"),
+        Column("left_gong", "Left", "number"),
+        Column("changes", "Changes", "number"),
+        Column("complete", "Complete", "yes_no"),
+        Column("day", "Day", "day"),
+    )
+    rows = ask(_SETTINGS, connection, day=asked.on or today())
+    note = f"At the end of {rows[0]['day']:%-d %B %Y}, UTC." if rows else "No day is over and counted yet."
+    return Table(columns, rows, note=note)
+
+
+def _calls(connection: Connection, asked: Asked) -> Table:
+    columns = (
+        Column("day", "Day", "day"),
+        Column("endpoint", "Endpoint"),
+        Column("calls", "Calls", "number"),
+    )
+    if not has_usage(connection):
+        return Table(columns, [], note=_NO_USAGE)
+    return Table(columns, _calls_of(connection, asked))
+
+
+def _calls_of(connection: Connection, asked: Asked) -> list[Row]:
+    last = asked.on or today()
+    return ask(_CALLS, connection, first=last - timedelta(days=29), last=last)
+
+
+def coverage_plot(connection: Connection, asked: Asked) -> Plot:
+    """A year of the switch that says whether web conferences are recorded."""
+    last = asked.on or today()
+    rows = ask(_COVERAGE, connection, setting_key=RECORDED, first=last - timedelta(days=365), last=last)
+    held = {row["day"]: row for row in rows}
+    days = _each_day(list(held))
+    names = {"on": "users_on", "off": "users_off", "not known": "users_unknown"}
+    series = {name: [held[day][key] if day in held else None for day in days] for name, key in names.items()}
+    about = f"Users by the switch {RECORDED}, at the end of each day."
+    return Plot("Recording coverage", about, days, series)
+
+
+def changes_plot(connection: Connection, asked: Asked) -> Plot:
+    """Ninety days of settings changes: the settings changed most by name, the rest together."""
+    last = asked.on or today()
+    rows = ask(_CHANGES, connection, first=last - timedelta(days=90), last=last)
+    totals: dict[str, int] = defaultdict(int)
+    for row in rows:
+        totals[row["setting_key"]] += row["changes"]
+    named = sorted((key for key in totals if totals[key]), key=lambda key: (-totals[key], key))[:MOST]
+    held: dict[date, dict[str, int]] = {row["day"]: dict.fromkeys(named, 0) for row in rows}
+    for row in rows:
+        name = row["setting_key"] if row["setting_key"] in named else "other"
+        held[row["day"]][name] = held[row["day"]].get(name, 0) + row["changes"]
+    names = [*named, "other"] if sum(totals.values()) > sum(totals[key] for key in named) else named
+    days = _each_day(list(held))
+    series = {name: [held[day].get(name, 0) if day in held else None for day in days] for name in names}
+    return Plot("Changes a day", "Changes of settings on each day that is over, by setting.", days, series)
+
+
+def calls_plot(connection: Connection, asked: Asked) -> Plot:
+    """Thirty days of calls by endpoint; a day without any has none."""
+    about = "Calls made to Gong on each UTC day, by endpoint."
+    rows = _calls_of(connection, asked) if has_usage(connection) else []
+    days = _each_day(sorted(row["day"] for row in rows))
+    held = {(row["day"], row["endpoint"]): row["calls"] for row in rows}
+    endpoints = sorted({row["endpoint"] for row in rows})
+    series = {name: [held.get((day, name), 0) for day in days] for name in endpoints}
+    return Plot("Calls a day", about if rows or has_usage(connection) else _NO_USAGE, days, series, bars=True)
+
+
+def _each_day(days: list[date]) -> list[date]:
+    """All days from the first to the last."""
+    return [days[0] + timedelta(days=n) for n in range((days[-1] - days[0]).days + 1)] if days else []
+
+
+SETTINGS = Question(
+    "settings",
+    "Settings",
+    "How many users had each switch on and off at the end of the newest counted day. Complete: everyone was "
+    "listed, and every history fetched, after the day's end.",
+    _settings,
+)
+CALLS = Question("calls", "Calls", "Calls made to Gong in thirty days, by day and endpoint.", _calls)

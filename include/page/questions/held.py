@@ -1,0 +1,76 @@
+"""What is held: what is old, what checks found, and who left."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from include.page.asking import ask, cut, instant_of, parts_of
+from include.page.questions.who import EMAIL, TITLE, USER
+from include.page.table import Asked, Column, Question, Table
+
+ALWAYS_NOW = "This is about now, whichever day is asked for."
+
+_STALE = """
+    SELECT user_id, name, profile_age, history_age, why, last_seen_at
+    FROM stale
+    WHERE user_id > :after ORDER BY user_id LIMIT :limit
+"""
+_CHECKS = """
+    SELECT severity, passed, check_name, sentence, found, allowed, checked_at, run_id
+    FROM check_results
+    WHERE (dag_id, run_id) = (SELECT dag_id, run_id FROM check_results WHERE checked_at < :moment
+                              ORDER BY checked_at DESC LIMIT 1)
+    ORDER BY passed, severity, check_name
+"""
+_LEFT = """
+    SELECT mark.gone_at AS left_at, user_id, name, email_address, title, joined_at
+    FROM user_marks AS mark
+    JOIN user_states USING (user_id)
+    WHERE gone_at > last_seen_at AND (gone_at, user_id) < (CAST(:before AS timestamptz), :user_id)
+    ORDER BY gone_at DESC, user_id DESC
+    LIMIT :limit
+"""
+
+
+def _stale(connection: Connection, asked: Asked) -> Table:
+    columns = (USER, Column("why", "Why"), Column("profile_age", "Profile seen ago", "span"),
+               Column("history_age", "History known until, ago", "span"))  # fmt: skip
+    (begin,) = parts_of(asked.after, 1)
+    rows = ask(_STALE, connection, after=begin, limit=asked.limit + 1)
+    return Table(columns, *cut(rows, asked.limit, "user_id"), ALWAYS_NOW if asked.on else "")
+
+
+def _checks(connection: Connection, asked: Asked) -> Table:
+    columns = (
+        Column("passed", "Passed", "yes_no"),
+        Column("severity", "Severity"),
+        Column("check_name", "Check"),
+        Column("sentence", "Found"),
+        Column("checked_at", "Checked", "moment"),
+        Column("run_id", "Run"),
+    )
+    return Table(columns, ask(_CHECKS, connection, moment=asked.moment or "infinity"))
+
+
+def _left(connection: Connection, asked: Asked) -> Table:
+    columns = (
+        Column("left_at", "Left", "moment"),
+        USER,
+        EMAIL,
+        TITLE,
+        Column("joined_at", "Joined", "moment"),
+    )
+    before, user_id = parts_of(asked.after, 2)
+    end = instant_of(before) if before else asked.moment or "infinity"
+    rows = ask(_LEFT, connection, before=end, user_id=user_id, limit=asked.limit + 1)
+    return Table(columns, *cut(rows, asked.limit, "left_at", "user_id"))
+
+
+STALE = Question(
+    "stale",
+    "Old rows",
+    "Who was not answered for two days, or whose history is not known, was not fetched or could not be.",
+    _stale,
+)
+CHECKS = Question("checks", "Checks", "What the checks after the newest load found, failures first.", _checks)
+LEFT = Question("left", "Who left", "Whom Gong knows no more, the newest first.", _left)
