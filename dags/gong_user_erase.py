@@ -9,6 +9,10 @@ from typing import Any
 from airflow.sdk import DAG, Param, task
 
 from gong_provider.retry import GONG_RETRY_POLICY
+from include.page.links import owner_links
+from include.sync.alerts import alerts_of
+from include.sync.failing import say_that_it_is_tried_again, say_what_to_do
+from include.sync.story import told
 
 DOC = """
 ### What it does
@@ -67,13 +71,17 @@ with DAG(
         "retries": 5,
         "retry_delay": timedelta(seconds=10),
         "retry_policy": GONG_RETRY_POLICY,
+        "on_failure_callback": say_what_to_do,
+        "on_retry_callback": say_that_it_is_tried_again,
     },
+    owner_links=owner_links(),
     params=PARAMS,
     render_template_as_native_obj=True,
     tags=["gong", "users", "privacy"],
+    **alerts_of("gong_user_erase"),
 ):
 
-    @task(doc_md="Sets the tombstone, waits for running loads, deletes; its log counts by table. No call.")
+    @task(**told("erase"))
     def erase() -> dict[str, Any]:
         return dict(_steps().erase_user())
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule, task
 
-from gong_provider.operators.gong import (
-    GongGetUserOperator,
-    GongGetUserSettingsHistoryOperator,
-    GongListUsersByFilterOperator,
-)
+from gong_provider.operators.gong import GongGetUserOperator, GongListUsersByFilterOperator
 from gong_provider.retry import GONG_RETRY_POLICY
+from include.page.links import link_to_page, owner_links
+from include.sync.alerts import alerts_of
 from include.sync.assets import OUTLETS
+from include.sync.failing import say_that_it_is_tried_again, say_what_to_do
+from include.sync.operators import FetchHistoriesOperator
+from include.sync.story import told
 
 DOC = """
 ### What it does
@@ -83,12 +84,16 @@ with DAG(
         # Short: a killed task waits it plainly, whatever the policy says.
         "retry_delay": timedelta(seconds=10),
         "retry_policy": GONG_RETRY_POLICY,
+        "on_failure_callback": say_what_to_do,
+        "on_retry_callback": say_that_it_is_tried_again,
     },
+    owner_links=owner_links(),
     params=PARAMS,
     tags=["gong", "users"],
-):
+    **alerts_of("gong_user_refresh"),
+) as dag:
 
-    @task.branch(doc_md="Checks the params, readies the warehouse, and decides how to ask. No call.")
+    @task.branch(**told("open_run"))
     def open_run() -> str:
         return str(_refresh().open_run())
 
@@ -97,27 +102,23 @@ with DAG(
         user_id="{{ params.user_ids[0] }}",
         handler=lambda answer: _refresh().load_user(answer),
         when_unknown=lambda error: _refresh().note_unknown(error),
-        doc_md="Asks for the one user and loads him. One call.",
+        **told("get_user"),
     )
 
     filter_users = GongListUsersByFilterOperator(
         task_id="filter_users",
         user_ids_from=lambda: _refresh().ids_to_refresh(),
         handler=lambda page: _refresh().load_users_page(page),
-        doc_md="Asks for several users and loads them. One call a hundred of them.",
+        **told("filter_users"),
     )
 
-    @task(
-        trigger_rule=TriggerRule.NONE_FAILED,
-        doc_md="Says who is unknown to Gong, and writes down whose histories are fetched, in batches: rows "
-        "in gong.history_plan. No call.",
-    )
+    @task(trigger_rule=TriggerRule.NONE_FAILED, **told("plan_histories"))
     def plan_histories() -> list[Any]:
         return list(_refresh().plan_histories())
 
     batches = plan_histories()
 
-    fetch_histories = GongGetUserSettingsHistoryOperator.partial(
+    fetch_histories = FetchHistoriesOperator.partial(
         task_id="fetch_histories",
         batch_to_ids=lambda batch: _steps().ids_of_batch(batch),
         claim=lambda ids: _steps().claim(ids),
@@ -126,26 +127,19 @@ with DAG(
         map_index_template=BATCH_NAME,
         # All runs share one quota: more tasks at once make none of them faster.
         max_active_tis_per_dag=4,
-        doc_md="Fetches a batch of settings histories, several at once. One call a user.",
+        **told("fetch_histories"),
     ).expand(batch=batches)
 
-    @task(
-        trigger_rule=TriggerRule.NONE_FAILED,
-        doc_md="Checks what is held: rows in gong.check_results. An error fails the run before its tables "
-        "are published. No call.",
-    )
+    @task(trigger_rule=TriggerRule.NONE_FAILED, **told("check"))
     def check() -> dict[str, int]:
         return dict(_steps().check_run())
 
-    @task(
-        trigger_rule=TriggerRule.ALL_DONE,
-        outlets=OUTLETS,
-        doc_md="Closes the run's row in gong.sync_runs, says what it did, publishes the tables as assets. "
-        "No call.",
-    )
+    @task(trigger_rule=TriggerRule.ALL_DONE, outlets=OUTLETS, **told("finish"))
     def finish() -> dict[str, int]:
         return dict(_steps().finish_run())
 
     open_run() >> [get_user, filter_users, batches]
     [get_user, filter_users] >> batches
     fetch_histories >> check() >> finish()
+
+link_to_page(dag)

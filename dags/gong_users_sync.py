@@ -8,13 +8,14 @@ from typing import Any
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param, TriggerRule, task
 
-from gong_provider.operators.gong import (
-    GongGetUserSettingsHistoryOperator,
-    GongListUsersByFilterOperator,
-    GongListUsersOperator,
-)
+from gong_provider.operators.gong import GongListUsersByFilterOperator, GongListUsersOperator
 from gong_provider.retry import GONG_RETRY_POLICY
+from include.page.links import link_to_page, owner_links
+from include.sync.alerts import alerts_of
 from include.sync.assets import OUTLETS
+from include.sync.failing import say_that_it_is_tried_again, say_what_to_do
+from include.sync.operators import FetchHistoriesOperator
+from include.sync.story import told
 
 DOC = """
 ### What it does
@@ -43,15 +44,22 @@ fetched that day is not asked again.
 
 BATCH_NAME = "batch {{ task.batch.batch }} of {{ task.batch.of }} · {{ task.batch.users }} users"
 
+INSTANT = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}"
+"""Airflow does not check formats; what else is no instant, open_run says."""
+
 PARAMS = {
     "history": Param(
         "auto",
         type="string",
         enum=["auto", "all", "changed", "none"],
+        values_display={
+            "auto": "auto: whose history is not covered yet, within the day's calls",
+            "all": "all: the same, until the day's calls are used up",
+            "changed": "changed: only of new users, and of those whose settings changed",
+            "none": "none: users only",
+        },
         title="Settings histories",
-        description="auto: of every user whose history is not covered yet, within the day's budget of "
-        "calls. all: likewise, until the day's calls are used up. changed: only of users whose settings "
-        "or active flag changed, and of new ones. none: users only.",
+        description="Whose settings history to ask for. One call a user.",
     ),
     "include_avatars": Param(
         False,
@@ -81,14 +89,18 @@ PARAMS = {
         None,
         type=["null", "string"],
         format="date-time",
+        pattern=INSTANT,
         title="Created at or after",
+        description="A date and time. Not together with user ids.",
         section="Only some users",
     ),
     "created_to": Param(
         None,
         type=["null", "string"],
         format="date-time",
+        pattern=INSTANT,
         title="Created before",
+        description="A date and time, itself not included.",
         section="Only some users",
     ),
 }
@@ -115,13 +127,17 @@ with DAG(
         # Short: a killed task waits it plainly, whatever the policy says.
         "retry_delay": timedelta(seconds=10),
         "retry_policy": GONG_RETRY_POLICY,
+        "on_failure_callback": say_what_to_do,
+        "on_retry_callback": say_that_it_is_tried_again,
     },
+    owner_links=owner_links(),
     params=PARAMS,
     render_template_as_native_obj=True,
     tags=["gong", "users"],
-):
+    **alerts_of("gong_users_sync"),
+) as dag:
 
-    @task.branch(doc_md="Checks the params, readies the warehouse, and decides whom to list. No call.")
+    @task.branch(**told("open_run"))
     def open_run() -> str:
         return str(_steps().open_run())
 
@@ -130,7 +146,7 @@ with DAG(
         include_avatars="{{ params.include_avatars }}",
         handler=lambda page: _steps().load_users_page(page),
         resume_from=lambda: _steps().listing_progress_so_far(),
-        doc_md="Lists all users and loads them page by page. One call a page of 100.",
+        **told("list_users"),
     )
 
     confirm_leavers = GongListUsersByFilterOperator(
@@ -141,8 +157,7 @@ with DAG(
         handler=lambda page: _steps().load_users_still_there(page),
         when_asked=lambda ids, listing: _steps().confirm_leavers(ids, listing),
         post_execute=lambda *_: _steps().settle_leavers(),
-        doc_md="Asks for users whom the listing lacked, and marks as deleted whom Gong no longer knows. "
-        "One call a hundred of them, none where nobody is missing.",
+        **told("confirm_leavers"),
     )
 
     filter_users = GongListUsersByFilterOperator(
@@ -152,19 +167,16 @@ with DAG(
         created_to="{{ params.created_to }}",
         include_avatars="{{ params.include_avatars }}",
         handler=lambda page: _steps().load_users_page(page),
-        doc_md="Lists only the users that the params ask for. One call a hundred users.",
+        **told("filter_users"),
     )
 
-    @task(
-        trigger_rule=TriggerRule.NONE_FAILED,
-        doc_md="Writes down whose histories are owed, in batches: rows in gong.history_plan. No call.",
-    )
+    @task(trigger_rule=TriggerRule.NONE_FAILED, **told("plan_histories"))
     def plan_histories() -> list[Any]:
         return list(_steps().plan_histories())
 
     batches = plan_histories()
 
-    fetch_histories = GongGetUserSettingsHistoryOperator.partial(
+    fetch_histories = FetchHistoriesOperator.partial(
         task_id="fetch_histories",
         batch_to_ids=lambda batch: _steps().ids_of_batch(batch),
         claim=lambda ids: _steps().claim(ids),
@@ -173,23 +185,14 @@ with DAG(
         map_index_template=BATCH_NAME,
         # All runs share one quota: more tasks at once make none of them faster.
         max_active_tis_per_dag=4,
-        doc_md="Fetches a batch of settings histories, several at once. One call a user.",
+        **told("fetch_histories"),
     ).expand(batch=batches)
 
-    @task(
-        trigger_rule=TriggerRule.NONE_FAILED,
-        doc_md="Checks what is held: rows in gong.check_results. An error fails the run before its tables "
-        "are published. No call.",
-    )
+    @task(trigger_rule=TriggerRule.NONE_FAILED, **told("check"))
     def check() -> dict[str, int]:
         return dict(_steps().check_run())
 
-    @task(
-        trigger_rule=TriggerRule.ALL_DONE,
-        outlets=OUTLETS,
-        doc_md="Closes the run's row in gong.sync_runs, says what it did, publishes the tables as assets. "
-        "No call.",
-    )
+    @task(trigger_rule=TriggerRule.ALL_DONE, outlets=OUTLETS, **told("finish"))
     def finish() -> dict[str, int]:
         return dict(_steps().finish_run())
 
@@ -197,3 +200,5 @@ with DAG(
     list_users >> confirm_leavers
     [confirm_leavers, filter_users] >> batches
     fetch_histories >> check() >> finish()
+
+link_to_page(dag)

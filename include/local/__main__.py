@@ -14,17 +14,19 @@ from typing import Any
 
 from sqlalchemy import make_url
 
+from gong_provider.operators.progress import duration
 from include.local.airflow_api import AirflowApiError
 from include.local.backfill import backfill, days
 from include.local.connections import Sources
 from include.local.erase import erase, request
 from include.local.forecast import foretell
 from include.local.postgres import free_port
-from include.local.progress import ProgressLine, Warehouse, duration
-from include.local.runs import follow, make_ready, reasons, trigger
+from include.local.progress import ProgressLine, Warehouse
+from include.local.runs import follow, make_ready, note, reasons, trigger
 from include.local.session import Lock, Session
 from include.local.settings import LocalError, Place
 from include.local.stack import Stack
+from include.sync.summary import summary
 from include.warehouse.connect import schema_of
 
 _JOIN_SECONDS = 60.0
@@ -43,7 +45,11 @@ def run() -> int:
         finally:
             line.end()
         if state != "success":
-            raise LocalError("\n".join(reasons(session.airflow, run_id)))
+            why = "\n".join(reasons(session.airflow, run_id))
+            note(session.airflow, run_id, why)
+            raise LocalError(why)
+        if row := warehouse.run(run_id):
+            note(session.airflow, run_id, summary(row))
         _tell(session, warehouse, run_id, time.monotonic() - begin)
     return 0
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from include.local.forecast import foretell
 from include.local.progress import Warehouse
-from include.local.runs import FINAL, close_backfills, make_ready, reasons, runs
+from include.local.runs import FINAL, close_backfills, make_ready, note, reasons, runs
 from include.local.session import Session
 from include.local.settings import DAG_ID, ROOT, LocalError
+from include.sync.summary import summary
 
 _USE = "Use: make backfill FROM=2026-01-01 TO=2026-01-03 (days in UTC, TO included)."
 _SHOWS = timedelta(minutes=15)
@@ -97,4 +98,8 @@ def _tell(session: Session, run: dict[str, Any], warehouse: Warehouse) -> None:
         parts += [f"{row['histories_left']:,} left"] if row["histories_left"] else []
     print(" · ".join(parts), flush=True)
     if run["state"] == "failed":
-        print("\n".join(reasons(session.airflow, run["dag_run_id"])), file=sys.stderr)
+        why = "\n".join(reasons(session.airflow, run["dag_run_id"]))
+        print(why, file=sys.stderr)
+        note(session.airflow, run["dag_run_id"], why)
+    elif row:
+        note(session.airflow, run["dag_run_id"], summary(row))

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from gong_provider.operators.progress import duration
 from include.local.settings import DAG_ID
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.errors import WarehouseError
@@ -84,11 +85,3 @@ def describe(row: Mapping[str, Any], begin: Mapping[str, Any], seconds: float) -
     if done > 0 and fetched < planned:
         parts.append(f"{duration((planned - fetched) * seconds / done)} left")
     return " · ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """A time span for people: 2 s, 3 min, 1 h 20 min."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

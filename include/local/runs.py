@@ -3,17 +3,19 @@
 import builtins
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from include.local.airflow_api import Airflow
+from include.local.airflow_api import Airflow, AirflowApiError
 from include.local.session import Session
 from include.local.settings import DAG_ID, LocalError
 
 FINAL = ("success", "failed")
 _PARSE_SECONDS = 120.0
 _MOST_REASONS = 3
+_MOST_NOTE_CHARS = 1000
 
 
 def make_ready(session: Session, dag_id: str = DAG_ID) -> None:
@@ -59,6 +61,12 @@ def reasons(airflow: Airflow, run_id: str, dag_id: str = DAG_ID) -> list[str]:
     told = dict.fromkeys(_reason(airflow, path, task) for task in tasks[:20])
     more = [f"… and {len(told) - _MOST_REASONS} other reasons."] if len(told) > _MOST_REASONS else []
     return [*list(told)[:_MOST_REASONS], *more] or [f"The run {run_id} failed without a failed task."]
+
+
+def note(airflow: Airflow, run_id: str, text: str, dag_id: str = DAG_ID) -> None:
+    """Say beside a run, in Airflow's UI, what came of it: a task can't, and the run stands without it."""
+    with suppress(AirflowApiError):
+        airflow.patch(f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}", {"note": text[:_MOST_NOTE_CHARS]})
 
 
 def close_backfills(airflow: Airflow) -> None:

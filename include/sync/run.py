@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from include.sync import budget
 from include.sync.choices import Choices, read_choices
 from include.sync.publishing import publish
 from include.sync.retention import read_retention
+from include.sync.summary import summary
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, leaving, listing_progress, migrate, plan, runs
 from include.warehouse.connect import transaction
@@ -195,22 +196,14 @@ def _failed_tasks(context: Any, run: runs.RunKey) -> list[str]:
 
 
 def _tell(row: runs.RunRow) -> None:
-    log.info(
-        "%d users, %d new, %d changed, %d histories, %d new changes, %d calls",
-        row.users_listed,
-        row.users_new,
-        row.users_changed,
-        row.histories_fetched,
-        row.changes_new,
-        row.calls_made,
-    )
+    log.info(summary(asdict(row)))
     if row.histories_left:
         by = f", by {row.left_covered_by} at the latest" if row.left_covered_by else ""
         log.warning(
-            "%d of %d histories are left, for the day's calls are used up or kept for others; the next runs "
+            "%s of %s histories are left, for the day's calls are used up or kept for others; the next runs "
             "fetch them%s",
-            row.histories_left,
-            row.histories_owed,
+            f"{row.histories_left:,}",
+            f"{row.histories_owed:,}",
             by,
         )
     for warning in row.warnings:

@@ -6,10 +6,11 @@ import json
 import re
 from typing import Any
 
-import jsonschema
 import pytest
 from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 from airflow.models.connection import Connection
+from airflow.sdk import Param
+from airflow.sdk.exceptions import ParamValidationError
 
 from gong_provider.hooks.connection import OUR_EXTRAS
 from tests.support.gong_service import GongService
@@ -60,14 +61,19 @@ def test_the_forms_schemas_take_what_the_connection_takes(
     form: Any, name: str, value: Any, valid: bool
 ) -> None:
     field = form.extra_fields[name]
-    jsonschema.validate(field["value"], field["schema"])
-    assert jsonschema.Draft7Validator(field["schema"]).is_valid(value) == valid
+    param = Param(field["value"], schema=field["schema"])
+    param.resolve()
+    if valid:
+        param.resolve(value)
+    else:
+        with pytest.raises(ParamValidationError):
+            param.resolve(value)
 
 
 def tried(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> tuple[bool, str]:
     """As the api-server does it: in the environment, under an id that nobody chose."""
     extra = fields.pop("extra", {})
-    connection = Connection(conn_id=MADE_UP, conn_type="gong", extra=json.dumps(extra), **fields)
+    connection: Any = Connection(conn_id=MADE_UP, conn_type="gong", extra=json.dumps(extra), **fields)
     monkeypatch.setenv(f"AIRFLOW_CONN_{MADE_UP.upper()}", connection.get_uri())
     status, message = connection.test_connection()
     assert MADE_UP not in message

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gong_provider.operators.progress import duration
 from include.local.__main__ import main
-from include.local.progress import describe, duration
+from include.local.progress import describe
 from include.local.runs import reasons
 from include.local.session import Session
 from include.local.settings import Place, airflow_environment, base_environment

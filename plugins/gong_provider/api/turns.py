@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 from gong_provider.api import errors
 from gong_provider.api.endpoints import GongRequest
@@ -12,7 +14,12 @@ from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Place, Quota
 LATE_S = 0.03
 """A place is used at most so late: where many calls meet at the service, it sees too many in a second."""
 
+SAY_S = 10.0
+"""A longer wait is said, and again so often."""
+
 Wanted = Callable[[], Awaitable[bool]]
+
+log = logging.getLogger(__name__)
 
 
 class NotWantedError(Exception):
@@ -29,6 +36,7 @@ class Turns:
         self._quota = quota
         self._places = asyncio.Semaphore(quota.ahead)
         self._check_s = 0.0
+        self._said_at = -SAY_S
 
     async def take(self, request: GongRequest, wanted: Wanted | None) -> None:
         """Return when the call may start.
@@ -56,12 +64,25 @@ class Turns:
         due = clock() + place.wait_s
         if place.wait_s <= 0:
             return 0.0
-        await asyncio.sleep(max(0.0, place.wait_s - self._check_s))
+        while (left := due - clock()) > SAY_S:
+            self._say(left, clock())
+            await asyncio.sleep(min(SAY_S, left - self._check_s))
+        await asyncio.sleep(max(0.0, left - self._check_s))
         asked_at = clock()
         holds = await self._quota.holds(place)
         self._check_s = min(clock() - asked_at, 1.0)
         await asyncio.sleep(max(0.0, due - clock()))
         return clock() - due if holds else None
+
+    def _say(self, left_s: float, now: float) -> None:
+        """Once for all who wait at the same time."""
+        if now - self._said_at >= SAY_S * 0.9:
+            self._said_at = now
+            until = datetime.now(UTC) + timedelta(seconds=left_s)
+            log.info(
+                "No call before %s UTC: Gong asked the account to pause, or its calls a second are taken",
+                f"{until:%H:%M:%S}",
+            )
 
 
 def _too_long(request: GongRequest, wait: float) -> errors.GongRateLimitError:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowRescheduleException
 
-from gong_provider.operators.histories import HandedOver, HistoriesAsDicts
+from gong_provider.operators.histories import HistoriesAsDicts
+from gong_provider.operators.progress import Progress
 from gong_provider.retry import GONG_RETRY_POLICY
 
 if TYPE_CHECKING:
@@ -61,16 +62,16 @@ class _GongOperator(BaseOperator):
             self.log.warning("%s. The task goes on at %s", error, goes_on_at.isoformat(timespec="seconds"))
             raise AirflowRescheduleException(goes_on_at) from None  # type: ignore[no-untyped-call]
 
-    def _take_pages(self, pages: Iterable[UsersPage], handler: Callable[[UsersPage], Any] | None) -> Any:
+    def _take_pages(
+        self, pages: Iterable[UsersPage], handler: Callable[[UsersPage], Any] | None, progress: Progress
+    ) -> Any:
         result: Any = None if handler else {}
         for page in pages:
             if handler:
                 result = handler(page)
             else:
                 result.update((user.user_id, asdict(user)) for user in page.users)
-            if page.listing:
-                of = "" if page.listing.total_records is None else f" of {page.listing.total_records}"
-                self.log.info("users %d%s · page %d", page.listing.users, of, page.listing.pages)
+            progress.add(len(page.users), page.calls, of=page.total_records)
         return result if handler else list(result.values())
 
 
@@ -107,9 +108,10 @@ class GongListUsersOperator(_GongOperator):
             return None
         if progress:
             self.log.info("The listing goes on after page %d", progress.pages)
-        with self._rescheduled(), self.hook() as hook:
+        said = Progress("users", None, self.log.info, done=len(progress.ids) if progress else 0)
+        with self._rescheduled(), self.hook() as hook, said:
             pages = hook.iter_user_pages(include_avatars=_flag(self.include_avatars), start=progress)
-            return self._take_pages(pages, self.handler)
+            return self._take_pages(pages, self.handler, said)
 
 
 class GongListUsersByFilterOperator(_GongOperator):
@@ -168,14 +170,15 @@ class GongListUsersByFilterOperator(_GongOperator):
         if ids == []:
             self.log.info("There is nobody to ask for: no call")
             return None if self.handler else []
-        with self._rescheduled(), self.hook() as hook:
+        said = Progress("users", len(ids) if ids else None, self.log.info)
+        with self._rescheduled(), self.hook() as hook, said:
             pages = hook.iter_user_pages_by_filter(
                 user_ids=ids,
                 created_from=created_from,
                 created_to=created_to,
                 include_avatars=_flag(self.include_avatars),
             )
-            return self._take_pages(self._telling_when_asked(pages, ids or []), self.handler)
+            return self._take_pages(self._telling_when_asked(pages, ids or []), self.handler, said)
 
     def _whom(self) -> list[str] | None:
         """The ids, each once; None: no ids were given, the filter is another."""
@@ -287,8 +290,10 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         from gong_provider.api.errors import GongDayUsedUpError
 
         ids = list(self.batch_to_ids(self.batch)) if self.batch_to_ids else _ids(self.user_ids)
-        took = HandedOver(self.handler or HistoriesAsDicts(), {} if self.handler is None else None)
-        with self._rescheduled(), self.hook() as hook:
+        handler = self.handler or HistoriesAsDicts()
+        result: Any = {} if self.handler is None else None
+        said = Progress("histories", len(ids), self.log.info)
+        with self._rescheduled(), self.hook() as hook, said:
             groups = hook.iter_history_groups(
                 ids,
                 group_size=self.group_size,
@@ -297,12 +302,15 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
             )
             try:
                 for group in groups:
-                    self.log.info("%s of %d", took.take(group), len(ids))
+                    result = handler(group)
+                    fetched = sum(hasattr(outcome, "changes") for outcome in group)
+                    calls = sum(outcome.calls for outcome in group)
+                    said.add(fetched, calls, failed=len(group) - fetched)
             except GongDayUsedUpError as error:
                 if self.when_day_is_used_up == "wait":
                     raise
                 self.log.warning("%s. What is not fetched is left to a later run", error)
-        return took.result
+        return result
 
 
 def _flag(value: bool | str) -> bool:

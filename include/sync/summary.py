@@ -1,0 +1,28 @@
+"""A run in one line: for the log of its last task, and for its note in Airflow's UI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def summary(row: Mapping[str, Any]) -> str:
+    """What a run did.
+
+    :param row: of ``sync_runs``; users are those it listed.
+    """
+    calls = row["calls_made"]
+    if not calls and not row["users_listed"]:
+        said = "Nothing was owed: 0 calls"
+    else:
+        said = (
+            f"{_counted(row['users_listed'], 'user')}, {row['users_new']:,} new, "
+            f"{_counted(row['changes_new'], 'change')}, {_counted(calls, 'call')}"
+        )
+    if row["histories_left"] is None:  # it ended before that was counted
+        return said
+    return f"{said}, {_counted(row['histories_left'], 'history', 'histories')} left"
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
