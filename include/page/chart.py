@@ -1,4 +1,4 @@
-"""The org chart, one level at a time."""
+"""The org chart, one level at a time, now or at the end of a past day."""
 
 from __future__ import annotations
 
@@ -9,84 +9,82 @@ from include.page.questions.who import TITLE, USER
 from include.page.table import Asked, Column, Table
 
 SMALL = 10_000
-"""Users up to whom the whole chart is made in time, and so those found who are each other's managers."""
+"""Up to so many users it takes no time to find those who are each other's managers."""
 
 _COUNT = "SELECT count(*) AS users FROM user_marks"
-_IN_CIRCLES = """
+_NOT_REACHED = """
     SELECT coalesce((SELECT found FROM check_results WHERE check_name = 'managers_in_order'
                      ORDER BY checked_at DESC LIMIT 1), 0)::bigint AS users
 """
-_BELOW = """
-    SELECT person.user_id, person.name, person.title, person.active, person.manager_status, below.reports
-    FROM users_with_managers AS person
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS reports FROM user_states AS report
-        WHERE report.manager_id = person.user_id AND report.is_in_gong
-    ) AS below
-    WHERE person.manager_id = :manager_id AND person.user_id > :after
-    ORDER BY person.user_id
-    LIMIT :limit
+# Of each circle of managers the least id, as in the view org_chart.
+_CIRCLES = """
+    WITH RECURSIVE person AS MATERIALIZED (
+        SELECT user_id, manager_id FROM users_as_of(:moment)
+    ), reached AS (
+        SELECT user_id FROM person
+        WHERE NOT EXISTS (SELECT FROM person AS manager WHERE manager.user_id = person.manager_id)
+        UNION ALL
+        SELECT person.user_id FROM reached JOIN person ON person.manager_id = reached.user_id
+    ), tangled AS (
+        SELECT user_id, manager_id FROM person
+        WHERE NOT EXISTS (SELECT FROM reached WHERE reached.user_id = person.user_id)
+    ), up AS (
+        SELECT user_id, manager_id AS above_id FROM tangled
+        UNION
+        SELECT up.user_id, tangled.manager_id FROM up JOIN tangled ON tangled.user_id = above_id
+    )
+    SELECT user_id FROM up GROUP BY user_id HAVING bool_or(user_id = above_id) AND user_id = min(above_id)
 """
+# No id has more than 200 characters: a manager's that has is nobody's, and in no index. OFFSET 0: few are
+# lost, which the planner can't know.
 _TOPS = """
-    SELECT person.user_id, person.name, person.title, person.active, person.manager_id, person.manager_status,
-           below.reports
-    FROM (
-        SELECT * FROM users_with_managers AS person
-        WHERE (manager_id IS NULL OR manager_status IN ('left', 'unknown')) AND user_id > :after
-        ORDER BY user_id
-        LIMIT :limit
-    ) AS person
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS reports FROM user_states AS report
-        WHERE report.manager_id = person.user_id AND report.is_in_gong
+    WITH lost AS MATERIALIZED (
+        SELECT manager_id
+        FROM (SELECT DISTINCT manager_id FROM user_versions WHERE length(manager_id) <= 200) AS known
+        WHERE NOT EXISTS (SELECT FROM users_as_of(:moment) AS manager
+                          WHERE manager.user_id = known.manager_id)
+    )
+    (SELECT user_id FROM users_as_of(:moment)
+     WHERE (manager_id IS NULL OR length(manager_id) > 200) AND user_id > :after
+     ORDER BY user_id LIMIT :limit)
+    UNION
+    SELECT user_id
+    FROM lost CROSS JOIN LATERAL (
+        SELECT user_id FROM users_as_of(:moment) AS person
+        WHERE person.manager_id = lost.manager_id AND length(person.manager_id) <= 200 OFFSET 0
     ) AS below
-    ORDER BY person.user_id
-"""
-_TOPS_OF_FEW = """
-    SELECT top.user_id, top.name, top.title, top.active, top.manager_id, person.manager_status,
-           top.is_in_cycle, below.reports
-    FROM org_chart AS top
-    JOIN users_with_managers AS person ON person.user_id = top.user_id
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS reports FROM user_states AS report
-        WHERE report.manager_id = top.user_id AND report.is_in_gong
-    ) AS below
-    WHERE top.depth = 0 AND top.user_id > :after
-    ORDER BY top.user_id
+    WHERE user_id > :after
+    UNION
+    SELECT user_id FROM unnest(CAST(:circles AS text[])) AS circle (user_id) WHERE user_id > :after
+    ORDER BY user_id
     LIMIT :limit
 """
-_THEN = """
+_BELOW = """
+    SELECT user_id FROM users_as_of(:moment)
+    WHERE manager_id = :manager_id AND length(manager_id) <= 200 AND user_id > :after
+    ORDER BY user_id
+    LIMIT :limit
+"""
+_PEOPLE = """
     SELECT person.user_id, nullif(concat_ws(' ', person.first_name, person.last_name), '') AS name,
            person.title, person.active, person.manager_id,
-           CASE WHEN person.manager_id IS NULL THEN NULL
-                WHEN manager.active THEN 'active'
+           CASE WHEN manager.active THEN 'active'
                 WHEN NOT manager.active THEN 'inactive'
-                WHEN manager.user_id IS NOT NULL THEN NULL
+                WHEN person.manager_id IS NULL OR manager.user_id IS NOT NULL THEN NULL
                 WHEN EXISTS (SELECT FROM user_versions AS earlier
                              WHERE earlier.user_id = person.manager_id AND earlier.valid_from <= :moment)
                      THEN 'left'
                 ELSE 'unknown' END AS manager_status,
-           below.reports
-    FROM (
-        SELECT * FROM users_as_of(:moment) AS person
-        WHERE user_id > :after AND {which}
-        ORDER BY user_id
-        LIMIT :limit
-    ) AS person
+           below.reports, person.user_id = ANY (CAST(:circles AS text[])) AS is_in_circle
+    FROM users_as_of(:moment) AS person
     LEFT JOIN users_as_of(:moment) AS manager ON manager.user_id = person.manager_id
     CROSS JOIN LATERAL (
         SELECT count(*) AS reports FROM users_as_of(:moment) AS report
-        WHERE report.manager_id = person.user_id
+        WHERE report.manager_id = person.user_id AND length(report.manager_id) <= 200
     ) AS below
+    WHERE person.user_id = ANY (CAST(:ids AS text[]))
     ORDER BY person.user_id
 """
-_BELOW_THEN = _THEN.format(which="manager_id = :manager_id")
-_TOPS_THEN = _THEN.format(
-    which="""
-        (manager_id IS NULL OR NOT EXISTS (
-            SELECT FROM users_as_of(:moment) AS manager WHERE manager.user_id = person.manager_id))
-    """
-)
 _COLUMNS = (
     USER,
     TITLE,
@@ -99,32 +97,32 @@ _COLUMNS = (
 def reports(connection: Connection, manager_id: str | None, asked: Asked) -> Table:
     """Who reports to a manager; to None: where the chart begins.
 
-    It begins with those who have no manager, whose manager is unknown or left, and, in a warehouse that is
-    small enough, with the first of those who are each other's managers.
+    It begins with those who have no manager, or one who is unknown or left; in a warehouse that is small
+    enough also with the first of those who are each other's managers (``is_in_circle``).
 
     :raises PageTrouble: the warehouse has no tables, or there is no such place in the list.
     """
     (after,) = parts_of(asked.after, 1)
-    parameters = {"after": after, "limit": asked.limit + 1}
-    if asked.moment is not None:
-        parameters |= {"moment": asked.moment}
+    begin = {"moment": asked.moment or "infinity", "after": after, "limit": asked.limit + 1}
+    circles: list[str] = []
     note = ""
     if manager_id is not None:
-        parameters |= {"manager_id": manager_id.replace("\x00", "")}
-        sql = _BELOW if asked.moment is None else _BELOW_THEN
-    elif asked.moment is not None:
-        sql = _TOPS_THEN
-    elif ask_one(_COUNT, connection)["users"] <= SMALL:
-        sql = _TOPS_OF_FEW
+        rows = ask(_BELOW, connection, manager_id=manager_id.replace("\x00", ""), **begin)
     else:
-        sql, note = _TOPS, _note(ask_one(_IN_CIRCLES, connection)["users"])
-    rows, place = cut(ask(sql, connection, **parameters), asked.limit, "user_id")
-    return Table(_COLUMNS, rows, place, note)
+        circles, note = _circles(connection, asked)
+        rows = ask(_TOPS, connection, circles=circles, **begin)
+    rows, place = cut(rows, asked.limit, "user_id")
+    ids = [row["user_id"] for row in rows]
+    people = ask(_PEOPLE, connection, moment=begin["moment"], ids=ids, circles=circles)
+    return Table(_COLUMNS, people, place, note)
 
 
-def _note(in_circles: int) -> str:
-    if not in_circles:
-        return ""
-    return (
-        f"{in_circles:,} users are in or below a circle of managers: the chart does not reach them from here."
-    )
+def _circles(connection: Connection, asked: Asked) -> tuple[list[str], str]:
+    """The first of each circle of managers; where there are too many users, a note that some are missing."""
+    if ask_one(_COUNT, connection)["users"] <= SMALL:
+        circles = ask(_CIRCLES, connection, moment=asked.moment or "infinity")
+        return [row["user_id"] for row in circles], ""
+    missing = ask_one(_NOT_REACHED, connection)["users"]
+    if not missing:
+        return [], ""
+    return [], f"{missing:,} users in or below a circle of managers are not reached from here."

@@ -36,7 +36,7 @@ def create_view(name: str, about: str, columns: Sequence[tuple[str, str]], query
 def create_function(
     signature: str, about: str, columns: Columns, query: str, *, volatility: str = "STABLE"
 ) -> None:
-    """Create a function that answers rows by one query.
+    """Create a function that answers rows by one query, or replace one of the same parameters and columns.
 
     Its body is read when it is created, so that its names mean the same whatever the caller's search_path,
     and it can be inlined: a condition on its rows reaches the indexes.
@@ -46,7 +46,8 @@ def create_function(
     """
     returned = ", ".join(f"{column} {type_}" for column, type_, _ in columns)
     run(f"""
-        CREATE FUNCTION {signature} RETURNS TABLE ({returned}) LANGUAGE sql {volatility} PARALLEL SAFE
+        CREATE OR REPLACE FUNCTION {signature} RETURNS TABLE ({returned})
+        LANGUAGE sql {volatility} PARALLEL SAFE
         BEGIN ATOMIC {query}; END
     """)
     meanings = "".join(f"\n{column}: {meaning}" for column, _, meaning in columns)

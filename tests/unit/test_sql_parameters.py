@@ -42,6 +42,7 @@ LOOKED_AT = {
     "include/page/asking.py: ask_one": "likewise",
     "include/page/questions/past.py: ask_window": "passes on a constant of its caller's module",
     "include/page/questions/recording.py: _now": "likewise, of its own",
+    "include/page/questions/users.py: _found": "likewise",
 }
 
 

@@ -26,8 +26,11 @@ _LOOKED = """
 """
 
 
-def states_then(condition: str) -> str:
-    """SQL of the users of a window whose state at ``:moment`` is so.
+_WINDOW = "SELECT user_id FROM user_marks WHERE user_id > :after AND user_id <= :last ORDER BY user_id"
+
+
+def states_then(condition: str, users: str = _WINDOW) -> str:
+    """SQL of the first ``:limit`` users of a window whose state at ``:moment`` is so.
 
     OFFSET 0 keeps each user's part by itself: only then his id reaches the indexes.
     """
@@ -42,11 +45,7 @@ def states_then(condition: str) -> str:
                inactive.valid_from AS inactive_since, inactive.basis
         FROM (
             SELECT state.*
-            FROM (
-                SELECT user_id FROM user_marks
-                WHERE user_id > :after AND user_id <= :last
-                ORDER BY user_id
-            ) AS each_user
+            FROM ({users}) AS each_user
             CROSS JOIN LATERAL (
                 SELECT * FROM user_states_as_of(:moment) AS then_
                 WHERE then_.user_id = each_user.user_id OFFSET 0

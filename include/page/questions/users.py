@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection
 
 from include.page.asking import ask, cut, like, parts_of
@@ -9,60 +11,37 @@ from include.page.questions.past import ask_window, states_then
 from include.page.questions.who import MANAGER, WHO
 from include.page.table import Asked, Column, Question, Table
 
-# The rows first, their managers after: each only once.
-_NOW = """
-    SELECT state.*, manager.name AS manager_name
-    FROM (
-        SELECT user_id, name, email_address, title, manager_id, active, is_recorded, is_importing,
-               has_consent_page, left_at
-        FROM user_states
-        WHERE user_id > :after
-        ORDER BY user_id
-        LIMIT :limit
-    ) AS state
-    LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
+# Lower case is cheaper than ILIKE; nothing that is sought holds a line's end.
+_FIND = """
+    SELECT user_id FROM users
+    WHERE user_id > :after
+      AND (lower(concat_ws(chr(10), concat_ws(' ', first_name, last_name), email_address)) LIKE lower(:like)
+           OR user_id = :words)
     ORDER BY user_id
+    LIMIT :limit
 """
-_FOUND = """
-    SELECT state.*, manager.name AS manager_name
-    FROM (
-        SELECT user_id, name, email_address, title, manager_id, active, is_recorded, is_importing,
-               has_consent_page, left_at
-        FROM user_states
-        WHERE user_id > :after AND (name ILIKE :like OR email_address ILIKE :like OR user_id = :words)
-        ORDER BY user_id
-        LIMIT :limit
-    ) AS state
-    LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
+_FIND_THEN = """
+    SELECT user_id FROM users_as_of(:moment)
+    WHERE user_id > :after
+      AND (lower(concat_ws(chr(10), concat_ws(' ', first_name, last_name), email_address)) LIKE lower(:like)
+           OR user_id = :words)
     ORDER BY user_id
+    LIMIT :limit
 """
-_FOUND_THEN = """
-    SELECT state.*, manager.name AS manager_name
-    FROM (
-        SELECT user_id
-        FROM users_as_of(:moment)
-        WHERE user_id > :after
-          AND (concat_ws(' ', first_name, last_name) ILIKE :like OR email_address ILIKE :like
-               OR user_id = :words)
-        ORDER BY user_id
-        LIMIT :limit
-    ) AS seen
-    CROSS JOIN LATERAL (
-        SELECT user_id, name, email_address, title, manager_id, active, is_recorded, is_importing,
-               has_consent_page
-        FROM user_states_as_of(:moment) AS state
-        WHERE state.user_id = seen.user_id
-        OFFSET 0
-    ) AS state
-    LEFT JOIN LATERAL (
-        SELECT nullif(concat_ws(' ', first_name, last_name), '') AS name
-        FROM users_as_of(:moment) AS manager WHERE manager.user_id = state.manager_id
-    ) AS manager ON true
+_NEXT = "SELECT user_id FROM user_marks WHERE user_id > :after ORDER BY user_id LIMIT :limit"
+_STATES = """
+    SELECT state.user_id, state.name, state.email_address, state.title, state.manager_id,
+           manager.name AS manager_name, state.active, state.is_recorded, state.is_importing,
+           state.has_consent_page, state.left_at
+    FROM user_states AS state
+    LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
+    WHERE state.user_id = ANY (CAST(:ids AS text[]))
     ORDER BY state.user_id
 """
-_THEN = states_then("true")
+_STATES_THEN = states_then("true", "SELECT unnest(CAST(:ids AS text[])) AS user_id")
+_ALL_THEN = states_then("true")
 
-_STATES = (
+_COLUMNS_THEN = (
     *WHO,
     MANAGER,
     Column("active", "Active", "yes_no"),
@@ -70,24 +49,31 @@ _STATES = (
     Column("is_importing", "Importing", "yes_no"),
     Column("has_consent_page", "Consent page", "yes_no"),
 )
-_COLUMNS = (*_STATES, Column("left_at", "Left", "moment"))
+_COLUMNS = (*_COLUMNS_THEN, Column("left_at", "Left", "moment"))
 
 
 def _ask(connection: Connection, asked: Asked) -> Table:
-    words = asked.words.strip()
-    if asked.moment is not None and not words:
-        return ask_window(_THEN, connection, asked, _STATES)
-    (after,) = parts_of(asked.after, 1)
-    parameters = {"after": after, "limit": asked.limit + 1}
-    if asked.moment is not None:
-        parameters |= {"moment": asked.moment}
-    if words:
-        parameters |= {"like": like(words), "words": words}
-    sql = _NOW if not words else _FOUND if asked.moment is None else _FOUND_THEN
-    rows, after = cut(ask(sql, connection, **parameters), asked.limit, "user_id")
     if asked.moment is None:
-        return Table(_COLUMNS, rows, after)
-    return Table(_STATES, rows, after, "Names and addresses as they were seen then.")
+        return _now(connection, asked)
+    if not asked.words.strip():
+        return ask_window(_ALL_THEN, connection, asked, _COLUMNS_THEN)
+    ids, place = _found(_FIND_THEN, connection, asked, moment=asked.moment)
+    rows = ask(_STATES_THEN, connection, ids=ids, limit=asked.limit, moment=asked.moment)
+    return Table(_COLUMNS_THEN, rows, place, "Found by names and addresses as they were seen then.")
+
+
+def _now(connection: Connection, asked: Asked) -> Table:
+    ids, place = _found(_FIND if asked.words.strip() else _NEXT, connection, asked)
+    return Table(_COLUMNS, ask(_STATES, connection, ids=ids), place)
+
+
+def _found(sql: str, connection: Connection, asked: Asked, **more: Any) -> tuple[list[str], str]:
+    """Ids, and where the list goes on."""
+    (after,) = parts_of(asked.after, 1)
+    words = asked.words.strip().replace("\x00", "\ufffd")
+    found = ask(sql, connection, after=after, limit=asked.limit + 1, like=like(words), words=words, **more)
+    rows, place = cut(found, asked.limit, "user_id")
+    return [row["user_id"] for row in rows], place
 
 
 USERS = Question(

@@ -105,8 +105,9 @@ SEEN_SETTINGS = f"""
           AND coalesce(period.valid_to > after.valid_from - {DOUBT}, true))
 """  # noqa: S608 (constants)
 
+# The moment is a plain column in each part, so that a reader's own bounds reach the indexes.
 SEEN = f"""
-    SELECT coalesce(event.at, after.valid_from), after.user_id, event.kind, event.what,
+    SELECT after.valid_from, after.user_id, event.kind, event.what,
            event.old_value, event.new_value, NULL, true
     FROM user_versions AS after
     CROSS JOIN LATERAL (
@@ -117,26 +118,44 @@ SEEN = f"""
         LIMIT 1
     ) AS before
     CROSS JOIN LATERAL (
-        SELECT NULL::timestamptz, kind, what, old_value, new_value
+        SELECT kind, what, old_value, new_value
         FROM (VALUES {_facts()}) AS fact (kind, what, is_different, old_value, new_value)
         -- Another order of a list is no change; another manager of the same name is one.
         WHERE is_different AND (kind = 'moved' OR old_value IS DISTINCT FROM new_value)
         UNION ALL
-        SELECT NULL, * FROM ({SEEN_SETTINGS}) AS setting
+        SELECT * FROM ({SEEN_SETTINGS}) AS setting
         WHERE before.settings IS DISTINCT FROM after.settings OR before.active IS DISTINCT FROM after.active
         UNION ALL
-        SELECT at, kind, NULL, NULL, NULL
-        FROM (VALUES (before.valid_to, 'left'), (after.valid_from, 'came back')) AS away (at, kind)
-        WHERE before.valid_to < after.valid_from AND at >= moment
-    ) AS event (at, kind, what, old_value, new_value)
+        SELECT 'came back', NULL, NULL, NULL
+        WHERE before.valid_to < after.valid_from
+    ) AS event (kind, what, old_value, new_value)
     WHERE after.valid_from >= moment
 """  # noqa: S608 (constants)
 
+# Of who is back, the last version before says when he left; of others, the mark.
 CAME_AND_WENT = """
-    SELECT at, user_id, kind, NULL, NULL, NULL, NULL, kind = 'left'
-    FROM user_states
-    CROSS JOIN LATERAL (VALUES (joined_at, 'joined'), (left_at, 'left')) AS event (at, kind)
-    WHERE at >= moment
+    SELECT created, user_id, 'joined', NULL, NULL, NULL, NULL, false
+    FROM users
+    WHERE created >= moment
+    UNION ALL
+    SELECT first_seen_at, user_id, 'joined', NULL, NULL, NULL, NULL, false
+    FROM users
+    WHERE created IS NULL AND first_seen_at >= moment
+    UNION ALL
+    SELECT version.valid_to, version.user_id, 'left', NULL, NULL, NULL, NULL, true
+    FROM user_versions AS version
+    CROSS JOIN LATERAL (
+        SELECT later.valid_from
+        FROM user_versions AS later
+        WHERE later.user_id = version.user_id AND later.valid_from > version.valid_from
+        ORDER BY later.valid_from
+        LIMIT 1
+    ) AS after
+    WHERE version.valid_to < after.valid_from AND version.valid_to >= moment
+    UNION ALL
+    SELECT gone_at, user_id, 'left', NULL, NULL, NULL, NULL, true
+    FROM user_marks
+    WHERE gone_at > last_seen_at AND gone_at >= moment
 """
 
 SENTENCE = f"""
@@ -152,6 +171,11 @@ SENTENCE = f"""
 def create() -> None:
     """The list of changes, and the index that finds the versions in it."""
     ddl.run("CREATE INDEX ON user_versions (valid_from)")
+    create_function()
+
+
+def create_function() -> None:
+    """The list, also in place of an older one."""
     ddl.create_function(
         "changes_since(moment timestamptz)",
         "Everything that changed since a moment, in order: settings by their histories (or as seen, where "
