@@ -1,0 +1,123 @@
+"""The DAGs of docs/operators.md and the provider's README, each run by Airflow against a service."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.dags.conftest import airflow_environment
+from tests.support.documents import named
+from tests.support.gong_service import GongService
+
+IDS = ["7012345678901234567", "7012345678901234568", "7012345678901234569"]
+CREATED = ["2026-02-28T23:59:59Z", "2026-03-01T00:00:00Z", "2026-03-31T23:59:59Z"]
+USERS = [
+    {"id": user_id, "created": created, "active": True, "emailAddress": f"{user_id}@acme.example",
+     "settings": {"preventWebConferenceRecording": user_id == IDS[0]}}
+    for user_id, created in zip(IDS, CREATED, strict=True)
+]  # fmt: skip
+CHANGE = {"settingName": "telephonyCallsImported", "newValue": "true", "previousValue": "false"}
+HISTORIES = {
+    user_id: [CHANGE | {"changedAt": f"2026-03-{day:02}T00:00:00Z"} for day in range(1, changes + 1)]
+    for user_id, changes in zip(IDS, (1, 2, 4), strict=True)
+}
+
+BLOCKS = [*named("python", "docs/operators.md"), *named("python", "plugins/gong_provider/README.md")]
+ANSWERS: dict[str, dict[str, Any]] = {
+    # First, as all share one budget: 100 calls a day, 10 of them kept for others, and one is its own.
+    "gong_prevented": {"prevented": {"prevented": 1, "calls_left_today": 89}},
+    "gong_users_to_file": {"list_users": 3},
+    "gong_joined_in_march": {"tell": "2 joined in March"},
+    "gong_one_user": {"get_user": {"active": True}},
+    "gong_changes_to_file": {},
+    "gong_how_many": {"how_many": 3},
+    "gong_users_count": {"list_users": 3},
+}
+"""What the tasks of each example answer."""
+
+RUN = """
+import json, sys
+from pathlib import Path
+from airflow.dag_processing.dagbag import DagBag
+
+bag = DagBag(sys.argv[1])
+assert not bag.import_errors, bag.import_errors
+answers = {}
+for dag_id, conf in json.loads(sys.argv[2]):
+    run = bag.dags[dag_id].test(run_conf=conf)
+    tasks = [ti for ti in run.get_task_instances() if ti.map_index < 0]
+    values = {ti.task_id: ti.xcom_pull(task_ids=ti.task_id) for ti in tasks}
+    answers[f"{dag_id} {json.dumps(conf)}" if conf else dag_id] = [str(run.state), values]
+Path(sys.argv[3]).write_text(json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """State and values of each example's run; the files that they wrote; whose histories were asked for."""
+    home = tmp_path_factory.mktemp("documented")
+    (home / "dags").mkdir()
+    for number, block in enumerate(BLOCKS):
+        (home / "dags" / f"example_{number}.py").write_text(block.text)
+    runs = [[dag_id, {}] for dag_id in ANSWERS] + [["gong_one_user", {"user_id": "99"}]]
+    with GongService(USERS, HISTORIES) as service:
+        gong = {
+            "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
+            "extra": {"calls_per_second": 0, "calls_per_day": 100, "coordination_conn_id": ""},
+        }  # fmt: skip
+        environment = airflow_environment(
+            home,
+            AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=airflow_database,
+            AIRFLOW__CORE__DAGS_FOLDER=str(home / "dags"),
+            AIRFLOW_CONN_GONG_DEFAULT=json.dumps(gong),
+            GONG_USERS_FILE=str(home / "users.jsonl"),
+            GONG_CHANGES_FILE=str(home / "changes.jsonl"),
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, str(home / "dags"), json.dumps(runs), str(home / "answers")],
+            env=environment, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        found: dict[str, Any] = json.loads((home / "answers").read_text())
+        for name in ("users.jsonl", "changes.jsonl"):
+            found[name] = [json.loads(line) for line in (home / name).read_text().splitlines()]
+        found["asked"] = dict(service.histories_asked)
+    return found
+
+
+def test_each_example_is_tried() -> None:
+    ids = [re.findall(r'dag_id="(\w+)"', block.text)[0] for block in BLOCKS]
+    assert sorted(ids) == sorted(ANSWERS)
+
+
+@pytest.mark.parametrize("dag_id", ANSWERS)
+def test_an_example_does_what_its_page_says(answers: dict[str, Any], dag_id: str) -> None:
+    state, values = answers[dag_id]
+    assert state == "success"
+    assert {task: values[task] for task in ANSWERS[dag_id]} == ANSWERS[dag_id]
+
+
+def test_a_user_who_is_gone_is_answered_and_no_failure(answers: dict[str, Any]) -> None:
+    assert answers['gong_one_user {"user_id": "99"}'] == [
+        "success",
+        {"get_user": {"unknown": True, "calls": 1}},
+    ]
+
+
+def test_pages_became_lines(answers: dict[str, Any]) -> None:
+    users = answers["users.jsonl"]
+    assert [user["user_id"] for user in users] == IDS
+    assert datetime.fromisoformat(users[0]["created"]) == datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
+
+
+def test_histories_became_lines_and_each_was_asked_once(answers: dict[str, Any]) -> None:
+    lines = answers["changes.jsonl"]
+    assert [user_id for user_id, *_ in sorted(lines)] == [IDS[0]] + [IDS[1]] * 2 + [IDS[2]] * 4
+    assert lines[0][1:4] == ["telephonyCallsImported", "false", "true"]
+    assert answers["asked"] == dict.fromkeys(IDS, 1)

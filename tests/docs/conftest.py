@@ -1,0 +1,31 @@
+"""The site, built once."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.documents import ROOT
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site's folder, as `make docs` builds it, of a copy of what it is made from."""
+    copy = tmp_path_factory.mktemp("docs")
+    for name in ("docs", "plugins"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (ROOT / "mkdocs.yml", *ROOT.glob("*.md")):
+        shutil.copy(path, copy)
+    done = build(copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return copy / ".local" / "site"
+
+
+def build(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command of `make docs` there."""
+    command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

@@ -1,0 +1,164 @@
+"""Every block of code on a page is run, here or by the test that it names, or says why not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from airflow.sdk import Connection
+from sqlalchemy import Engine
+
+from gong_provider.hooks.connection import read_connection
+from include.local.connections import warehouse_url
+from tests.support.documents import BLOCKS, PAGES, ROOT, Block, named
+from tests.support.roles import ADMINISTRATOR, LOADER, READER
+
+KINDS = {"sql", "bash", "python", "json", "yaml"}
+RUN_ELSEWHERE = {
+    "docs/questions.md": "tests/warehouse/test_questions.py",
+    "docs/downstream.md": "tests/end_to_end/test_refresh.py",
+    "docs/operators.md": "tests/dags/test_documented_dags.py",
+    "docs/install.md": "tests/docs/test_install_page.py",
+}
+"""Tests that run a whole page's blocks, on top of what is done here."""
+
+# Which test runs what a command of make runs; the last ones are run by whoever changes this project.
+COMMANDS = {
+    "run": "tests/end_to_end/test_make_run.py",
+    "up": "tests/end_to_end/test_airflow.py",
+    "backfill": "tests/end_to_end/test_refresh.py",
+    "erase": "tests/end_to_end/test_erase.py",
+    "check-live": "tests/contract/test_check_live.py",
+    "migrate": "tests/end_to_end/test_make_run.py",
+    "docs": "tests/docs/test_site.py",
+    "bench": "tests/benchmarks/answers.py",
+    "test-chaos": "tests/chaos/test_chaos.py",
+    "test": ".ci/run",
+    "lint": ".ci/run",
+}
+PROGRAMS = {"make", "pip", "python", "export", "mkdir", "cp", "airflow", "git", "cd"}
+"""What a block may begin a line with; anything else must say why it is not run."""
+
+
+def place(block: Block) -> str:
+    return block.place
+
+
+def test_pages_have_blocks() -> None:
+    assert len(PAGES) > 20
+    assert len(BLOCKS) > 50
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=place)
+def test_a_block_is_run_or_says_why_not(block: Block) -> None:
+    if block.how == "not run":
+        assert len(block.what) > 10, "a reason is a sentence"
+    elif block.how == "run by":
+        assert (ROOT / block.what).is_file(), f"{block.what} is no test"
+    else:
+        assert block.kind in KINDS, "nobody runs this kind: say <!-- not run: why --> above it"
+
+
+@pytest.mark.parametrize(("page", "test"), RUN_ELSEWHERE.items())
+def test_a_page_that_another_test_runs_is_named_there(page: str, test: str) -> None:
+    source = (ROOT / test).read_text()
+    assert Path(page).name in source
+
+
+@pytest.mark.parametrize("block", named("bash"), ids=place)
+def test_a_shell_block_is_shell_and_its_commands_exist(block: Block) -> None:
+    subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
+    makefile = (ROOT / "Makefile").read_text()
+    for words in commands(block.text):
+        assert words[0] in PROGRAMS, f"{words[0]}: say above the block why it is not run"
+        if words[0] == "make":
+            for word in words[1:]:
+                name, is_variable, _ = word.partition("=")
+                pattern = rf"^{re.escape(name)}:" if not is_variable else rf"\b{name}\b"
+                assert re.search(pattern, makefile, re.M), f"make knows no {name}"
+                assert is_variable or name in COMMANDS, f"no test runs make {name}"
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of each command of a block, comments left out."""
+    joined = re.sub(r"(^|\s)#.*$", "", text.replace("\\\n", " "), flags=re.M)
+    lexer = shlex.shlex(joined, posix=True, punctuation_chars=";\n")
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t", True, ""
+    found: list[list[str]] = [[]]
+    for word in lexer:
+        if set(word) <= {";", "\n"}:
+            found.append([])
+        else:
+            found[-1].append(word)
+    return [words for words in found if words]
+
+
+@pytest.mark.parametrize(("command", "path"), COMMANDS.items())
+def test_a_command_of_make_is_run_by_a_test(command: str, path: str) -> None:
+    assert (ROOT / path).is_file()
+    assert re.search(rf"^{command}:", (ROOT / "Makefile").read_text(), re.M)
+
+
+EXPORTS = [block for block in named("bash") if "export AIRFLOW_CONN_" in block.text or "_URL=" in block.text]
+
+
+@pytest.mark.parametrize("block", EXPORTS, ids=place)
+def test_a_connection_on_a_page_is_one(block: Block) -> None:
+    exports = "\n".join(part for part in re.split(r"\n(?=\S)", block.text) if part.startswith("export"))
+    script = f"{exports}\n{sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
+    )
+    made = json.loads(done.stdout)
+    assert (
+        "AIRFLOW_CONN_GONG_DEFAULT" in made
+        or "AIRFLOW_CONN_GONG_POSTGRES" in made
+        or "GONG_WAREHOUSE_URL" in made
+    )
+    if "AIRFLOW_CONN_GONG_DEFAULT" in made:
+        connection = Connection.from_json(made["AIRFLOW_CONN_GONG_DEFAULT"], conn_id="gong_default")
+        assert connection.conn_type == "gong"
+        assert read_connection(connection).host == "us-12345.api.gong.io"
+    for name in ("AIRFLOW_CONN_GONG_POSTGRES", "GONG_WAREHOUSE_URL"):
+        if name in made:
+            assert warehouse_url(made[name]).database == "analytics"
+
+
+ROLES = (ADMINISTRATOR, LOADER, READER)
+"""Made and tried by tests/warehouse/test_warehouse_roles.py, through tests.support.roles."""
+STATEMENTS = [b for b in named("sql") if b.text not in ROLES and b.page.name != "questions.md"]
+
+
+@pytest.mark.parametrize("block", STATEMENTS, ids=place)
+def test_a_statement_of_a_page_runs_in_a_fresh_warehouse(warehouse: Engine, block: Block) -> None:
+    with warehouse.connect() as connection, connection.begin() as begun:
+        connection.exec_driver_sql(block.text.replace("%", "%%"))
+        begun.rollback()
+
+
+LEFT = [block for block in named("python") if str(block.page.relative_to(ROOT)) not in RUN_ELSEWHERE]
+
+
+@pytest.mark.parametrize("block", LEFT, ids=place)
+def test_a_python_block_runs_as_a_file(block: Block, tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "GONG"))}
+    environment = clean | {"PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}", "AIRFLOW_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=block.text, text=True, capture_output=True, env=environment, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_data_on_a_page_can_be_read() -> None:
+    for block in named("json"):
+        assert json.loads(block.text) is not None, block.place
+    for block in named("yaml"):
+        assert yaml.safe_load(block.text) is not None, block.place

@@ -1,0 +1,59 @@
+"""docs/install.md: what it copies is enough for Airflow to read the DAGs, far from the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.documents import ROOT, named
+
+BLOCKS = [block.text for block in named("bash", "docs/install.md")]
+(COPIES,) = [text for text in BLOCKS if "cp " in text]
+(WHEEL,) = [text for text in BLOCKS if "pip wheel" in text]
+
+READ = """
+import sys
+sys.path[:] = [path for path in sys.path if not path.startswith({checkout!r}) or "site-packages" in path]
+sys.path[:0] = [{provider!r}]
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag({dags!r})
+import include
+print(include.__file__, sorted(bag.dags), bag.import_errors)
+"""
+
+
+def test_what_the_page_copies_is_all_that_the_dags_need(tmp_path: Path) -> None:
+    home, provider = tmp_path / "airflow", tmp_path / "site"
+    subprocess.run(
+        ["bash", "-e", "-c", COPIES], cwd=ROOT, check=True, env=os.environ | {"AIRFLOW_HOME": str(home)}
+    )
+    provider.mkdir()
+    (provider / "gong_provider").symlink_to(ROOT / "plugins" / "gong_provider")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
+    environment = clean | {"AIRFLOW_HOME": str(home), "PYTHONPATH": str(home)}
+    script = READ.format(checkout=str(ROOT), provider=str(provider), dags=str(home / "dags"))
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    where, *found = done.stdout.splitlines()[-1].split(" ", 1)
+    assert where == str(home / "include" / "__init__.py")
+    assert found == ["['gong_user_erase', 'gong_user_refresh', 'gong_users_sync'] {}"]
+
+
+def test_the_plugin_is_copied(tmp_path: Path) -> None:
+    subprocess.run(
+        ["bash", "-e", "-c", COPIES], cwd=ROOT, check=True, env=os.environ | {"AIRFLOW_HOME": str(tmp_path)}
+    )
+    assert (tmp_path / "plugins" / "gong_plugin.py").is_file()
+
+
+def test_the_requirements_that_the_page_names_are_ours() -> None:
+    named_there = {
+        word for text in BLOCKS for word in text.split() if word.startswith(("alembic", "apache-"))
+    }
+    assert named_there <= set((ROOT / "requirements.txt").read_text().split())
+    assert WHEEL.startswith("python -m pip wheel --no-deps")

@@ -1,0 +1,70 @@
+"""The README is one screen and links; each claim of it is something that a test shows."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support.documents import ROOT
+
+README = (ROOT / "README.md").read_text()
+SOURCES = [path.read_text() for path in (ROOT / "tests").rglob("*.py")]
+LINES = 85
+
+# What the README says, in its own words, and the tests that would fail if it were not so.
+CLAIMS = {
+    "one sync; then all of it is stopped": ["test_from_nothing_and_again"],
+    "Airflow's UI on http://127.0.0.1:8080, until Ctrl-C": ["test_ctrl_c_stops_everything"],
+    "1,525 settings changes (1,525 new)": ["test_from_nothing_and_again"],
+    "Run it again and it says `0 new`": ["test_from_nothing_and_again"],
+    "A settings history": [
+        "test_every_user_and_history_arrives_through_all_endpoints",
+        "test_what_gong_stops_answering_is_kept",
+    ],
+    "Answers in SQL, today and on any past day": ["test_each_question_of_the_page_is_answered_as_its_sample"],
+    "Nothing twice, nothing lost": [
+        "test_a_disturbed_run_ends_with_all_rows_and_few_calls_more",
+        "test_a_second_run_changes_no_row",
+    ],
+    "One budget of calls": [
+        "test_four_tasks_keep_the_rate_and_never_exceed_it",
+        "test_two_dags_at_once_share_the_rate_and_their_work",
+        "test_a_backfill_of_covered_days_calls_nothing_however_often",
+        "test_a_run_says_what_it_left_and_by_when_it_is_covered",
+    ],
+    "OAuth that survives many workers": [
+        "test_twenty_workers_that_find_the_token_ended_make_one_renewal",
+        "test_nothing_is_stored_as_plain_text",
+    ],
+    "Both dialects": [
+        "test_every_user_and_history_arrives_through_all_endpoints",
+        "test_the_filter_path_is_found_by_asking_once",
+    ],
+    "People can be forgotten": ["test_nothing_of_him_is_left_in_any_table"],
+    "its data and yours never share a database": [
+        "test_sandbox_and_account_never_share_the_embedded_database"
+    ],
+    "`pip install .`, copy `dags/`": [
+        "test_what_the_page_copies_is_all_that_the_dags_need",
+        "test_airflow_lists_it_with_its_hook_and_connection_form",
+    ],
+    "`make docs` makes a site": ["test_every_page_is_in_the_navigation_and_in_the_site"],
+}
+
+
+def test_it_is_one_screen_and_links() -> None:
+    assert len(README.splitlines()) <= LINES
+
+
+def test_each_claim_is_there_and_names_tests_that_are() -> None:
+    flat = " ".join(README.split())
+    for claim, tests in CLAIMS.items():
+        assert claim in flat, f"the README no longer says: {claim}"
+        for name in tests:
+            assert any(f"\ndef {name}(" in source for source in SOURCES), f"{name} is no test"
+
+
+def test_each_thing_that_you_get_is_a_claim_with_a_test() -> None:
+    chapter = README.partition("## What you get")[2].partition("\n## ")[0]
+    said = re.findall(r"^- \*\*([^*]+?)\.?\*\*", chapter, re.MULTILINE)
+    assert len(said) >= 5
+    assert [claim for claim in said if claim not in CLAIMS] == []

@@ -1,0 +1,80 @@
+"""The reference holds what the provider has, and the connection's page what its form has."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from gong_provider.api import errors, models
+from gong_provider.hooks.connection import (
+    DEFAULT_CALLS_PER_DAY,
+    DEFAULT_CALLS_PER_SECOND,
+    DEFAULT_CALLS_RESERVE,
+    DEFAULT_HOST,
+    DEFAULT_TIMEOUT_S,
+    OUR_EXTRAS,
+)
+from gong_provider.hooks.gong import GongHook
+from gong_provider.operators import gong as operators
+from gong_provider.provider_info import get_provider_info
+from tests.support.documents import ROOT
+
+DOCS = ROOT / "docs"
+
+
+def made_here(module: object) -> list[str]:
+    return [
+        name
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_")  # type: ignore[attr-defined]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("page", "module"), [("errors", errors), ("models", models), ("operators", operators)]
+)
+def test_every_class_is_on_its_page(site: Path, page: str, module: object) -> None:
+    text = (site / "reference" / f"{page}.html").read_text()
+    names = made_here(module)
+    assert names
+    assert [name for name in names if f'id="{module.__name__}.{name}"' not in text] == []  # type: ignore[attr-defined]
+
+
+def test_every_method_of_the_hook_is_on_its_page_and_explained(site: Path) -> None:
+    text = (site / "reference" / "hook.html").read_text()
+    methods = [
+        name
+        for name, value in vars(GongHook).items()
+        if not name.startswith("_") and (callable(value) or isinstance(value, classmethod))
+    ]
+    assert len(methods) > 10
+    for name in methods:
+        assert f'id="gong_provider.hooks.gong.GongHook.{name}"' in text, name
+        assert inspect.getdoc(getattr(GongHook, name)), name
+
+
+def test_the_tree_of_errors_is_that_of_the_source() -> None:
+    said = ast.get_docstring(ast.parse(Path(inspect.getfile(errors)).read_text())) or ""
+    (tree,) = re.findall(r"```text\n(.*?)```", (DOCS / "reference" / "errors.md").read_text(), re.S)
+    assert tree.strip() in said
+    assert set(re.findall(r"Gong\w*Error", tree)) == set(made_here(errors))
+
+
+def test_every_field_of_the_connection_is_on_its_page_with_its_default() -> None:
+    chapter = (DOCS / "connect.md").read_text().partition("## All fields")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in chapter.splitlines() if "`" in line
+    ]
+    defaults = {re.findall(r"`([^`]+)`", row[0])[0]: row[1].strip("`") for row in rows if len(row) == 3}
+    (form,) = get_provider_info()["connection-types"]
+    assert set(defaults) == {"host", "login", "password", *OUR_EXTRAS}
+    assert set(form["conn-fields"]) <= set(defaults)
+    assert defaults["host"] == DEFAULT_HOST
+    assert float(defaults["calls_per_second"]) == DEFAULT_CALLS_PER_SECOND
+    assert int(defaults["calls_per_day"]) == DEFAULT_CALLS_PER_DAY
+    assert defaults["calls_reserve"] == DEFAULT_CALLS_RESERVE
+    assert float(defaults["timeout_s"]) == DEFAULT_TIMEOUT_S
