@@ -97,6 +97,13 @@ def test_links_of_the_readme_lead_somewhere() -> None:
         assert urlsplit(target).scheme or (ROOT / target).exists(), target
 
 
+def test_every_picture_is_shown_and_no_other(site: Path) -> None:
+    """A picture that a page waits for stands in a comment; once it is there, take it out of that."""
+    taken = {path.name for path in (ROOT / "docs" / "pictures").glob("*.png")}
+    shown = {Path(value).name for _, tag, name, value in links(site) if (tag, name) == ("img", "src")}
+    assert shown == taken
+
+
 @pytest.mark.parametrize("target", ["nowhere.md", "connect.md#nowhere"])
 def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path, target: str) -> None:
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)

@@ -80,7 +80,7 @@ class GongListUsersOperator(_GongOperator):
 
     :param include_avatars: the contract adds ``avatar_url``, the live service adds synthetic
         users that stand for Gong employees.
-    :param handler: called with each :class:`~gong_provider.api.models.UsersPage`; its last value
+    :param handler: called with each ``UsersPage``; its last value
         is returned. None: all users are returned, as a list of dicts.
     :param resume_from: called when the task begins: how far it came before it was cut off, or None.
     :param gong_conn_id: connection of type ``gong``.
@@ -122,11 +122,11 @@ class GongListUsersByFilterOperator(_GongOperator):
         be seen in no template. Where it answers none, no call is made.
     :param created_from: created at or after this instant (ISO 8601 or datetime).
     :param created_to: created before this instant.
-    :param include_avatars: see :class:`GongListUsersOperator`.
-    :param handler: see :class:`GongListUsersOperator`.
+    :param include_avatars: see ``GongListUsersOperator``.
+    :param handler: see ``GongListUsersOperator``.
     :param when_asked: called each time a call's ids, at most a hundred, were asked for and all that came
         of it went to ``handler``: with these ids (none where no ids were given) and the
-        :class:`~gong_provider.api.models.Listing` that says when it began and whether it was whole. So
+        ``Listing`` that says when it began and whether it was whole. So
         whoever is asked for and did not come is unknown to Gong. A task that is tried again begins anew:
         note here what is done, and leave it out in ``user_ids_from``.
     :param gong_conn_id: connection of type ``gong``.
@@ -206,7 +206,7 @@ class GongGetUserOperator(_GongOperator):
     """Get one user.
 
     :param user_id: Gong's id.
-    :param handler: called with the :class:`~gong_provider.api.models.UserAnswer`; its value is
+    :param handler: called with the ``UserAnswer``; its value is
         returned. None: the user is returned, as a dict.
     :param when_unknown: called with the error when Gong knows no such user; its value is returned.
         None: the error is raised.
@@ -253,7 +253,7 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         last value is returned. None: the changes are returned as a dict by user id, and a failure
         is raised.
     :param claim: asked shortly before the calls with the next ids, answers a
-        :class:`~gong_provider.api.claims.Claimed`: so that several runs at once never ask for the same.
+        ``Claimed``: so that several runs at once never ask for the same.
     :param when_day_is_used_up: what to do when the account's calls of the day are gone. ``wait``: the
         task is rescheduled until some are free. ``leave``: it succeeds, and the rest is left.
     :param group_size: histories after which a group closes.
