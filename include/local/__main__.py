@@ -26,7 +26,6 @@ from include.local.runs import follow, make_ready, note, reasons, trigger
 from include.local.session import Lock, Session
 from include.local.settings import LocalError, Place
 from include.local.stack import Stack
-from include.sync.summary import summary
 from include.warehouse.connect import schema_of
 
 _JOIN_SECONDS = 60.0
@@ -48,8 +47,7 @@ def run() -> int:
             why = "\n".join(reasons(session.airflow, run_id))
             note(session.airflow, run_id, why)
             raise LocalError(why)
-        if row := warehouse.run(run_id):
-            note(session.airflow, run_id, summary(row))
+        note(session.airflow, run_id)
         _tell(session, warehouse, run_id, time.monotonic() - begin)
     return 0
 

@@ -12,7 +12,6 @@ from include.local.progress import Warehouse
 from include.local.runs import FINAL, close_backfills, make_ready, note, reasons, runs
 from include.local.session import Session
 from include.local.settings import DAG_ID, ROOT, LocalError
-from include.sync.summary import summary
 
 _USE = "Use: make backfill FROM=2026-01-01 TO=2026-01-03 (days in UTC, TO included)."
 _SHOWS = timedelta(minutes=15)
@@ -101,5 +100,5 @@ def _tell(session: Session, run: dict[str, Any], warehouse: Warehouse) -> None:
         why = "\n".join(reasons(session.airflow, run["dag_run_id"]))
         print(why, file=sys.stderr)
         note(session.airflow, run["dag_run_id"], why)
-    elif row:
-        note(session.airflow, run["dag_run_id"], summary(row))
+    else:
+        note(session.airflow, run["dag_run_id"])

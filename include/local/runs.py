@@ -11,6 +11,7 @@ from urllib.parse import quote
 from include.local.airflow_api import Airflow, AirflowApiError
 from include.local.session import Session
 from include.local.settings import DAG_ID, LocalError
+from include.sync.summary import summary
 
 FINAL = ("success", "failed")
 _PARSE_SECONDS = 120.0
@@ -63,10 +64,16 @@ def reasons(airflow: Airflow, run_id: str, dag_id: str = DAG_ID) -> list[str]:
     return [*list(told)[:_MOST_REASONS], *more] or [f"The run {run_id} failed without a failed task."]
 
 
-def note(airflow: Airflow, run_id: str, text: str, dag_id: str = DAG_ID) -> None:
-    """Say beside a run, in Airflow's UI, what came of it: a task can't, and the run stands without it."""
+def note(airflow: Airflow, run_id: str, why: str = "") -> None:
+    """Say beside a run, in Airflow's UI, what came of it: a task can't, and the run stands without it.
+
+    :param why: why it failed; empty: it did not, and its last task says what it did.
+    """
+    path = f"dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}"
     with suppress(AirflowApiError):
-        airflow.patch(f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}", {"note": text[:_MOST_NOTE_CHARS]})
+        did = airflow.get(f"{path}/taskInstances/finish/xcomEntries/return_value").get("value")
+        if text := why or (summary(did) if did else ""):
+            airflow.patch(path, {"note": text[:_MOST_NOTE_CHARS]})
 
 
 def close_backfills(airflow: Airflow) -> None:

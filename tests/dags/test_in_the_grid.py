@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback
+from airflow.sdk.definitions.callback import SyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -137,7 +138,7 @@ def test_the_example_of_the_docs_is_in_the_dag(team: Any) -> None:
     assert bag.import_errors == {}
     dag: Any = bag.dags["gong_users_sync"]
     assert dag.has_on_failure_callback
-    (deadline,) = dag.deadline or ()
+    (deadline,) = dag.deadline
     assert isinstance(deadline, DeadlineAlert)
     assert deadline.reference is DeadlineReference.DAGRUN_QUEUED_AT
     assert isinstance(deadline.callback, SyncCallback)

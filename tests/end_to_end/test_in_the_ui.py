@@ -143,10 +143,10 @@ def test_a_run_tells_its_story(stack: Stack, database_url: str) -> None:
         re.fullmatch(r"users 240 of 240 · 3 calls in \d s", line)
         for line in lines(stack, run_id, "list_users")
     )
-    fetching = [line for each in (0, 1) for line in lines(stack, run_id, "fetch_histories", each)]
-    progress = r"histories \d+ of 120 · \d+ calls · [\d.]+ calls/s · \d+ s left"
+    fetching = [line for each in (0, 1, 2) for line in lines(stack, run_id, "fetch_histories", each)]
+    progress = r"histories \d+ of 80 · \d+ calls · [\d.]+ calls/s · \d+ s left"
     assert sum(bool(re.fullmatch(progress, line)) for line in fetching) >= 2
-    assert sum(bool(re.fullmatch(r"histories 120 of 120 · .* in \d+ s", line)) for line in fetching) == 2
+    assert sum(bool(re.fullmatch(r"histories 80 of 80 · .* in \d+ s", line)) for line in fetching) == 3
     links_of(stack, run_id)
 
 
