@@ -162,3 +162,10 @@ def test_data_on_a_page_can_be_read() -> None:
         assert json.loads(block.text) is not None, block.place
     for block in named("yaml"):
         assert yaml.safe_load(block.text) is not None, block.place
+
+
+def test_every_command_of_make_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    targets = re.findall(r"^([a-z-]+):.* ## ", (ROOT / "Makefile").read_text(), re.M)
+    assert len(targets) > 10
+    assert [target for target in targets if target != "help" and f"`make {target}" not in page] == []
