@@ -23,7 +23,7 @@ DAMAGED = "This place in the list does not exist: go back to its beginning."
 _MISSING = {"42P01": NO_TABLES, "3F000": NO_TABLES, "42883": OLD_TABLES, "42703": OLD_TABLES}
 
 
-def ask(sql: str, connection: Connection, **parameters: Any) -> list[Row]:
+def read_rows(sql: str, connection: Connection, **parameters: Any) -> list[Row]:
     """The rows of a query.
 
     :raises PageTrouble: the warehouse was never migrated, or not to this version.
@@ -37,9 +37,9 @@ def ask(sql: str, connection: Connection, **parameters: Any) -> list[Row]:
         raise PageTrouble(sentence) from None
 
 
-def ask_one(sql: str, connection: Connection, **parameters: Any) -> Row:
+def read_row(sql: str, connection: Connection, **parameters: Any) -> Row:
     """The only row of a query that always has one."""
-    (row,) = ask(sql, connection, **parameters)
+    (row,) = read_rows(sql, connection, **parameters)
     return row
 
 

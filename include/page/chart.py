@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from include.page.asking import ask, ask_one, cut, parts_of
+from include.page.asking import cut, parts_of, read_row, read_rows
 from include.page.questions.who import TITLE, USER
 from include.page.table import Asked, Column, Table
 
@@ -107,22 +107,22 @@ def reports(connection: Connection, manager_id: str | None, asked: Asked) -> Tab
     circles: list[str] = []
     note = ""
     if manager_id is not None:
-        rows = ask(_BELOW, connection, manager_id=manager_id.replace("\x00", ""), **begin)
+        rows = read_rows(_BELOW, connection, manager_id=manager_id.replace("\x00", ""), **begin)
     else:
         circles, note = _circles(connection, asked)
-        rows = ask(_TOPS, connection, circles=circles, **begin)
+        rows = read_rows(_TOPS, connection, circles=circles, **begin)
     rows, place = cut(rows, asked.limit, "user_id")
     ids = [row["user_id"] for row in rows]
-    people = ask(_PEOPLE, connection, moment=begin["moment"], ids=ids, circles=circles)
+    people = read_rows(_PEOPLE, connection, moment=begin["moment"], ids=ids, circles=circles)
     return Table(_COLUMNS, people, place, note)
 
 
 def _circles(connection: Connection, asked: Asked) -> tuple[list[str], str]:
     """The first of each circle of managers; where there are too many users, a note that some are missing."""
-    if ask_one(_COUNT, connection)["users"] <= SMALL:
-        circles = ask(_CIRCLES, connection, moment=asked.moment or "infinity")
+    if read_row(_COUNT, connection)["users"] <= SMALL:
+        circles = read_rows(_CIRCLES, connection, moment=asked.moment or "infinity")
         return [row["user_id"] for row in circles], ""
-    missing = ask_one(_NOT_REACHED, connection)["users"]
+    missing = read_row(_NOT_REACHED, connection)["users"]
     if not missing:
         return [], ""
     return [], f"{missing:,} users in or below a circle of managers are not reached from here."

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from include.page.asking import Row, ask, ask_one
+from include.page.asking import Row, read_row, read_rows
 from include.page.questions.days import RECORDED, has_usage
 from include.page.table import Asked
 
@@ -84,9 +84,9 @@ def overview(connection: Connection, asked: Asked) -> Overview:
     """
     moment = asked.moment or datetime.now(UTC)
     last_day = (moment - timedelta(microseconds=1)).date()
-    users = ask_one(_USERS, connection, moment=moment)
-    coverage = _first(ask(_COVERAGE, connection, setting_key=RECORDED, day=last_day))
-    changes = _first(ask(_CHANGES, connection, moment=moment))
+    users = read_row(_USERS, connection, moment=moment)
+    coverage = _first(read_rows(_COVERAGE, connection, setting_key=RECORDED, day=last_day))
+    changes = _first(read_rows(_CHANGES, connection, moment=moment))
     calls = _calls(connection, moment, last_day)
     is_of_day = coverage.get("day") == last_day
     return Overview(
@@ -96,8 +96,8 @@ def overview(connection: Connection, asked: Asked) -> Overview:
         recorded_on=coverage.get("day"),
         changes_held=changes.get("changes"),
         changes_counted_at=changes.get("checked_at"),
-        last_run=_first(ask(_LAST_RUN, connection, moment=moment)) or None,
-        warnings=ask(_WARNINGS, connection, moment=moment),
+        last_run=_first(read_rows(_LAST_RUN, connection, moment=moment)) or None,
+        warnings=read_rows(_WARNINGS, connection, moment=moment),
         calls_today=calls.get("today"),
         calls_of_24_hours=calls.get("of_24_hours"),
     )
@@ -107,7 +107,7 @@ def _calls(connection: Connection, moment: datetime, day: date) -> Row:
     if not has_usage(connection):
         return {}
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return ask_one(_CALLS, connection, moment=moment, midnight=midnight)
+    return read_row(_CALLS, connection, moment=moment, midnight=midnight)
 
 
 def _first(rows: list[Row]) -> Row:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from include.page.asking import ask, ask_one, cut, instant_of, parts_of
+from include.page.asking import cut, instant_of, parts_of, read_row, read_rows
 from include.page.chart import reports
 from include.page.table import Asked, Column, Table
 
@@ -64,21 +64,32 @@ _NOW = r"""
     LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
     WHERE state.user_id = :user_id
 """
-_THEN = """
-    SELECT state.*, seen.phone_number, seen.email_aliases, seen.created,
+_STATE = """
+    active, is_recorded, is_importing, web_conferences_recorded, prevent_web_conference_recording,
+    emails_imported, prevent_email_import, telephony_calls_imported, non_recorded_meetings_imported
+"""
+_THEN = f"""
+    SELECT state.*, nullif(concat_ws(' ', seen.first_name, seen.last_name), '') AS name, seen.email_address,
+           seen.title, seen.manager_id,
+           CASE WHEN seen.user_id IS NOT NULL
+                THEN coalesce(seen.meeting_consent_page_url, '') <> '' END AS has_consent_page,
+           seen.phone_number, seen.email_aliases, seen.created,
            seen.meeting_consent_page_url AS consent_page_url,
            nullif(concat_ws(' ', manager.first_name, manager.last_name), '') AS manager_name,
-           CASE WHEN state.manager_id IS NULL THEN NULL
+           CASE WHEN seen.manager_id IS NULL THEN NULL
                 WHEN manager.active THEN 'active'
                 WHEN NOT manager.active THEN 'inactive'
                 WHEN EXISTS (SELECT FROM user_versions AS earlier
-                             WHERE earlier.user_id = state.manager_id AND earlier.valid_from <= :moment)
+                             WHERE earlier.user_id = seen.manager_id AND earlier.valid_from <= :moment)
                      AND manager.user_id IS NULL THEN 'left'
                 WHEN manager.user_id IS NULL THEN 'unknown' END AS manager_status
-    FROM (SELECT * FROM user_states_as_of(:moment) WHERE user_id = :user_id) AS state
+    FROM (SELECT) AS one
     LEFT JOIN users_as_of(:moment) AS seen ON seen.user_id = :user_id
-    LEFT JOIN users_as_of(:moment) AS manager ON manager.user_id = state.manager_id
-"""
+    LEFT JOIN (
+        SELECT {_STATE} FROM user_states_as_of(:moment) WHERE user_id = :user_id
+    ) AS state ON true
+    LEFT JOIN users_as_of(:moment) AS manager ON manager.user_id = seen.manager_id
+"""  # noqa: S608 (a constant)
 _EVIDENCE = """
     SELECT setting_key, value, source, basis, valid_from, changed_at, changed_by, is_covered, proof,
            seen_in_run
@@ -143,7 +154,7 @@ def person(connection: Connection, user_id: str, asked: Asked) -> Person | None:
 
     :raises PageTrouble: the warehouse has no tables, or there is no such place in the list of changes.
     """
-    marks = ask(_MARKS, connection, user_id=user_id.replace("\x00", ""))
+    marks = read_rows(_MARKS, connection, user_id=user_id.replace("\x00", ""))
     if not marks:
         return None
     return Person(
@@ -159,9 +170,8 @@ def person(connection: Connection, user_id: str, asked: Asked) -> Person | None:
 
 def _facts(connection: Connection, user_id: str, moment: datetime | None) -> Mapping[str, Any]:
     if moment is None:
-        return ask_one(_NOW, connection, user_id=user_id)
-    then = ask(_THEN, connection, user_id=user_id, moment=moment)
-    return then[0] if then else dict.fromkeys(ask_one(_NOW, connection, user_id=user_id))
+        return read_row(_NOW, connection, user_id=user_id)
+    return read_row(_THEN, connection, user_id=user_id, moment=moment)
 
 
 def _evidence(connection: Connection, user_id: str, moment: datetime | None) -> Table:
@@ -174,7 +184,7 @@ def _evidence(connection: Connection, user_id: str, moment: datetime | None) -> 
         Column("is_covered", "Covered", "yes_no"),
         Column("proof", "Proof"),
     )
-    rows = ask(_EVIDENCE, connection, user_id=user_id, moment=moment or datetime.now(UTC))
+    rows = read_rows(_EVIDENCE, connection, user_id=user_id, moment=moment or datetime.now(UTC))
     return Table(columns, rows)
 
 
@@ -187,7 +197,7 @@ def _timeline(connection: Connection, user_id: str, moment: datetime | None) -> 
         Column("basis", "Basis"),
         Column("changed_by", "By"),
     )
-    rows = ask(_TIMELINE, connection, user_id=user_id, moment=moment or "infinity", limit=MANY + 1)
+    rows = read_rows(_TIMELINE, connection, user_id=user_id, moment=moment or "infinity", limit=MANY + 1)
     return Table(columns, *_newest(rows))
 
 
@@ -198,7 +208,7 @@ def _versions(connection: Connection, user_id: str, moment: datetime | None) -> 
         Column("what", "What had changed"),
         Column("seen_in_run", "Run"),
     )
-    rows = ask(_VERSIONS, connection, user_id=user_id, moment=moment or "infinity", limit=MANY + 1)
+    rows = read_rows(_VERSIONS, connection, user_id=user_id, moment=moment or "infinity", limit=MANY + 1)
     return Table(columns, *_newest(rows))
 
 
@@ -211,6 +221,6 @@ def _changes(connection: Connection, user_id: str, asked: Asked) -> Table:
     columns = (Column("at", "When", "moment"), Column("kind", "Kind"), Column("sentence", "What"))
     before, kind, sentence, number = parts_of(asked.after, 4)
     until = instant_of(before) if before else asked.moment or "infinity"
-    rows = ask(_CHANGES, connection, user_id=user_id, until=until, kind=kind, sentence=sentence,
+    rows = read_rows(_CHANGES, connection, user_id=user_id, until=until, kind=kind, sentence=sentence,
                number=number or "0", limit=asked.limit + 1)  # fmt: skip
     return Table(columns, *cut(rows, asked.limit, "at", "kind", "sentence", "number"))

@@ -18,7 +18,7 @@ SOURCES = sorted(
 
 # What takes SQL as its first argument; copy_rows takes it apart: a table and its columns.
 TAKES_SQL = {"text", "execute", "executemany", "exec_driver_sql", "scalar", "scalars", "copy_expert"}
-PASSES_ON = {"self._database.run", "self._run", "ask", "ask_one"}
+PASSES_ON = {"self._database.run", "self._run", "read_rows", "read_row"}
 EXPRESSIONS = {"select", "update", "insert", "delete"}  # SQLAlchemy makes parameters of their values
 GO_ON = {"where", "values", "order_by"}  # and of what is said of them in a second line
 
@@ -38,8 +38,8 @@ LOOKED_AT = {
     "include/warehouse/mentions.py: _write": "likewise",
     "include/warehouse/mentions.py: _write_down": "a column's name, and how to encode it",
     "include/warehouse/removal.py: remove_users": "names of this file's tables",
-    "include/page/asking.py: ask": "passes on what its callers give: PASSES_ON",
-    "include/page/asking.py: ask_one": "likewise",
+    "include/page/asking.py: read_rows": "passes on what its callers give: PASSES_ON",
+    "include/page/asking.py: read_row": "likewise",
     "include/page/questions/past.py: ask_window": "passes on a constant of its caller's module",
     "include/page/questions/recording.py: _now": "likewise, of its own",
     "include/page/questions/users.py: _found": "likewise",

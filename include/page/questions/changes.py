@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import Connection
 
-from include.page.asking import Row, ask, ask_one, cut, instant_of, parts_of
+from include.page.asking import Row, cut, instant_of, parts_of, read_row, read_rows
 from include.page.questions.who import USER
 from include.page.table import Asked, Column, Question, Table
 
@@ -58,8 +58,8 @@ def _newest(connection: Connection, since: datetime, until: datetime, key: Row, 
     """So many rows before a place; asked for further back while there are fewer."""
     reach = limit
     while True:
-        far = ask_one(_FAR_BACK, connection, since=since, until=until, limit=reach)["since"]
-        rows = ask(_CHANGES, connection, since=far, limit=limit, **key)
+        far = read_row(_FAR_BACK, connection, since=since, until=until, limit=reach)["since"]
+        rows = read_rows(_CHANGES, connection, since=far, limit=limit, **key)
         if len(rows) == limit or far <= since:
             return rows
         reach *= 4

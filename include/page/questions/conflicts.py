@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from include.page.asking import ask, cut, parts_of, place_of
+from include.page.asking import cut, parts_of, place_of, read_rows
 from include.page.questions.held import ALWAYS_NOW
 from include.page.questions.past import end_of_window, looked_at
 from include.page.questions.who import USER
@@ -36,7 +36,7 @@ def _ask(connection: Connection, asked: Asked) -> Table:
     last = end_of_window(connection, begin)
     if last is None:
         return Table(_COLUMNS, [])
-    found = ask(_CONFLICTS, connection, first=begin, last=last, setting_key=setting_key, kind=kind,
+    found = read_rows(_CONFLICTS, connection, first=begin, last=last, setting_key=setting_key, kind=kind,
                 at=at or "-infinity", limit=asked.limit + 1)  # fmt: skip
     rows, after = cut(found, asked.limit, "user_id", "setting_key", "kind", "at")
     is_end, note = looked_at(connection, begin, rows[-1]["user_id"] if after else last)

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from include.page.asking import Row, ask, ask_one
+from include.page.asking import Row, read_row, read_rows
 from include.page.table import Asked, Column, Plot, Question, Table
 
 RECORDED = "webConferencesRecorded"
@@ -50,7 +50,7 @@ def today() -> date:
 
 def has_usage(connection: Connection) -> bool:
     """Whether calls are counted in this database."""
-    return bool(ask_one(_HAS_USAGE, connection)["is_there"])
+    return bool(read_row(_HAS_USAGE, connection)["is_there"])
 
 
 def _settings(connection: Connection, asked: Asked) -> Table:
@@ -65,7 +65,7 @@ def _settings(connection: Connection, asked: Asked) -> Table:
         Column("complete", "Complete", "yes_no"),
         Column("day", "Day", "day"),
     )
-    rows = ask(_SETTINGS, connection, day=asked.on or today())
+    rows = read_rows(_SETTINGS, connection, day=asked.on or today())
     note = f"At the end of {rows[0]['day']:%-d %B %Y}, UTC." if rows else "No day is over and counted yet."
     return Table(columns, rows, note=note)
 
@@ -83,13 +83,13 @@ def _calls(connection: Connection, asked: Asked) -> Table:
 
 def _calls_of(connection: Connection, asked: Asked) -> list[Row]:
     last = asked.on or today()
-    return ask(_CALLS, connection, first=last - timedelta(days=29), last=last)
+    return read_rows(_CALLS, connection, first=last - timedelta(days=29), last=last)
 
 
 def coverage_plot(connection: Connection, asked: Asked) -> Plot:
     """A year of the switch that says whether web conferences are recorded."""
     last = asked.on or today()
-    rows = ask(_COVERAGE, connection, setting_key=RECORDED, first=last - timedelta(days=365), last=last)
+    rows = read_rows(_COVERAGE, connection, setting_key=RECORDED, first=last - timedelta(days=365), last=last)
     held = {row["day"]: row for row in rows}
     days = _each_day(list(held))
     names = {"on": "users_on", "off": "users_off", "not known": "users_unknown"}
@@ -101,7 +101,7 @@ def coverage_plot(connection: Connection, asked: Asked) -> Plot:
 def changes_plot(connection: Connection, asked: Asked) -> Plot:
     """Ninety days of settings changes: the settings changed most by name, the rest together."""
     last = asked.on or today()
-    rows = ask(_CHANGES, connection, first=last - timedelta(days=90), last=last)
+    rows = read_rows(_CHANGES, connection, first=last - timedelta(days=90), last=last)
     totals: dict[str, int] = defaultdict(int)
     for row in rows:
         totals[row["setting_key"]] += row["changes"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from include.page.asking import ask, cut, instant_of, parts_of
+from include.page.asking import cut, instant_of, parts_of, read_rows
 from include.page.questions.who import EMAIL, TITLE, USER
 from include.page.table import Asked, Column, Question, Table
 
@@ -36,7 +36,7 @@ def _stale(connection: Connection, asked: Asked) -> Table:
     columns = (USER, Column("why", "Why"), Column("profile_age", "Profile seen ago", "span"),
                Column("history_age", "History known until, ago", "span"))  # fmt: skip
     (begin,) = parts_of(asked.after, 1)
-    rows = ask(_STALE, connection, after=begin, limit=asked.limit + 1)
+    rows = read_rows(_STALE, connection, after=begin, limit=asked.limit + 1)
     return Table(columns, *cut(rows, asked.limit, "user_id"), ALWAYS_NOW if asked.on else "")
 
 
@@ -49,7 +49,7 @@ def _checks(connection: Connection, asked: Asked) -> Table:
         Column("checked_at", "Checked", "moment"),
         Column("run_id", "Run"),
     )
-    return Table(columns, ask(_CHECKS, connection, moment=asked.moment or "infinity"))
+    return Table(columns, read_rows(_CHECKS, connection, moment=asked.moment or "infinity"))
 
 
 def _left(connection: Connection, asked: Asked) -> Table:
@@ -62,7 +62,7 @@ def _left(connection: Connection, asked: Asked) -> Table:
     )
     before, user_id = parts_of(asked.after, 2)
     end = instant_of(before) if before else asked.moment or "infinity"
-    rows = ask(_LEFT, connection, before=end, user_id=user_id, limit=asked.limit + 1)
+    rows = read_rows(_LEFT, connection, before=end, user_id=user_id, limit=asked.limit + 1)
     return Table(columns, *cut(rows, asked.limit, "left_at", "user_id"))
 
 

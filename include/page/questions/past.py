@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from include.page.asking import ask, ask_one, cut, parts_of, place_of
+from include.page.asking import cut, parts_of, place_of, read_row, read_rows
 from include.page.table import Asked, Column, Table
 
 WINDOW = 1000
@@ -26,10 +26,12 @@ _LOOKED = """
 """
 
 
-_WINDOW = "SELECT user_id FROM user_marks WHERE user_id > :after AND user_id <= :last ORDER BY user_id"
+WINDOW_OF_USERS = (
+    "SELECT user_id FROM user_marks WHERE user_id > :after AND user_id <= :last ORDER BY user_id"
+)
 
 
-def states_then(condition: str, users: str = _WINDOW) -> str:
+def states_then(condition: str) -> str:
     """SQL of the first ``:limit`` users of a window whose state at ``:moment`` is so.
 
     OFFSET 0 keeps each user's part by itself: only then his id reaches the indexes.
@@ -45,7 +47,7 @@ def states_then(condition: str, users: str = _WINDOW) -> str:
                inactive.valid_from AS inactive_since, inactive.basis
         FROM (
             SELECT state.*
-            FROM ({users}) AS each_user
+            FROM ({WINDOW_OF_USERS}) AS each_user
             CROSS JOIN LATERAL (
                 SELECT * FROM user_states_as_of(:moment) AS then_
                 WHERE then_.user_id = each_user.user_id OFFSET 0
@@ -76,7 +78,7 @@ def ask_window(sql: str, connection: Connection, asked: Asked, columns: Sequence
     if last is None:
         return Table(columns, [])
     parameters = {} if asked.moment is None else {"moment": asked.moment}
-    found = ask(sql, connection, after=begin, last=last, limit=asked.limit + 1, **parameters)
+    found = read_rows(sql, connection, after=begin, last=last, limit=asked.limit + 1, **parameters)
     rows, more = cut(found, asked.limit, "user_id")
     last = rows[-1]["user_id"] if more else last
     is_end, note = looked_at(connection, begin, last)
@@ -85,13 +87,13 @@ def ask_window(sql: str, connection: Connection, asked: Asked, columns: Sequence
 
 def end_of_window(connection: Connection, begin: str) -> str | None:
     """The last id of the window behind an id; None: there is nobody behind it."""
-    last: str | None = ask_one(_LAST, connection, after=begin, window=WINDOW)["last"]
+    last: str | None = read_row(_LAST, connection, after=begin, window=WINDOW)["last"]
     return last
 
 
 def looked_at(connection: Connection, begin: str, last: str) -> tuple[bool, str]:
     """Whether an id is the last of all, and how far all have been looked at, in words."""
-    looked = ask_one(_LOOKED, connection, after=begin, last=last)
+    looked = read_row(_LOOKED, connection, after=begin, last=last)
     is_end = looked["until"] == looked["everyone"]
     if is_end and not looked["before"]:
         return is_end, ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from include.page.asking import ask, cut, parts_of
+from include.page.asking import cut, parts_of, read_rows
 from include.page.questions.past import ask_window, states_then
 from include.page.questions.who import MANAGER, WHO
 from include.page.table import Asked, Column, Question, Table
@@ -42,7 +42,7 @@ _IMPORTS = (
 
 def _now(sql: str, connection: Connection, asked: Asked, columns: Sequence[Column]) -> Table:
     (begin,) = parts_of(asked.after, 1)
-    rows = ask(sql, connection, after=begin, limit=asked.limit + 1)
+    rows = read_rows(sql, connection, after=begin, limit=asked.limit + 1)
     return Table(columns, *cut(rows, asked.limit, "user_id"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from include.page.asking import ask, cut, instant_of, parts_of
+from include.page.asking import cut, instant_of, parts_of, read_rows
 from include.page.table import Asked, Column, Question, Table
 
 _SYNCS = """
@@ -39,7 +39,7 @@ _COLUMNS = (
 def _ask(connection: Connection, asked: Asked) -> Table:
     before, dag_id, run_id = parts_of(asked.after, 3)
     end = instant_of(before) if before else asked.moment or "infinity"
-    rows = ask(_SYNCS, connection, before=end, dag_id=dag_id, run_id=run_id, limit=asked.limit + 1)
+    rows = read_rows(_SYNCS, connection, before=end, dag_id=dag_id, run_id=run_id, limit=asked.limit + 1)
     rows, after = cut(rows, asked.limit, "started_at", "dag_id", "run_id")
     running = any(row["state"] == "running" for row in rows)
     note = "A run that still goes on counts as far as it has come." if running else ""

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from include.page.asking import ask, cut, like, parts_of
-from include.page.questions.past import ask_window, states_then
+from include.page.asking import cut, like, parts_of, read_rows
+from include.page.questions.past import WINDOW_OF_USERS, ask_window
 from include.page.questions.who import MANAGER, WHO
 from include.page.table import Asked, Column, Question, Table
 
@@ -29,6 +29,38 @@ _FIND_THEN = """
     LIMIT :limit
 """
 _NEXT = "SELECT user_id FROM user_marks WHERE user_id > :after ORDER BY user_id LIMIT :limit"
+
+
+def users_then(users: str) -> str:
+    """SQL of those of some users who were known at ``:moment``: by their histories, or seen.
+
+    OFFSET 0: as in ``states_then``.
+    """
+    return f"""
+        SELECT each_user.*, nullif(concat_ws(' ', manager.first_name, manager.last_name), '') AS manager_name
+        FROM (
+            SELECT each_user.user_id, nullif(concat_ws(' ', seen.first_name, seen.last_name), '') AS name,
+                   seen.email_address, seen.title, seen.manager_id, state.active, is_recorded, is_importing,
+                   CASE WHEN seen.user_id IS NOT NULL
+                        THEN coalesce(seen.meeting_consent_page_url, '') <> '' END AS has_consent_page
+            FROM ({users}) AS each_user
+            LEFT JOIN LATERAL (
+                SELECT * FROM user_states_as_of(:moment) AS then_
+                WHERE then_.user_id = each_user.user_id OFFSET 0
+            ) AS state ON true
+            LEFT JOIN LATERAL (
+                SELECT * FROM users_as_of(:moment) AS then_
+                WHERE then_.user_id = each_user.user_id OFFSET 0
+            ) AS seen ON true
+            WHERE state.user_id IS NOT NULL OR seen.user_id IS NOT NULL
+            ORDER BY each_user.user_id
+            LIMIT :limit
+        ) AS each_user
+        LEFT JOIN users_as_of(:moment) AS manager ON manager.user_id = each_user.manager_id
+        ORDER BY each_user.user_id
+    """  # noqa: S608 (constants of this package)
+
+
 _STATES = """
     SELECT state.user_id, state.name, state.email_address, state.title, state.manager_id,
            manager.name AS manager_name, state.active, state.is_recorded, state.is_importing,
@@ -38,8 +70,8 @@ _STATES = """
     WHERE state.user_id = ANY (CAST(:ids AS text[]))
     ORDER BY state.user_id
 """
-_STATES_THEN = states_then("true", "SELECT unnest(CAST(:ids AS text[])) AS user_id")
-_ALL_THEN = states_then("true")
+_FOUND_THEN = users_then("SELECT unnest(CAST(:ids AS text[])) AS user_id")
+_ALL_THEN = users_then(WINDOW_OF_USERS)
 
 _COLUMNS_THEN = (
     *WHO,
@@ -58,20 +90,22 @@ def _ask(connection: Connection, asked: Asked) -> Table:
     if not asked.words.strip():
         return ask_window(_ALL_THEN, connection, asked, _COLUMNS_THEN)
     ids, place = _found(_FIND_THEN, connection, asked, moment=asked.moment)
-    rows = ask(_STATES_THEN, connection, ids=ids, limit=asked.limit, moment=asked.moment)
+    rows = read_rows(_FOUND_THEN, connection, ids=ids, limit=asked.limit, moment=asked.moment)
     return Table(_COLUMNS_THEN, rows, place, "Found by names and addresses as they were seen then.")
 
 
 def _now(connection: Connection, asked: Asked) -> Table:
     ids, place = _found(_FIND if asked.words.strip() else _NEXT, connection, asked)
-    return Table(_COLUMNS, ask(_STATES, connection, ids=ids), place)
+    return Table(_COLUMNS, read_rows(_STATES, connection, ids=ids), place)
 
 
 def _found(sql: str, connection: Connection, asked: Asked, **more: Any) -> tuple[list[str], str]:
     """Ids, and where the list goes on."""
     (after,) = parts_of(asked.after, 1)
     words = asked.words.strip().replace("\x00", "\ufffd")
-    found = ask(sql, connection, after=after, limit=asked.limit + 1, like=like(words), words=words, **more)
+    found = read_rows(
+        sql, connection, after=after, limit=asked.limit + 1, like=like(words), words=words, **more
+    )
     rows, place = cut(found, asked.limit, "user_id")
     return [row["user_id"] for row in rows], place
 
