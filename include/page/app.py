@@ -1,0 +1,61 @@
+"""The page as one ASGI app: its routes behind access, in headers, and every trouble as a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.types import ASGIApp
+
+from include.page.asking import NO_TABLES, OLD_TABLES
+from include.page.headers import Headers
+from include.page.render import page
+from include.page.routes import routes
+from include.page.table import Asked
+from include.page.trouble import PageTrouble
+from include.page.warehouse import Warehouse
+
+NOT_HERE = "There is no such page here."
+BROKEN = "This page broke. The log of Airflow's api-server says where; the rest of the pages may still work."
+
+
+def make_app(
+    warehouse: Warehouse | None = None, guard: Callable[[ASGIApp], ASGIApp] | None = None
+) -> ASGIApp:
+    """The app, to be mounted in Airflow's api-server.
+
+    :param warehouse: Airflow's connection, unless a test has another.
+    :param guard: what stands between the world and the routes: Airflow's own rights.
+    """
+    if guard is None:
+        from include.page.access import Access
+
+        guard = Access
+    app = FastAPI(title="Gong", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.warehouse = warehouse or Warehouse()
+    app.include_router(routes)
+    app.add_exception_handler(PageTrouble, _trouble)
+    app.add_exception_handler(AnyHTTPException, _http_trouble)
+    app.add_exception_handler(Exception, _broken)
+    return Headers(guard(app))
+
+
+def _trouble(request: Request, error: Exception) -> Response:
+    is_theirs = str(error) not in (NO_TABLES, OLD_TABLES)
+    return _sentence(request, 400 if is_theirs else 503, str(error))
+
+
+def _http_trouble(request: Request, error: Exception) -> Response:
+    is_ours = isinstance(error, HTTPException)
+    status = getattr(error, "status_code", 500)
+    return _sentence(request, status, str(getattr(error, "detail", "")) if is_ours else NOT_HERE)
+
+
+def _broken(request: Request, _error: Exception) -> Response:
+    return _sentence(request, 500, BROKEN)
+
+
+def _sentence(request: Request, status: int, sentence: str) -> Response:
+    return page(request, "trouble.html", Asked(), status, sentence=sentence)

@@ -1,0 +1,66 @@
+"""What stands in a page's address, checked: each wrong value is answered with a sentence."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Request
+
+from include.page.table import Asked
+
+MOST_ROWS = 500
+MOST_WORDS = 200
+
+TAKES = {"users": "words", "changes": "since"}
+"""Which questions have a field of their own."""
+
+
+def asked(request: Request) -> Asked:
+    """What a reader asks for.
+
+    :raises HTTPException: 400, with a sentence.
+    """
+    values = request.query_params
+    words = values.get("words", "")
+    if len(words) > MOST_WORDS:
+        raise HTTPException(400, f"Search for at most {MOST_WORDS} characters.")
+    return Asked(
+        on=_on(values.get("on", "")),
+        after=values.get("after", ""),
+        limit=_limit(values.get("limit", "")),
+        words=words,
+        since=_day("since", values.get("since", "")),
+    )
+
+
+AskedDep = Annotated[Asked, Depends(asked)]
+
+
+def today() -> date:
+    """The UTC day."""
+    return datetime.now(UTC).date()
+
+
+def _on(value: str) -> date | None:
+    day = _day("on", value)
+    if day is not None and day > today():
+        raise HTTPException(400, f"{value} is in the future: choose a past day, or none for now.")
+    return None if day == today() else day  # its end is not there yet
+
+
+def _day(name: str, value: str) -> date | None:
+    if not value:
+        return None
+    try:
+        return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise HTTPException(400, f"{name} must be a day such as 2026-03-31.") from None
+
+
+def _limit(value: str) -> int:
+    if not value:
+        return Asked.limit
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:9]) <= MOST_ROWS:
+        raise HTTPException(400, f"limit must be a number from 1 to {MOST_ROWS}.")
+    return int(value)

@@ -1,0 +1,121 @@
+"""Which address answers what. Plain functions: FastAPI runs them off the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from include.page.files import files
+from include.page.overview import overview
+from include.page.people import person, reports
+from include.page.query import TAKES, AskedDep, today
+from include.page.questions import PLOTS, QUESTIONS
+from include.page.render import page
+from include.page.runs import run
+from include.page.spreadsheet import as_csv
+from include.page.table import Asked, Question
+from include.page.timeline import timeline
+from include.page.warehouse import SECONDS_OF_A_DOWNLOAD, Warehouse
+
+routes = APIRouter()
+
+
+def _warehouse(request: Request) -> Warehouse:
+    held: Warehouse = request.app.state.warehouse
+    return held
+
+
+WarehouseDep = Annotated[Warehouse, Depends(_warehouse)]
+
+
+@routes.get("/")
+def _overview(request: Request, asked: AskedDep, warehouse: WarehouseDep) -> Response:
+    shown = warehouse.read(partial(overview, asked=asked))
+    return page(request, "overview.html", asked, shown=shown, plots=PLOTS)
+
+
+@routes.get("/static/{name:path}")
+def _file(name: str) -> Response:
+    file = files().get(name)
+    if file is None:
+        raise HTTPException(404, "There is no such file here.")
+    headers = {"Cache-Control": "private, max-age=86400", "ETag": f'"{file.mark}"'}
+    return Response(file.content, media_type=file.media_type, headers=headers)
+
+
+@routes.get("/plots/{name}.json")
+def _plot_values(name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
+    plot = warehouse.read(partial(_known(PLOTS, name), asked=asked))
+    return JSONResponse(
+        {
+            "title": plot.title,
+            "about": plot.about,
+            "days": [day.isoformat() for day in plot.days],
+            "series": dict(plot.series),
+            "bars": plot.bars,
+        }
+    )
+
+
+@routes.get("/plots/{name}")
+def _plot(request: Request, name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
+    plot = warehouse.read(partial(_known(PLOTS, name), asked=asked))
+    return page(request, "plot.html", asked, name=name, plot=plot)
+
+
+@routes.get("/org-chart")
+def _org_chart(request: Request, asked: AskedDep, warehouse: WarehouseDep) -> Response:
+    table = warehouse.read(lambda connection: reports(connection, None, asked))
+    return page(request, "org_chart.html", asked, table=table, manager=None)
+
+
+@routes.get("/org-chart/{user_id:path}")
+def _reports(request: Request, user_id: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
+    table = warehouse.read(lambda connection: reports(connection, user_id, asked))
+    return page(request, "org_chart.html", asked, table=table, manager=user_id)
+
+
+@routes.get("/users/{user_id:path}")
+def _user(request: Request, user_id: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
+    shown = warehouse.read(lambda connection: person(connection, user_id, asked))
+    if shown is None:
+        raise HTTPException(404, f"No user with the id {user_id} is held here. Search for a name instead.")
+    return page(request, "user.html", asked, person=shown, bars=timeline(shown.timeline.rows, asked.moment))
+
+
+@routes.get("/runs/{dag_id}/{run_id:path}")
+def _run(request: Request, dag_id: str, run_id: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
+    shown = warehouse.read(lambda connection: run(connection, dag_id, run_id))
+    if shown is None:
+        raise HTTPException(404, f"The run {run_id} of {dag_id} has loaded nothing here, or not yet.")
+    return page(request, "run.html", asked, run=shown)
+
+
+@routes.get("/{name}.csv")
+def _download(name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
+    question: Question = _known(QUESTIONS, name)
+
+    def ask(asked_now: Asked) -> Any:
+        return warehouse.read(partial(question.ask, asked=asked_now), SECONDS_OF_A_DOWNLOAD)
+
+    parts: Iterator[str] = as_csv(ask, asked)
+    file = f"gong-{name}-{asked.on or today()}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{file}"'}
+    return StreamingResponse(parts, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@routes.get("/{name}")
+def _question(request: Request, name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
+    question: Question = _known(QUESTIONS, name)
+    table = warehouse.read(partial(question.ask, asked=asked))
+    return page(request, "question.html", asked, question=question, table=table, takes=TAKES.get(name, ""))
+
+
+def _known(named: Any, name: str) -> Any:
+    if name not in named:
+        raise HTTPException(404, "There is no such page here.")
+    return named[name]
