@@ -24,17 +24,22 @@ _MISSING = {"42P01": NO_TABLES, "3F000": NO_TABLES, "42883": OLD_TABLES, "42703"
 
 
 def read_rows(sql: str, connection: Connection, **parameters: Any) -> list[Row]:
-    """The rows of a query.
+    """The rows of a query; NUL, which PostgreSQL can't hold, is asked for as U+FFFD, as which it is kept.
 
     :raises PageTrouble: the warehouse was never migrated, or not to this version.
     """
+    values = {key: _held(value) for key, value in parameters.items()}
     try:
-        return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]
+        return [dict(row._mapping) for row in connection.execute(text(sql), values)]
     except ProgrammingError as error:
         sentence = _MISSING.get(getattr(error.orig, "pgcode", None) or "")
         if sentence is None:
             raise
         raise PageTrouble(sentence) from None
+
+
+def _held(value: Any) -> Any:
+    return value.replace("\x00", "\ufffd") if isinstance(value, str) else value
 
 
 def read_row(sql: str, connection: Connection, **parameters: Any) -> Row:
@@ -93,7 +98,7 @@ def instant_of(part: str) -> datetime:
 
 def like(words: str) -> str:
     """A pattern that finds the words anywhere, each character as it is written."""
-    plain = words.strip().replace("\x00", "\ufffd")
+    plain = words.strip()
     for special in ("\\", "%", "_"):
         plain = plain.replace(special, "\\" + special)
     return f"%{plain}%"

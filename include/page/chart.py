@@ -107,7 +107,7 @@ def reports(connection: Connection, manager_id: str | None, asked: Asked) -> Tab
     circles: list[str] = []
     note = ""
     if manager_id is not None:
-        rows = read_rows(_BELOW, connection, manager_id=manager_id.replace("\x00", ""), **begin)
+        rows = read_rows(_BELOW, connection, manager_id=manager_id, **begin)
     else:
         circles, note = _circles(connection, asked)
         rows = read_rows(_TOPS, connection, circles=circles, **begin)

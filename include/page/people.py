@@ -154,7 +154,7 @@ def person(connection: Connection, user_id: str, asked: Asked) -> Person | None:
 
     :raises PageTrouble: the warehouse has no tables, or there is no such place in the list of changes.
     """
-    marks = read_rows(_MARKS, connection, user_id=user_id.replace("\x00", ""))
+    marks = read_rows(_MARKS, connection, user_id=user_id)
     if not marks:
         return None
     return Person(

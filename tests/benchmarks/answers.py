@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks.answers``: what each question costs in a big warehouse, with its plan."""
+"""``python -m tests.benchmarks.answers``: what each question and the page cost in a big warehouse."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from include.local.postgres import Cluster
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.migrate import migrate
 from tests.benchmarks.big_warehouse import fill
+from tests.benchmarks.page import table_of_times
 
 A_USER = "7000000000000001000"
 A_DAY = "2026-05-25"
@@ -83,6 +84,9 @@ def _report(engine: Engine, users: int, changes: int) -> None:
     with transaction(engine) as connection:
         for name, query in {**READS, **QUESTIONS}.items():
             _say(_row(connection, name, query))
+    _say("")
+    for line in table_of_times(engine, A_USER):
+        _say(line)
 
 
 def _row(connection: Connection, name: str, query: str) -> str:

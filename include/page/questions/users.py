@@ -102,7 +102,7 @@ def _now(connection: Connection, asked: Asked) -> Table:
 def _found(sql: str, connection: Connection, asked: Asked, **more: Any) -> tuple[list[str], str]:
     """Ids, and where the list goes on."""
     (after,) = parts_of(asked.after, 1)
-    words = asked.words.strip().replace("\x00", "\ufffd")
+    words = asked.words.strip()
     found = read_rows(
         sql, connection, after=after, limit=asked.limit + 1, like=like(words), words=words, **more
     )
