@@ -33,7 +33,7 @@ _BEHIND_ALL = "\U0010ffff"
 
 def _ask(connection: Connection, asked: Asked) -> Table:
     begin, setting_key, kind, at = parts_of(asked.after, 4)
-    last = end_of_window(connection, begin)
+    last = end_of_window(connection, begin, share=4)
     if last is None:
         return Table(_COLUMNS, [])
     found = read_rows(_CONFLICTS, connection, first=begin, last=last, setting_key=setting_key, kind=kind,

@@ -85,9 +85,12 @@ def ask_window(sql: str, connection: Connection, asked: Asked, columns: Sequence
     return Table(columns, rows, "" if is_end and not more else place_of(last), note)
 
 
-def end_of_window(connection: Connection, begin: str) -> str | None:
-    """The last id of the window behind an id; None: there is nobody behind it."""
-    last: str | None = read_row(_LAST, connection, after=begin, window=WINDOW)["last"]
+def end_of_window(connection: Connection, begin: str, share: int = 1) -> str | None:
+    """The last id of the window behind an id; None: there is nobody behind it.
+
+    :param share: only one part of so many, where a user costs more.
+    """
+    last: str | None = read_row(_LAST, connection, after=begin, window=-(-WINDOW // share))["last"]
     return last
 
 

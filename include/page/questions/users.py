@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from include.page.asking import cut, like, parts_of, read_rows
-from include.page.questions.past import WINDOW_OF_USERS, ask_window
+from include.page.questions.past import WINDOW_OF_USERS, ask_window, end_of_window
 from include.page.questions.who import MANAGER, WHO
 from include.page.table import Asked, Column, Question, Table
 
 # Lower case is cheaper than ILIKE; nothing that is sought holds a line's end.
 _FIND = """
     SELECT user_id FROM users
-    WHERE user_id > :after
+    WHERE user_id > :after AND (CAST(:last AS text) IS NULL OR user_id <= :last)
       AND (lower(concat_ws(chr(10), concat_ws(' ', first_name, last_name), email_address)) LIKE lower(:like)
            OR user_id = :words)
     ORDER BY user_id
@@ -22,13 +22,18 @@ _FIND = """
 """
 _FIND_THEN = """
     SELECT user_id FROM users_as_of(:moment)
-    WHERE user_id > :after
+    WHERE user_id > :after AND (CAST(:last AS text) IS NULL OR user_id <= :last)
       AND (lower(concat_ws(chr(10), concat_ws(' ', first_name, last_name), email_address)) LIKE lower(:like)
            OR user_id = :words)
     ORDER BY user_id
     LIMIT :limit
 """
-_NEXT = "SELECT user_id FROM user_marks WHERE user_id > :after ORDER BY user_id LIMIT :limit"
+_NEXT = """
+    SELECT user_id FROM user_marks
+    WHERE user_id > :after AND (CAST(:last AS text) IS NULL OR user_id <= :last)
+    ORDER BY user_id
+    LIMIT :limit
+"""
 
 
 def users_then(users: str) -> str:
@@ -100,12 +105,16 @@ def _now(connection: Connection, asked: Asked) -> Table:
 
 
 def _found(sql: str, connection: Connection, asked: Asked, **more: Any) -> tuple[list[str], str]:
-    """Ids, and where the list goes on."""
+    """Ids, and where the list goes on.
+
+    The next few users first: what is in most names is found there, and not in all of them at once.
+    """
     (after,) = parts_of(asked.after, 1)
     words = asked.words.strip()
-    found = read_rows(
-        sql, connection, after=after, limit=asked.limit + 1, like=like(words), words=words, **more
-    )
+    more |= {"after": after, "limit": asked.limit + 1, "like": like(words), "words": words}
+    found = read_rows(sql, connection, last=end_of_window(connection, after), **more)
+    if len(found) <= asked.limit:
+        found = read_rows(sql, connection, last=None, **more)
     rows, place = cut(found, asked.limit, "user_id")
     return [row["user_id"] for row in rows], place
 
