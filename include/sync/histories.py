@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from include.sync.run import SETTLING, Run, calls_left, run_key, this_run
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import histories, listing_progress, plan, runs
 from include.warehouse.connect import in_transaction, transaction
+
+log = logging.getLogger(__name__)
 
 
 def plan_histories() -> list[plan.BatchDescriptor]:
@@ -28,6 +31,7 @@ def plan_for(run: Run) -> list[plan.BatchDescriptor]:
     with transaction(warehouse_engine()) as connection:
         listing_progress.clear_progress(connection, run.key)
     if choices.history == "none":
+        log.info("No histories: the run's history is none")
         return []
     limits, left = calls_left()
     affordable = budget.histories_affordable(left)
@@ -45,7 +49,11 @@ def plan_for(run: Run) -> list[plan.BatchDescriptor]:
             choice["user_ids"] = choices.user_ids
             if not choices.user_ids:
                 choice["created"] = (choices.created_from, choices.created_to)
-        return plan.plan_histories(connection, run.key, **choice)
+        batches = plan.plan_histories(connection, run.key, **choice)
+        row = runs.run_row(connection, run.key)
+    owed, planned = f"{row.histories_owed:,}", f"{row.histories_planned:,}"
+    log.info("Histories: %s owed, %s planned for today's calls, in %d batches", owed, planned, len(batches))
+    return batches
 
 
 def ids_of_batch(batch: plan.BatchDescriptor) -> list[str]:

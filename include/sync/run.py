@@ -60,11 +60,18 @@ def open_run() -> str:
     """
     run = this_run()
     read_retention()  # a wrong value is said now, not when the run ends
+    _tell_what_was_asked(run.choices)
     known = ready(run)
     if run.choices.scope == "selection":
         return "filter_users"
     with transaction(warehouse_engine()) as connection:
         return "plan_histories" if known and _needs_no_listing(connection, run) else "list_users"
+
+
+def _tell_what_was_asked(choices: Choices) -> None:
+    about = f"the day {choices.day}" if choices.day else "now"
+    whom = "all users" if choices.scope == "everyone" else "chosen users"
+    log.info("This run is about %s: %s, histories: %s", about, whom, choices.history)
 
 
 def ready(run: Run) -> bool:

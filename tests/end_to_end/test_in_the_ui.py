@@ -21,23 +21,9 @@ from tests.support.landed import query
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
 
 
-def with_alerts(made: Checkout) -> None:
-    """The example of the docs, but impatient."""
-    section = OPERATIONS.read_text().partition("\n## Alerts\n")[2]
-    (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    assert "hours=6" in example
-    (made.root / "plugins" / "gong_alerts.py").write_text(example.replace("hours=6", "seconds=1"))
-
-
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with running_stack(with_alerts) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def alerts(stack: Stack) -> Iterator[list[str]]:
-    """What the address of the example's connection was told."""
+def alerts() -> Iterator[tuple[int, list[str]]]:
+    """The port of the example's connection, and what was told there."""
     told: list[str] = []
 
     async def take(request: Request, writer: asyncio.StreamWriter) -> bool:
@@ -47,10 +33,25 @@ def alerts(stack: Stack) -> Iterator[list[str]]:
 
     server = HttpServer(take)
     server.start()
-    where = {"connection_id": "alerts", "conn_type": "http", "host": f"http://127.0.0.1:{server.port}"}
-    stack.airflow.post("connections", where)
-    yield told
+    yield server.port, told
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def stack(alerts: tuple[int, list[str]]) -> Iterator[Stack]:
+    section = OPERATIONS.read_text().partition("\n## Alerts\n")[2]
+    (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert "hours=6" in example
+    connection = {"AIRFLOW_CONN_ALERTS": f"http://127.0.0.1:{alerts[0]}"}
+
+    def with_alerts(made: Checkout) -> None:
+        """The example of the docs, but impatient."""
+        (made.root / "plugins" / "gong_alerts.py").write_text(example.replace("hours=6", "seconds=1"))
+        plain = made.environment
+        made.environment = lambda **more: plain(**connection, **more)  # type: ignore[method-assign]
+
+    with running_stack(with_alerts) as running:
+        yield running
 
 
 def lines(stack: Stack, run_id: str, task_id: str, map_index: int = -1) -> list[str]:
@@ -163,7 +164,7 @@ def links_of(stack: Stack, run_id: str) -> None:
 
 
 def test_a_failed_runs_last_lines_say_what_to_do_and_alerts_are_sent(
-    stack: Stack, alerts: list[str], database_url: str
+    stack: Stack, alerts: tuple[int, list[str]], database_url: str
 ) -> None:
     with GongService(odd_world(3).users) as service:
         stack.point_to(service, database_url)
@@ -176,8 +177,9 @@ def test_a_failed_runs_last_lines_say_what_to_do_and_alerts_are_sent(
         "created_from must be before created_to. When that is mended, clear this task or start"
     )
     assert lines(stack, run_id, "finish")[-1].startswith("open_run failed: its log says why. Nothing was")
-    eventually(lambda: f"gong_users_sync failed: {run_id}" in alerts, "the alert of a failed run", 60)
-    eventually(lambda: f"late: {run_id}" in alerts, "the alert of a late run", 60)
+    _, told = alerts
+    eventually(lambda: f"gong_users_sync failed: {run_id}" in told, "the alert of a failed run", 60)
+    eventually(lambda: f"late: {run_id}" in told, "the alert of a late run", 60)
 
 
 def test_a_command_notes_beside_its_run_what_came_of_it(stack: Stack, database_url: str) -> None:
