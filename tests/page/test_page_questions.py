@@ -2,115 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
-from include.local.postgres import Cluster
-from include.page.overview import overview
-from include.page.questions import PLOTS, QUESTIONS, past
-from include.page.table import Asked, Plot, Table
-from include.page.trouble import PageTrouble
-from include.warehouse.checks import run_checks
-from include.warehouse.connect import engine_for, transaction
+from tests.page.asked import SIXTH, THIRD, asked_of, ids, told
 from tests.warehouse.making import load_page, rows
-from tests.warehouse.small_company import CALLS, PREVENTED, RECORDED, at, run_of, told_once
-
-THIRD = date(2026, 3, 3)
-SIXTH = date(2026, 3, 6)
-PAGED = sorted(set(QUESTIONS) - {"settings", "calls", "checks"})
-USAGE = """
-    INSERT INTO api_calls VALUES
-        ('acme', '2026-03-04 23:59', 'list_users', 1), ('acme', '2026-03-05 10:00', 'settings_history', 7),
-        ('acme', '2026-03-05 10:01', 'settings_history', 2), ('acme', '2026-03-06 00:30', 'list_users', 4),
-        ('acme', '2026-03-06 00:31', 'settings_history', 8)
-"""
-
-
-@pytest.fixture(scope="module")
-def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
-    """The whole story, its calls, and what the checks of the last run found."""
-    with told_once(postgres_server, migrated_template) as engine:
-        with transaction(engine) as connection:
-            connection.exec_driver_sql(USAGE)
-            run_checks(connection, run_of(6), at(6, "00:34"))
-        yield engine
-
-
-def asked_of(engine: Engine, name: str, **asked: Any) -> Table:
-    with transaction(engine) as connection:
-        return QUESTIONS[name].ask(connection, Asked(**asked))
-
-
-def plot_of(engine: Engine, name: str, **asked: Any) -> Plot:
-    with transaction(engine) as connection:
-        return PLOTS[name](connection, Asked(**asked))
-
-
-def told(table: Table, *keys: str) -> list[tuple[Any, ...]]:
-    """Some of each row's values."""
-    return [tuple(row[key] for key in keys) for row in table.rows]
-
-
-def ids(table: Table) -> list[str]:
-    return [row["user_id"] for row in table.rows]
-
-
-def test_each_question_has_its_address_and_all_that_its_columns_show(company: Engine) -> None:
-    assert [*QUESTIONS] == [
-        "syncs", "users", "recorded-without-consent-page", "not-recorded", "still-importing", "changes",
-        "settings", "calls", "stale", "conflicts", "checks", "left",
-    ]  # fmt: skip
-    for name, question in QUESTIONS.items():
-        assert question.name == name
-        for on in (None, SIXTH, THIRD):
-            table = asked_of(company, name, on=on, since=date(2026, 2, 1))
-            assert table.rows or (name, on) in {("calls", None), ("calls", THIRD), ("checks", THIRD),
-                                                ("left", THIRD), ("calls", None)}, (name, on)  # fmt: skip
-            for row in table.rows:
-                assert {column.key for column in table.columns} <= set(row)
-                assert {column.id_key for column in table.columns if column.kind == "user"} <= set(row)
-
-
-@pytest.mark.parametrize("on", [None, THIRD, SIXTH], ids=str)
-@pytest.mark.parametrize("name", PAGED)
-@pytest.mark.parametrize(("limit", "window"), [(1, 1000), (2, 1000), (2, 3), (50, 3), (3, 1)])
-def test_page_by_page_is_the_same_list(
-    company: Engine, monkeypatch: pytest.MonkeyPatch, name: str, on: date | None, limit: int, window: int
-) -> None:
-    since = date(2026, 2, 1)
-    whole = asked_of(company, name, on=on, since=since, limit=1000)
-    assert whole.after == ""
-    monkeypatch.setattr(past, "WINDOW", window)
-    pages = [asked_of(company, name, on=on, since=since, limit=limit)]
-    while pages[-1].after:
-        pages.append(asked_of(company, name, on=on, since=since, limit=limit, after=pages[-1].after))
-        assert len(pages) < 100
-    assert all(len(page.rows) <= limit for page in pages)
-    found = [still(row) for page in pages for row in page.rows]
-    assert found == [still(row) for row in whole.rows]
-
-
-def still(row: Any) -> dict[str, Any]:
-    """A row without ages, which grow from question to question."""
-    return {key: value for key, value in row.items() if not key.endswith("_age")}
-
-
-def test_a_search_goes_on_page_by_page(company: Engine) -> None:
-    for on in (None, THIRD):
-        found: list[str] = []
-        after = ""
-        while len(found) < 20:
-            page = asked_of(company, "users", words="BIRCH.example", on=on, limit=2, after=after)
-            found += ids(page)
-            after = page.after
-            if not after:
-                break
-        seen = ["1", "10", "2", "3", "4", "5", "6", "7", "8", "9"]
-        assert found == (seen if on is None else [each for each in seen if each != "8"])
+from tests.warehouse.small_company import CALLS, RECORDED, at, run_of
 
 
 def test_syncs_are_the_newest_first(company: Engine) -> None:
@@ -208,16 +107,6 @@ def test_inactive_but_importing(company: Engine, on: date | None) -> None:
     assert found == [("4", "calls", at(27, "12:00"), "changed")]
 
 
-def test_how_many_were_looked_at_is_said(company: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(past, "WINDOW", 4)
-    first = asked_of(company, "not-recorded", on=THIRD)
-    assert (ids(first), first.note) == (["3"], "Users 1 to 4 of 10 by id were looked at.")
-    second = asked_of(company, "not-recorded", on=THIRD, after=first.after)
-    assert (ids(second), second.note) == ([], "Users 5 to 8 of 10 by id were looked at.")
-    third = asked_of(company, "not-recorded", on=THIRD, after=second.after)
-    assert (ids(third), third.after) == (["8"], "")
-
-
 def test_changes_are_what_changes_since_answers_backwards(company: Engine) -> None:
     table = asked_of(company, "changes", on=SIXTH, since=date(2026, 3, 3), limit=100)
     held = rows(company, """
@@ -240,46 +129,6 @@ def test_changes_of_a_week_unless_asked_for_more(company: Engine) -> None:
     assert asked_of(company, "changes").rows == []
 
 
-def test_a_switch_flipped_to_and_fro_in_one_instant_is_shown_each_time(company: Engine) -> None:
-    parts = [asked_of(company, "changes", on=date(2026, 2, 28), since=date(2026, 2, 28), limit=1)]
-    while parts[-1].after:
-        parts.append(asked_of(company, "changes", on=date(2026, 2, 28), since=date(2026, 2, 28), limit=1,
-                              after=parts[-1].after))  # fmt: skip
-    finn = [row["sentence"] for part in parts for row in part.rows if row["user_id"] == "6"]
-    assert len(finn) == 2
-    assert finn[0] != finn[1]
-
-
-def test_settings_of_the_newest_and_of_any_day(company: Engine) -> None:
-    keys = ("setting_key", "users_on", "users_off", "users_unknown", "changes", "complete")
-    newest = asked_of(company, "settings")
-    assert newest.note == "At the end of 5 March 2026, UTC."
-    assert told(newest, *keys)[-1] == (RECORDED, 6, 1, 2, 0, True)
-    assert told(asked_of(company, "settings", on=THIRD), *keys) == [
-        ("active", 8, 1, 1, 0, True), (PREVENTED, 1, 8, 1, 0, True), (CALLS, 9, 0, 1, 1, True),
-        (RECORDED, 7, 1, 2, 3, True),
-    ]  # fmt: skip
-    assert asked_of(company, "settings", on=date(2026, 2, 1)).rows == []
-
-
-def test_calls_by_day_and_endpoint(company: Engine) -> None:
-    assert told(asked_of(company, "calls", on=SIXTH), "day", "endpoint", "calls") == [
-        (SIXTH, "list_users", 4), (SIXTH, "settings_history", 8),
-        (date(2026, 3, 5), "settings_history", 9), (date(2026, 3, 4), "list_users", 1),
-    ]  # fmt: skip
-    assert asked_of(company, "calls").rows == []  # thirty days only
-
-
-def test_where_calls_are_counted_elsewhere_the_page_says_so(warehouse: Engine) -> None:
-    with transaction(warehouse) as connection:
-        connection.exec_driver_sql("DROP VIEW api_usage; DROP TABLE api_calls")
-    table = asked_of(warehouse, "calls")
-    assert (table.rows, "another database" in table.note) == ([], True)
-    assert plot_of(warehouse, "calls").days == []
-    with transaction(warehouse) as connection:
-        assert overview(connection, Asked()).calls_today is None
-
-
 def test_what_is_old_contradicts_itself_or_left(company: Engine) -> None:
     stale = {row["user_id"]: row["why"] for row in asked_of(company, "stale").rows}
     assert "could not be fetched: Gong answered 500" in stale["7"]
@@ -291,112 +140,3 @@ def test_what_is_old_contradicts_itself_or_left(company: Engine) -> None:
     assert told(asked_of(company, "left"), "user_id", "left_at") == [("10", at(5, "00:32"))]
     assert asked_of(company, "left", on=date(2026, 3, 4)).rows == []
     assert ids(asked_of(company, "left", on=date(2026, 3, 5))) == ["10"]
-
-
-def test_checks_have_failures_first(company: Engine) -> None:
-    passed = [row["passed"] for row in asked_of(company, "checks").rows]
-    assert passed == sorted(passed)
-    assert (passed[0], passed[-1]) == (False, True)
-    failed = {row["check_name"] for row in asked_of(company, "checks").rows if not row["passed"]}
-    assert {"managers_exist", "managers_in_order"} <= failed
-
-
-def test_coverage_plot(company: Engine) -> None:
-    plot = plot_of(company, "coverage", on=SIXTH)
-    assert plot.days == [date(2026, 2, 26) + timedelta(days=n) for n in range(8)]
-    assert plot.series == {
-        "on": [7, 5, 6, 6, 7, 7, 6, 6], "off": [0, 2, 1, 1, 0, 1, 1, 1],
-        "not known": [2, 2, 2, 2, 2, 2, 3, 2],
-    }  # fmt: skip
-    assert plot_of(company, "coverage", on=THIRD).days[-1] == THIRD
-
-
-def test_days_that_were_not_counted_are_gaps(warehouse: Engine) -> None:
-    with transaction(warehouse) as connection:
-        connection.exec_driver_sql(f"""
-            INSERT INTO recording_coverage_daily
-            SELECT day, '{RECORDED}', 3, 2, 1, 0, 0, 0, true, now()
-            FROM (VALUES (date '2026-03-01'), ('2026-03-04')) AS each (day)
-        """)
-    plot = plot_of(warehouse, "coverage", on=SIXTH)
-    assert plot.series["on"] == [3, None, None, 3]
-
-
-def test_changes_plot(company: Engine) -> None:
-    plot = plot_of(company, "changes", on=SIXTH)
-    assert plot.series == {
-        RECORDED: [0, 2, 3, 0, 1, 3, 0, 0], CALLS: [0, 0, 0, 0, 0, 1, 1, 0],
-        "active": [0, 1, 0, 0, 0, 0, 0, 0],
-    }  # fmt: skip
-
-
-def test_settings_that_hardly_change_are_one_line(warehouse: Engine) -> None:
-    with transaction(warehouse) as connection:
-        connection.exec_driver_sql("""
-            INSERT INTO recording_coverage_daily
-            SELECT '2026-03-01', 'setting' || n, 0, 0, 0, 0, 0, n, true, now()
-            FROM generate_series(0, 11) AS n
-        """)
-    series = plot_of(warehouse, "changes", on=SIXTH).series
-    assert [*series] == [*(f"setting{n}" for n in range(11, 3, -1)), "other"]
-    assert series["other"] == [6]
-
-
-def test_calls_plot(company: Engine) -> None:
-    plot = plot_of(company, "calls", on=SIXTH)
-    assert plot.bars
-    assert plot.days == [date(2026, 3, 4), date(2026, 3, 5), SIXTH]
-    assert plot.series == {"list_users": [1, 0, 4], "settings_history": [0, 9, 8]}
-
-
-def test_overview_now_and_then(company: Engine) -> None:
-    with transaction(company) as connection:
-        now = overview(connection, Asked())
-        sixth = overview(connection, Asked(on=SIXTH))
-        third = overview(connection, Asked(on=THIRD))
-    assert (now.users_held, now.users_in_gong, now.users_recorded) == (10, 9, 6)
-    assert (now.recorded_on, now.calls_today, now.calls_of_24_hours) == (date(2026, 3, 5), 0, 0)
-    changes = rows(company, "SELECT count(*) FROM user_settings_history")
-    assert [(now.changes_held,)] == changes
-    assert now.changes_counted_at == at(6, "00:34")
-    assert now.last_run is not None
-    assert now.last_run["run_id"] == run_of(6).run_id
-    assert "managers_exist" in {each["check_name"] for each in now.warnings}
-    assert (sixth.calls_today, sixth.calls_of_24_hours) == (12, 12)
-    assert (third.users_held, third.users_in_gong, third.users_recorded) == (9, 10, 7)
-    assert (third.changes_held, third.warnings) == (None, [])
-
-
-def test_a_warehouse_without_rows_has_empty_answers(warehouse: Engine) -> None:
-    for on in (None, THIRD):
-        for name in QUESTIONS:
-            assert (asked_of(warehouse, name, on=on).rows, asked_of(warehouse, name, on=on).after) == ([], "")
-        for name in PLOTS:
-            assert plot_of(warehouse, name, on=on).days == []
-        with transaction(warehouse) as connection:
-            nothing = overview(connection, Asked(on=on))
-        assert (nothing.users_held, nothing.users_recorded, nothing.last_run) == (0, None, None)
-
-
-@pytest.mark.parametrize("name", sorted(set(QUESTIONS) - {"calls"}))
-def test_a_database_without_tables_says_what_to_do(database_url: str, name: str) -> None:
-    engine = engine_for(database_url)
-    with pytest.raises(PageTrouble, match="no tables yet: run the DAG gong_users_sync once"):
-        asked_of(engine, name)
-    engine.dispose()
-
-
-@pytest.mark.parametrize("after", ["x", "WyJhIl0", "bnVsbA", "WzFd", "é", "WyJcdTAwMDAiXQ", "WyJcdWQ4MDAiXQ"])
-@pytest.mark.parametrize("name", ["users", "syncs", "changes", "conflicts", "left"])
-def test_a_place_that_is_none_is_refused(company: Engine, name: str, after: str) -> None:
-    if (name, after) == ("users", "WyJhIl0"):
-        return  # of a list by id that is a place
-    with pytest.raises(PageTrouble, match="does not exist"):
-        asked_of(company, name, after=after)
-
-
-def test_today_is_the_utc_day(warehouse: Engine) -> None:
-    with transaction(warehouse) as connection:
-        connection.execute(text("INSERT INTO api_calls VALUES ('acme', now(), 'list_users', 3)"))
-    today = datetime.now(UTC).date()
-    assert told(asked_of(warehouse, "calls"), "day", "calls") in ([(today, 3)], [(today - timedelta(1), 3)])

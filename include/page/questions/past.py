@@ -30,6 +30,15 @@ WINDOW_OF_USERS = (
     "SELECT user_id FROM user_marks WHERE user_id > :after AND user_id <= :last ORDER BY user_id"
 )
 
+# As the views active_not_recorded and inactive_but_importing put it.
+_IN_WORDS = """
+    concat_ws(' and ', CASE WHEN NOT web_conferences_recorded THEN 'recording is off' END,
+                       CASE WHEN prevent_web_conference_recording THEN 'recording is prevented' END) AS why,
+    concat_ws(', ', CASE WHEN emails_imported AND NOT prevent_email_import THEN 'e-mails' END,
+                    CASE WHEN telephony_calls_imported THEN 'calls' END,
+                    CASE WHEN non_recorded_meetings_imported THEN 'meetings' END) AS imports
+"""
+
 
 def states_then(condition: str) -> str:
     """SQL of the first ``:limit`` users of a window whose state at ``:moment`` is so.
@@ -38,12 +47,7 @@ def states_then(condition: str) -> str:
     """
     return f"""
         SELECT state.*, manager.name AS manager_name,
-               concat_ws(' and ', CASE WHEN NOT web_conferences_recorded THEN 'recording is off' END,
-                                  CASE WHEN prevent_web_conference_recording
-                                       THEN 'recording is prevented' END) AS why,
-               concat_ws(', ', CASE WHEN emails_imported AND NOT prevent_email_import THEN 'e-mails' END,
-                               CASE WHEN telephony_calls_imported THEN 'calls' END,
-                               CASE WHEN non_recorded_meetings_imported THEN 'meetings' END) AS imports,
+               {_IN_WORDS},
                inactive.valid_from AS inactive_since, inactive.basis
         FROM (
             SELECT state.*

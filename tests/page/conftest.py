@@ -1,0 +1,30 @@
+"""The small company of the page's tests: known by hand, told once, only read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from include.local.postgres import Cluster
+from include.warehouse.checks import run_checks
+from include.warehouse.connect import transaction
+from tests.warehouse.small_company import at, run_of, told_once
+
+USAGE = """
+    INSERT INTO api_calls VALUES
+        ('acme', '2026-03-04 23:59', 'list_users', 1), ('acme', '2026-03-05 10:00', 'settings_history', 7),
+        ('acme', '2026-03-05 10:01', 'settings_history', 2), ('acme', '2026-03-06 00:30', 'list_users', 4),
+        ('acme', '2026-03-06 00:31', 'settings_history', 8)
+"""
+
+
+@pytest.fixture(scope="module")
+def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
+    """The whole story, its calls, and what the checks of the last run found."""
+    with told_once(postgres_server, migrated_template) as engine:
+        with transaction(engine) as connection:
+            connection.exec_driver_sql(USAGE)
+            run_checks(connection, run_of(6), at(6, "00:34"))
+        yield engine

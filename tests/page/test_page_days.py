@@ -1,0 +1,125 @@
+"""What the page counts by day, and its first numbers, in a company known by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from sqlalchemy import Engine, text
+
+from include.page.overview import overview
+from include.page.table import Asked
+from include.warehouse.connect import transaction
+from tests.page.asked import SIXTH, THIRD, asked_of, plot_of, told
+from tests.warehouse.making import rows
+from tests.warehouse.small_company import CALLS, PREVENTED, RECORDED, at, run_of
+
+
+def test_settings_of_the_newest_and_of_any_day(company: Engine) -> None:
+    keys = ("setting_key", "users_on", "users_off", "users_unknown", "changes", "complete")
+    newest = asked_of(company, "settings")
+    assert newest.note == "At the end of 5 March 2026, UTC."
+    assert told(newest, *keys)[-1] == (RECORDED, 6, 1, 2, 0, True)
+    assert told(asked_of(company, "settings", on=THIRD), *keys) == [
+        ("active", 8, 1, 1, 0, True), (PREVENTED, 1, 8, 1, 0, True), (CALLS, 9, 0, 1, 1, True),
+        (RECORDED, 7, 1, 2, 3, True),
+    ]  # fmt: skip
+    assert asked_of(company, "settings", on=date(2026, 2, 1)).rows == []
+
+
+def test_calls_by_day_and_endpoint(company: Engine) -> None:
+    assert told(asked_of(company, "calls", on=SIXTH), "day", "endpoint", "calls") == [
+        (SIXTH, "list_users", 4), (SIXTH, "settings_history", 8),
+        (date(2026, 3, 5), "settings_history", 9), (date(2026, 3, 4), "list_users", 1),
+    ]  # fmt: skip
+    assert asked_of(company, "calls").rows == []  # thirty days only
+
+
+def test_where_calls_are_counted_elsewhere_the_page_says_so(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        connection.exec_driver_sql("DROP VIEW api_usage; DROP TABLE api_calls")
+    table = asked_of(warehouse, "calls")
+    assert (table.rows, "another database" in table.note) == ([], True)
+    assert plot_of(warehouse, "calls").days == []
+    with transaction(warehouse) as connection:
+        assert overview(connection, Asked()).calls_today is None
+
+
+def test_checks_have_failures_first(company: Engine) -> None:
+    passed = [row["passed"] for row in asked_of(company, "checks").rows]
+    assert passed == sorted(passed)
+    assert (passed[0], passed[-1]) == (False, True)
+    failed = {row["check_name"] for row in asked_of(company, "checks").rows if not row["passed"]}
+    assert {"managers_exist", "managers_in_order"} <= failed
+
+
+def test_coverage_plot(company: Engine) -> None:
+    plot = plot_of(company, "coverage", on=SIXTH)
+    assert plot.days == [date(2026, 2, 26) + timedelta(days=n) for n in range(8)]
+    assert plot.series == {
+        "on": [7, 5, 6, 6, 7, 7, 6, 6], "off": [0, 2, 1, 1, 0, 1, 1, 1],
+        "not known": [2, 2, 2, 2, 2, 2, 3, 2],
+    }  # fmt: skip
+    assert plot_of(company, "coverage", on=THIRD).days[-1] == THIRD
+
+
+def test_days_that_were_not_counted_are_gaps(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        connection.exec_driver_sql(f"""
+            INSERT INTO recording_coverage_daily
+            SELECT day, '{RECORDED}', 3, 2, 1, 0, 0, 0, true, now()
+            FROM (VALUES (date '2026-03-01'), ('2026-03-04')) AS each (day)
+        """)
+    plot = plot_of(warehouse, "coverage", on=SIXTH)
+    assert plot.series["on"] == [3, None, None, 3]
+
+
+def test_changes_plot(company: Engine) -> None:
+    plot = plot_of(company, "changes", on=SIXTH)
+    assert plot.series == {
+        RECORDED: [0, 2, 3, 0, 1, 3, 0, 0], CALLS: [0, 0, 0, 0, 0, 1, 1, 0],
+        "active": [0, 1, 0, 0, 0, 0, 0, 0],
+    }  # fmt: skip
+
+
+def test_settings_that_hardly_change_are_one_line(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        connection.exec_driver_sql("""
+            INSERT INTO recording_coverage_daily
+            SELECT '2026-03-01', 'setting' || n, 0, 0, 0, 0, 0, n, true, now()
+            FROM generate_series(0, 11) AS n
+        """)
+    series = plot_of(warehouse, "changes", on=SIXTH).series
+    assert [*series] == [*(f"setting{n}" for n in range(11, 3, -1)), "other"]
+    assert series["other"] == [6]
+
+
+def test_calls_plot(company: Engine) -> None:
+    plot = plot_of(company, "calls", on=SIXTH)
+    assert plot.bars
+    assert plot.days == [date(2026, 3, 4), date(2026, 3, 5), SIXTH]
+    assert plot.series == {"list_users": [1, 0, 4], "settings_history": [0, 9, 8]}
+
+
+def test_overview_now_and_then(company: Engine) -> None:
+    with transaction(company) as connection:
+        now = overview(connection, Asked())
+        sixth = overview(connection, Asked(on=SIXTH))
+        third = overview(connection, Asked(on=THIRD))
+    assert (now.users_held, now.users_in_gong, now.users_recorded) == (10, 9, 6)
+    assert (now.recorded_on, now.calls_today, now.calls_of_24_hours) == (date(2026, 3, 5), 0, 0)
+    changes = rows(company, "SELECT count(*) FROM user_settings_history")
+    assert [(now.changes_held,)] == changes
+    assert now.changes_counted_at == at(6, "00:34")
+    assert now.last_run is not None
+    assert now.last_run["run_id"] == run_of(6).run_id
+    assert "managers_exist" in {each["check_name"] for each in now.warnings}
+    assert (sixth.calls_today, sixth.calls_of_24_hours) == (12, 12)
+    assert (third.users_held, third.users_in_gong, third.users_recorded) == (9, 10, 7)
+    assert (third.changes_held, third.warnings) == (None, [])
+
+
+def test_today_is_the_utc_day(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        connection.execute(text("INSERT INTO api_calls VALUES ('acme', now(), 'list_users', 3)"))
+    today = datetime.now(UTC).date()
+    assert told(asked_of(warehouse, "calls"), "day", "calls") in ([(today, 3)], [(today - timedelta(1), 3)])

@@ -1,0 +1,120 @@
+"""The lists of the page: the same page by page, empty where nothing is held, refused at no such place."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from include.page.overview import overview
+from include.page.questions import PLOTS, QUESTIONS, past
+from include.page.table import Asked
+from include.page.trouble import PageTrouble
+from include.warehouse.connect import engine_for, transaction
+from tests.page.asked import SIXTH, THIRD, asked_of, ids, plot_of
+
+PAGED = sorted(set(QUESTIONS) - {"settings", "calls", "checks"})
+
+
+def still(row: Any) -> dict[str, Any]:
+    """A row without ages, which grow from question to question."""
+    return {key: value for key, value in row.items() if not key.endswith("_age")}
+
+
+def test_each_question_has_its_address_and_all_that_its_columns_show(company: Engine) -> None:
+    assert [*QUESTIONS] == [
+        "syncs", "users", "recorded-without-consent-page", "not-recorded", "still-importing", "changes",
+        "settings", "calls", "stale", "conflicts", "checks", "left",
+    ]  # fmt: skip
+    for name, question in QUESTIONS.items():
+        assert question.name == name
+        for on in (None, SIXTH, THIRD):
+            table = asked_of(company, name, on=on, since=date(2026, 2, 1))
+            assert table.rows or (name, on) in {("calls", None), ("calls", THIRD), ("checks", THIRD),
+                                                ("left", THIRD), ("calls", None)}, (name, on)  # fmt: skip
+            for row in table.rows:
+                assert {column.key for column in table.columns} <= set(row)
+                assert {column.id_key for column in table.columns if column.kind == "user"} <= set(row)
+
+
+@pytest.mark.parametrize("on", [None, THIRD, SIXTH], ids=str)
+@pytest.mark.parametrize("name", PAGED)
+@pytest.mark.parametrize(("limit", "window"), [(1, 1000), (2, 1000), (2, 3), (50, 3), (3, 1)])
+def test_page_by_page_is_the_same_list(
+    company: Engine, monkeypatch: pytest.MonkeyPatch, name: str, on: date | None, limit: int, window: int
+) -> None:
+    since = date(2026, 2, 1)
+    whole = asked_of(company, name, on=on, since=since, limit=1000)
+    assert whole.after == ""
+    monkeypatch.setattr(past, "WINDOW", window)
+    pages = [asked_of(company, name, on=on, since=since, limit=limit)]
+    while pages[-1].after:
+        pages.append(asked_of(company, name, on=on, since=since, limit=limit, after=pages[-1].after))
+        assert len(pages) < 100
+    assert all(len(page.rows) <= limit for page in pages)
+    found = [still(row) for page in pages for row in page.rows]
+    assert found == [still(row) for row in whole.rows]
+
+
+def test_a_search_goes_on_page_by_page(company: Engine) -> None:
+    for on in (None, THIRD):
+        found: list[str] = []
+        after = ""
+        while len(found) < 20:
+            page = asked_of(company, "users", words="BIRCH.example", on=on, limit=2, after=after)
+            found += ids(page)
+            after = page.after
+            if not after:
+                break
+        seen = ["1", "10", "2", "3", "4", "5", "6", "7", "8", "9"]
+        assert found == (seen if on is None else [each for each in seen if each != "8"])
+
+
+def test_how_many_were_looked_at_is_said(company: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "WINDOW", 4)
+    first = asked_of(company, "not-recorded", on=THIRD)
+    assert (ids(first), first.note) == (["3"], "Users 1 to 4 of 10 by id were looked at.")
+    second = asked_of(company, "not-recorded", on=THIRD, after=first.after)
+    assert (ids(second), second.note) == ([], "Users 5 to 8 of 10 by id were looked at.")
+    third = asked_of(company, "not-recorded", on=THIRD, after=second.after)
+    assert (ids(third), third.after) == (["8"], "")
+
+
+def test_a_switch_flipped_to_and_fro_in_one_instant_is_shown_each_time(company: Engine) -> None:
+    parts = [asked_of(company, "changes", on=date(2026, 2, 28), since=date(2026, 2, 28), limit=1)]
+    while parts[-1].after:
+        parts.append(asked_of(company, "changes", on=date(2026, 2, 28), since=date(2026, 2, 28), limit=1,
+                              after=parts[-1].after))  # fmt: skip
+    finn = [row["sentence"] for part in parts for row in part.rows if row["user_id"] == "6"]
+    assert len(finn) == 2
+    assert finn[0] != finn[1]
+
+
+def test_a_warehouse_without_rows_has_empty_answers(warehouse: Engine) -> None:
+    for on in (None, THIRD):
+        for name in QUESTIONS:
+            assert (asked_of(warehouse, name, on=on).rows, asked_of(warehouse, name, on=on).after) == ([], "")
+        for name in PLOTS:
+            assert plot_of(warehouse, name, on=on).days == []
+        with transaction(warehouse) as connection:
+            nothing = overview(connection, Asked(on=on))
+        assert (nothing.users_held, nothing.users_recorded, nothing.last_run) == (0, None, None)
+
+
+@pytest.mark.parametrize("name", sorted(set(QUESTIONS) - {"calls"}))
+def test_a_database_without_tables_says_what_to_do(database_url: str, name: str) -> None:
+    engine = engine_for(database_url)
+    with pytest.raises(PageTrouble, match="no tables yet: run the DAG gong_users_sync once"):
+        asked_of(engine, name)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("after", ["x", "WyJhIl0", "bnVsbA", "WzFd", "é", "WyJcdTAwMDAiXQ", "WyJcdWQ4MDAiXQ"])
+@pytest.mark.parametrize("name", ["users", "syncs", "changes", "conflicts", "left"])
+def test_a_place_that_is_none_is_refused(company: Engine, name: str, after: str) -> None:
+    if (name, after) == ("users", "WyJhIl0"):
+        return  # of a list by id that is a place
+    with pytest.raises(PageTrouble, match="does not exist"):
+        asked_of(company, name, after=after)
