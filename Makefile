@@ -20,7 +20,7 @@ ifneq ($(shell $(PY) -c 'print(1)' 2>/dev/null),1)
 .PHONY: $(READY)
 endif
 
-.PHONY: help run up backfill erase check-live test test-chaos bench lint docs migrate lock clean
+.PHONY: help run up backfill erase check-live test test-chaos pictures bench lint docs migrate lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -52,10 +52,14 @@ else
 	$(PY) -m pytest $(TIMED)
 	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) $(PY) -m pytest --numprocesses 2 --dist loadfile --durations 10 \
 	  tests/dags tests/end_to_end tests/chaos --ignore $(TIMED)
+	$(PY) -m pytest --durations 5 tests/browser
 endif
 
 test-chaos: $(TEST_READY) ## Kill everything at random moments: CHAOS_ROUNDS=20 CHAOS_SEED=
 	@CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_SEED=$(CHAOS_SEED) $(PY) -m pytest --verbose tests/chaos/test_chaos.py
+
+pictures: $(TEST_READY) ## Take the pictures of the docs anew, in a real browser on a real stack
+	@GONG_PICTURES=1 GONG_BROWSER=required $(PY) -m pytest tests/browser
 
 bench: $(TEST_READY) ## What each question costs in a generated warehouse of 200,000 users (some minutes)
 	@$(PY) -m tests.benchmarks.answers $(ARGS)

@@ -1,0 +1,33 @@
+"""What axe finds on a page, of what keeps people from using it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from playwright.sync_api import Page
+
+_AXE = files("axe_playwright_python") / "axe.min.js"
+_RUN = "async () => (await axe.run()).violations"
+
+_TOO_WIDE = """() => {
+  const root = document.documentElement;
+  if (root.scrollWidth <= root.clientWidth) return [];
+  const wide = [...document.querySelectorAll("body *")].filter(
+    (each) => each.getBoundingClientRect().right > root.clientWidth && !each.closest(".scroll"));
+  return ["the page", ...wide.map((each) => `${each.tagName} ${each.className}`)];
+}"""
+
+
+def barriers(page: Page) -> list[str]:
+    """Serious and critical ones, each with the places it was found at."""
+    page.evaluate(_AXE.read_text())
+    return [
+        f"{found['id']} ({found['impact']}): {[node['target'] for node in found['nodes']]}"
+        for found in page.evaluate(_RUN)
+        if found["impact"] in ("serious", "critical")
+    ]
+
+
+def too_wide(page: Page) -> list[str]:
+    """What makes the page as a whole scroll sideways, if it does: elements that reach out of it."""
+    return list(page.evaluate(_TOO_WIDE))
