@@ -1,4 +1,4 @@
-"""Who may see the page: who may read the DAG, asked of Airflow on every request. The one file of ours that knows
+"""Who may see the page: who may read the DAG, asked of Airflow on every request. No other file of ours knows
 ``airflow.api_fastapi``, which is outside ``airflow.sdk``."""
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ _may_read_the_dag = requires_access_dag("GET", param_dag_id=DAG_ID)
 class Access:
     """Lets a request through to the app, or answers it with a sentence.
 
-    Around the app, not a dependency of its routes: so addresses that do not exist, files and errors are behind
-    it too.
+    Around the app, not a dependency of its routes: what does not exist, files and errors are behind it too.
     """
 
     def __init__(self, app: ASGIApp) -> None:

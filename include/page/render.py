@@ -52,7 +52,7 @@ def page(request: Request, template: str, asked: Asked, status: int = 200, **val
             asked=asked,
             today=today(),
             questions=QUESTIONS,
-        status=status,
+            status=status,
             **values,
         )
     )

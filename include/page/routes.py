@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -34,7 +33,7 @@ WarehouseDep = Annotated[Warehouse, Depends(_warehouse)]
 
 @routes.get("/")
 def _overview(request: Request, asked: AskedDep, warehouse: WarehouseDep) -> Response:
-    shown = warehouse.read(partial(overview, asked=asked))
+    shown = warehouse.read(lambda connection: overview(connection, asked))
     return page(request, "overview.html", asked, shown=shown, plots=PLOTS)
 
 
@@ -49,7 +48,8 @@ def _file(name: str) -> Response:
 
 @routes.get("/plots/{name}.json")
 def _plot_values(name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
-    plot = warehouse.read(partial(_known(PLOTS, name), asked=asked))
+    ask = _known(PLOTS, name)
+    plot = warehouse.read(lambda connection: ask(connection, asked))
     return JSONResponse(
         {
             "title": plot.title,
@@ -63,7 +63,8 @@ def _plot_values(name: str, asked: AskedDep, warehouse: WarehouseDep) -> Respons
 
 @routes.get("/plots/{name}")
 def _plot(request: Request, name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
-    plot = warehouse.read(partial(_known(PLOTS, name), asked=asked))
+    ask = _known(PLOTS, name)
+    plot = warehouse.read(lambda connection: ask(connection, asked))
     return page(request, "plot.html", asked, name=name, plot=plot)
 
 
@@ -100,7 +101,7 @@ def _download(name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
     question: Question = _known(QUESTIONS, name)
 
     def ask(asked_now: Asked) -> Any:
-        return warehouse.read(partial(question.ask, asked=asked_now), SECONDS_OF_A_DOWNLOAD)
+        return warehouse.read(lambda connection: question.ask(connection, asked_now), SECONDS_OF_A_DOWNLOAD)
 
     parts: Iterator[str] = as_csv(ask, asked)
     file = f"gong-{name}-{asked.on or today()}.csv"
@@ -111,7 +112,7 @@ def _download(name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
 @routes.get("/{name}")
 def _question(request: Request, name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
     question: Question = _known(QUESTIONS, name)
-    table = warehouse.read(partial(question.ask, asked=asked))
+    table = warehouse.read(lambda connection: question.ask(connection, asked))
     return page(request, "question.html", asked, question=question, table=table, takes=TAKES.get(name, ""))
 
 

@@ -19,7 +19,7 @@ _BEGINS_A_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 
 def as_csv(ask: Callable[[Asked], Table], asked: Asked) -> Iterator[str]:
-    """The whole list in parts. The first question is asked at once, so that an error can still be an answer."""
+    """The whole list in parts. The first is asked for at once, so that an error can still be an answer."""
     asked = replace(asked, after="", limit=ROWS_AT_ONCE)
     first = ask(asked)
     return _parts(ask, asked, first)

@@ -23,8 +23,8 @@ SECONDS = 5
 SECONDS_OF_A_DOWNLOAD = 60
 
 NO_CONNECTION = (
-    f"Airflow has no connection {CONN_ID}. Make it under Admin, Connections: type Postgres, with the address of "
-    "the warehouse."
+    f"Airflow has no connection {CONN_ID}. Make it under Admin, Connections: type Postgres, with the address "
+    "of the warehouse."
 )
 TOO_LONG = (
     "The warehouse took longer than {seconds} seconds for this, and was told to stop. Ask for less, or later."

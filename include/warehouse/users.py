@@ -51,11 +51,11 @@ _INCOMING = """
     CREATE TEMPORARY TABLE incoming_users (LIKE user_facts) ON COMMIT DROP;
 """
 
-# Days that were complete without those whom the newest listing lacked wait for them again.
+# Days that were complete without those who were gone, or whom the newest listing lacked, wait for them again.
 _MISSED = text("""
     SELECT min(greatest(coalesce(held.created, first_seen_at), history_covers_until))
     FROM incoming_users JOIN user_marks USING (user_id) JOIN user_facts AS held USING (user_id)
-    WHERE last_seen_at < (SELECT max(started_at) FROM listings)
+    WHERE last_seen_at < greatest(gone_at, (SELECT max(started_at) FROM listings))
 """)
 
 # First and in order, for it locks: two loads of the same users wait for each other, never in a circle.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from random import Random
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
@@ -16,7 +17,7 @@ from include.warehouse.histories import load_histories
 from include.warehouse.runs import Listing, RunKey, record_listing
 from include.warehouse.users import load_users
 from tests.warehouse.making import RUN, history, opened, page, rows
-from tests.warehouse.worlds import HOURS, SETTINGS, SETTLING, Asked, World, at, worlds
+from tests.warehouse.worlds import HOURS, SETTINGS, SETTLING, Asked, Person, World, at, worlds
 
 EACH_WORLD = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -141,7 +142,26 @@ def test_a_setting_was_what_it_was(warehouse: Engine, world: World) -> None:
                     assert told.get((person.user_id, setting)) in (None, truth)
 
 
+def staying(user_id: str, left: int = HOURS * 2, back: int = HOURS * 2) -> Person:
+    """Somebody of whom nothing ever changed."""
+    still = dict.fromkeys(SETTINGS, False)
+    return Person(user_id, 0, left, back, still, {setting: [] for setting in SETTINGS}, [])
+
+
+BACK_WITHOUT_A_HISTORY = World(
+    [staying("0"), staying("1", left=57, back=131)],
+    [
+        Asked("listing", 56, 0),
+        Asked("confirmation", 60, 1),
+        Asked("history", 130, 0),
+        Asked("listing", 135, 0),
+    ],
+    live_from=0,
+)
+
+
 @given(worlds(), st.randoms(use_true_random=False))
+@example(BACK_WITHOUT_A_HISTORY, Random(0))
 @EACH_WORLD
 def test_the_order_of_the_same_answers_does_not_matter(warehouse: Engine, world: World, random: Any) -> None:
     """Histories, periods and coverage; and the coverage written step by step is that from nothing."""

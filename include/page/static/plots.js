@@ -36,7 +36,7 @@
       height: 200,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
       scales: { y: { range: top } },
-      series: [{ value: "{YYYY}-{MM}-{DD}" }, ...series],
+      series: [{ label: "Day", value: (_self, seconds) => (seconds == null ? "" : new Date(seconds * 1000).toISOString().slice(0, 10)) }, ...series],
       axes: [
         { ...axis, values: [[31536000, "{YYYY}"], [2419200, "{MMM}", "\n{YYYY}"], [86400, "{D} {MMM}"], [1, ""]].map(
           ([step, text, year]) => [step, text, year ?? null, null, null, null, null, null, 1]) , space: 64 },
@@ -70,7 +70,7 @@
     const about = figure.querySelector("[data-about]");
     if (about) about.textContent = plot.about;
     const names = Object.keys(plot.series);
-    if (!plot.days.length || !names.length) return show(place, "No values yet: a day is counted when it is over.");
+    if (!plot.days.length || !names.length) return show(place, "No values for these days.");
     const days = plot.days.map((day) => Date.parse(`${day}T00:00:00Z`) / 1000);
     const plain = names.map((name) => plot.series[name]);
     const drawn = plot.bars ? stacked(plain) : plain;
