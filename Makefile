@@ -48,7 +48,7 @@ test: $(TEST_READY) ## All tests (ARGS= for pytest instead: make test ARGS=tests
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
-	$(PY) -m pytest tests/unit tests/contract tests/coordination tests/warehouse tests/docs
+	$(PY) -m pytest tests/unit tests/contract tests/coordination tests/warehouse tests/page tests/docs
 	$(PY) -m pytest $(TIMED)
 	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) $(PY) -m pytest --numprocesses 2 --dist loadfile --durations 10 \
 	  tests/dags tests/end_to_end tests/chaos --ignore $(TIMED)
