@@ -71,6 +71,7 @@ def sandbox_connection(kept: Place, port: int) -> dict[str, Any]:
     return {
         "conn_type": "gong",
         "host": f"http://127.0.0.1:{port}",
+        "port": port,  # without it, the UI's Test is refused
         "login": kept.secrets["gong_key"],
         "password": kept.secrets["gong_secret"],
         "extra": json.dumps(

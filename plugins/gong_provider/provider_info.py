@@ -30,7 +30,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "gong_provider.hooks.gong.GongHook",
                 "hook-name": "Gong",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port"],
+                    "hidden-fields": ["schema"],
                     "relabeling": {
                         "host": "Base URL",
                         "login": "Access key",
@@ -40,6 +40,8 @@ def get_provider_info() -> dict[str, Any]:
                         "host": "https://us-12345.api.gong.io (empty: https://api.gong.io)",
                         "login": "in Gong: Company settings > Ecosystem > API, scope api:users:read",
                         "password": "shown by Gong once, when the key is made",
+                        # Without one, the UI of Airflow 3.3 sends 0 and is refused: "the port differs".
+                        "port": "443 (the Test button of Airflow 3.3 needs it)",
                     },
                 },
                 "conn-fields": _conn_fields(),

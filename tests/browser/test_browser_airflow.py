@@ -23,10 +23,6 @@ VOLATILE = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d")
 ADDRESS = re.compile(r"127\.0\.0\.1|^\d{4,5}$")
 
 
-# Airflow 3.3.2 refuses the UI's test of a connection without a port, and our form has no field for one.
-NO_PORT = pytest.mark.xfail(strict=True, reason="the form of Gong's connections has no port")
-
-
 @pytest.fixture(scope="module")
 def sandbox(stack: Stack) -> dict[str, str]:
     """What a person would copy into the form: the address and key of the stack's own Gong."""
@@ -43,7 +39,6 @@ def test_whoever_has_not_signed_in_is_asked_to(stranger: Page, stack: Stack, pic
     Ui(stranger, stack).sign_in()
 
 
-@NO_PORT
 def test_a_connection_is_made_by_the_form_and_tested(
     ui: Ui, sandbox: dict[str, str], pictures: Pictures
 ) -> None:
@@ -66,7 +61,6 @@ def test_a_connection_is_made_by_the_form_and_tested(
     pictures.take("connection-tested", ui.page, of=said, hide=[ui.page.get_by_role("cell", name=ADDRESS)])
 
 
-@NO_PORT
 def test_a_wrong_secret_is_told_in_a_sentence(ui: Ui) -> None:
     ui.connections()
     ui.row(BY_HAND).get_by_role("button", name="Edit Connection").click()
@@ -118,7 +112,8 @@ def wrong_secret(stack: Stack, sandbox: dict[str, str]) -> Iterator[None]:
     """The stack's own connection, edited as a person does it in the UI."""
     found = stack.airflow.get("connections/gong_default")
     kept = {
-        name: found[name] for name in ("connection_id", "conn_type", "host", "login", "extra", "description")
+        name: found[name]
+        for name in ("connection_id", "conn_type", "host", "port", "login", "extra", "description")
     }
     for secret in ("not-the-secret", sandbox["secret"]):
         stack.airflow.patch("connections/gong_default", {**kept, "password": secret})

@@ -38,8 +38,8 @@ def test_every_field_explains_itself_and_secrets_are_hidden(form: Any) -> None:
         assert (field["schema"].get("format") == "password") == is_secret, name
     standard = form.standard_fields
     assert [standard.host.title, standard.login.title] == ["Base URL", "Access key"]
-    assert all(each.placeholder for each in (standard.host, standard.login, standard.password))
-    assert standard.port.hidden
+    shown = (standard.host, standard.port, standard.login, standard.password)
+    assert all(each.placeholder and not each.hidden for each in shown)
     assert standard.url_schema.hidden
 
 

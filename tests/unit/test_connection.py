@@ -28,6 +28,10 @@ def connection(**fields: Any) -> Connection:
         ("127.0.0.1", 8080, "http", "http://127.0.0.1:8080/v2"),
         ("http://127.0.0.1:8080", None, None, "http://127.0.0.1:8080/v2"),
         ("https://gateway.corp/gong/v2", None, None, "https://gateway.corp/gong/v2"),
+        (None, 443, None, "https://api.gong.io/v2"),
+        ("https://us-1.api.gong.io:443", None, None, "https://us-1.api.gong.io/v2"),
+        ("https://us-1.api.gong.io", 0, None, "https://us-1.api.gong.io/v2"),
+        ("http://127.0.0.1", 443, None, "http://127.0.0.1:443/v2"),
         ("http://[::1]:8080", None, None, "http://[::1]:8080/v2"),
     ],
 )

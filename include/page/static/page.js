@@ -37,15 +37,20 @@
     return nodes;
   };
 
-  const fill = async (place, address, kept = []) => {
+  // What is kept stays where it is: a summary that is taken out and put back loses the focus.
+  const put = (place, kept, nodes) => {
+    for (const node of [...place.childNodes]) if (node !== kept) node.remove();
+    place.append(...nodes);
+  };
+
+  const fill = async (place, address, kept = null) => {
     place.setAttribute("aria-busy", "true");
     const waiting = document.createElement("p");
     waiting.className = "loading";
     waiting.setAttribute("role", "status");
     waiting.textContent = "Loading …";
-    place.replaceChildren(...kept, waiting);
-    const nodes = uniqueIds(await partOf(address));
-    place.replaceChildren(...kept, ...nodes);
+    put(place, kept, [waiting]);
+    put(place, kept, uniqueIds(await partOf(address)));
     place.removeAttribute("aria-busy");
     ready(place);
   };
@@ -55,7 +60,7 @@
       details.addEventListener("toggle", () => {
         if (!details.open || details.dataset.asked) return;
         details.dataset.asked = "yes";
-        fill(details, details.dataset.part, [details.querySelector("summary")]);
+        fill(details, details.dataset.part, details.querySelector("summary"));
       });
     }
     for (const link of place.querySelectorAll("a[data-more]")) {

@@ -157,7 +157,9 @@ def _base_url(connection: AirflowConnection) -> str:
     except ValueError:
         raise_alone(GongConfigError(f"{name} has a port that is none"))  # the other error quotes it
     hostname = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    where = f"{hostname}:{port}" if port else hostname
+    # With its scheme's own port it is the same address, so the same account and quota.
+    is_said = port and port != {"http": 80, "https": 443}[parts.scheme]
+    where = f"{hostname}:{port}" if is_said else hostname
     return f"{parts.scheme}://{where}{parts.path.removesuffix(API_VERSION)}{API_VERSION}"
 
 
