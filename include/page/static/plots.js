@@ -1,5 +1,6 @@
 // Draws what /plots/….json answers with uPlot: anew for another width, and in the colours of the theme.
 (() => {
+  const DAY_S = 86400;
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 
   const colour = (name) => {
@@ -31,11 +32,14 @@
       value: (_self, _value, _series, day) => shown(place, day),
     }));
     const top = (_self, _least, most) => [0, Math.max(1, most * 1.05)];
+    // At least two weeks, and half a day beside the first and last bar: one day alone is no axis.
+    const beside = plot.bars ? DAY_S / 2 : 0;
+    const days = (_self, first, last) => [Math.min(first - beside, last - 14 * DAY_S), last + beside];
     return {
       width,
       height: 200,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-      scales: { y: { range: top } },
+      scales: { x: { range: days }, y: { range: top } },
       series: [{ label: "Day", value: (_self, seconds) => (seconds == null ? "" : new Date(seconds * 1000).toISOString().slice(0, 10)) }, ...series],
       axes: [
         { ...axis, values: [[31536000, "{YYYY}"], [2419200, "{MMM}", "\n{YYYY}"], [86400, "{D} {MMM}"], [1, ""]].map(
@@ -84,6 +88,7 @@
       place.replaceChildren();
       const width = Math.max(240, Math.floor(place.clientWidth));
       chart = new uPlot(options(plot, order.map((at) => names[at]), shown, width), [days, ...order.map((at) => drawn[at])], place);
+      chart.setLegend({ idx: days.length - 1 }); // until one points at a day: the last
       place.setAttribute("aria-busy", "false");
     };
     paint();
