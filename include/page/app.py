@@ -18,6 +18,7 @@ from include.page.trouble import PageTrouble
 from include.page.warehouse import Warehouse
 
 NOT_HERE = "There is no such page here."
+ONLY_SHOWS = "This page only shows: it changes nothing."
 BROKEN = "This page broke. The log of Airflow's api-server says where; the rest of the pages may still work."
 
 
@@ -33,7 +34,8 @@ def make_app(
         from include.page.access import Access
 
         guard = Access
-    app = FastAPI(title="Gong", docs_url=None, redoc_url=None, openapi_url=None)
+    # A redirect to where a slash is missing would name the host as the request does.
+    app = FastAPI(title="Gong", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.warehouse = warehouse or Warehouse()
     app.include_router(routes)
     app.add_exception_handler(PageTrouble, _trouble)
@@ -48,9 +50,12 @@ def _trouble(request: Request, error: Exception) -> Response:
 
 
 def _http_trouble(request: Request, error: Exception) -> Response:
-    is_ours = isinstance(error, HTTPException)
+    if isinstance(error, HTTPException):  # one of ours
+        return _sentence(request, error.status_code, str(error.detail))
     status = getattr(error, "status_code", 500)
-    return _sentence(request, status, str(getattr(error, "detail", "")) if is_ours else NOT_HERE)
+    answer = _sentence(request, status, ONLY_SHOWS if status == 405 else NOT_HERE)
+    answer.headers.update(getattr(error, "headers", None) or {})
+    return answer
 
 
 def _broken(request: Request, _error: Exception) -> Response:

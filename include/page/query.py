@@ -11,6 +11,8 @@ from include.page.table import Asked
 
 MOST_ROWS = 500
 MOST_WORDS = 200
+FIRST_YEAR = 2000
+"""Nothing here is older; and a month before the calendar's first day is no day."""
 
 TAKES = {"users": "words", "changes": "since"}
 """Which questions have a field of their own."""
@@ -53,14 +55,17 @@ def _day(name: str, value: str) -> date | None:
     if not value:
         return None
     try:
-        return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC).date()
+        found = date.fromisoformat(value)
     except ValueError:
-        raise HTTPException(400, f"{name} must be a day such as 2026-03-31.") from None
+        found = date.min
+    if found.year < FIRST_YEAR:
+        raise HTTPException(400, f"{name} must be a day such as 2026-03-31.")
+    return found
 
 
 def _limit(value: str) -> int:
     if not value:
         return Asked.limit
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:9]) <= MOST_ROWS:
+    if not value.isascii() or not value.isdigit() or len(value) > 3 or not 1 <= int(value) <= MOST_ROWS:
         raise HTTPException(400, f"limit must be a number from 1 to {MOST_ROWS}.")
     return int(value)

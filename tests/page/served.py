@@ -1,0 +1,115 @@
+"""The page over real HTTP, on a test's own database, and its HTML read as a browser reads it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from threading import Thread
+from typing import Any
+
+import httpx
+import uvicorn
+from airflow.sdk import Connection
+from sqlalchemy import URL
+from starlette.types import ASGIApp
+
+from include.page.app import make_app
+from include.page.warehouse import Warehouse
+
+ADDRESSES = ("href", "src", "srcset", "action", "formaction", "data-part", "data-plot", "poster", "ping")
+VOID = {"meta", "link", "input", "img", "br", "hr"}
+
+
+def connection_to(url: URL) -> Callable[[str], Any]:
+    """As Airflow hands out its connection, to a database."""
+
+    def connection_of(conn_id: str) -> Connection:
+        return Connection(
+            conn_id=conn_id, conn_type="postgres", host=url.host, login=url.username,
+            password=url.password, schema=url.database, port=url.port,
+        )  # fmt: skip
+
+    return connection_of
+
+
+def open_page(warehouse: Warehouse) -> ASGIApp:
+    """The page for everyone: who may see it is another test's."""
+    return make_app(warehouse, guard=lambda app: app)
+
+
+@contextmanager
+def served(app: ASGIApp, at: str = "") -> Iterator[httpx.Client]:
+    """Whoever asks an app in a server of its own; ``at`` is where in it he begins."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
+        server = uvicorn.Server(config)
+        thread = Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}{at}"
+        try:
+            with httpx.Client(base_url=address, timeout=30) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(30)
+
+
+class Markup(HTMLParser):
+    """A page's elements and words.
+
+    :ivar elements: tag, attributes and own words of each.
+    """
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str], list[str]]] = []
+        self._open: list[int] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}, []))
+        if tag not in VOID:
+            self._open.append(len(self.elements) - 1)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self.elements[self._open.pop()][0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        for place in self._open:
+            self.elements[place][2].append(data)
+
+    def words(self, tag: str) -> list[str]:
+        """What stands in each element of a tag."""
+        return [" ".join(" ".join(words).split()) for found, _, words in self.elements if found == tag]
+
+    def addresses(self) -> list[str]:
+        """Where it leads, and what it loads."""
+        return [attrs[name] for _, attrs, _ in self.elements for name in ADDRESSES if name in attrs]
+
+    def inline(self) -> list[str]:
+        """Whatever a strict policy would refuse to run or to apply."""
+        found = [
+            f"<{tag} {name}>"
+            for tag, attrs, _ in self.elements
+            for name in attrs
+            if name == "style" or name.startswith("on")
+        ]
+        for tag, attrs, words in self.elements:
+            if tag == "style" or (tag == "script" and ("src" not in attrs or "".join(words).strip())):
+                found.append(f"<{tag}>")
+        programs = ("javascript:", "data:")
+        return found + [address for address in self.addresses() if address.lower().startswith(programs)]
+
+
+def sentence_of(answer: httpx.Response) -> str:
+    """What a page of trouble says."""
+    elements = iter(Markup(answer.text).elements)
+    next(attrs for _, attrs, _ in elements if attrs.get("class") == "trouble")
+    return next(" ".join("".join(words).split()) for tag, _, words in elements if tag == "p")

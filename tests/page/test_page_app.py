@@ -1,0 +1,217 @@
+"""The page's addresses over HTTP: what each answers now, on a past day, and to a wrong question."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from include.page.questions import PLOTS, QUESTIONS
+from include.page.warehouse import Warehouse
+from tests.page.served import Markup, connection_to, open_page, sentence_of, served
+from tests.warehouse.small_company import run_of
+
+RUN = f"/runs/{run_of(6).dag_id}/{quote(run_of(6).run_id, safe='')}"
+LISTS = [f"/{name}" for name in QUESTIONS]
+PAGES = ["/", *LISTS, *(f"/plots/{name}" for name in PLOTS), "/org-chart", "/org-chart/1", "/users/5", RUN]
+VALUES = [f"/plots/{name}.json" for name in PLOTS]
+DAYS = ["", "?on=2026-03-03", "?on=2026-02-27", "?on=2015-01-01"]
+TODAY = datetime.now(UTC).date()
+
+
+@pytest.fixture(scope="module")
+def page(company: Engine) -> Iterator[httpx.Client]:
+    with served(open_page(Warehouse(connection_to(company.url)))) as client:
+        yield client
+
+
+def numbers(markup: Markup) -> dict[str, str]:
+    """The number below each heading of a list of numbers."""
+    first = (re.match(r"[\d,]*", words) for words in markup.words("dd"))
+    return dict(zip(markup.words("dt"), (found[0] if found else "" for found in first), strict=True))
+
+
+@pytest.mark.parametrize("day", DAYS)
+@pytest.mark.parametrize("path", PAGES)
+def test_each_address_is_a_page_on_each_day(page: httpx.Client, path: str, day: str) -> None:
+    answer = page.get(path + day)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8"), (
+        answer.text
+    )
+    markup = Markup(answer.text)
+    assert len(markup.words("h1")) == 1
+    assert markup.inline() == []
+    links = [address for address in markup.addresses() if not address.startswith(("?", "#"))]
+    assert links
+    assert all(address.startswith("/") and not address.startswith("//") for address in links)
+    # Whoever looks at a day stays on it, but in the way back to now.
+    if day:
+        pages = [address for address in links if not address.startswith("/static/") and "?" in address]
+        assert all(f"on={day[-10:]}" in address for address in pages)
+
+
+def test_all_that_pages_lead_to_is_there(page: httpx.Client) -> None:
+    seen, open_ = set(), {"/?on=2026-03-03", "/users", "/users/9", "/org-chart", "/syncs", RUN}
+    for _ in range(2):
+        found = {address for path in open_ for address in Markup(page.get(path).text).addresses()}
+        seen |= open_
+        open_ = {each.partition("#")[0] for each in found if each.startswith("/")} - seen
+    troubles = {path: answer.status_code for path in open_ if (answer := page.get(path)).status_code != 200}
+    assert troubles == {}
+    assert len(seen | open_) > 60
+
+
+def test_the_first_numbers_are_those_known_by_hand(page: httpx.Client) -> None:
+    now, third = (numbers(Markup(page.get(path).text)) for path in ("/", "/?on=2026-03-03"))
+    assert (now["Users in Gong"], now["Recording is on"], now["Users ever seen"]) == ("9", "6", "10")
+    assert (third["Users in Gong"], third["Recording is on"], third["Users ever seen"]) == ("10", "7", "9")
+    sixth = numbers(Markup(page.get("/?on=2026-03-06").text))
+    assert (now["Calls today"], sixth["Calls that day"]) == ("0", "12")
+
+
+def test_lists_and_people_are_those_known_by_hand(page: httpx.Client) -> None:
+    without = "/recorded-without-consent-page"
+    assert Markup(page.get(without).text).words("th")[-2:] == ["Ben Cole", "Eve Fox"]
+    then = Markup(page.get(f"{without}?on=2026-03-03").text).words("th")
+    assert then[-3:] == ["Ben Cole", "Eve Frost", "Ivo Jang"]
+    assert Markup(page.get("/users/5").text).words("h1") == ["Eve Fox"]
+    assert Markup(page.get("/users/5?on=2026-03-03").text).words("h1") == ["Eve Frost"]
+    assert Markup(page.get("/users/10").text).words("h1") == ["Jo Kerr left"]
+    run = numbers(Markup(page.get(RUN).text))
+    assert (run["Users"], run["Failed histories"]) == ("9", "1")
+
+
+def test_a_plot_is_its_values(page: httpx.Client) -> None:
+    values = page.get("/plots/coverage.json?on=2026-03-03").json()
+    assert values["days"][-1] == "2026-03-03"
+    assert [values["series"][name][-1] for name in ("on", "off", "not known")] == [7, 1, 2]
+    table = Markup(page.get("/plots/coverage?on=2026-03-03").text)
+    assert table.words("td")[:3] == ["7", "1", "2"]
+
+
+def test_today_is_now(page: httpx.Client) -> None:
+    assert "As of the end of" not in page.get(f"/?on={datetime.now(UTC).date()}").text
+    assert "As of the end of" in page.get("/?on=2026-03-03").text
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ("on=yesterday", "on must be a day such as 2026-03-31."),
+        ("on=2026-02-30", "on must be a day such as 2026-03-31."),
+        ("on=0001-01-01", "on must be a day such as 2026-03-31."),
+        ("since=<b>", "since must be a day such as 2026-03-31."),
+        ("since=0001-01-01", "since must be a day such as 2026-03-31."),
+        ("limit=0", "limit must be a number from 1 to 500."),
+        ("limit=501", "limit must be a number from 1 to 500."),
+        ("limit=-1", "limit must be a number from 1 to 500."),
+        ("limit=0000000011000000", "limit must be a number from 1 to 500."),
+        ("limit=²", "limit must be a number from 1 to 500."),
+        (f"words={'x' * 201}", "Search for at most 200 characters."),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/changes", "/users.csv", "/plots/calls.json", "/users/5"])
+def test_a_wrong_question_is_told_what_is_wrong(
+    page: httpx.Client, path: str, asked: str, sentence: str
+) -> None:
+    answer = page.get(f"{path}?{asked}")
+    assert (answer.status_code, sentence_of(answer)) == (400, sentence)
+
+
+@pytest.mark.parametrize("path", [*PAGES, *VALUES, *(f"{path}.csv" for path in LISTS)])
+def test_no_address_takes_a_wrong_day(page: httpx.Client, path: str) -> None:
+    assert page.get(f"{path}?on=2026-13-01").status_code == 400
+
+
+def test_the_future_is_not_known(page: httpx.Client) -> None:
+    for day in (TODAY + timedelta(days=2), "9999-12-31"):
+        answer = page.get(f"/users?on={day}")
+        assert (answer.status_code, sentence_of(answer)) == (
+            400, f"{day} is in the future: choose a past day, or none for now.",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [*LISTS, "/org-chart", "/users/5"])
+@pytest.mark.parametrize("after", ["x", "WyIxIl0x", "AAAA", quote("é"), "W10"])
+def test_a_place_that_does_not_exist_is_said_to(page: httpx.Client, path: str, after: str) -> None:
+    answer = page.get(f"{path}?after={after}")
+    if path in ("/settings", "/calls", "/checks"):  # these are never longer than a page
+        assert answer.status_code == 200
+        return
+    expected = "This place in the list does not exist: go back to its beginning."
+    assert (answer.status_code, sentence_of(answer)) == (400, expected)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/nothing", "There is no such page here."),
+        ("/nothing.csv", "There is no such page here."),
+        ("/users/", "No user with the id  is held here."),
+        ("/syncs/", "There is no such page here."),
+        ("/a/b/c", "There is no such page here."),
+        ("/plots/nothing", "There is no such page here."),
+        ("/plots/nothing.json", "There is no such page here."),
+        ("/users/99", "No user with the id 99 is held here. Search for a name instead."),
+        ("/users/%00", "No user with the id"),
+        ("/users/%ff%fe", "No user with the id"),
+        (
+            "/runs/gong_users_sync/none",
+            "The run none of gong_users_sync has loaded nothing here, or not yet.",
+        ),
+        ("/static/none.js", "There is no such file here."),
+        ("/static/%2e%2e/app.py", "There is no such file here."),
+        ("/static//etc/passwd", "There is no such file here."),
+        ("/docs", "There is no such page here."),
+        ("/openapi.json", "There is no such page here."),
+    ],
+)
+def test_what_is_not_there_is_404(page: httpx.Client, path: str, sentence: str) -> None:
+    answer = page.get(path)
+    assert answer.status_code == 404
+    assert sentence_of(answer).startswith(sentence.strip().replace("  ", " "))
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/users", "/users/5", "/plots/calls.json", "/static/page.js", "/users.csv"]
+)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_it_only_shows(page: httpx.Client, method: str, path: str) -> None:
+    answer = page.request(method, path, content=b"{}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert sentence_of(answer) == "This page only shows: it changes nothing."
+
+
+@pytest.mark.parametrize(
+    "path", ["/users", "/syncs", "/left", "/not-recorded", "/changes", "/org-chart", "/users/9"]
+)
+def test_the_pagers_walk_each_row_once(page: httpx.Client, path: str) -> None:
+    since = "?since=2026-02-01&limit=" if path == "/changes" else "?limit="
+    whole = rows_of(Markup(page.get(f"{path}{since}500").text))
+    assert whole
+    walked: list[str] = []
+    address = f"{path}{since}1"
+    while address:
+        assert len(walked) <= len(whole)
+        markup = Markup(page.get(address).text)
+        walked += rows_of(markup)
+        going_on = [attrs["href"] for tag, attrs, _ in markup.elements
+                    if tag == "a" and (attrs.get("rel") == "next" or "data-more" in attrs)]  # fmt: skip
+        address = going_on[0].partition("#")[0] if going_on else ""
+    assert walked == whole
+
+
+def rows_of(markup: Markup) -> list[str]:
+    """The list that a page is about: its people, or the last of its tables."""
+    people = [words for _, attrs, words in markup.elements if attrs.get("class") == "who"]
+    tables = [words for _, attrs, words in markup.elements if attrs.get("aria-labelledby") == "change-rows"]
+    if people:
+        return ["".join(words) for words in people]
+    if tables:
+        return [line.strip() for line in "".join(tables[0]).splitlines() if line.strip().startswith("2026-")]
+    return markup.words("tr")[1:]

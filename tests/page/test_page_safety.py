@@ -1,0 +1,155 @@
+"""What the page lets nobody do: run what a name says, load from elsewhere, be framed elsewhere, write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import Engine, text
+
+from include.page.files import files
+from include.page.questions import PLOTS, QUESTIONS
+from include.page.warehouse import Warehouse
+from include.warehouse.connect import transaction
+from include.warehouse.histories import load_histories
+from include.warehouse.runs import RunKey
+from tests.page.served import Markup, connection_to, open_page, served
+from tests.warehouse.making import SETTLING, history, load_page, opened
+
+EVIL = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</title></textarea><svg/onload=alert(1)>",
+    "{{ 7 * 7 }}{% raw %}",
+    "javascript:alert(1)",
+    "&lt;script&gt; &amp;quot;",
+)
+SETTING = "<b onclick=alert(1)>"
+RUN = RunKey("gong_users_sync", '"><script>alert(2)</script>/../?#')
+ANSWERS = [
+    "/",
+    "/users",
+    "/users.csv",
+    "/plots/calls.json",
+    "/static/page.js",
+    "/nothing",
+    "/users?limit=x",
+    "/users/99",
+]
+
+
+@pytest.fixture(scope="module")
+def page(company: Engine) -> Iterator[httpx.Client]:
+    with served(open_page(Warehouse(connection_to(company.url)))) as client:
+        yield client
+
+
+def policy_of(answer: httpx.Response) -> dict[str, list[str]]:
+    parts = [part.split() for part in answer.headers["content-security-policy"].split(";")]
+    return {name: values for name, *values in parts}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ANSWERS)
+def test_each_answer_lets_a_browser_do_little(page: httpx.Client, path: str, method: str) -> None:
+    answer = page.request(method, path)
+    policy = policy_of(answer)
+    assert policy["default-src"] == ["'none'"]
+    assert policy["frame-ancestors"] == ["'self'"]
+    assert policy["base-uri"] == ["'none'"]
+    # Nothing inline, no eval, no host, no scheme.
+    assert {value for values in policy.values() for value in values} == {"'self'", "'none'"}
+    assert {"script-src", "style-src", "connect-src", "form-action"} <= set(policy)
+    assert "x-frame-options" not in answer.headers
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    is_file = path.startswith("/static") and method == "GET"
+    assert answer.headers["cache-control"] == ("private, max-age=86400" if is_file else "no-store")
+
+
+def test_files_are_what_they_say_and_known_by_their_content(page: httpx.Client) -> None:
+    types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+    assert len(files()) >= 7
+    for name, file in files().items():
+        answer = page.get(f"/static/{name}?{file.mark}")
+        assert answer.content == file.content
+        assert answer.headers["content-type"].split(";")[0] == types[name.rpartition(".")[2]]
+        assert answer.headers["etag"] == f'"{file.mark}"'
+
+
+@pytest.fixture
+def evil(warehouse: Engine) -> Engine:
+    """People, settings and runs whose names are programs."""
+    people = [
+        {"id": f"{n}{name}", "firstName": name, "lastName": name, "emailAddress": name, "title": name,
+         "managerId": f"0{EVIL[0]}", "phoneNumber": name, "emailAliases": [name], "active": True,
+         "meetingConsentPageUrl": name, "settings": {"webConferencesRecorded": True}}
+        for n, name in enumerate(EVIL)
+    ]  # fmt: skip
+    load_page(warehouse, people, listed=True)
+    told = {"settingName": SETTING, "previousValue": EVIL[0], "newValue": EVIL[1],
+            "changedAt": "2026-03-05T10:00:00Z", "changedBy": EVIL[2]}  # fmt: skip
+    with transaction(warehouse) as connection:
+        opened(connection, RUN)
+        load_histories(connection, RUN, [history(f"0{EVIL[0]}", [told])], SETTLING)
+        connection.execute(
+            text("""
+                INSERT INTO check_results VALUES
+                    (:dag_id, :run_id, :name, 'warning', false, 2, 0, :name, now())
+            """),
+            {"dag_id": RUN.dag_id, "run_id": RUN.run_id, "name": EVIL[1]},
+        )
+    return warehouse
+
+
+def test_names_that_are_programs_are_only_read(evil: Engine) -> None:
+    run = f"/runs/{RUN.dag_id}/{quote(RUN.run_id, safe='')}"
+    people = [f"/users/{quote(f'{n}{name}', safe='')}" for n, name in enumerate(EVIL)]
+    below = f"/org-chart/{quote(f'0{EVIL[0]}', safe='')}"
+    lists = [f"/{name}?since=2026-03-01" for name in QUESTIONS]
+    searches = [f"/users?words={quote(each, safe='')}" for each in EVIL]
+    unknown = [f"/users/{quote(each, safe='')}x" for each in EVIL]
+    plots = [f"/plots/{name}" for name in PLOTS]
+    seen = ""
+    with served(open_page(Warehouse(connection_to(evil.url)))) as client:
+        for path in ("/", run, below, "/org-chart", *people, *lists, *searches, *unknown, *plots):
+            answer = client.get(path)
+            assert answer.status_code == (404 if path in unknown else 200), path
+            markup = Markup(answer.text)
+            assert markup.inline() == [], path
+            tags = {tag for tag, _, _ in markup.elements}
+            assert not tags & {"img", "b", "textarea", "iframe", "object", "embed", "base"}, path
+            assert all(address.startswith(("/", "?", "#")) for address in markup.addresses() if address), path
+            seen += " ".join(" ".join(words) for _, _, words in markup.elements)
+        followed = [
+            address for address in Markup(client.get("/users").text).addresses() if "/users/" in address
+        ]
+        assert [client.get(address).status_code for address in followed] == [200] * 2 * len(EVIL)
+    for each in (*EVIL, RUN.run_id):
+        assert each in seen
+
+
+@pytest.mark.parametrize("at", ["/gong", "/airflow/gong"])
+def test_every_address_stays_below_where_the_page_is_mounted(company: Engine, at: str) -> None:
+    airflow = FastAPI(root_path=at.removesuffix("/gong"))
+    airflow.mount("/gong", open_page(Warehouse(connection_to(company.url))))
+    with served(airflow, at) as client:
+        for path in (
+            "/",
+            "/users?on=2026-03-03",
+            "/users/5",
+            "/org-chart",
+            "/changes?since=2026-02-01",
+            "/nothing",
+        ):
+            addresses = Markup(client.get(path).text).addresses()
+            inside = [each for each in addresses if each and not each.startswith(("?", "#"))]
+            assert len(inside) > 10
+            assert all(each.startswith(f"{at}/") for each in inside), path
+            root = str(client.base_url).removesuffix("/").removesuffix(at)
+            wrong = {each for each in inside if client.get(root + each).status_code != 200}
+            assert wrong == set()
