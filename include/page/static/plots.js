@@ -1,6 +1,7 @@
 // Draws what /plots/….json answers with uPlot: anew for another width, and in the colours of the theme.
 (() => {
   const DAY_S = 86400;
+  const LEAST_DAYS = 14;
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 
   const colour = (name) => {
@@ -32,20 +33,18 @@
       value: (_self, _value, _series, day) => shown(place, day),
     }));
     const top = (_self, _least, most) => [0, Math.max(1, most * 1.05)];
-    // At least two weeks, and half a day beside the first and last bar: one day alone is no axis.
-    const beside = plot.bars ? DAY_S / 2 : 0;
-    const days = (_self, first, last) => [Math.min(first - beside, last - 14 * DAY_S), last + beside];
     return {
       width,
       height: 200,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-      scales: { x: { range: days }, y: { range: top } },
+      scales: { y: { range: top } },
       series: [{ label: "Day", value: (_self, seconds) => (seconds == null ? "" : new Date(seconds * 1000).toISOString().slice(0, 10)) }, ...series],
       axes: [
         { ...axis, values: [[31536000, "{YYYY}"], [2419200, "{MMM}", "\n{YYYY}"], [86400, "{D} {MMM}"], [1, ""]].map(
           ([step, text, year]) => [step, text, year ?? null, null, null, null, null, null, 1]) , space: 64 },
         { ...axis, size: 48, values: (_self, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick.toLocaleString("en") : "")) },
       ],
+      hooks: { ready: [(chart) => chart.setLegend({ idx: chart.data[0].length - 1 })] }, // until one points at a day
       cursor: { y: false, drag: { x: false, y: false } },
     };
   };
@@ -76,7 +75,12 @@
     const names = Object.keys(plot.series);
     if (!plot.days.length || !names.length) return show(place, "No values for these days.");
     const days = plot.days.map((day) => Date.parse(`${day}T00:00:00Z`) / 1000);
-    const plain = names.map((name) => plot.series[name]);
+    const plain = names.map((name) => [...plot.series[name]]);
+    // One day alone makes no axis.
+    while (days.length < LEAST_DAYS) {
+      days.unshift(days[0] - DAY_S);
+      for (const values of plain) values.unshift(null);
+    }
     const drawn = plot.bars ? stacked(plain) : plain;
     // The highest bar is drawn first, so that none hides another.
     const order = names.map((_name, at) => (plot.bars ? names.length - 1 - at : at));
@@ -88,7 +92,6 @@
       place.replaceChildren();
       const width = Math.max(240, Math.floor(place.clientWidth));
       chart = new uPlot(options(plot, order.map((at) => names[at]), shown, width), [days, ...order.map((at) => drawn[at])], place);
-      chart.setLegend({ idx: days.length - 1 }); // until one points at a day: the last
       place.setAttribute("aria-busy", "false");
     };
     paint();
