@@ -12,8 +12,8 @@ LINES = 85
 
 # What the README says, in its own words, and the tests that would fail if it were not so.
 CLAIMS = {
-    "one sync; then all of it is stopped": ["test_from_nothing_and_again"],
-    "Airflow's UI on http://127.0.0.1:8080, until Ctrl-C": ["test_ctrl_c_stops_everything"],
+    "all stopped at the end": ["test_from_nothing_and_again"],
+    "`make up` starts Airflow's UI on it": ["test_ctrl_c_stops_everything"],
     "1,525 settings changes (1,525 new)": ["test_from_nothing_and_again"],
     "Run it again and it says `0 new`": ["test_from_nothing_and_again"],
     "A settings history": [
@@ -21,6 +21,11 @@ CLAIMS = {
         "test_what_gong_stops_answering_is_kept",
     ],
     "Answers in SQL, today and on any past day": ["test_each_question_of_the_page_is_answered_as_its_sample"],
+    "A page inside Airflow": [
+        "test_the_numbers_are_those_of_the_warehouse",
+        "test_any_past_day_is_the_same_page",
+        "test_a_table_comes_as_csv",
+    ],
     "Nothing twice, nothing lost": [
         "test_a_disturbed_run_ends_with_all_rows_and_few_calls_more",
         "test_a_second_run_changes_no_row",
