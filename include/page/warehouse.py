@@ -26,6 +26,10 @@ NO_CONNECTION = (
     f"Airflow has no connection {CONN_ID}. Make it under Admin, Connections: type Postgres, with the address "
     "of the warehouse."
 )
+UNREADABLE = (
+    f"Airflow can't read its connection {CONN_ID}: correct its address under Admin, Connections, or in the "
+    "secrets backend or environment that it comes from."
+)
 TOO_LONG = (
     "The warehouse took longer than {seconds} seconds for this, and was told to stop. Ask for less, or later."
 )
@@ -88,3 +92,5 @@ class Warehouse:
             return self._connection_of(CONN_ID)
         except AirflowNotFoundException:
             raise_alone(HTTPException(503, NO_CONNECTION))
+        except Exception:  # whatever a secrets backend raises; its words may hold the password
+            raise_alone(HTTPException(503, UNREADABLE))

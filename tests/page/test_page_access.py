@@ -1,0 +1,166 @@
+"""Who may see the page, asked of a real Airflow's web app; and who of our files knows of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from tests.dags.conftest import airflow_environment
+from tests.end_to_end.commands import eventually
+from tests.page.served import sentence_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PATHS = [
+    "/",
+    "/users",
+    "/users/5",
+    "/users.csv",
+    "/plots/coverage.json",
+    "/static/page.css",
+    "/nothing",
+    "/users?on=x",
+]
+REFUSED = ["revoked", "expired", "forged", "unsigned", "garbage"]
+SERVE = "from tests.page.airflow_server import main; main()"
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """Where it answers; its tokens; what the page said before there was a connection."""
+
+    address: str
+    tokens: dict[str, str]
+    before: httpx.Response
+
+    def get(self, path: str, bearer: str = "", cookie: str = "", method: str = "GET") -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.tokens[bearer]}"} if bearer else {}
+        cookies = {"_token": self.tokens[cookie]} if cookie else {}
+        with httpx.Client(cookies=cookies) as client:
+            return client.request(method, f"{self.address}/gong{path}", headers=headers, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def airflow(company: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    home = tmp_path_factory.mktemp("airflow")
+    told = home / "told.json"
+    environment = airflow_environment(
+        home,
+        AIRFLOW__CORE__AUTH_MANAGER="tests.page.airflow_server.Selective",
+        AIRFLOW__API_AUTH__JWT_SECRET="of this test only " * 4,
+        _AIRFLOW_PROCESS_CONTEXT="server",  # so its own main has it: connections are in its database
+    )
+    with (home / "log").open("w") as log:
+        command = [sys.executable, "-c", SERVE, str(told)]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        eventually(lambda: told.exists() or process.poll() is not None, "Airflow's web app", 120)
+        assert process.poll() is None, (home / "log").read_text()[-3000:]
+        found = json.loads(told.read_text())
+        yield connected(found["address"], found["tokens"], company)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def connected(address: str, tokens: dict[str, str], company: Engine) -> Airflow:
+    """With the connection made, as an administrator makes it."""
+    headers = {"Authorization": f"Bearer {tokens['reader']}"}
+    before = httpx.get(f"{address}/gong/users", headers=headers, timeout=30)
+    url = company.url
+    body = {"connection_id": "gong_postgres", "conn_type": "postgres", "host": url.host, "port": url.port,
+            "login": url.username, "password": url.password, "schema": url.database}  # fmt: skip
+    made = httpx.post(f"{address}/api/v2/connections", headers=headers, json=body, timeout=30)
+    assert made.status_code == 201, made.text
+    return Airflow(address, tokens, before)
+
+
+def says_nothing(answer: httpx.Response) -> None:
+    """A refusal tells neither data nor whether there is such a page, and has the page's headers."""
+    assert len(answer.content) < 400
+    assert "Birch" not in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+    assert "x-frame-options" not in answer.headers
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("path", PATHS)
+def test_without_a_login_nobody_sees_a_byte(airflow: Airflow, path: str, method: str) -> None:
+    answer = airflow.get(path, method=method)
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    says_nothing(answer)
+    if method != "HEAD":
+        assert "You are not logged in to Airflow." in answer.text
+
+
+@pytest.mark.parametrize("way", ["bearer", "cookie"])
+@pytest.mark.parametrize("path", PATHS)
+def test_who_may_not_read_the_dag_sees_nothing(airflow: Airflow, path: str, way: str) -> None:
+    answer = airflow.get(path, **{way: "stranger"})
+    assert answer.status_code == 403
+    says_nothing(answer)
+    assert "the right to read gong_users_sync" in answer.text
+
+
+@pytest.mark.parametrize("way", ["bearer", "cookie"])
+def test_who_may_read_the_dag_sees_the_page(airflow: Airflow, way: str) -> None:
+    expected = {"/nothing": 404, "/users?on=x": 400}
+    for path in PATHS:
+        answer = airflow.get(path, **{way: "reader"})
+        assert answer.status_code == expected.get(path, 200), path
+        assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
+        assert "x-frame-options" not in answer.headers
+    users = airflow.get("/users", **{way: "reader"}).text
+    assert "Ada Birch" in users
+    assert 'href="/gong/users/1"' in users
+
+
+@pytest.mark.parametrize("way", ["bearer", "cookie"])
+@pytest.mark.parametrize("token", REFUSED)
+def test_a_token_that_is_none_is_no_login(airflow: Airflow, token: str, way: str) -> None:
+    answer = airflow.get("/users", **{way: token})
+    assert answer.status_code == 401
+    says_nothing(answer)
+
+
+def test_what_is_said_outright_counts_more_than_the_cookie(airflow: Airflow) -> None:
+    assert airflow.get("/users", bearer="stranger", cookie="reader").status_code == 403
+    assert airflow.get("/users", bearer="garbage", cookie="reader").status_code == 401
+    assert airflow.get("/users", bearer="reader", cookie="stranger").status_code == 200
+
+
+def test_before_there_is_a_connection_the_page_says_so(airflow: Airflow) -> None:
+    assert airflow.before.status_code == 503
+    assert sentence_of(airflow.before).startswith("Airflow has no connection gong_postgres.")
+
+
+def test_one_file_knows_of_airflows_web_app() -> None:
+    files = [path for folder in ("include", "plugins", "dags") for path in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 100
+    knowing = {
+        path.relative_to(ROOT).as_posix() for path in files if "airflow.api_fastapi" in path.read_text()
+    }
+    assert knowing == {"include/page/access.py"}
+
+
+def test_the_plugin_costs_other_processes_nothing(tmp_path: Path) -> None:
+    program = """
+import sys
+import airflow.plugins_manager
+before = set(sys.modules)
+import gong_plugin
+heavy = ("fastapi", "starlette", "jinja2", "sqlalchemy", "psycopg2", "include")
+print([name for name in set(sys.modules) - before if name.split(".")[0] in heavy])
+print([name for name in sys.modules if name.startswith("include.page")])
+"""
+    command, environment = [sys.executable, "-c", program], airflow_environment(tmp_path)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["[]", "[]"]

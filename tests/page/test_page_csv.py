@@ -1,0 +1,150 @@
+"""A list as CSV: all its rows, as spreadsheets and programs read them, and nothing that would run."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Connection, Engine, make_url
+
+from include.page import spreadsheet
+from include.page.questions import QUESTIONS
+from include.page.table import Asked, Column, Question, Table
+from include.page.warehouse import Warehouse
+from tests.page.asked import asked_of
+from tests.page.served import connection_to, open_page, sentence_of, served
+from tests.warehouse.making import load_page
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1"]
+PLAIN = ["Ada", "", " ", "a=1", "O'Hara", 'say "no"', "two\nlines", "a,b;c", "Ünï", "'=1"]
+
+
+@pytest.fixture(scope="module")
+def page(company: Engine) -> Iterator[httpx.Client]:
+    with served(open_page(Warehouse(connection_to(company.url)))) as client:
+        yield client
+
+
+def rows_of(answer: httpx.Response) -> list[list[str]]:
+    """As a program reads it; Excel's mark of UTF-8 is before it."""
+    assert answer.status_code == 200, answer.text
+    assert answer.content.startswith(b"\xef\xbb\xbf")
+    return list(csv.reader(StringIO(answer.content.decode("utf-8-sig"), newline="")))
+
+
+def own(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
+    """A question of the test's own, at /own."""
+    question = Question("own", "Own", "Of the test.", lambda connection, asked: table)
+    monkeypatch.setitem(QUESTIONS, "own", question)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 10_000])
+@pytest.mark.parametrize("day", ["2026-03-03", ""])
+@pytest.mark.parametrize("name", [*QUESTIONS])
+def test_it_has_each_row_of_the_list_once(
+    page: httpx.Client, company: Engine, monkeypatch: pytest.MonkeyPatch, name: str, day: str, at_once: int
+) -> None:
+    monkeypatch.setattr(spreadsheet, "ROWS_AT_ONCE", at_once)
+    on = date.fromisoformat(day) if day else None
+    whole = asked_of(company, name, on=on, since=date(2026, 2, 1), limit=1000)
+    head, *rows = rows_of(page.get(f"/{name}.csv?since=2026-02-01&on={day}"))
+    assert len(rows) == len(whole.rows)
+    assert [title for title in head if not title.endswith(" id")] == [
+        column.title for column in whole.columns
+    ]
+    assert {len(row) for row in rows} <= {len(head)}
+    if "User id" in head:
+        place = head.index("User id")
+        assert [row[place] for row in rows] == [row["user_id"] for row in whole.rows]
+
+
+def test_what_it_has_is_what_is_known_by_hand(page: httpx.Client) -> None:
+    answer = page.get("/recorded-without-consent-page.csv?on=2026-03-03")
+    head, *rows = rows_of(answer)
+    found = [dict(zip(head, row, strict=True)) for row in rows]
+    assert [(each["User"], each["E-mail"]) for each in found] == [
+        ("Ben Cole", "ben@birch.example"), ("Eve Frost", "eve@birch.example"),
+        ("Ivo Jang", "ivo@birch.example"),
+    ]  # fmt: skip
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == (
+        'attachment; filename="gong-recorded-without-consent-page-2026-03-03.csv"'
+    )
+
+
+def test_a_search_is_downloaded_as_it_is_seen(page: httpx.Client) -> None:
+    _, *rows = rows_of(page.get("/users.csv?words=FOX&limit=1&after=x"))
+    assert [row[0] for row in rows] == ["Eve Fox"]
+    today = f"{datetime.now(UTC).date()}"
+    assert today[:8] in page.get("/users.csv").headers["content-disposition"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_formula_is_read_as_text(page: httpx.Client, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    columns = (Column("name", "Name", "user"), Column("many", "Many", "list"))
+    own(monkeypatch, Table(columns, [{"name": text, "user_id": text, "many": [text, "b"]}]))
+    assert rows_of(page.get("/own.csv"))[1:] == [[f"'{text}", f"'{text}", f"'{text}; b"]]
+
+
+def test_whoever_is_called_like_a_formula_is_not_run(warehouse: Engine) -> None:
+    calculator = "=cmd|' /C calc'!A0"
+    load_page(warehouse, [{"id": "1", "firstName": calculator, "title": "@SUM(1)"}], listed=True)
+    with served(open_page(Warehouse(connection_to(warehouse.url)))) as client:
+        (row,) = rows_of(client.get("/users.csv"))[1:]
+    assert f"'{calculator}" in row
+    assert "'@SUM(1)" in row
+    assert not any(cell.startswith(("=", "@", "+", "-")) for cell in row)
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_other_text_stays_as_it_is(page: httpx.Client, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    own(monkeypatch, Table((Column("a", "A"), Column("b", "B")), [{"a": text, "b": "end"}]))
+    assert rows_of(page.get("/own.csv")) == [["A", "B"], [text, "end"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (-1, "-1"),
+        (12345, "12345"),
+        (Decimal("-0.50"), "-0.50"),
+        (-1.5, "-1.5"),
+        (True, "true"),
+        (False, "false"),
+        (None, ""),
+        ([], ""),
+        (date(2026, 3, 5), "2026-03-05"),
+        (datetime(2026, 3, 5, 9, 30, tzinfo=UTC), "2026-03-05 09:30:00+00:00"),
+        (timedelta(days=2, minutes=3, seconds=4), "48:03:04"),
+    ],
+)
+def test_values_are_such_as_programs_read(
+    page: httpx.Client, monkeypatch: pytest.MonkeyPatch, value: Any, cell: str
+) -> None:
+    own(monkeypatch, Table((Column("a", "A"), Column("b", "B")), [{"a": value, "b": 1}]))
+    assert rows_of(page.get("/own.csv"))[1] == [cell, "1"]
+
+
+def test_an_error_before_the_first_row_is_a_sentence(database_url: str) -> None:
+    with served(open_page(Warehouse(connection_to(make_url(database_url))))) as client:
+        answer = client.get("/users.csv")
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert "content-disposition" not in answer.headers
+    assert sentence_of(answer).startswith("The warehouse has no tables yet")
+
+
+def test_an_error_later_is_no_whole_file(page: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(connection: Connection, asked: Asked) -> Table:
+        if asked.after:
+            raise RuntimeError
+        return Table((Column("a", "A"),), [{"a": 1}], "more")
+
+    monkeypatch.setitem(QUESTIONS, "own", Question("own", "Own", "Of the test.", ask))
+    with pytest.raises(httpx.RemoteProtocolError):
+        page.get("/own.csv")

@@ -1,0 +1,175 @@
+"""The page when its warehouse is down, missing, empty or slow: one sentence, and nothing more."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from airflow.sdk.exceptions import AirflowNotFoundException
+from sqlalchemy import Connection, Engine, make_url, text
+
+from include.page.questions import PLOTS, QUESTIONS
+from include.page.table import Asked, Column, Question, Table
+from include.page.warehouse import SECONDS, Warehouse
+from include.warehouse.connect import transaction
+from tests.page.served import Markup, connection_to, open_page, sentence_of, served
+from tests.warehouse.making import load_page
+from tests.warehouse.small_company import run_of
+
+RUN = f"/runs/{run_of(6).dag_id}/{quote(run_of(6).run_id, safe='')}"
+READING = ["/", *(f"/{name}" for name in QUESTIONS), *(f"/{name}.csv" for name in QUESTIONS), "/org-chart",
+           *(f"/plots/{name}" for name in PLOTS), *(f"/plots/{name}.json" for name in PLOTS), "/org-chart/1",
+           "/users/5", RUN]  # fmt: skip
+PASSWORD = "not-to-be-seen"
+
+
+def refused(client: httpx.Client, path: str) -> str:
+    """The sentence of a 503 that tells nothing else."""
+    answer = client.get(path)
+    assert answer.status_code == 503, path
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "content-disposition" not in answer.headers
+    assert "'self'" in answer.headers["content-security-policy"]
+    assert len(Markup(answer.text).words("h1")) == 1
+    for never in (PASSWORD, "Traceback", "psycopg2", "sqlalchemy", "SELECT", ".py"):
+        assert never not in answer.text, path
+    return sentence_of(answer)
+
+
+def test_a_warehouse_that_is_down() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as was:
+        port = was.getsockname()[1]
+    url = make_url(f"postgresql://someone:{PASSWORD}@127.0.0.1:{port}/analytics")
+    with served(open_page(Warehouse(connection_to(url)))) as client:
+        for path in READING:
+            assert refused(client, path) == (
+                f"The warehouse 127.0.0.1:{port}/analytics can't be reached: nothing answers there; start "
+                "the database, or correct its host and port."
+            )
+        assert client.get("/static/page.css").status_code == 200  # the sentence is dressed
+
+
+def test_a_password_that_is_refused_is_not_told(company: Engine) -> None:
+    url = company.url.set(password=PASSWORD)
+    with served(open_page(Warehouse(connection_to(url)))) as client:
+        assert "it refuses this login or password" in refused(client, "/")
+
+
+def test_no_connection_in_airflow() -> None:
+    def none(conn_id: str) -> Any:
+        raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")
+
+    with served(open_page(Warehouse(none))) as client:
+        for path in READING:
+            assert refused(client, path).startswith(
+                "Airflow has no connection gong_postgres. Make it under Admin"
+            )
+
+
+def test_a_connection_that_airflow_cannot_read() -> None:
+    def broken(conn_id: str) -> Any:
+        raise ValueError(f"Port could not be cast to integer value as '{PASSWORD}'")
+
+    with served(open_page(Warehouse(broken))) as client:
+        assert refused(client, "/users").startswith("Airflow can't read its connection gong_postgres")
+
+
+def test_no_tables_yet(database_url: str) -> None:
+    with served(open_page(Warehouse(connection_to(make_url(database_url))))) as client:
+        for path in READING:
+            if "/calls" not in path:  # calls may be counted in another database
+                assert "run the DAG gong_users_sync once" in refused(client, path), path
+        assert refused(client, "/").startswith("The warehouse has no tables yet")
+
+
+def test_nothing_loaded_yet(warehouse: Engine) -> None:
+    with served(open_page(Warehouse(connection_to(warehouse.url)))) as client:
+        for path in READING:
+            answer = client.get(path)
+            assert answer.status_code == (404 if path in ("/users/5", RUN) else 200), path
+        assert "No sync yet" in client.get("/").text
+        assert client.get("/users.csv").text.count("\r\n") == 1
+
+
+def test_while_the_first_run_goes_on(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": "1"}])
+    with served(open_page(Warehouse(connection_to(warehouse.url)))) as client:
+        for path in ("/", "/syncs", "/users/1", "/runs/gong_users_sync/manual__1", "/org-chart"):
+            assert client.get(path).status_code == 200, path
+
+
+class Impatient(Warehouse):
+    """Waits for a second at most."""
+
+    def read(self, ask: Any, seconds: int = SECONDS) -> Any:
+        return super().read(ask, min(seconds, 1))
+
+
+def ask_with(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
+    """A question of the test's own, at /own."""
+
+    def ask(connection: Connection, asked: Asked) -> Table:
+        for statement in statements:
+            connection.execute(text(statement))
+        return Table((Column("a", "A"),), [{"a": 1}])
+
+    monkeypatch.setitem(QUESTIONS, "own", Question("own", "Own", "Of the test.", ask))
+
+
+@pytest.mark.parametrize("path", ["/own", "/own.csv"])
+def test_what_takes_too_long_is_stopped(company: Engine, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    ask_with(monkeypatch, "SELECT pg_sleep(20)")
+    with served(open_page(Impatient(connection_to(company.url)))) as client:
+        assert refused(client, path) == (
+            "The warehouse took longer than 1 seconds for this, and was told to stop. Ask for less, or later."
+        )
+        assert client.get("/users").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["DELETE FROM user_versions"],
+        ["CREATE TABLE of_the_page (a int)"],
+        ["SET TRANSACTION READ WRITE", "DELETE FROM user_versions"],
+        ["SET LOCAL transaction_read_only TO off", "DELETE FROM user_versions"],
+    ],
+    ids=lambda statements: statements[0],
+)
+def test_nothing_is_ever_written(
+    company: Engine, monkeypatch: pytest.MonkeyPatch, statements: list[str]
+) -> None:
+    ask_with(monkeypatch, *statements)
+    with served(open_page(Warehouse(connection_to(company.url)))) as client:
+        assert "refused (SQLSTATE 25" in refused(client, "/own")
+    with transaction(company) as connection:
+        assert connection.execute(text("SELECT count(*) FROM users")).scalar_one() == 10
+
+
+def test_a_page_that_breaks_tells_no_one_why(company: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(connection: Connection, asked: Asked) -> Table:
+        raise RuntimeError(PASSWORD)
+
+    monkeypatch.setitem(QUESTIONS, "own", Question("own", "Own", "Of the test.", ask))
+    with served(open_page(Warehouse(connection_to(company.url)))) as client:
+        answer = client.get("/own")
+        assert answer.status_code == 500
+        assert PASSWORD not in answer.text
+        assert sentence_of(answer).startswith("This page broke.")
+        assert "'self'" in answer.headers["content-security-policy"]
+
+
+def test_an_edited_connection_is_taken_up(
+    company: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = [company.url]
+    monkeypatch.setattr("include.page.warehouse._ASKED_AGAIN_AFTER_S", -1.0)
+    with served(open_page(Warehouse(lambda conn_id: connection_to(held[-1])(conn_id)))) as client:
+        assert client.get("/users").status_code == 200
+        held.append(make_url(database_url))
+        assert client.get("/users").status_code == 503
+        held.append(company.url)
+        assert client.get("/users").status_code == 200
