@@ -33,7 +33,7 @@ from gong_provider.api.selection import pages_by_filter
 from gong_provider.api.shared import Access, Credentials, FixedCredentials
 from gong_provider.coordination.limits import CallsLeft
 from gong_provider.hooks.connection import GongSettings, extras_for_http_hook, read_connection
-from gong_provider.hooks.connection_test import of_this_connection, reached
+from gong_provider.hooks.connection_answer import of_this_connection, reached
 from gong_provider.hooks.coordination import Coordination
 from gong_provider.hooks.loop import LoopThread
 from gong_provider.hooks.transport import transport_of
