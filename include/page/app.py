@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp
 
-from include.page.asking import NO_TABLES, OLD_TABLES
+from include.page.asking import NO_TABLES
 from include.page.headers import Headers
 from include.page.render import page
 from include.page.routes import routes
@@ -45,8 +45,7 @@ def make_app(
 
 
 def _trouble(request: Request, error: Exception) -> Response:
-    is_theirs = str(error) not in (NO_TABLES, OLD_TABLES)
-    return _sentence(request, 400 if is_theirs else 503, str(error))
+    return _sentence(request, 503 if str(error) == NO_TABLES else 400, str(error))
 
 
 def _http_trouble(request: Request, error: Exception) -> Response:

@@ -15,12 +15,14 @@ from include.page.trouble import PageTrouble
 
 Row = dict[str, Any]
 
-NO_TABLES = "The warehouse has no tables yet: run the DAG gong_users_sync once."
-OLD_TABLES = "The warehouse is of an older version: run the DAG gong_users_sync once, or make migrate."
+NO_TABLES = (
+    "The warehouse has no tables yet, or those of an older version: run the DAG gong_users_sync once, "
+    "or make migrate."
+)
 DAMAGED = "This place in the list does not exist: go back to its beginning."
 
 # PostgreSQL's codes: no such table or schema; no such function or column.
-_MISSING = {"42P01": NO_TABLES, "3F000": NO_TABLES, "42883": OLD_TABLES, "42703": OLD_TABLES}
+_MISSING = ("42P01", "3F000", "42883", "42703")
 
 
 def read_rows(sql: str, connection: Connection, **parameters: Any) -> list[Row]:
@@ -32,10 +34,9 @@ def read_rows(sql: str, connection: Connection, **parameters: Any) -> list[Row]:
     try:
         return [dict(row._mapping) for row in connection.execute(text(sql), values)]
     except ProgrammingError as error:
-        sentence = _MISSING.get(getattr(error.orig, "pgcode", None) or "")
-        if sentence is None:
+        if getattr(error.orig, "pgcode", None) not in _MISSING:
             raise
-        raise PageTrouble(sentence) from None
+        raise PageTrouble(NO_TABLES) from None
 
 
 def _held(value: Any) -> Any:

@@ -12,7 +12,10 @@ from include.page.table import Asked, Column, Plot, Question, Table
 
 RECORDED = "webConferencesRecorded"
 MOST = 8
-_NO_USAGE = "Calls are counted in another database: that of the connection coordination_conn_id."
+_NO_USAGE = (
+    "No call is counted in this database: none was made yet, or they are counted in another database, "
+    "that of the connection coordination_conn_id."
+)
 
 _SETTINGS = """
     SELECT day, setting_key, users_on, users_off, users_unknown, joined, left_gong, changes, complete
