@@ -81,8 +81,7 @@ class MortalStack:
             self.buried()
             self.again()
         for run in self.airflow.airflow.get("dags/~/dagRuns", state=["queued", "running"])["dag_runs"]:
-            path = f"dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}"
-            self.airflow.airflow.patch(path, {"state": "failed"})
+            self.airflow.end(run["dag_run_id"], run["dag_id"])
 
     def stop(self) -> None:
         """Ctrl-C."""

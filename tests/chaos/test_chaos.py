@@ -16,7 +16,7 @@ import pytest
 from tests.chaos import mortal
 from tests.chaos.mortal import DAG, MortalStack, mortal_stack
 from tests.end_to_end.commands import eventually
-from tests.end_to_end.stack import TWIN
+from tests.end_to_end.stack import TWIN, undeadlocked
 from tests.support import GongService, OddWorld, odd_world
 from tests.support.gong_service import Call
 from tests.support.landed import landed_changes, landed_users, query
@@ -157,7 +157,8 @@ class Scene:
     def clear(self) -> None:
         ((dag, run_id),) = self.runs
         path = f"dags/{dag}/dagRuns/{quote(run_id, safe='')}/clear"
-        self.stack.airflow.airflow.post(path, {"dry_run": False, "only_failed": False})
+        body = {"dry_run": False, "only_failed": False}
+        undeadlocked(lambda: self.stack.airflow.airflow.post(path, body))
         self.lost()
         self.listings += 1
 
