@@ -53,7 +53,7 @@ PARAMS = {
         type="string",
         enum=["auto", "all", "changed", "none"],
         values_display={
-            "auto": "auto: whose history is not covered yet, within the day's calls",
+            "auto": "auto: up to now, or what the run's day still lacks, within the day's calls",
             "all": "all: the same, until the day's calls are used up",
             "changed": "changed: only of new users, and of those whose settings changed",
             "none": "none: users only",

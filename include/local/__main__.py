@@ -112,7 +112,12 @@ def _stack(command: str, *, airflow: bool = True) -> Iterator[Session]:
 
 
 def _joined(lock: Lock, place: Place, sources: Sources, other: str, command: str) -> Session:
-    if other != "up" or command == "up":
+    if command == other == "up":
+        raise LocalError(
+            f"`make up` is running already: {lock.join(_JOIN_SECONDS).address}. Ctrl-C there stops it; for a "
+            "second one, set GONG_LOCAL_DIR and PORT."
+        )
+    if other != "up":
         raise LocalError(
             f"`make {other}` is running in {place.directory}; wait for it, or set GONG_LOCAL_DIR."
         )

@@ -24,7 +24,7 @@ _ODDITIES = """
 
 _CHECK_COLUMNS = (
     Column("passed", "Passed", "yes_no"),
-    Column("severity", "Severity"),
+    Column("severity", "If it fails"),
     Column("check_name", "Check"),
     Column("sentence", "Found"),
     Column("checked_at", "Checked", "moment"),

@@ -39,12 +39,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its key in each row, its heading, and how its values are shown."""
+    """One column: its key in each row, its heading, and how its values are shown.
+
+    :param absent: what null means, for those who hear it.
+    """
 
     key: str
     title: str
     kind: Kind = "text"
     id_key: str = "user_id"
+    absent: str = "not known"
 
 
 @dataclass(frozen=True)

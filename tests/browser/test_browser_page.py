@@ -83,7 +83,7 @@ def test_any_past_day_is_the_same_page(
         """,
         day=LONG_AGO,
     )
-    assert number(gong, "Recording is on") == expected["users_on"]
+    assert number(gong, "Web conferences recorded") == expected["users_on"]
     expect(gong.get_by_text("Loading")).to_have_count(0)
     pictures.take("gong-page-past", page, of=gong.get_by_role("main"), hide=[gong.get_by_text(TIMES)])
     gong.get_by_role("link", name="Back to now").click()

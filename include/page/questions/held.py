@@ -43,7 +43,7 @@ def _stale(connection: Connection, asked: Asked) -> Table:
 def _checks(connection: Connection, asked: Asked) -> Table:
     columns = (
         Column("passed", "Passed", "yes_no"),
-        Column("severity", "Severity"),
+        Column("severity", "If it fails"),
         Column("check_name", "Check"),
         Column("sentence", "Found"),
         Column("checked_at", "Checked", "moment"),

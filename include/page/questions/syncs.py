@@ -21,7 +21,7 @@ _COLUMNS = (
     Column("started_at", "Started", "moment"),
     Column("took", "Took", "span"),
     Column("state", "State"),
-    Column("day", "About the day", "day"),
+    Column("day", "About the day", "day", absent="now"),
     Column("users_listed", "Users", "number"),
     Column("users_new", "New", "number"),
     Column("users_changed", "Changed", "number"),
@@ -30,7 +30,7 @@ _COLUMNS = (
     Column("histories_fetched", "Histories", "number"),
     Column("histories_left", "Histories left", "number"),
     Column("calls_made", "Calls", "number"),
-    Column("warnings", "Warnings", "list"),
+    Column("warnings", "Warnings", "list", absent="none"),
     Column("dag_id", "DAG"),
     Column("run_id", "Run"),
 )

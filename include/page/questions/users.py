@@ -86,7 +86,7 @@ _COLUMNS_THEN = (
     Column("is_importing", "Importing", "yes_no"),
     Column("has_consent_page", "Consent page", "yes_no"),
 )
-_COLUMNS = (*_COLUMNS_THEN, Column("left_at", "Left", "moment"))
+_COLUMNS = (*_COLUMNS_THEN, Column("left_at", "Left", "moment", absent="no"))
 
 
 def _ask(connection: Connection, asked: Asked) -> Table:
