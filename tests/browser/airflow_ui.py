@@ -27,7 +27,7 @@ class Ui:
         self.page.get_by_label("Username").fill(session["login"])
         self.page.get_by_label("Password").fill(session["password"])
         self.page.get_by_role("button", name="Sign in").click()
-        expect(self.page.get_by_role("link", name="Dags")).to_be_visible()
+        expect(self.page.get_by_role("link", name="Dags", exact=True)).to_be_visible()
 
     @property
     def dialog(self) -> Locator:
