@@ -25,11 +25,16 @@ class ClusterError(RuntimeError):
 
 
 class Cluster:
-    """A PostgreSQL server with its files in `directory`; `durable=False` trades safety for speed (tests)."""
+    """A PostgreSQL server with its files in `directory`.
 
-    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+    :param durable: without it, safety is traded for speed (tests).
+    :param port: where it listens; 0: another free one at each start.
+    """
+
+    def __init__(self, directory: Path, *, durable: bool = True, port: int = 0) -> None:
         self.directory = directory.resolve()
         self.port = 0
+        self._fixed_port = port
         self.log = self.directory / "postgres.log"
         self._data = self.directory / "data"
         self._password = self.directory / "password"
@@ -141,7 +146,7 @@ class Cluster:
         unfinished.rename(self._data)
 
     def _launch(self, bin_directory: Path) -> None:
-        self.port = free_port()
+        self.port = self._fixed_port or free_port()
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,

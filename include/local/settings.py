@@ -103,14 +103,13 @@ def airflow_environment(place: Place, *, database_url: str, port: int, scheduled
             "test_connection": "Enabled",
             "execution_api_server_url": f"{address}/execution/",
         },
-        "database": {"sql_alchemy_conn": database_url, "load_default_connections": False},
+        "database": {"sql_alchemy_conn": database_url},
         "api": {"base_url": address, "host": "127.0.0.1", "port": port, "secret_key": place.secrets["api"]},
         "api_auth": {"jwt_secret": place.secrets["jwt"]},
         "scheduler": {
             "use_job_schedule": scheduled,  # `make run` does what it is told, not yesterday's run too
             "scheduler_idle_sleep_time": 1 if scheduled else 0.2,
         },
-        "usage_data_collection": {"enabled": False},
     }
     return {
         f"AIRFLOW__{section.upper()}__{option.upper()}": str(value)

@@ -20,34 +20,11 @@ DAG = "dags/gong_users_sync"
 TWIN = "gong_users_sync_twin"
 
 
-class Stack:
-    """A checkout with `make up` running in it."""
+class RunningAirflow:
+    """An Airflow that has our DAGs, and what a test does with their runs."""
 
-    def __init__(self, made: Checkout) -> None:
-        self.checkout = made
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.process = made.start("up", PORT=str(port))
-        state_file = made.local / "session.json"
-        eventually(lambda: state_file.exists() or self.process.poll(), "the stack")
-        state = json.loads(state_file.read_text())
-        self.airflow = Airflow(state["address"], state["login"], state["password"])
-        self.sandbox_warehouse: str = state["warehouse_url"]
-
-    def point_to(self, service: GongService, warehouse: str, **extra: Any) -> None:
-        """Edit both connections, as a user does in the UI."""
-        limits = {"calls_per_second": 0, "calls_per_day": 0, "timeout_s": 5}
-        gong = {
-            "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
-            "extra": json.dumps(limits | extra),
-        }  # fmt: skip
-        url = make_url(warehouse)
-        postgres = {
-            "conn_type": "postgres", "host": url.host, "port": url.port, "login": url.username,
-            "password": url.password, "schema": url.database,
-        }  # fmt: skip
-        for name, body in (("gong_default", gong), ("gong_postgres", postgres)):
-            self.airflow.patch(f"connections/{name}", {"connection_id": name, **body})
+    def __init__(self, airflow: Airflow) -> None:
+        self.airflow = airflow
 
     def trigger(self, dag: str = "gong_users_sync", **body: Any) -> str:
         run = self.airflow.post(f"dags/{dag}/dagRuns", {"logical_date": None, **body})
@@ -77,6 +54,36 @@ class Stack:
 
     def runs(self, run_type: str) -> list[dict[str, Any]]:
         return list(self.airflow.get(f"{DAG}/dagRuns", run_type=run_type, limit=100)["dag_runs"])
+
+
+class Stack(RunningAirflow):
+    """A checkout with `make up` running in it."""
+
+    def __init__(self, made: Checkout) -> None:
+        self.checkout = made
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.process = made.start("up", PORT=str(port))
+        state_file = made.local / "session.json"
+        eventually(lambda: state_file.exists() or self.process.poll(), "the stack")
+        state = json.loads(state_file.read_text())
+        super().__init__(Airflow(state["address"], state["login"], state["password"]))
+        self.sandbox_warehouse: str = state["warehouse_url"]
+
+    def point_to(self, service: GongService, warehouse: str, **extra: Any) -> None:
+        """Edit both connections, as a user does in the UI."""
+        limits = {"calls_per_second": 0, "calls_per_day": 0, "timeout_s": 5}
+        gong = {
+            "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
+            "extra": json.dumps(limits | extra),
+        }  # fmt: skip
+        url = make_url(warehouse)
+        postgres = {
+            "conn_type": "postgres", "host": url.host, "port": url.port, "login": url.username,
+            "password": url.password, "schema": url.database,
+        }  # fmt: skip
+        for name, body in (("gong_default", gong), ("gong_postgres", postgres)):
+            self.airflow.patch(f"connections/{name}", {"connection_id": name, **body})
 
 
 def add_twin(made: Checkout) -> None:

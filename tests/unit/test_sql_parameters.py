@@ -24,6 +24,7 @@ GO_ON = {"where", "values", "order_by"}  # and of what is said of them in a seco
 
 # Functions that put together SQL, or pass it on, each looked at by a person.
 LOOKED_AT = {
+    "include/compose/database.py: _make_database": "names of its own, quoted by psycopg2",
     "plugins/gong_provider/coordination/database.py: _run": "passes on what its callers give: PASSES_ON",
     "plugins/gong_provider/coordination/token_rows.py: _run": "passes on what its callers give: PASSES_ON",
     "plugins/gong_provider/coordination/postgres_quota.py: _run": "likewise",

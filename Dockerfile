@@ -1,0 +1,17 @@
+# Airflow with our provider, DAGs, page and what workers need, at the versions of constraints.txt.
+FROM python:3.12.12-slim-bookworm
+RUN useradd --uid 999 --user-group --create-home --home-dir /opt/airflow airflow \
+ && install --directory --owner airflow --group airflow --mode 0700 /run/gong /opt/airflow/logs
+WORKDIR /opt/airflow
+ENV AIRFLOW_HOME=/opt/airflow PYTHONPATH=/opt/airflow PYTHONUNBUFFERED=1
+COPY constraints.txt ./
+RUN pip install --no-cache-dir --constraint constraints.txt \
+    alembic apache-airflow apache-airflow-providers-celery apache-airflow-providers-http \
+    apache-airflow-providers-postgres hatchling
+COPY pyproject.toml LICENSE build/
+COPY plugins/gong_provider build/plugins/gong_provider
+RUN pip install --no-cache-dir --constraint constraints.txt --no-build-isolation ./build && pip check
+COPY plugins/.airflowignore plugins/gong_plugin.py plugins/
+COPY dags dags
+COPY include include
+USER 999:999

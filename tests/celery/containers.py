@@ -1,0 +1,123 @@
+"""The services of docker-compose.yaml as processes here, kept running as Docker keeps them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from contextlib import suppress
+from typing import Any
+
+import psutil
+
+from include.local.processes import end, stop_leftovers
+from include.local.settings import MARKER, Place
+from tests.support.compose import Local, copy_image
+
+
+class Containers:
+    """Processes by instance: "scheduler", "worker-2". What ends by itself is started again."""
+
+    def __init__(self, local: Local) -> None:
+        self._local = local
+        self._place = Place(local.folder)
+        self._running: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self.restarted: list[str] = []
+        threading.Thread(target=self._keep_running, daemon=True).start()
+
+    def run(self, service: str) -> None:
+        """A service that ends: to its end."""
+        process = self._launch(service, service)
+        assert process.wait(120) == 0, self.said(service)
+
+    def start(self, service: str, instance: str = "") -> None:
+        """A service that lasts."""
+        name = instance or service
+        with self._lock:
+            self._running[name] = (service, self._launch(service, name))
+
+    def stop(self, instance: str, seconds: float = 60) -> None:
+        """As `docker compose stop` does: SIGTERM, and in the end SIGKILL."""
+        process = self._forget(instance)
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        end(self._family(process))
+
+    def kill(self, instance: str) -> None:
+        """kill -9 for all that is in the container, at once."""
+        process = self._forget(instance)
+        for member in self._family(process):
+            with suppress(psutil.Error):
+                member.send_signal(signal.SIGKILL)
+        process.wait(10)
+
+    def is_well(self, service: str, instance: str = "") -> bool:
+        """What its own health check says."""
+        done = subprocess.run(
+            self._local.health_command(service, instance), **self._options(service, instance or service),
+            capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+        return done.returncode == 0
+
+    @property
+    def instances(self) -> list[str]:
+        """Those that should be running."""
+        return list(self._running)
+
+    def members(self, instance: str) -> list[psutil.Process]:
+        """All processes of a container."""
+        return self._family(self._running[instance][1])
+
+    def said(self, instance: str) -> str:
+        """All that it printed."""
+        return (self._local.folder / f"{instance}.log").read_text(errors="replace")
+
+    def end(self) -> None:
+        """Everything, to the last grandchild."""
+        self._over.set()
+        with self._lock:
+            running = [process for _, process in self._running.values()]
+        end([psutil.Process(each.pid) for each in running if each.poll() is None])
+        stop_leftovers(self._place)
+
+    def _keep_running(self) -> None:
+        """restart: unless-stopped."""
+        while not self._over.wait(0.5):
+            with self._lock:
+                for name, (service, process) in self._running.items():
+                    if process.poll() is not None:
+                        end(self._family(process))
+                        self.restarted.append(name)
+                        self._running[name] = (service, self._launch(service, name))
+
+    def _launch(self, service: str, name: str) -> subprocess.Popen[bytes]:
+        if not self._local.home(name).exists():
+            copy_image(self._local.home(name))
+            (self._local.home(name) / "logs").symlink_to(self._local.folder / "logs")
+        with (self._local.folder / f"{name}.log").open("ab") as output:
+            return subprocess.Popen(
+                self._local.command(service, name), **self._options(service, name),
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def _options(self, service: str, name: str) -> dict[str, Any]:
+        marked = {MARKER: str(self._local.folder), "SPT_NOENV": "1"}
+        return {"cwd": self._local.home(name), "env": self._local.environment(service, name) | marked}
+
+    def _forget(self, instance: str) -> subprocess.Popen[bytes]:
+        with self._lock:
+            return self._running.pop(instance)[1]
+
+    def _family(self, process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+        """It, its descendants, and what of its session outlived its parent."""
+        found = []
+        for each in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if each.pid == process.pid or os.getsid(each.pid) == process.pid:
+                    found.append(each)
+                    found += each.children(recursive=True)
+        return list(set(found))

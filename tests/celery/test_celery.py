@@ -1,0 +1,172 @@
+"""Many workers on a real Celery: one limit for all of them, and what a loss of any part costs."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import pytest
+
+from tests.celery.celery_stack import WORKERS, CeleryStack
+from tests.end_to_end.commands import eventually
+from tests.support import GongService, OddWorld, odd_world
+from tests.support.gong_service import Call
+from tests.support.landed import landed_changes, landed_users
+
+log = logging.getLogger(__name__)
+
+UNCOMMITTED_S = 1.5
+"""A group is open for a second; then it takes a moment to load, on a machine that is busy."""
+RATE = 60
+
+
+def is_history(call: Call) -> bool:
+    return call.path.endswith("/settings-history")
+
+
+def busiest(calls: list[Call], seconds: float) -> int:
+    """The most calls that arrived within any so many seconds."""
+    times = sorted(call.time for call in calls)
+    most, start = 0, 0
+    for end, at in enumerate(times):
+        while times[start] <= at - seconds:
+            start += 1
+        most = max(most, end - start + 1)
+    return most
+
+
+def span_s(service: GongService) -> float:
+    """From the first history's call to the last."""
+    times = [call.time for call in service.calls if is_history(call)]
+    return max(times) - min(times)
+
+
+def rows_are_equal(stack: CeleryStack, odd: OddWorld) -> None:
+    assert landed_users(stack.warehouse) == odd.expected_users()
+    assert landed_changes(stack.warehouse) == odd.expected_changes()
+
+
+def in_the_middle(service: GongService, users: int) -> None:
+    """Return when a third of the histories were asked for."""
+    eventually(lambda: sum(service.histories_asked.values()) > users / 3, "a third of the histories", 90)
+
+
+def paid_twice(service: GongService) -> int:
+    return sum(service.histories_asked.values()) - len(service.histories_asked)
+
+
+def asked_lately(service: GongService) -> int:
+    """Histories that can't be sure to be in the warehouse yet."""
+    calls = list(service.calls)
+    return sum(is_history(call) and call.time > calls[-1].time - UNCOMMITTED_S for call in calls)
+
+
+def test_each_service_says_by_its_own_check_that_it_is_well(stack: CeleryStack) -> None:
+    for service in ("api-server", "scheduler", "dag-processor", "triggerer", "redis"):
+        assert eventually(lambda name=service: stack.containers.is_well(name), service, 30)
+    for instance in WORKERS:
+        assert stack.containers.is_well("worker", instance), instance
+    assert not stack.containers.is_well("worker", "worker-9")
+    assert stack.containers.restarted == []
+
+
+def test_a_run_stays_under_the_limit_that_all_workers_share(stack: CeleryStack) -> None:
+    users, rate = 2000, 100
+    odd = odd_world(users)
+    taken = {name: stack.containers.said(name).count("received") for name in WORKERS}
+    with GongService(odd.users, odd.histories, latency_s=0.05, calls_per_second=rate) as service:
+        run_id = stack.begin(service, calls_per_second=rate)
+        assert stack.finished(run_id) == "success"
+        log.info("busiest second: %d of %d; histories %.1f s, ideal %.1f s",
+                 busiest(service.calls, 1), rate, span_s(service), users / rate)  # fmt: skip
+        assert busiest(service.calls, 0.95) <= rate  # 50 ms of jitter between the database's clock and here
+        assert service.answered_429 == 0
+        assert len(service.calls) == users / 100 + users
+        assert span_s(service) <= 1.1 * users / rate
+    rows_are_equal(stack, odd)
+    assert all(stack.containers.said(name).count("received") > taken[name] for name in WORKERS)
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_that_is_killed_costs_the_calls_in_flight(stack: CeleryStack) -> None:
+    users = 900
+    odd = odd_world(users)
+    with GongService(odd.users, odd.histories, latency_s=0.1, calls_per_second=RATE) as service:
+        run_id = stack.begin(service, calls_per_second=RATE)
+        in_the_middle(service, users)
+        victim = stack.workers_calling(service)[0]
+        lost = asked_lately(service)
+        stack.containers.kill(victim)
+        killed_at = time.time()
+        assert stack.finished(run_id, 200) == "success"
+        log.info("killed %s: over %.0f s later, %d histories twice, %d in doubt",
+                 victim, time.time() - killed_at, paid_twice(service), lost)  # fmt: skip
+        assert len(service.histories_asked) == users
+        assert paid_twice(service) <= lost
+    rows_are_equal(stack, odd)
+    assert max(task["try_number"] for task in stack.tasks(run_id)) >= 2
+    stack.scale(3)
+
+
+@pytest.mark.timeout(300)
+def test_redis_may_be_restarted_in_the_middle(stack: CeleryStack) -> None:
+    users = 600
+    odd = odd_world(users)
+    with GongService(odd.users, odd.histories, latency_s=0.1, calls_per_second=RATE) as service:
+        run_id = stack.begin(service, calls_per_second=RATE)
+        in_the_middle(service, users)
+        stack.containers.stop("redis")
+        time.sleep(3)
+        stack.start_redis()
+        assert stack.finished(run_id, 200) == "success"
+        log.info("Redis restarted: %d histories twice", paid_twice(service))
+        assert len(service.histories_asked) == users
+        assert paid_twice(service) == 0
+    rows_are_equal(stack, odd)
+
+
+@pytest.mark.timeout(300)
+def test_postgres_may_be_restarted_in_the_middle(stack: CeleryStack) -> None:
+    users = 600
+    odd = odd_world(users)
+    with GongService(odd.users, odd.histories, latency_s=0.1, calls_per_second=RATE) as service:
+        run_id = stack.begin(service, calls_per_second=RATE)
+        in_the_middle(service, users)
+        lost = asked_lately(service)
+        stack.cluster.stop()
+        time.sleep(3)
+        stack.cluster.start()
+        eventually(lambda: stack.containers.is_well("api-server"), "the api-server", 60)
+        assert stack.finished(run_id, 200) == "success"
+        log.info("Postgres restarted: %d histories twice, %d in doubt; started again: %s",
+                 paid_twice(service), lost, stack.containers.restarted)  # fmt: skip
+        assert len(service.histories_asked) == users
+        assert paid_twice(service) <= lost
+    rows_are_equal(stack, odd)
+
+
+@pytest.mark.timeout(400)
+def test_three_workers_are_faster_than_one_unless_the_limit_is_what_holds(stack: CeleryStack) -> None:
+    slow, limited = {}, {}
+    try:
+        for workers in (1, 3):
+            stack.scale(workers)
+            slow[workers] = histories_of(stack, 600, latency_s=1)
+            limited[workers] = histories_of(stack, 400, latency_s=0.1, calls_per_second=40)
+    finally:
+        stack.scale(3)
+    log.info("1 s of latency, no limit: %s s; 40 calls a second: %s s", slow, limited)
+    assert slow[3] < 0.7 * slow[1]
+    assert limited[3] < 1.1 * limited[1]
+
+
+def histories_of(stack: CeleryStack, users: int, latency_s: float, calls_per_second: int = 0) -> float:
+    """Seconds that the histories of a run took."""
+    odd = odd_world(users)
+    with GongService(
+        odd.users, odd.histories, latency_s=latency_s, calls_per_second=calls_per_second
+    ) as service:
+        run_id = stack.begin(service, calls_per_second=calls_per_second)
+        assert stack.finished(run_id) == "success"
+        assert sum(service.histories_asked.values()) == users
+        return round(span_s(service), 1)

@@ -1,0 +1,126 @@
+"""docker-compose.yaml and Dockerfile, read; and each service as a process of this machine that does the same.
+
+Command, environment and health check are the file's own. Only what containers have for themselves is another:
+an address of the compose network becomes 127.0.0.1 with a free port, a path of the image a folder here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from include.local.postgres import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+_VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\})")
+_PORTS = ("5432", "6379", "8080", "8793", "8794", "8974")
+_OF_ONE_INSTANCE = ("8793", "8794")
+_PORT = re.compile(rf"(?<!\d)({'|'.join(_PORTS)})(?!\d)")
+_HOST = re.compile(r"\b(?:postgres|redis|api-server|localhost)(?=:\d)|\b0\.0\.0\.0\b")
+
+
+def compose(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The whole file, ``${NAME:-default}`` filled in as Compose does; without variables: the defaults."""
+    return dict(_filled(yaml.safe_load((ROOT / "docker-compose.yaml").read_text()), variables or {}))
+
+
+def variables_used() -> set[str]:
+    """What docker-compose.yaml asks of .env."""
+    text = (ROOT / "docker-compose.yaml").read_text()
+    return {match["name"] for match in _VARIABLE.finditer(text) if match["name"]}
+
+
+def _filled(value: Any, variables: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(each, variables) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, variables) for each in value]
+    if not isinstance(value, str):
+        return value
+    return _VARIABLE.sub(
+        lambda match: (variables.get(match["name"]) or match["default"] or "") if match["name"] else "$",
+        value,
+    )
+
+
+def dockerfile(instruction: str) -> list[list[str]]:
+    """The words of each instruction of that name, continued lines joined."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith(f"{instruction} ")]
+
+
+def copy_image(target: Path) -> None:
+    """What the Dockerfile's COPY lines bring into /opt/airflow."""
+    target.mkdir(parents=True)
+    for *sources, to in dockerfile("COPY"):
+        for source in (ROOT / each for each in sources):
+            goal = target / to / (source.name if to.endswith("/") and source.is_file() else "")
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, goal, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target / to)
+
+
+@dataclass
+class Local:
+    """Where the services' addresses and paths are here.
+
+    :param folder: of all that containers would write.
+    :param variables: what .env would say.
+    """
+
+    folder: Path
+    variables: Mapping[str, str]
+    ports: dict[str, int] = field(default_factory=lambda: {port: free_port() for port in _PORTS})
+
+    def __post_init__(self) -> None:
+        self.services: dict[str, Any] = compose(self.variables)["services"]
+        for folder in ("secrets", "given", "logs", "queue"):
+            (self.folder / folder).mkdir(parents=True, exist_ok=True)
+
+    def command(self, service: str, instance: str = "") -> list[str]:
+        """What the container runs."""
+        words = [self._here(word, instance or service) for word in self.services[service]["command"]]
+        return [*words, "--bind", "127.0.0.1"] if service == "redis" else words
+
+    def health_command(self, service: str, instance: str = "") -> list[str]:
+        """What tells whether it is well, by its exit code."""
+        kind, *words = self.services[service]["healthcheck"]["test"]
+        here = [self._here(word, instance or service) for word in words]
+        return ["sh", "-c", *here] if kind == "CMD-SHELL" else here
+
+    def environment(self, service: str, instance: str = "") -> dict[str, str]:
+        """All of it; of the caller's only where programs are, and the provider that pip would install."""
+        name = instance or service
+        of_image = dict(pair.split("=", 1) for words in dockerfile("ENV") for pair in words)
+        given = of_image | self.services[service].get("environment", {})
+        here = {key: self._here(str(value), name) for key, value in given.items()}
+        own = {port: str(free_port()) for port in _OF_ONE_INSTANCE}
+        here |= {key: own[str(given[key])] for key in here if str(given[key]) in own}
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        provider = os.pathsep.join((here["PYTHONPATH"], str(ROOT / "plugins")))
+        return here | {"PATH": path, "PYTHONPATH": provider, "HOSTNAME": name, "HOME": str(self.home(name))}
+
+    def home(self, instance: str) -> Path:
+        """The /opt/airflow of one container."""
+        return self.folder / "containers" / instance
+
+    def _here(self, text: str, instance: str) -> str:
+        for path, folder in (
+            ("/run/gong", self.folder / "secrets"),
+            ("/run/given", self.folder / "given"),
+            ("/opt/airflow", self.home(instance)),
+        ):
+            text = text.replace(path, str(folder))
+        text = str(self.folder / "queue") if text == "/data" else text
+        return _PORT.sub(lambda port: str(self.ports[port[1]]), _HOST.sub("127.0.0.1", text))
