@@ -26,7 +26,7 @@ from tests.support import GongService
 from tests.support.compose import Local
 
 WORKERS = ("worker-1", "worker-2", "worker-3")
-# Short, so that the task of a killed worker is found soon; two tasks a worker, so that one can't run all four.
+# Short, so that a killed worker's task is found soon; two tasks a worker, so that one can't run all four.
 VARIABLES = {"WORKER_CONCURRENCY": "2", "TASK_HEARTBEAT_TIMEOUT": "30", "ADMIN_PASSWORD": "for-tests"}
 
 

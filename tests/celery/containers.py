@@ -95,9 +95,6 @@ class Containers:
                         self._running[name] = (service, self._launch(service, name))
 
     def _launch(self, service: str, name: str) -> subprocess.Popen[bytes]:
-        if not self._local.home(name).exists():
-            copy_image(self._local.home(name))
-            (self._local.home(name) / "logs").symlink_to(self._local.folder / "logs")
         with (self._local.folder / f"{name}.log").open("ab") as output:
             return subprocess.Popen(
                 self._local.command(service, name), **self._options(service, name),
@@ -105,8 +102,12 @@ class Containers:
             )  # fmt: skip
 
     def _options(self, service: str, name: str) -> dict[str, Any]:
+        home = self._local.home(name)
+        if not home.exists():
+            copy_image(home)
+            (home / "logs").symlink_to(self._local.folder / "logs")
         marked = {MARKER: str(self._local.folder), "SPT_NOENV": "1"}
-        return {"cwd": self._local.home(name), "env": self._local.environment(service, name) | marked}
+        return {"cwd": home, "env": self._local.environment(service, name) | marked}
 
     def _forget(self, instance: str) -> subprocess.Popen[bytes]:
         with self._lock:

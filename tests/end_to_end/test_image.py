@@ -1,0 +1,84 @@
+"""What the Dockerfile installs, as far as it can be had without Docker: its own lines, in a new environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.compose import copy_image, dockerfile
+
+LOOK = """
+import json, sys
+from importlib.metadata import distributions
+from airflow.dag_processing.dagbag import DagBag
+import gong_provider, gong_plugin, include
+bag = DagBag("dags")
+print(json.dumps({
+    "dags": sorted(bag.dags), "errors": list(bag.import_errors), "provider": gong_provider.__file__,
+    "packages": {each.name: each.version for each in distributions()},
+}))
+"""
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs a command in a folder and an environment made as the image is."""
+    home, programs = tmp_path_factory.mktemp("image") / "airflow", tmp_path_factory.mktemp("venv")
+    copy_image(home)
+    wanted = dockerfile("FROM")[0][0].removeprefix("python:").rpartition(".")[0]  # as near as there is
+    python = next(filter(works, filter(None, map(shutil.which, (f"python{wanted}",)))), sys.executable)
+    subprocess.run([python, "-m", "venv", programs], check=True)
+    clean = {key: os.environ[key] for key in os.environ if not key.startswith(("AIRFLOW", "GONG", "PYTHON"))}
+    environment = clean | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "PYTHONPATH": f"{home}:{home / 'plugins'}",
+        "PATH": f"{programs / 'bin'}:{os.environ['PATH']}",
+    }
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        return done.stdout
+
+    for words in (words for words in dockerfile("RUN") if words[0] == "pip"):
+        run("sh", "-c", " ".join(words))
+    return run
+
+
+def works(python: str) -> bool:
+    """A name on the path may be a shim that leads nowhere."""
+    return (
+        subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0
+    )
+
+
+@pytest.mark.timeout(400)
+def test_the_image_has_all_that_the_services_run_and_no_other_version(image: Run) -> None:
+    found = json.loads(image("python", "-c", LOOK).splitlines()[-1])
+    assert found["dags"] == ["gong_user_erase", "gong_user_refresh", "gong_users_sync"]
+    assert found["errors"] == []
+    assert "site-packages" in found["provider"]
+    locked = dict(
+        line.split(" ;")[0].split("==") for line in Path("constraints.txt").read_text().splitlines()
+    )
+    for name in (
+        "apache-airflow",
+        "apache-airflow-providers-celery",
+        "celery",
+        "redis",
+        "alembic",
+        "aiohttp",
+    ):
+        assert found["packages"][name] == locked[name]
+    assert "pytest" not in found["packages"]
+    image("python", "-c", "import include.compose.__main__")
+    assert "worker" in image("airflow", "celery", "--help")
