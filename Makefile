@@ -52,6 +52,7 @@ else
 	$(PY) -m pytest $(TIMED)
 	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) $(PY) -m pytest --numprocesses 2 --dist loadfile --durations 10 \
 	  tests/dags tests/end_to_end tests/chaos --ignore $(TIMED)
+	$(PY) -m pytest --durations 5 tests/celery
 	$(PY) -m pytest --durations 5 tests/browser
 endif
 

@@ -36,6 +36,13 @@ CLAIMS = {
         "test_a_backfill_of_covered_days_calls_nothing_however_often",
         "test_a_run_says_what_it_left_and_by_when_it_is_covered",
     ],
+    "Many workers": [
+        "test_it_is_valid_by_the_compose_specification",
+        "test_a_run_stays_under_the_limit_that_all_workers_share",
+        "test_a_worker_that_is_killed_costs_the_calls_in_flight",
+        "test_redis_may_be_restarted_in_the_middle",
+        "test_postgres_may_be_restarted_in_the_middle",
+    ],
     "OAuth that survives many workers": [
         "test_twenty_workers_that_find_the_token_ended_make_one_renewal",
         "test_nothing_is_stored_as_plain_text",

@@ -1,0 +1,57 @@
+"""``python -m include.compose database``: two logins, each with a database that the other can't open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from include.compose.database import SUPERUSER, make_databases
+from include.compose.keys import keep_keys
+from include.local.postgres import Cluster
+
+DATABASES = {"airflow": "airflow_password", "gong": "warehouse_password"}
+
+
+@pytest.fixture
+def address(postgres_server: Cluster, tmp_path: Path) -> Iterator[str]:
+    """Of a server whose superuser is the one that the image makes."""
+    here = f"127.0.0.1:{postgres_server.port}"
+    keep_keys(tmp_path, {"POSTGRES_ADDRESS": here, "REDIS_ADDRESS": "redis:6379"}, tmp_path / "given")
+    admin = psycopg2.connect(postgres_server.url("postgres").replace("+psycopg2", ""))
+    admin.autocommit = True
+    with admin.cursor() as cursor:
+        password = (tmp_path / "postgres_password").read_text()
+        cursor.execute(f"CREATE ROLE {SUPERUSER} SUPERUSER LOGIN PASSWORD %s", (password,))
+        yield here
+        for name in DATABASES:
+            cursor.execute(f"DROP DATABASE {name}")
+            cursor.execute(f"DROP ROLE {name}")
+        cursor.execute(f"DROP ROLE {SUPERUSER}")
+    admin.close()
+
+
+def log_in(address: str, user: str, password: str, database: str) -> None:
+    host, _, port = address.partition(":")
+    psycopg2.connect(host=host, port=port, user=user, password=password, dbname=database).close()
+
+
+def test_each_login_opens_its_own_database_only(address: str, tmp_path: Path) -> None:
+    make_databases(tmp_path, address)
+    for login, file in DATABASES.items():
+        password = (tmp_path / file).read_text()
+        for database in DATABASES:
+            if database == login:
+                log_in(address, login, password, database)
+                continue
+            with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+                log_in(address, login, password, database)
+
+
+def test_again_it_sets_the_passwords_that_the_files_have_now(address: str, tmp_path: Path) -> None:
+    make_databases(tmp_path, address)
+    (tmp_path / "airflow_password").write_text("another")
+    make_databases(tmp_path, address)
+    log_in(address, "airflow", "another", "airflow")
