@@ -142,6 +142,8 @@ def _tell(session: Session, warehouse: Warehouse, run_id: str, seconds: float) -
             print(f"{left}: the day's calls are used up, or kept for others.")
         for warning in row["warnings"]:
             print(f"Warning: {warning}")
+        if row["outlook"]:
+            print(f"{row['outlook']}.")
     look = (
         session.psql
         if not (session.embedded and session.owned)

@@ -23,6 +23,8 @@ class Overview:
     :param users_recorded: with webConferencesRecorded on, at the end of ``recorded_on``.
     :param changes_held: settings changes held, as counted by the check at ``changes_counted_at``.
     :param last_run: the newest row of sync_runs.
+    :param outlook: what the newest run for everyone said of a budget that is too small for them.
+    :param listed_at: when the newest full listing started.
     :param warnings: what the newest checks found: check_name, severity, sentence.
     :param calls_today: calls of the UTC day, up to ``limit_counts_at``.
     :param calls_of_24_hours: calls of the last 24 hours, to the hour.
@@ -35,6 +37,8 @@ class Overview:
     changes_held: int | None
     changes_counted_at: datetime | None
     last_run: Mapping[str, Any] | None
+    outlook: str | None
+    listed_at: datetime | None
     warnings: Sequence[Mapping[str, Any]]
     calls_today: int | None
     calls_of_24_hours: int | None
@@ -60,6 +64,15 @@ _CHANGES = """
     LIMIT 1
 """
 _LAST_RUN = "SELECT * FROM sync_runs WHERE started_at < :moment ORDER BY started_at DESC LIMIT 1"
+# A run that was cut off before it planned has nothing to say.
+_OUTLOOK = """
+    SELECT outlook
+    FROM sync_runs
+    WHERE started_at < :moment AND scope = 'everyone' AND (outlook IS NOT NULL OR histories_left IS NOT NULL)
+    ORDER BY started_at DESC
+    LIMIT 1
+"""
+_LISTED = "SELECT max(started_at) AS at FROM listings WHERE started_at < :moment"
 _WARNINGS = """
     SELECT check_name, severity, sentence
     FROM check_results
@@ -97,6 +110,8 @@ def overview(connection: Connection, asked: Asked) -> Overview:
         changes_held=changes.get("changes"),
         changes_counted_at=changes.get("checked_at"),
         last_run=_first(read_rows(_LAST_RUN, connection, moment=moment)) or None,
+        outlook=_first(read_rows(_OUTLOOK, connection, moment=moment)).get("outlook"),
+        listed_at=read_row(_LISTED, connection, moment=moment)["at"],
         warnings=read_rows(_WARNINGS, connection, moment=moment),
         calls_today=calls.get("today"),
         calls_of_24_hours=calls.get("of_24_hours"),

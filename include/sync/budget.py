@@ -38,16 +38,29 @@ def listing_rests_until(limits: Limits, newest: tuple[datetime, int] | None) -> 
     if newest is None or not limits.calls_per_day:
         return None
     started_at, users = newest
-    days = math.ceil(_calls_to_list(users) * _LISTING_SHARE / limits.ours)
+    days = listing_every(limits, users)
     return started_at + timedelta(days=days, hours=-2) if days > 1 else None
+
+
+def listing_every(limits: Limits, users: int) -> int:
+    """Every how many days all users are listed, so that it takes at most a fifth of their calls."""
+    return math.ceil(_calls_to_list(users) * _LISTING_SHARE / limits.ours) or 1
+
+
+def histories_a_day(limits: Limits, calls: CallsLeft, users: int) -> int:
+    """How many histories daily runs can fetch each day, on average; 0: none. There must be a limit."""
+    listing = math.ceil(_calls_to_list(users) / listing_every(limits, users))
+    return max(0, limits.ours - listing - calls.others)
 
 
 def covered_by(left: int, limits: Limits, calls: CallsLeft, users: int) -> date | None:
     """By which day daily runs will have fetched what a run left, whatever else changes; None: never."""
-    a_day = limits.ours - _calls_to_list(users) - calls.others
-    if not left or a_day <= 0:
+    a_day = histories_a_day(limits, calls, users) if limits.ours else 0
+    if not left or not a_day:
         return None
-    return calls.at.date() + timedelta(days=math.ceil(2 * left / a_day))
+    # The days until then may hold one listing more than their average.
+    more = _calls_to_list(users) if listing_every(limits, users) > 1 else 0
+    return calls.at.date() + timedelta(days=math.ceil((2 * left + more) / a_day))
 
 
 def _calls_to_list(users: int) -> int:

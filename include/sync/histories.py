@@ -9,9 +9,10 @@ from typing import Any
 from gong_provider.api.claims import Claimed
 from gong_provider.api.models import HistoryOutcome
 from include.sync import budget
+from include.sync.outlook import outlook
 from include.sync.run import SETTLING, Run, calls_left, run_key, this_run
 from include.sync.warehouse import warehouse_engine
-from include.warehouse import histories, listing_progress, plan, runs
+from include.warehouse import headway, histories, listing_progress, plan, runs
 from include.warehouse.connect import in_transaction, transaction
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,14 @@ def plan_for(run: Run) -> list[plan.BatchDescriptor]:
                 choice["created"] = (choices.created_from, choices.created_to)
         batches = plan.plan_histories(connection, run.key, **choice)
         row = runs.run_row(connection, run.key)
+        said = None
+        if choices.scope == "everyone" and affordable is not None and affordable < row.histories_owed:
+            said = outlook(headway.headway(connection, left.at), limits, left, planned=affordable)
+            runs.set_on_run(connection, run.key, {"outlook": said})
     owed, planned = f"{row.histories_owed:,}", f"{row.histories_planned:,}"
     log.info("Histories: %s owed, %s planned for today's calls, in %d batches", owed, planned, len(batches))
+    if said:
+        log.info(said)
     return batches
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from datetime import datetime
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -45,6 +46,7 @@ def _load_page(connection: Connection, run: Run, page: UsersPage, listing: Listi
     if listing.pages == 1:
         ids = [user.user_id for user in page.users]
         _settle_account(connection, ids, page.requested_at)
+        _refuse_to_begin_for_ever(connection, run, page)
         if not runs.is_running(connection, run.key):
             open_row(connection, run, page.requested_at)
     users.load_users(connection, run.key, page, listed=run.choices.scope == "everyone")
@@ -60,6 +62,21 @@ def _settle_account(connection: Connection, ids: list[str], at: datetime) -> Non
         account.settle_account(connection, identity, ids, at=at)
     except AccountMismatchError as error:
         raise AirflowFailException(str(error)) from None  # no retry makes it the same account
+
+
+def _refuse_to_begin_for_ever(connection: Connection, run: Run, page: UsersPage) -> None:
+    """A list of more pages than a day has calls waits for the next day; its cursor may not live so long."""
+    stored = listing_progress.pages_so_far(connection, run.key)
+    _, limits = gong_account()
+    pages = math.ceil((page.total_records or 0) / max(1, len(page.users)))
+    if stored > 1 and limits.ours and pages > limits.ours:
+        raise AirflowFailException(
+            f"Gong's list of users has {pages:,} pages, of which a day's calls suffice for {limits.ours:,}. "
+            f"It had come to page {stored:,} and waited for more calls; now Gong refuses to go on there, and "
+            "begun anew it would stop there again. What was listed is kept. Ask Gong's support for more "
+            "calls a day and raise calls_per_day, or lower calls_reserve; until then, list some users at a "
+            "time with created_from and created_to"
+        )
 
 
 def _finish_listing(connection: Connection, run: Run, page: UsersPage, listing: Listing) -> None:

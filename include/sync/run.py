@@ -16,11 +16,12 @@ from gong_provider.coordination.limits import CallsLeft, Limits
 from gong_provider.hooks.gong import GongHook
 from include.sync import budget
 from include.sync.choices import Choices, read_choices
+from include.sync.outlook import outlook
 from include.sync.publishing import publish
 from include.sync.retention import read_retention
 from include.sync.summary import summary
 from include.sync.warehouse import warehouse_engine
-from include.warehouse import account, leaving, listing_progress, migrate, plan, runs
+from include.warehouse import account, headway, leaving, listing_progress, migrate, plan, runs
 from include.warehouse.connect import transaction
 from include.warehouse.coverage import rewrite_coverage
 from include.warehouse.retention import remove_outdated
@@ -98,12 +99,14 @@ def _needs_no_listing(connection: Connection, run: Run) -> bool:
         log.info("A listing after the end of %s is here already: nobody is asked again", run.choices.day)
         return True
     _, limits = gong_account()
-    rests_until = budget.listing_rests_until(limits, runs.newest_listing(connection))
-    if rests_until is None or now >= rests_until:
+    newest = runs.newest_listing(connection)
+    rests_until = budget.listing_rests_until(limits, newest)
+    if newest is None or rests_until is None or now >= rests_until:
         return False
+    listed_at, users = newest
     warning = (
-        f"Users were not listed: it takes over a fifth of the day's {limits.ours} calls, and is done again "
-        f"on {rests_until:%Y-%m-%d}"
+        f"Users were not listed: the list is of {listed_at:%Y-%m-%d %H:%M} UTC. It takes over a fifth of the "
+        f"day's {limits.ours:,} calls, so it is made every {budget.listing_every(limits, users)} days"
     )
     log.warning(warning)
     runs.add_warning(connection, run.key, warning)
@@ -191,9 +194,11 @@ def _note_left(connection: Connection, run: runs.RunKey, limits: Limits, calls: 
     newest = runs.newest_listing(connection)
     left = plan.histories_left(connection, run)
     day = budget.covered_by(left, limits, calls, newest[1] if newest else 0)
-    runs.set_on_run(
-        connection, run, {"histories_left": left, "left_covered_by": day, "calls_left": calls.now}
-    )
+    said = None
+    if left and runs.run_row(connection, run).scope == "everyone":
+        said = outlook(headway.headway(connection, calls.at), limits, calls)
+    noted = {"histories_left": left, "left_covered_by": day, "calls_left": calls.now, "outlook": said}
+    runs.set_on_run(connection, run, noted)
 
 
 def _failed_tasks(context: Any, run: runs.RunKey) -> list[str]:
@@ -206,7 +211,8 @@ def _tell(row: runs.RunRow) -> None:
     log.info(summary(asdict(row)))
     if row.histories_left:
         by = f", by {row.left_covered_by} at the latest" if row.left_covered_by else ""
-        log.warning(
+        log.log(
+            logging.INFO if row.outlook else logging.WARNING,  # where that is so every day, nobody need look
             "%s of %s histories are left, for the day's calls are used up or kept for others; the next runs "
             "fetch them%s",
             f"{row.histories_left:,}",
@@ -215,3 +221,5 @@ def _tell(row: runs.RunRow) -> None:
         )
     for warning in row.warnings:
         log.warning(warning)
+    if row.outlook:
+        log.info(row.outlook)

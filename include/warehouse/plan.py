@@ -16,11 +16,13 @@ _FORGET = text("DELETE FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run
 
 # The first half of the budget goes to the oldest coverage, the second to what changed; what one half
 # leaves the other takes. Both halves advance together, should the day end before the plan does.
+# Of those never fetched, the active come first: who is inactive records nothing now.
 _PLAN = text("""
     WITH owed AS (
         SELECT user_id, history_fetched_at, history_due_since IS NOT NULL AS is_due,
-               row_number() OVER (ORDER BY history_fetched_at NULLS FIRST, user_id) AS age_rank
-        FROM owed_histories
+               row_number() OVER (
+                   ORDER BY history_fetched_at NULLS FIRST, active IS FALSE, user_id) AS age_rank
+        FROM owed_histories LEFT JOIN user_facts USING (user_id)
         WHERE (dag_id, run_id) = (:dag_id, :run_id)
           AND last_seen_at >= coalesce(CAST(:listed_since AS timestamptz), '-infinity')
           AND (NOT :only_changed OR history_due_since IS NOT NULL OR history_fetched_at IS NULL)

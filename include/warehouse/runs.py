@@ -50,6 +50,7 @@ class RunRow:
     calls_made: int
     rejected_records: int
     warnings: list[str]
+    outlook: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
