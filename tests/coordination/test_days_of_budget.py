@@ -2,111 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from types import SimpleNamespace
-from typing import Any
+from datetime import timedelta
 
 import pytest
-from airflow.sdk.execution_time.context import OutletEventAccessors
 from sqlalchemy import Engine
 
 from gong_provider.api.errors import GongDayUsedUpError
-from gong_provider.hooks.gong import GongHook
-from include.sync import listing, run, steps, warehouse
-from tests.support import GongService
+from tests.coordination.days import BEGIN, DAY, World, most_calls_in_24_hours
 from tests.warehouse.making import rows, value
 
 USERS, DAILY, RESERVE = 1000, 400, 40
 # What semantics.md promises: 2N / B' days, B' being what is left for histories.
 BOUND = timedelta(days=-(-2 * USERS // (DAILY - RESERVE - USERS // 100)))
-BEGIN = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
-DAY = timedelta(days=1, minutes=2)
-
-
-class World:
-    """The DAG's steps in their order, without a scheduler, on a clock that the test turns."""
-
-    def __init__(self, service: GongService, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = BEGIN
-        self.service = service
-        self._number = 0
-        self._context: dict[str, Any] = {}
-        clock = lambda: self.now  # noqa: E731
-        for module in (run, listing):
-            monkeypatch.setattr(module, "utc_now", clock)
-        monkeypatch.setattr(run, "GongHook", partial(GongHook, clock=clock))
-        for module in (run, warehouse):
-            monkeypatch.setattr(module, "get_current_context", lambda: self._context)
-        self._hook: Callable[[], GongHook] = partial(GongHook, clock=clock)
-
-    def run(self, history: str = "auto") -> dict[str, int]:
-        """One manual run to its end; what its last task says."""
-        self._number += 1
-        self._context = {
-            "task": None,
-            "outlet_events": OutletEventAccessors(),
-            "params": {"history": history},
-            "dag_run": SimpleNamespace(
-                dag_id="gong_users_sync", run_id=f"run {self._number}", partition_key=None
-            ),
-            "ti": SimpleNamespace(
-                id=self._number, get_dr_count=lambda **_: 0, get_task_states=lambda **_: {}
-            ),
-        }
-        if steps.open_run() == "list_users":
-            with self._hook() as hook:
-                for page in hook.iter_user_pages():
-                    steps.load_users_page(page)
-        self.now += timedelta(seconds=30)
-        for batch in steps.plan_histories():
-            self._fetch(steps.ids_of_batch(batch))
-        return steps.finish_run()
-
-    def _fetch(self, ids: list[str]) -> None:
-        with self._hook() as hook:
-            try:
-                for group in hook.iter_history_groups(ids, claim=steps.claim):
-                    steps.load_history_group(group)
-            except GongDayUsedUpError:
-                pass
-
-    def change(self, first: int, number: int) -> None:
-        """Flip a setting of some users, from one place in the list on."""
-        for place in range(first, first + number):
-            user = self.service.users[place % USERS]
-            assert isinstance(user, dict)
-            settings = user["settings"]
-            user["settings"] = {"webConferencesRecorded": not settings["webConferencesRecorded"]}
 
 
 @pytest.fixture
-def world(warehouse: Engine, monkeypatch: pytest.MonkeyPatch) -> Any:
-    users = [{"id": f"{n:04}", "settings": {"webConferencesRecorded": True}} for n in range(USERS)]
-    with GongService(users) as service:
-        gong = {
-            "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
-            "extra": {"calls_per_second": 0, "calls_per_day": DAILY},
-        }  # fmt: skip
-        monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", json.dumps(gong))
-        url = warehouse.url.set(drivername="postgres").render_as_string(hide_password=False)
-        monkeypatch.setenv("AIRFLOW_CONN_GONG_POSTGRES", url)
-        yield World(service, monkeypatch)
-
-
-def most_calls_in_24_hours(engine: Engine) -> int:
-    return int(
-        value(
-            engine,
-            """
-            SELECT max(calls) FROM (
-                SELECT sum(calls) OVER (ORDER BY minute RANGE '24 hours' PRECEDING) AS calls FROM api_calls
-            ) AS windows
-            """,
-        )
-    )
+def world(world_of: Callable[[int, int], World]) -> World:
+    return world_of(USERS, DAILY)
 
 
 @pytest.mark.parametrize("changing", [0, 50, 400])

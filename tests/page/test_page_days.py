@@ -10,7 +10,7 @@ from include.page.overview import overview
 from include.page.table import Asked
 from include.warehouse.connect import transaction
 from tests.page.asked import SIXTH, THIRD, asked_of, plot_of, told
-from tests.warehouse.making import rows
+from tests.warehouse.making import rows, value
 from tests.warehouse.small_company import CALLS, PREVENTED, RECORDED, at, run_of
 
 
@@ -114,8 +114,32 @@ def test_overview_now_and_then(company: Engine) -> None:
     assert now.last_run["run_id"] == run_of(6).run_id
     assert "managers_exist" in {each["check_name"] for each in now.warnings}
     assert (sixth.calls_today, sixth.calls_of_24_hours) == (12, 12)
+    assert now.listed_at == value(company, "SELECT max(started_at) FROM listings")
+    assert third.listed_at is not None
+    assert third.listed_at.date() == THIRD
     assert (third.users_held, third.users_in_gong, third.users_recorded) == (9, 10, 7)
     assert (third.changes_held, third.warnings) == (None, [])
+
+
+_RUNS = """
+    INSERT INTO sync_runs (dag_id, run_id, started_at, state, history, scope, histories_since, failures_since,
+                           histories_left, outlook)
+    SELECT 'gong_users_sync', scope || at, at, state, 'auto', scope, at, at, left_, outlook
+    FROM (VALUES (timestamptz '2026-03-02 00:30', 'success', 'everyone', 9, '3% are here'),
+                 ('2026-03-03 00:30', 'success', 'everyone', 7, '5% are here'),
+                 ('2026-03-03 10:00', 'success', 'selection', 0, NULL),
+                 ('2026-03-04 00:30', 'running', 'everyone', NULL, NULL),
+                 ('2026-03-06 00:30', 'success', 'everyone', 0, NULL))
+         AS run (at, state, scope, left_, outlook)
+"""
+
+
+def test_the_outlook_is_that_of_the_newest_run_for_everyone(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        connection.exec_driver_sql(_RUNS.replace("%", "%%"))
+        days = [date(2026, 3, day) for day in (1, 2, 3, 4, 6)]
+        said = [overview(connection, Asked(on=day)).outlook for day in days]
+    assert said == [None, "3% are here", "5% are here", "5% are here", None]
 
 
 def test_today_is_the_utc_day(warehouse: Engine) -> None:

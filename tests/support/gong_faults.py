@@ -35,6 +35,7 @@ class Faults:
     :param rate_limited_at: numbers of calls answered 429, each with its Retry-After.
     :param wire: what goes over the wire in place of an answer: of every one, or by the call's number.
     :param repeat_cursor: the second page's cursor leads to the second page.
+    :param cursor_key: a part of each cursor; one with another part is refused, as an expired one is.
     :param never_ends: also the pages after the last user lead on, each to another one.
     :param users_move: each page begins with the last user of the page before.
     :param total_records: what listings claim instead of their true number of users.
@@ -54,6 +55,7 @@ class Faults:
     rate_limited_at: Mapping[int, float] = field(default_factory=dict)
     wire: WireFault | Mapping[int, WireFault] = field(default_factory=dict)
     repeat_cursor: bool = False
+    cursor_key: str = "ü"
     never_ends: bool = False
     users_move: bool = False
     total_records: int | None = None

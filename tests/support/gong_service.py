@@ -198,7 +198,7 @@ class GongService:
     def _page(self, users: Sequence[Record], cursor: str | None, with_avatars: bool) -> tuple[Answer, bool]:
         """A page, and whether it is the last. Its cursor breaks unless it is escaped in a URL."""
         try:
-            number = int(cursor.split("/")[1]) if cursor else 0
+            number = self._number_of(cursor) if cursor else 0
         except (IndexError, ValueError):
             return _refusal(400, "The cursor is invalid"), False
         start = number * self.page_size - (number if self.faults.users_move else 0)
@@ -212,8 +212,14 @@ class GongService:
         is_last = start + self.page_size >= len(users) and not self.faults.never_ends
         if not is_last:
             leads_to = number if self.faults.repeat_cursor and number else number + 1
-            records["cursor"] = f"page+of=users&/{leads_to}/ü=="
+            records["cursor"] = f"page+of=users&/{leads_to}/{self.faults.cursor_key}=="
         return self._success(records=_json(records), users=_rows(shown, with_avatars)), is_last
+
+    def _number_of(self, cursor: str) -> int:
+        _, number, key = cursor.split("/")
+        if key != f"{self.faults.cursor_key}==":
+            raise ValueError(key)
+        return int(number)
 
     def _user(self, user_id: str) -> Answer:
         for record in self.users:

@@ -95,6 +95,7 @@ ROWS = {
             VALUES ('gong_users_sync', 'before', 'users_held', 'error', true, 0, 0, 'none', '2026-03-10');
     """,
     "0008": r"INSERT INTO forgotten VALUES ('\x05', '2026-03-02', '2026-03-02', NULL);",
+    "0009": "",
 }
 
 _TABLES = """

@@ -85,6 +85,16 @@ def test_half_the_budget_is_for_the_oldest_half_for_what_changed(warehouse: Engi
     assert {user for user, _ in planned(None, only_changed=True)} == {f"{n:02}" for n in range(10, 20)}
 
 
+def test_of_those_never_fetched_the_active_come_first(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": str(n), "active": n % 2 == 0} for n in range(1, 9)])
+    load_page(warehouse, [{"id": "9"}])
+    with transaction(warehouse) as connection:
+        opened(connection)
+        plan_histories(connection, RUN, budget=6, batches=1)
+    planned = rows(warehouse, "SELECT user_id FROM history_plan ORDER BY position")
+    assert "".join(user for (user,) in planned) == "246891"
+
+
 def test_progress_is_there_from_the_first_page_to_the_last(warehouse: Engine) -> None:
     def listed(number: int, ids: str, cursor: str | None) -> Any:
         listing = Listing(

@@ -1,0 +1,99 @@
+"""The DAG's steps day after day, on one injected clock, against a Gong for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.execution_time.context import OutletEventAccessors
+from sqlalchemy import Engine
+
+from gong_provider.api.errors import GongDayUsedUpError
+from gong_provider.hooks.gong import GongHook
+from include.sync import listing, run, steps, warehouse
+from tests.support import GongService
+from tests.warehouse.making import value
+
+BEGIN = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
+DAY = timedelta(days=1, minutes=2)
+
+
+class World:
+    """The DAG's steps in their order, without a scheduler, on a clock that the test turns."""
+
+    def __init__(self, service: GongService, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = BEGIN
+        self.service = service
+        self._number = 0
+        self._context: dict[str, Any] = {}
+        clock = lambda: self.now  # noqa: E731
+        for module in (run, listing):
+            monkeypatch.setattr(module, "utc_now", clock)
+        monkeypatch.setattr(run, "GongHook", partial(GongHook, clock=clock))
+        for module in (run, warehouse):
+            monkeypatch.setattr(module, "get_current_context", lambda: self._context)
+        self._hook: Callable[[], GongHook] = partial(GongHook, clock=clock)
+
+    def run(self, history: str = "auto") -> dict[str, int]:
+        """One manual run to its end; what its last task says."""
+        self._number += 1
+        self._context = {
+            "task": None,
+            "outlet_events": OutletEventAccessors(),
+            "params": {"history": history},
+            "dag_run": SimpleNamespace(
+                dag_id="gong_users_sync", run_id=f"run {self._number}", partition_key=None
+            ),
+            "ti": SimpleNamespace(
+                id=(self, self._number), get_dr_count=lambda **_: 0, get_task_states=lambda **_: {}
+            ),
+        }
+        if steps.open_run() == "list_users":
+            self.list_users()
+        return self.go_on()
+
+    def list_users(self) -> None:
+        """The task that lists: again, where it had to wait, it goes on from there."""
+        with self._hook() as hook:
+            for page in hook.iter_user_pages(start=steps.listing_progress_so_far()):
+                steps.load_users_page(page)
+
+    def go_on(self) -> dict[str, int]:
+        """The tasks after it."""
+        self.now += timedelta(seconds=30)
+        for batch in steps.plan_histories():
+            self._fetch(steps.ids_of_batch(batch))
+        return steps.finish_run()
+
+    def _fetch(self, ids: list[str]) -> None:
+        with self._hook() as hook:
+            try:
+                for group in hook.iter_history_groups(ids, claim=steps.claim):
+                    steps.load_history_group(group)
+            except GongDayUsedUpError:
+                pass
+
+    def change(self, first: int, number: int) -> None:
+        """Flip a setting of some users, from one place in the list on."""
+        for place in range(first, first + number):
+            user = self.service.users[place % len(self.service.users)]
+            assert isinstance(user, dict)
+            settings = user["settings"]
+            user["settings"] = {"webConferencesRecorded": not settings["webConferencesRecorded"]}
+
+
+def most_calls_in_24_hours(engine: Engine) -> int:
+    return int(
+        value(
+            engine,
+            """
+            SELECT max(calls) FROM (
+                SELECT sum(calls) OVER (ORDER BY minute RANGE '24 hours' PRECEDING) AS calls FROM api_calls
+            ) AS windows
+            """,
+        )
+    )
