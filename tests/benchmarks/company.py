@@ -1,0 +1,161 @@
+"""The account that every contestant loads: a pure function of a seed, with all its rows known beforehand.
+
+The people are the sandbox's, in the live dialect. A thousand of them are written out and stand for all:
+user n has the profile, settings and history of one of them, with an id, addresses and a manager of his own.
+So 200,000 users take seconds to make, and their histories no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from random import Random
+from typing import NamedTuple
+
+from include.sandbox.dialect import live_user
+from include.sandbox.world import REFERENCE, REPORTS_PER_MANAGER, Json, World
+
+MEAN_CHANGES = 4.5726
+"""What a user has on average: 10,000 users make 55,730 rows."""
+_KINDS = 1000
+_MOST_CHANGES_KEPT = 600_000
+_ID_STEP = 6_364_136_223_846_793_007  # spreads ids over all of 19 and 20 digits, as Gong's are
+_IDS = 99 * 10**18
+
+
+class Change(NamedTuple):
+    """A change as it must arrive in a table: ``at_ms`` is milliseconds since 1970."""
+
+    user_id: str
+    at_ms: int
+    setting: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One of the thousand: what he shares with each user of his kind, and his changes, oldest first."""
+
+    user: Json
+    changes: list[Json]
+
+
+class Company:
+    """So many users and their changes.
+
+    :param changes_mean: changes a user on average, ``changes_each``: exactly so many each.
+    """
+
+    def __init__(
+        self,
+        users: int,
+        *,
+        changes_mean: float = MEAN_CHANGES,
+        changes_each: int | None = None,
+        seed: int = 7,
+    ) -> None:
+        self.users = users
+        most = changes_mean if changes_each is None else changes_each
+        number = max(1, min(_KINDS, users, int(_MOST_CHANGES_KEPT / max(1, most))))
+        world = World(seed, number)
+        self.avatars = [live_user(user) for user in world.avatars]
+        self.kinds = [
+            _kind(Random(f"{seed}/{place}"), user, count)
+            for place, (user, count) in enumerate(
+                zip(world.users, _counts(number, changes_mean, changes_each), strict=True)
+            )
+        ]
+        self._first_id = Random(seed).randrange(_IDS)
+
+    def kind(self, number: int) -> Kind:
+        """Whom user ``number`` is like."""
+        return self.kinds[number % len(self.kinds)]
+
+    def user_id(self, number: int) -> str:
+        """The id of user ``number``, from 0."""
+        return str(10**18 + (self._first_id + number * _ID_STEP) % _IDS)
+
+    def user(self, number: int) -> Json:
+        """User ``number`` as the live service shows him."""
+        handle = _handle(self.kind(number).user, number)
+        user = self.kind(number).user | {
+            "id": self.user_id(number),
+            "emailAddress": f"{handle}@example.com",
+            "personalMeetingUrls": [f"https://meet.example.com/{handle}"],
+            "meetingConsentPageUrl": f"https://join.example.com/{handle}?tkn={number:032x}",
+            "trustedEmailAddress": f"{handle}@example.org",
+        }
+        user.pop("managerId", None)
+        if number:
+            user["managerId"] = self.user_id((number - 1) // REPORTS_PER_MANAGER)
+        return live_user(user)
+
+    def user_rows(self) -> Iterator[tuple[str, str]]:
+        """What must be held of users: id and address."""
+        for number in range(self.users):
+            yield self.user_id(number), f"{_handle(self.kind(number).user, number)}@example.com"
+
+    def change_rows(self) -> Iterator[Change]:
+        """What must be held of changes."""
+        shared = [[_row(change) for change in kind.changes] for kind in self.kinds]
+        for number in range(self.users):
+            user_id = self.user_id(number)
+            for at_ms, setting, value in shared[number % len(shared)]:
+                yield Change(user_id, at_ms, setting, value)
+
+
+def _counts(number: int, mean: float, each: int | None) -> list[int]:
+    """Changes of each kind: between none and twice the mean, the mean kept."""
+    if each is not None:
+        return [each] * number
+    shares = [(place * 619 % number + 0.5) / number for place in range(number)]
+    ends = [0.0]
+    for share in shares:
+        ends.append(ends[-1] + 2 * mean * share)
+    return [round(end) - round(begin) for begin, end in pairwise(ends)]
+
+
+def _kind(rng: Random, user: Json, count: int) -> Kind:
+    """The person with a history of ``count`` changes that leads to what he is today."""
+    created = datetime.fromisoformat(user["created"])
+    state = dict(user["settings"])
+    left = not user["active"]
+    changes = []
+    for number in reversed(range(count)):
+        name = "active" if left and number == count - 1 else rng.choice(list(state))
+        value = state.get(name, False)
+        if name in state:
+            state[name] = not value
+        at = created + (number + rng.uniform(0.1, 0.9)) / count * (REFERENCE - created)
+        changes.append(
+            {
+                "setting": "callsImported" if name == "telephonyCallsImported" else name,
+                "value": value,
+                "time": _written(at, rng),
+            }
+        )
+    return Kind(user, changes[::-1])
+
+
+def _written(at: datetime, rng: Random) -> str:
+    """As the sandbox writes times: mostly UTC, odd seconds with milliseconds."""
+    precision = "milliseconds" if at.second % 2 else "seconds"
+    if rng.random() < 0.7:
+        return at.isoformat(timespec=precision).replace("+00:00", "Z")
+    offset = timedelta(minutes=rng.choice((-420, 60, 120, 330, 540)))
+    sign = "-" if offset < timedelta() else "+"
+    local = (at + offset).replace(tzinfo=None).isoformat(timespec=precision)
+    hours, minutes = divmod(abs(offset) // timedelta(minutes=1), 60)
+    return f"{local}{sign}{hours:02d}:{minutes:02d}"
+
+
+def _row(change: Json) -> tuple[int, str, str]:
+    at = datetime.fromisoformat(change["time"])
+    return round(at.timestamp() * 1000), change["setting"], str(change["value"]).lower()
+
+
+def _handle(user: Json, number: int) -> str:
+    name: str = user["emailAddress"].partition("@")[0]
+    return f"{name.rstrip('0123456789')}{number}"

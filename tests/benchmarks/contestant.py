@@ -1,0 +1,32 @@
+"""What all contestants have in common: how they are called, and the line they end with."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+Load = Callable[[str, str, int], dict[str, object] | None]
+"""Loads the account: (address of the service, libpq address of an empty database, users) → more to say."""
+
+ACCESS_KEY, ACCESS_KEY_SECRET = "bench", "bench"
+
+
+def contest(load: Load) -> None:
+    """Load as the command line says, and print how long the work took and what memory it needed at most.
+
+    The clock starts when all is imported: what a process costs to start is no part of a load.
+    """
+    parser = argparse.ArgumentParser(description=sys.modules[load.__module__].__doc__)
+    parser.add_argument("--gong", required=True, help="address of the service")
+    parser.add_argument("--postgres", required=True, help="postgresql:// address of an empty database")
+    parser.add_argument("--users", type=int, required=True, help="how many the service has")
+    arguments = parser.parse_args()
+    begin = time.perf_counter()
+    more = load(arguments.gong, arguments.postgres, arguments.users) or {}
+    seconds = time.perf_counter() - begin
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb, **more}))  # noqa: T201
