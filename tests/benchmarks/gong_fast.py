@@ -37,11 +37,13 @@ class Counts:
         self.kinds = {"users": 0, "histories": 0, "extensive": 0, "user": 0}
         self.refused = 0
         self.busiest_second = 0
+        self._first_at = self._last_at = 0.0
 
     def admit(self, kind: str) -> bool:
         """Count a call, and say whether it may be answered."""
         now = time.monotonic()
         self.kinds[kind] += 1
+        self._first_at, self._last_at = self._first_at or now, now
         _slide(self._arrived, now)
         self._arrived.append(now)
         self.busiest_second = max(self.busiest_second, len(self._arrived))
@@ -61,6 +63,7 @@ class Counts:
             **self.kinds,
             "refused": self.refused,
             "busiest_second": self.busiest_second,
+            "span_seconds": self._last_at - self._first_at,
         }
 
 

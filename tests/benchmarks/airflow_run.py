@@ -1,0 +1,179 @@
+"""A real Airflow for the contestants that are DAGs: started once, pointed at a service, its runs timed."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import psutil
+from sqlalchemy import make_url
+
+from include.local.airflow_api import Airflow
+from include.local.connections import Sources, postgres_connection, variable
+from include.local.postgres import free_port
+from include.local.runs import FINAL, make_ready, trigger
+from include.local.session import Session
+from include.local.settings import MARKER, ROOT, Place
+from include.local.stack import Stack
+from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET
+
+JOIN = "GONG_BENCH_AIRFLOW"
+"""The variable by which a contestant finds an Airflow that runs already."""
+_POLL_S = 0.2
+
+
+class _Stack(Stack):
+    """The project's own stack with the naive DAG in it, too; its connections are made by ``point_to``."""
+
+    def _environment(self) -> dict[str, str]:
+        environment = super()._environment()
+        for name in ("gong_default", "gong_postgres"):
+            environment.pop(variable(name))
+        bundles = [
+            {
+                "name": name,
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": {"path": str(ROOT / folder), "refresh_interval": 300},
+            }
+            for name, folder in (("dags-folder", "dags"), ("naive", "tests/benchmarks/naive_dags"))
+        ]
+        return environment | {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)}
+
+
+@dataclass(frozen=True)
+class Joined:
+    """An Airflow that runs: how to speak to it, and the mark its processes carry."""
+
+    address: str
+    login: str
+    password: str
+    place: str
+
+    @property
+    def airflow(self) -> Airflow:
+        """A client of its REST API."""
+        return Airflow(self.address, self.login, self.password)
+
+
+@contextmanager
+def airflow(directory: Path) -> Iterator[Joined]:
+    """The Airflow that the harness runs, else one of our own, stopped at the end."""
+    if os.environ.get(JOIN):
+        yield Joined(**json.loads(os.environ[JOIN]))
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    place = Place(directory.resolve())
+    stack = _Stack(place, Sources(None, None), lasting=False, port=free_port())
+    try:
+        session = stack.start()
+        _ready(session)
+        yield Joined(session.address, session.login, session.password, str(place.directory))
+    finally:
+        stack.stop()
+
+
+def _ready(session: Session) -> None:
+    for dag_id in ("gong_users_sync", "naive"):
+        make_ready(session, dag_id)
+
+
+def run_dag(joined: Joined, dag_id: str, gong: str, postgres: str, seconds: float = 900) -> dict[str, object]:
+    """Run a DAG once against a service and a warehouse.
+
+    :return: ``seconds`` from start to end as Airflow's API says them, ``trigger_seconds`` from the order to
+        the end, each task's part, and the most memory that one task's process had.
+    :raises RuntimeError: the run failed.
+    """
+    _point_to(joined.airflow, gong, postgres)
+    with _watched_tasks(joined.place) as peak:
+        ordered = time.time()
+        run_id = trigger(joined.airflow, {}, dag_id)
+        path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
+        api = joined.airflow
+        while (run := api.get(path))["state"] not in FINAL:
+            if time.time() > ordered + seconds:
+                raise RuntimeError(f"{dag_id} did not end in {seconds:.0f} s")
+            time.sleep(_POLL_S)
+    if run["state"] != "success":
+        raise RuntimeError(f"{dag_id} ended as {run['state']}")
+    begin, end = _moment(run["start_date"]), _moment(run["end_date"])
+    tasks = api.get(f"{path}/taskInstances", limit=1000)["task_instances"]
+    return {
+        "seconds": end - begin,
+        "trigger_seconds": end - ordered,
+        "peak_mb": peak[0] / 2**20,
+        "mapped_tasks": sum(task["map_index"] >= 0 for task in tasks),
+        "tasks": {
+            f"{task['task_id']}[{task['map_index']}]": [
+                round(_moment(task["start_date"]) - begin, 3), round(_moment(task["end_date"]) - begin, 3),
+            ]
+            for task in tasks if task["start_date"] and len(tasks) < 50
+        },
+    }  # fmt: skip
+
+
+def _moment(written: Any) -> float:
+    return datetime.fromisoformat(str(written)).timestamp()
+
+
+def _point_to(api: Airflow, gong: str, postgres: str) -> None:
+    service = {"login": ACCESS_KEY, "password": ACCESS_KEY_SECRET, "host": gong}
+    extra = {"calls_per_second": 0, "calls_per_day": 0, "account": "bench"}
+    url = urlsplit(gong)
+    _keep(api, "gong_default", {**service, "conn_type": "gong", "extra": json.dumps(extra)})
+    _keep(api, "gong_http", {**service, "conn_type": "http", "host": url.hostname, "port": url.port})
+    _keep(api, "gong_postgres", postgres_connection(make_url(postgres)))
+
+
+def _keep(api: Airflow, name: str, wanted: dict[str, Any]) -> None:
+    body = {"connection_id": name, **wanted}
+    if api.get(f"connections/{name}"):
+        api.patch(f"connections/{name}", body)
+    else:
+        api.post("connections", body)
+
+
+@contextmanager
+def _watched_tasks(place: str) -> Iterator[list[int]]:
+    """The most bytes that one task's process had resident, in the list, while the ``with`` lasts."""
+    peak, over = [0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_POLL_S):
+            for process in _task_processes(place):
+                with suppress(OSError, ValueError):
+                    peak[0] = max(peak[0], _high_water(process.pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _task_processes(place: str) -> Iterator[psutil.Process]:
+    """Processes of this Airflow that run a task's code, by the title that Airflow gives them."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            title = " ".join(process.cmdline())
+            is_task = title.startswith("airflow worker -- ") and "LocalExecutor" not in title
+            if is_task and process.environ().get(MARKER) == place:
+                yield process
+
+
+def _high_water(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0

@@ -1,0 +1,106 @@
+"""Who is measured: our own programs, and whatever stands in peers/, each in an environment of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import runpy
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from include.local.settings import ROOT
+
+PEERS = Path(__file__).parent / "peers"
+BENCH = ROOT / ".local" / "bench"
+
+OURS = {
+    "ours_load": "ours, the load alone",
+    "ours_dag": "ours, the DAG run on Airflow",
+    "ours_dag_empty": "ours, the DAG run, an empty account",
+    "plain_script": "a plain script (requests, execute_values)",
+    "naive_dag": "a first DAG (HttpOperator, one mapped task a user)",
+}
+_EMPTY = "_empty"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A program that loads the account.
+
+    :ivar most_users: how many it is measured with at most; None: as many as are asked for.
+    :ivar requirements: pinned packages of its own environment; None: it runs in ours.
+    """
+
+    name: str
+    title: str
+    program: list[str]
+    users_sql: str
+    changes_sql: str
+    most_users: int | None = None
+    requirements: Path | None = None
+    packages: list[str] = field(default_factory=list)
+
+    @property
+    def command(self) -> list[str]:
+        """The command, but for its arguments; its environment is made if it is not there."""
+        python = sys.executable if self.requirements is None else str(_venv(self.name, self.requirements))
+        return [python, *self.program]
+
+    @property
+    def is_dag(self) -> bool:
+        """Whether it needs an Airflow."""
+        return "_dag" in self.name
+
+
+def limit() -> Contestant:
+    """The limit itself."""
+    return _ours("limit", "the limit")
+
+
+def contestants() -> list[Contestant]:
+    """All but the limit: ours first."""
+    ours = [_ours(name, title) for name, title in OURS.items()]
+    return ours + [_peer(folder) for folder in sorted(PEERS.glob("*/")) if (folder / "rows.py").is_file()]
+
+
+def _ours(name: str, title: str) -> Contestant:
+    module = importlib.import_module(f"tests.benchmarks.{name.removesuffix(_EMPTY)}")
+    most = 0 if name.endswith(_EMPTY) else getattr(module, "MOST_USERS", None)
+    return Contestant(name, title, ["-m", module.__name__], module.USERS_SQL, module.CHANGES_SQL, most)
+
+
+def _peer(folder: Path) -> Contestant:
+    rows: dict[str, Any] = runpy.run_path(str(folder / "rows.py"))
+    requirements = folder / "requirements.txt"
+    return Contestant(
+        folder.name,
+        rows.get("TITLE", folder.name),
+        [str(folder / "contestant.py")],
+        rows["USERS_SQL"],
+        rows["CHANGES_SQL"],
+        rows.get("MOST_USERS"),
+        requirements,
+        [line.strip() for line in requirements.read_text().splitlines() if "==" in line and line[0] != "#"],
+    )
+
+
+def _venv(name: str, requirements: Path) -> Path:
+    """The Python of a peer's environment, made anew when its requirements changed."""
+    directory = BENCH / "venvs" / name
+    mark, wanted = directory / "made-of", hashlib.sha256(requirements.read_bytes()).hexdigest()
+    python = directory / "bin" / "python"
+    if not mark.exists() or mark.read_text() != wanted:
+        sys.stderr.write(f"Installing {name} into {directory.relative_to(ROOT)} ...\n")
+        subprocess.run([sys.executable, "-m", "venv", "--clear", directory], check=True)
+        install = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+        subprocess.run([*install, "-r", requirements], check=True, env=_without_ours())
+        mark.write_text(wanted)
+    return python
+
+
+def _without_ours() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

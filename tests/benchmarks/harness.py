@@ -1,0 +1,201 @@
+"""Runs a contestant against a service of its own and an empty database, and sees that all rows are right."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import requests
+
+from include.local.postgres import Cluster
+from include.local.settings import ROOT
+from tests.benchmarks.company import Company
+from tests.benchmarks.contestants import Contestant
+from tests.benchmarks.rows import Digest, served, what_is_wrong
+
+SECONDS = 900
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a fast Gong serves.
+
+    :ivar changes_each: changes of every user; None: as many as the company has.
+    :ivar latency_s: before each answer; ``rate``: calls in any second, 0 is no limit.
+    """
+
+    users: int
+    changes_each: int | None = None
+    latency_s: float = 0
+    rate: int = 0
+
+    def company(self) -> Company:
+        """The same company as the service's."""
+        return Company(self.users, changes_each=self.changes_each)
+
+
+@dataclass
+class Outcome:
+    """One run of one contestant.
+
+    :ivar seconds: of the work, measured by the program itself; its start is no part of it.
+    :ivar process_seconds: of the whole process, measured from outside.
+    :ivar peak_mb: the most memory that was resident.
+    :ivar counts: what the service was asked for meanwhile.
+    :ivar wrong: what is wrong with its rows, or why it failed; empty when nothing is.
+    :ivar limit_seconds: what the limit took beside it, with the same account.
+    :ivar more: what the program said besides.
+    """
+
+    contestant: str
+    users: int
+    seconds: float = 0
+    process_seconds: float = 0
+    peak_mb: float = 0
+    counts: dict[str, float] = field(default_factory=dict)
+    wrong: str = ""
+    limit_seconds: float = 0
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float:
+        """To the limit."""
+        return self.seconds / self.limit_seconds if self.limit_seconds else 0
+
+
+@contextmanager
+def postgres() -> Iterator[Cluster]:
+    """A new PostgreSQL with its default settings: every commit is on the disk."""
+    directory = Path(tempfile.mkdtemp(prefix="gong-bench-"))
+    cluster = Cluster(directory)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def service(account: Account) -> Iterator[str]:
+    """A fast Gong with that account, in a process of its own; its address."""
+    command = [sys.executable, "-m", "tests.benchmarks.gong_fast", "--users", str(account.users)]
+    command += ["--latency", str(account.latency_s), "--rate", str(account.rate)]
+    if account.changes_each is not None:
+        command += ["--changes-each", str(account.changes_each)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        address = process.stdout.readline().strip()
+        if not address:
+            raise RuntimeError("The fast Gong did not start")
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+def environment() -> dict[str, str]:
+    """What contestants of ours run in: this checkout, and no Airflow but the one they are told of."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    home = ROOT / ".local" / "bench" / "home"
+    paths = os.pathsep.join((str(ROOT), str(ROOT / "plugins")))
+    return clean | {
+        "PYTHONPATH": paths,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    }
+
+
+class Course:
+    """One account, one service: every run on it starts with an empty database.
+
+    :param check: whether the rows are read and compared after each run.
+    """
+
+    def __init__(self, cluster: Cluster, account: Account, address: str, *, check: bool = True) -> None:
+        self._cluster = cluster
+        self._account = account
+        self._address = address
+        self._expected = served(account.company()) if check else None
+
+    def run(self, contestant: Contestant, database: str = "") -> Outcome:
+        """Run it once.
+
+        :param database: one that another run left, instead of an empty one.
+        """
+        name = database or f"run{next(_numbers)}"
+        self._cluster.ensure_database(name)
+        url = self._cluster.url(name).replace("+psycopg2", "")
+        arguments = ["--gong", self._address, "--postgres", url, "--users", str(self._account.users)]
+        outcome = Outcome(contestant.name, self._account.users)
+        before, begin = self.counts(), time.perf_counter()
+        try:
+            done = subprocess.run(
+                [*contestant.command, *arguments],
+                cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=SECONDS, check=True,
+            )  # fmt: skip
+        except subprocess.SubprocessError as error:
+            outcome.wrong = f"failed: {_last_line(error)}"
+            return outcome
+        outcome.process_seconds = time.perf_counter() - begin
+        outcome.counts = {kind: number - before[kind] for kind, number in self.counts().items()}
+        said = json.loads(done.stdout.strip().splitlines()[-1])
+        outcome.seconds, outcome.peak_mb = said.pop("seconds"), said.pop("peak_mb")
+        outcome.more = said
+        if self._expected:
+            outcome.wrong = self._check(url, contestant, self._expected)
+        if not database:
+            self.drop(name)
+        return outcome
+
+    def counts(self) -> dict[str, float]:
+        """What the service was asked for so far."""
+        counts: dict[str, float] = requests.get(f"{self._address}/bench/counts", timeout=30).json()
+        return {name: number for name, number in counts.items() if name != "requestId"}
+
+    def drop(self, database: str) -> None:
+        """Remove a database: the next contestant's disk is not to be filled by this one."""
+        ask(self._cluster, f"DROP DATABASE {database} WITH (FORCE)")
+
+    def _check(self, url: str, contestant: Contestant, expected: tuple[Digest, Digest]) -> str:
+        return what_is_wrong(url, contestant.users_sql, contestant.changes_sql, expected)
+
+
+def ask(cluster: Cluster, statement: str) -> Any:
+    """Run a statement outside of any transaction; its first value, where it has one."""
+    connection = psycopg2.connect(cluster.url("postgres").replace("+psycopg2", ""))
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchone()[0] if cursor.description else None
+    finally:
+        connection.close()
+
+
+def say(line: str) -> None:
+    """Print how far it is."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _last_line(error: subprocess.SubprocessError) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = (error.stderr or "").strip().splitlines() or ["no word"]
+        return str(lines[-1])[:300]
+    return f"no end within {SECONDS} s"
