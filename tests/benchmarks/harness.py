@@ -133,10 +133,11 @@ class Course:
         self._address = address
         self._expected = served(account.company()) if check else None
 
-    def run(self, contestant: Contestant, database: str = "") -> Outcome:
+    def run(self, contestant: Contestant, database: str = "", **variables: str) -> Outcome:
         """Run it once.
 
-        :param database: one that another run left, instead of an empty one.
+        :param database: one that is there, instead of an empty one.
+        :param variables: of its environment.
         """
         name = database or f"run{next(_numbers)}"
         self._cluster.ensure_database(name)
@@ -147,7 +148,8 @@ class Course:
         try:
             done = subprocess.run(
                 [*contestant.command, *arguments],
-                cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=SECONDS, check=True,
+                cwd=ROOT, env=environment() | variables, capture_output=True, text=True, timeout=SECONDS,
+                check=True,
             )  # fmt: skip
         except subprocess.SubprocessError as error:
             outcome.wrong = f"failed: {_last_line(error)}"
@@ -183,7 +185,8 @@ def ask(cluster: Cluster, statement: str) -> Any:
     try:
         with connection.cursor() as cursor:
             cursor.execute(statement)
-            return cursor.fetchone()[0] if cursor.description else None
+            row = cursor.fetchone() if cursor.description else None
+            return row[0] if row else None
     finally:
         connection.close()
 

@@ -62,8 +62,8 @@ class Service:
                 return
             query = b"?cursor=" + quote(cursor).encode()
 
-    def histories(self, ids: list[str]) -> Iterator[tuple[str, Any]]:
-        """Everyone's history, as answers arrive."""
+    def histories(self, ids: list[str]) -> Iterator[tuple[str, bytes]]:
+        """Everyone's history as it arrives, not yet read."""
         asked: dict[int, str] = {}
         left = iter(ids)
         with selectors.EpollSelector() as answering:
@@ -75,7 +75,7 @@ class Service:
                     on: Any = key.fileobj
                     user_id, body = asked.pop(key.fd), _body(on)
                     self._ask_next(on, left, asked)  # so that the service works while we read
-                    yield user_id, json.loads(body)["userSettingsHistory"]
+                    yield user_id, body
 
     def _ask_next(self, on: socket.socket, left: Iterator[str], asked: dict[int, str]) -> None:
         user_id = next(left, None)
@@ -111,7 +111,7 @@ def load(gong: str, postgres: str, users: int) -> dict[str, object]:
             ids.append(user["id"])
             people.write(_line(user))
     for user_id, history in service.histories(ids):
-        for change in history:
+        for change in json.loads(history)["userSettingsHistory"]:
             changes.write(f"{user_id}\t{change['time']}\t{change['setting']}\t{change['value']}\n")
     with psycopg2.connect(postgres) as connection, connection.cursor() as cursor:
         cursor.execute(_TABLES)

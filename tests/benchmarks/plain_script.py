@@ -1,4 +1,4 @@
-"""A plain script: what a good engineer writes in an hour, without Airflow and without a second run in mind."""
+"""A plain script: what a good engineer writes in an hour, without Airflow under it."""
 
 from __future__ import annotations
 
@@ -47,8 +47,10 @@ def load(gong: str, postgres: str, users: int) -> dict[str, object]:
         for user_id in ids:
             answer = session.get(f"{gong}/v2/users/{user_id}/settings-history", timeout=30)
             answer.raise_for_status()
-            for change in answer.json()["userSettingsHistory"]:
-                changes.append((user_id, change["time"], change["setting"], change["value"]))
+            changes += [
+                (user_id, change["time"], change["setting"], change["value"])
+                for change in answer.json()["userSettingsHistory"]
+            ]
             if len(changes) >= _ROWS_A_STATEMENT:
                 execute_values(cursor, _CHANGES, changes, page_size=_ROWS_A_STATEMENT)
                 changes.clear()

@@ -41,11 +41,12 @@ with DAG(dag_id="naive", schedule=None, catchup=False) as dag:
     )
 
     @task
-    def load_users(users: list[dict[str, Any]]) -> list[str]:
+    def load_users(users: Any) -> list[str]:
         hook = PostgresHook("gong_postgres")
         hook.run(TABLES)
         rows = [(*(user.get(name) for name in USER), json.dumps(user["settings"])) for user in users]
-        hook.insert_rows("users", rows, replace=True, replace_index="id", target_fields=[
+        hook.insert_rows(  # type: ignore[no-untyped-call]
+            "users", rows, replace=True, replace_index="id", target_fields=[
             "id", "email", "first_name", "last_name", "title", "active", "created", "manager_id", "settings",
         ])  # fmt: skip
         return [user["id"] for user in users]
@@ -57,7 +58,7 @@ with DAG(dag_id="naive", schedule=None, catchup=False) as dag:
             (user_id, change["time"], change["setting"], change["value"])
             for change in answer.json()["userSettingsHistory"]
         ]
-        PostgresHook("gong_postgres").insert_rows(
+        PostgresHook("gong_postgres").insert_rows(  # type: ignore[no-untyped-call]
             "settings_changes",
             rows,
             target_fields=["user_id", "changed_at", "setting", "value"],
