@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import psutil
-from sqlalchemy import make_url
 
 from include.local.airflow_api import Airflow
 from include.local.connections import Sources, postgres_connection, variable
@@ -24,7 +23,7 @@ from include.local.runs import FINAL, make_ready, trigger
 from include.local.session import Session
 from include.local.settings import MARKER, ROOT, Place
 from include.local.stack import Stack
-from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET
+from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, peak_bytes
 
 JOIN = "GONG_BENCH_AIRFLOW"
 """The variable by which a contestant finds an Airflow that runs already."""
@@ -131,7 +130,7 @@ def _point_to(api: Airflow, gong: str, postgres: str) -> None:
     url = urlsplit(gong)
     _keep(api, "gong_default", {**service, "conn_type": "gong", "extra": json.dumps(extra)})
     _keep(api, "gong_http", {**service, "conn_type": "http", "host": url.hostname, "port": url.port})
-    _keep(api, "gong_postgres", postgres_connection(make_url(postgres)))
+    _keep(api, "gong_postgres", postgres_connection(postgres))
 
 
 def _keep(api: Airflow, name: str, wanted: dict[str, Any]) -> None:
@@ -150,8 +149,8 @@ def _watched_tasks(place: str) -> Iterator[list[int]]:
     def watch() -> None:
         while not over.wait(_POLL_S):
             for process in _task_processes(place):
-                with suppress(OSError, ValueError):
-                    peak[0] = max(peak[0], _high_water(process.pid))
+                with suppress(OSError):  # it has ended
+                    peak[0] = max(peak[0], peak_bytes(process.pid))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -170,10 +169,3 @@ def _task_processes(place: str) -> Iterator[psutil.Process]:
             is_task = title.startswith("airflow worker -- ") and "LocalExecutor" not in title
             if is_task and process.environ().get(MARKER) == place:
                 yield process
-
-
-def _high_water(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0

@@ -101,7 +101,7 @@ def _venv(name: str, requirements: Path) -> Path:
     if not mark.exists() or mark.read_text() != wanted:
         sys.stderr.write(f"Installing {name} into {directory.relative_to(ROOT)} ...\n")
         subprocess.run([sys.executable, "-m", "venv", "--clear", directory], check=True)
-        install = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+        install: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
         subprocess.run([*install, "-r", requirements], check=True, env=_without_ours())
         mark.write_text(wanted)
     return python

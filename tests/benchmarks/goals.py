@@ -1,4 +1,4 @@
-"""The goals beside speed: under a rate limit, with latency, in memory, a second time, in calls, when parsed."""
+"""The goals beside speed: under a rate limit, with latency, in memory, a second time, in calls, parsed."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def latency(cluster: Cluster, users: int) -> list[Goal]:
 
 
 def memory(cluster: Cluster, users: int, most: int = 50_000) -> list[Goal]:
-    """The load's one process, which does all that a worker's tasks do: few users, many, and long histories."""
+    """The load's one process, which does all that worker's tasks do: few users, many, and long histories."""
     least, many = min(users, 1000), min(5 * users, most)
     few, full = _peak(cluster, Account(least)), _peak(cluster, Account(many))
     long = _peak(cluster, Account(100, changes_each=5000))
@@ -127,7 +127,7 @@ def second_run(cluster: Cluster, users: int) -> list[Goal]:
 
 
 def parse(cluster: Cluster, users: int) -> list[Goal]:
-    """What each DAG's file costs a process that has imported Airflow's DAG classes, as one that parses has."""
+    """What each DAG's file costs a process that has imported Airflow's DAG classes, as a parsing one has."""
     return [_parsed(path.name) for path in sorted((ROOT / "dags").glob("*.py"))]
 
 

@@ -42,7 +42,7 @@ def lines(outcomes: Iterable[Outcome], titles: dict[str, str]) -> list[Line]:
 
 def _line(group: list[Outcome], title: str) -> Line:
     def middle(name: str) -> float:
-        return median(getattr(outcome, name) for outcome in group)
+        return float(median(getattr(outcome, name) for outcome in group))
 
     return Line(
         contestant=group[0].contestant,
@@ -109,8 +109,8 @@ def _contest(found: list[Line]) -> Iterable[str]:
         ratio = f"{line.ratio:,.1f}" if line.ratio else ""
         limit = f"{line.limit_seconds:.2f} s" if line.ratio else ""
         yield (
-            f"| {line.title} | {line.users:,} | {ratio} | {line.seconds:.2f} s | {line.process_seconds:.1f} s "
-            f"| {limit} | {line.calls:,} | {line.peak_mb:.0f} MB |"
+            f"| {line.title} | {line.users:,} | {ratio} | {line.seconds:.2f} s "
+            f"| {line.process_seconds:.1f} s | {limit} | {line.calls:,} | {line.peak_mb:.0f} MB |"
         )
 
 
