@@ -20,11 +20,11 @@ ifneq ($(shell $(PY) -c 'print(1)' 2>/dev/null),1)
 .PHONY: $(READY)
 endif
 
-.PHONY: help run up backfill erase check-live test test-chaos pictures bench lint docs migrate lock clean
+.PHONY: help run up backfill erase check-live test test-chaos pictures bench bench-answers lint docs migrate lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
 
 run: $(READY) ## Sync once: every Gong user and settings change into Postgres
 	@exec $(PY) -m include.local run
@@ -62,7 +62,10 @@ test-chaos: $(TEST_READY) ## Kill everything at random moments: CHAOS_ROUNDS=20 
 pictures: $(TEST_READY) ## Take the pictures of the docs anew, in a real browser on a real stack
 	@GONG_PICTURES=1 GONG_BROWSER=required $(PY) -m pytest tests/browser
 
-bench: $(TEST_READY) ## What each question costs in a generated warehouse of 200,000 users (some minutes)
+bench: $(TEST_READY) ## Ours, its peers and the limit: the same account loaded by each (a quarter of an hour)
+	@exec $(PY) -m tests.benchmarks $(ARGS)
+
+bench-answers: $(TEST_READY) ## What each question costs in a generated warehouse of 200,000 users (some minutes)
 	@$(PY) -m tests.benchmarks.answers $(ARGS)
 
 lint: $(TEST_READY) ## Style, types and doors between the parts

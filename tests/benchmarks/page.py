@@ -1,4 +1,4 @@
-"""What each part of the page costs in a big warehouse; ``make bench`` prints it after the questions."""
+"""What each part of the page costs in a big warehouse; printed after the questions."""
 
 from __future__ import annotations
 

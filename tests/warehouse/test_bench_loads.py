@@ -1,0 +1,76 @@
+"""The benchmark's own contestants land the right rows, and a wrong, missing or doubled one is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+
+from include.local.postgres import Cluster
+from tests.benchmarks.contestants import Contestant, contestants, limit
+from tests.benchmarks.harness import Account, Course, service
+from tests.benchmarks.rows import served, what_is_wrong
+
+ACCOUNT = Account(30)
+ALONE = [limit(), *(each for each in contestants() if each.requirements is None and not each.is_dag)]
+
+
+@pytest.fixture(scope="module")
+def course(postgres_server: Cluster) -> Iterator[Course]:
+    with service(ACCOUNT) as address:
+        yield Course(postgres_server, ACCOUNT, address)
+
+
+@pytest.mark.parametrize("contestant", ALONE, ids=lambda each: each.name)
+def test_a_contestant_lands_all_rows_and_says_how_long_it_took(
+    course: Course, contestant: Contestant
+) -> None:
+    outcome = course.run(contestant)
+    assert outcome.wrong == ""
+    assert 0 < outcome.seconds < outcome.process_seconds
+    assert 10 < outcome.peak_mb < 1000
+    assert (outcome.counts["users"], outcome.counts["histories"], outcome.counts["calls"]) == (1, 30, 31)
+
+
+def test_a_contestant_that_fails_is_told_with_its_last_words(course: Course) -> None:
+    broken = Contestant("broken", "broken", ["-c", "raise SystemExit('no such thing')"], "", "")
+    assert course.run(broken).wrong == "failed: no such thing"
+
+
+SPOILED = {
+    "missing": ("DELETE FROM users WHERE id = (SELECT min(id) FROM users)", "29 users of 30"),
+    "doubled": ("INSERT INTO changes SELECT * FROM changes LIMIT 1", "changes of "),
+    "one for another": (
+        "DELETE FROM changes WHERE ctid = (SELECT min(ctid) FROM changes);"
+        "INSERT INTO changes SELECT * FROM changes LIMIT 1",
+        "other changes than were served",
+    ),
+    "other value": (
+        "UPDATE changes SET value = NOT value WHERE ctid = (SELECT min(ctid) FROM changes)",
+        "other changes than were served",
+    ),
+    "a millisecond": ("UPDATE changes SET at = at + interval '1 ms'", "other changes than were served"),
+    "other address": ("UPDATE users SET email = upper(email)", "other users than were served"),
+    "no table": ("DROP TABLE users", "can't be read: relation"),
+}
+
+
+@pytest.mark.parametrize(("statement", "told"), SPOILED.values(), ids=SPOILED)
+def test_wrong_rows_are_found(database_url: str, statement: str, told: str) -> None:
+    url = database_url.replace("+psycopg2", "")
+    company = ACCOUNT.company()
+    queries = ("SELECT * FROM users", "SELECT id, extract(epoch FROM at), setting, value::text FROM changes")
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE users (id text, email text)")
+        cursor.execute("CREATE TABLE changes (id text, at timestamptz, setting text, value boolean)")
+        cursor.executemany("INSERT INTO users VALUES (%s, %s)", company.user_rows())
+        cursor.executemany(
+            "INSERT INTO changes VALUES (%s, to_timestamp(%s / 1000.0), %s, %s::boolean)",
+            company.change_rows(),
+        )
+    assert what_is_wrong(url, *queries, served(company)) == ""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
+    assert told in what_is_wrong(url, *queries, served(company))
