@@ -19,7 +19,7 @@ from include.warehouse.migrate import migrate
 from tests.benchmarks.company import Company
 from tests.benchmarks.contestants import ours_alone
 from tests.benchmarks.harness import Account, Course, Outcome, ask, environment, service
-from tests.benchmarks.limit import SOCKETS, Service
+from tests.benchmarks.limit import SOCKETS, Service, load
 from tests.benchmarks.ours_load import EXTRA
 
 PAGE = 100
@@ -36,15 +36,25 @@ class Goal:
 
 
 def ceiling(cluster: Cluster, users: int) -> list[Goal]:
-    """How fast the service is: the limit's client, which reads no answer and stores nothing."""
+    """How fast the service is: the limit's client, which reads no answer and stores nothing.
+
+    And what the limit would be over a single socket, as a client with one call in flight has it.
+    """
     with service(Account(users)) as address:
         gong = Service(address, SOCKETS)
         ids = [Company(users).user_id(number) for number in range(users)]
         begin = time.perf_counter()
         bytes_read = sum(len(body) for _, body in gong.histories(ids))
         rate = users / (time.perf_counter() - begin)
+        cluster.ensure_database("one_socket")
+        begin = time.perf_counter()
+        load(address, cluster.url("one_socket").replace("+psycopg2", ""), users, sockets=1)
+        alone_s = time.perf_counter() - begin
     what = f"at least {rate:,.0f} histories a second, of {bytes_read / users:,.0f} bytes each"
-    return [Goal("the service's own ceiling", what)]
+    return [
+        Goal("the service's own ceiling", what),
+        Goal(f"the limit over one socket instead of {SOCKETS}, {users:,} users", f"{alone_s:.2f} s"),
+    ]
 
 
 def rate(cluster: Cluster, users: int) -> list[Goal]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -145,18 +146,15 @@ class Course:
         arguments = ["--gong", self._address, "--postgres", url, "--users", str(self._account.users)]
         outcome = Outcome(contestant.name, self._account.users)
         before, begin = self.counts(), time.perf_counter()
-        try:
-            done = subprocess.run(
-                [*contestant.command, *arguments],
-                cwd=ROOT, env=environment() | variables, capture_output=True, text=True, timeout=SECONDS,
-                check=True,
-            )  # fmt: skip
-        except subprocess.SubprocessError as error:
-            outcome.wrong = f"failed: {_last_line(error)}"
+        told, why = _run_to_its_end(
+            [*contestant.command, *arguments], _environment_of(contestant) | variables
+        )
+        if why:
+            outcome.wrong = f"failed: {why}"
             return outcome
         outcome.process_seconds = time.perf_counter() - begin
         outcome.counts = {kind: number - before[kind] for kind, number in self.counts().items()}
-        said = json.loads(done.stdout.strip().splitlines()[-1])
+        said = json.loads(told)
         outcome.seconds, outcome.peak_mb = said.pop("seconds"), said.pop("peak_mb")
         outcome.more = said
         if self._expected:
@@ -197,8 +195,26 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def _last_line(error: subprocess.SubprocessError) -> str:
-    if isinstance(error, subprocess.CalledProcessError):
-        lines = (error.stderr or "").strip().splitlines() or ["no word"]
-        return str(lines[-1])[:300]
-    return f"no end within {SECONDS} s"
+def _environment_of(contestant: Contestant) -> dict[str, str]:
+    if contestant.requirements is None:
+        return environment()
+    return {name: value for name, value in environment().items() if name != "PYTHONPATH"}
+
+
+def _run_to_its_end(command: list[str], variables: dict[str, str]) -> tuple[str, str]:
+    """The last line that a program printed, or why there is none; nothing that it started is left."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        said, complained = process.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return "", f"no end within {SECONDS} s"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.returncode:
+        return "", (complained.strip().splitlines() or ["no word"])[-1][:300]
+    return said.strip().splitlines()[-1], ""

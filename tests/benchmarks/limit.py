@@ -102,9 +102,9 @@ def _body(on: socket.socket) -> bytes:
     return body
 
 
-def load(gong: str, postgres: str, users: int) -> dict[str, object]:
+def load(gong: str, postgres: str, users: int, sockets: int = SOCKETS) -> dict[str, object]:
     """All users, all histories, two COPYs."""
-    service = Service(gong, SOCKETS)
+    service = Service(gong, sockets)
     people, changes, ids = io.StringIO(), io.StringIO(), []
     for page in service.pages():
         for user in page["users"]:

@@ -96,7 +96,8 @@ def _from_outcomes(outcomes: list[Outcome]) -> list[Goal]:
 
 def markdown(machine: dict[str, Any], found: list[Line], goals: list[Goal]) -> str:
     """The whole report."""
-    return "\n".join([*_contest(found), "", *_goals(goals), "", _told(machine)]) + "\n"
+    contest = [*_contest(found), ""] if found else []
+    return "\n".join([*contest, *_goals(goals), "", _told(machine)]) + "\n"
 
 
 def _contest(found: list[Line]) -> Iterable[str]:
