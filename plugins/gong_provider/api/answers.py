@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -218,6 +219,7 @@ def gong_time(requested_at: datetime, received_at: datetime, date: str | None) -
     return min(requested_at, requested_at + (theirs - received_at))
 
 
+@lru_cache(maxsize=8)  # many answers a second say the same one
 def _http_date(text: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text) if text else None

@@ -232,7 +232,9 @@ class GongClient:
 
     async def _exchange(self, request: GongRequest, access: Access) -> tuple[int, Mapping[str, str], bytes]:
         # encoded=True: ids and cursors are quoted once, by us.
-        url = URL(f"{access.base_url}{request.path}", encoded=True).with_query(dict(request.params))
+        url = URL(f"{access.base_url}{request.path}", encoded=True)
+        if request.params:
+            url = url.with_query(dict(request.params))
         async with self._connections().request(
             request.method,
             url,

@@ -167,19 +167,21 @@ def read_changes(
 
     A change belongs to the user whose history was asked: another id in it goes to ``extra``.
     """
-    distinct: dict[str, dict[str, Any]] = {}
+    read = []
     rejected: list[Rejected] = []
     for raw in records:
         record = clean(raw, counts) if dirty else raw
         if isinstance(record, dict):
-            distinct.setdefault(canonical_json(record), record)
+            read.append((record, *_read_change(user_id, record, counts)))
         else:
             reason = "a settings change that is no object"
             rejected.append(Rejected("settings_change", reason, {"userId": user_id, "change": record}))
-    read = [(raw, *_read_change(user_id, record, counts)) for raw, record in distinct.items()]
+    met = Counter(identity for _, identity, *_ in read)
+    if len(met) < len(read):  # or none can be an exact duplicate of another
+        read = list({canonical_json(change[0]): change for change in read}.values())
     _note_places([values for _, _, _, values, _ in read])
     # Equal ones are numbered in an order that does not depend on the answer's own.
-    read.sort(key=lambda change: (change[2], change[0]))
+    read.sort(key=lambda change: (change[2], canonical_json(change[0]) if met[change[1]] > 1 else ""))
     numbers: Counter[tuple[str, ...]] = Counter()
     changes = []
     for _, identity, _, values, extra in read:

@@ -81,9 +81,12 @@ def clean(value: Any, counts: Counter[str]) -> Any:
     return value
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
 def canonical_json(value: Any) -> str:
     """One text for equal JSON values, whatever the order of their keys."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _CANONICAL.encode(value)
 
 
 def parse_timestamp(value: str, counts: Counter[str]) -> datetime | None:
