@@ -99,7 +99,7 @@ def _venv(name: str, requirements: Path) -> Path:
     mark, wanted = directory / "made-of", hashlib.sha256(requirements.read_bytes()).hexdigest()
     python = directory / "bin" / "python"
     if not mark.exists() or mark.read_text() != wanted:
-        sys.stderr.write(f"Installing {name} into {directory.relative_to(ROOT)} ...\n")
+        sys.stderr.write(f"Installing {name} into {directory} ...\n")
         subprocess.run([sys.executable, "-m", "venv", "--clear", directory], check=True)
         install: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
         subprocess.run([*install, "-r", requirements], check=True, env=_without_ours())
