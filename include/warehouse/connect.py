@@ -18,7 +18,16 @@ from gong_provider.coordination.postgres import address, address_of, place
 from gong_provider.coordination.schema import enter_schema, schema_of
 from include.warehouse.errors import WarehouseError
 
-__all__ = ["address", "address_of", "engine_for", "in_transaction", "place", "schema_of", "transaction"]
+__all__ = [
+    "address",
+    "address_of",
+    "by_index",
+    "engine_for",
+    "in_transaction",
+    "place",
+    "schema_of",
+    "transaction",
+]
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +70,24 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     except (DBAPIError, psycopg2.Error) as error:
         trouble = postgres.statement_trouble(error, engine.url)
         raise_alone(WarehouseError(f"The warehouse {trouble}", may_pass=postgres.may_pass(error)))
+
+
+_BY_INDEX = ("enable_hashjoin", "enable_mergejoin", "enable_material", "enable_seqscan")
+
+
+@contextmanager
+def by_index(connection: Connection) -> Iterator[None]:
+    """Let statements look their rows up one by one: for a load, which names at most some hundred users.
+
+    A table that grew since it was analyzed looks small, and the planner would read it whole, every time.
+    """
+    _switch(connection, "off")
+    yield
+    _switch(connection, "DEFAULT")
+
+
+def _switch(connection: Connection, to: str) -> None:
+    connection.exec_driver_sql("; ".join(f"SET LOCAL {name} TO {to}" for name in _BY_INDEX))
 
 
 def in_transaction(engine: Engine, load: Callable[[Connection], T]) -> T:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from gong_provider.api.models import HistoryFailure, HistoryOutcome, SettingsHistory
 from include.warehouse import copy
+from include.warehouse.connect import by_index
 from include.warehouse.copy import Encoder, copy_rows
 from include.warehouse.coverage import owe_coverage
 from include.warehouse.leaving_out import histories_without_forgotten
@@ -178,12 +179,13 @@ def load_histories(
     connection.exec_driver_sql(_INCOMING)
     copy_rows(connection, "incoming_outcomes", _OUTCOMES, [_outcome_row(each, settling) for each in outcomes])
     copy_rows(connection, "incoming_changes", _CHANGES, _change_rows(histories))
-    unknown_from = connection.scalars(_LOCK).all()
-    connection.execute(_IMPROVE)
-    changes_new, changed_at = connection.execute(_ADD).one()
-    connection.execute(_MARK_FETCHED)
-    connection.execute(_MARK_FAILED)
-    periods_since = refresh_periods(connection, [history.user_id for history in histories])
+    with by_index(connection):
+        unknown_from = connection.scalars(_LOCK).all()
+        connection.execute(_IMPROVE)
+        changes_new, changed_at = connection.execute(_ADD).one()
+        connection.execute(_MARK_FETCHED)
+        connection.execute(_MARK_FAILED)
+        periods_since = refresh_periods(connection, [history.user_id for history in histories])
     owe_coverage(connection, *unknown_from, changed_at, periods_since)
     gone = sum(outcome.gone for outcome in outcomes if isinstance(outcome, HistoryFailure))
     loaded = HistoriesLoaded(len(histories), changes_new, len(outcomes) - len(histories) - gone, gone)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from gong_provider.api.models import UsersPage
 from include.warehouse import copy
+from include.warehouse.connect import by_index
 from include.warehouse.copy import Encoder, copy_rows
 from include.warehouse.coverage import owe_coverage
 from include.warehouse.facts import facts_changed, settings_changed
@@ -127,7 +128,8 @@ _STORE = text(f"""
         ON CONFLICT (user_id) DO UPDATE
         SET ({_NAMES}) = ROW (excluded.*)
     )
-    SELECT count(*) FILTER (WHERE is_new) AS new,
+    SELECT count(*) AS different,
+           count(*) FILTER (WHERE is_new) AS new,
            count(*) FILTER (WHERE is_changed AND NOT is_new) AS changed,
            min(began_at) AS began_at
     FROM different
@@ -159,13 +161,14 @@ def load_users(connection: Connection, run: RunKey, page: UsersPage, *, listed: 
     connection.exec_driver_sql(_INCOMING)
     copy_rows(connection, "incoming_users", _COLUMNS, map(_row_of, page.users))
     at = {"at": page.requested_at}
-    owe_coverage(connection, connection.scalar(_MISSED))
-    connection.execute(_MARK, at | {"listed": listed, "with_avatars": page.with_avatars})
-    older = connection.execute(_IGNORE_OLDER, at).rowcount
-    if not page.with_avatars:
-        connection.execute(_KEEP_AVATARS)
-    connection.execute(_MARK_DUE, at)
-    new, changed = _store(connection, run, page)
+    with by_index(connection):
+        owe_coverage(connection, connection.scalar(_MISSED))
+        connection.execute(_MARK, at | {"listed": listed, "with_avatars": page.with_avatars})
+        older = connection.execute(_IGNORE_OLDER, at).rowcount
+        if not page.with_avatars:
+            connection.execute(_KEEP_AVATARS)
+        connection.execute(_MARK_DUE, at)
+        new, changed = _store(connection, run, page)
     store_rejected(connection, ((record, page.requested_at) for record in page.rejected))
     add_counts(connection, run, page.counts + Counter({OLDER_ANSWER: older}))
     add_to_run(
@@ -184,8 +187,8 @@ def _store(connection: Connection, run: RunKey, page: UsersPage) -> tuple[int, i
     at = {"at": page.requested_at}
     theirs = at | {"ids": [user.user_id for user in page.users]}
     touched = list(connection.scalars(_TOUCHED, theirs))
-    new, changed, began_at = connection.execute(_STORE, at).one()
-    away_since = store_versions(connection, run, page.requested_at)
+    different, new, changed, began_at = connection.execute(_STORE, at).one()
+    away_since = store_versions(connection, run, page.requested_at, some_differ=different > new)
     first_seen = connection.scalar(_FIRST_SEEN, theirs)
     owe_coverage(connection, began_at, away_since, first_seen, refresh_periods(connection, touched))
     return new, changed

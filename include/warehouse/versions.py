@@ -50,13 +50,17 @@ _OPEN = text(f"""
 """)  # noqa: S608 (only names of columns)
 
 
-def store_versions(connection: Connection, run: RunKey, at: datetime) -> datetime | None:
+def store_versions(
+    connection: Connection, run: RunKey, at: datetime, *, some_differ: bool
+) -> datetime | None:
     """Bring the versions of the users in ``incoming_users`` up to date.
 
     :param at: when the request started that answered them; they are the newest answers held.
+    :param some_differ: from what was held of them; else no version is closed.
     :return: since when the longest away of those who are back was away; None where nobody was.
     """
-    connection.execute(_CLOSE, {"at": at})
-    connection.execute(_ADJUST)
+    if some_differ:
+        connection.execute(_CLOSE, {"at": at})
+        connection.execute(_ADJUST)
     away_since: datetime | None = connection.scalar(_OPEN, run._asdict() | {"at": at})
     return away_since
