@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from gong_provider.api import errors
+from gong_provider.api.histories import LARGE_GROUP
+from tests.benchmarks.harness import Account, service
 from tests.support.gong_service import Dialect, GongService
 from tests.support.hooks import Connect, ids_of, world
 
@@ -69,6 +71,13 @@ def test_a_slow_reader_loses_nothing_and_is_not_flooded(connect: Connect) -> Non
         time.sleep(0.5)
         assert len(service.calls) < 150
         assert sum(len(group) for group in groups) == 390
+
+
+def test_a_group_of_long_histories_closes_by_its_changes(connect: Connect) -> None:
+    with service(Account(6, changes_each=LARGE_GROUP // 2)) as address, connect(address) as hook:
+        ids = [user.user_id for user in hook.iter_users()]
+        groups = list(hook.iter_history_groups(ids))
+    assert [len(group) for group in groups] == [2, 2, 2]
 
 
 @pytest.mark.parametrize("bad", ["", "..", "a\x00", "x" * 201])

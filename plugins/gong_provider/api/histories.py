@@ -10,7 +10,7 @@ from functools import partial
 from gong_provider.api import errors
 from gong_provider.api.claims import Claim, Claims
 from gong_provider.api.client import GongClient
-from gong_provider.api.models import HistoryFailure, HistoryOutcome
+from gong_provider.api.models import HistoryFailure, HistoryOutcome, SettingsHistory
 from gong_provider.api.turns import NotWantedError
 
 IN_FLIGHT = 16
@@ -20,6 +20,9 @@ SLOWEST_S = 2.5
 
 SLOW_LOAD_S = 1.0
 """A handler that takes longer with a group is in trouble: no call is begun until it is done."""
+
+LARGE_GROUP = 5_000
+"""Changes after which a group closes, however few users they are of: memory is bounded by them."""
 
 MAX_FAILURES_IN_A_ROW = 10
 """So many users in a row that fail are no matter of these users: the service is down, and no user is
@@ -52,6 +55,7 @@ class _Crew:
         self._doubtful: list[HistoryFailure] = []
         self.error: Exception | None = None
         self.loads_since: float | None = None
+        self.changes_held = 0
         # Bounded: while a group is being loaded, one more waits here; what is paid for is not piled up.
         self.outcomes: asyncio.Queue[HistoryOutcome | None] = asyncio.Queue(maxsize=group_size)
 
@@ -59,7 +63,7 @@ class _Crew:
         """Ask for one user after the other, until the ids or the service end."""
         while self.error is None:
             try:
-                await self._load_is_no_trouble()
+                await self._has_room()
                 user_id = await self._claims.next()
                 if user_id is None:
                     return
@@ -70,11 +74,16 @@ class _Crew:
                 self.error = self.error or error
                 self._claims.is_stopped = True
 
-    async def _load_is_no_trouble(self) -> None:
-        """Wait while a group can't be loaded: what is asked meanwhile may be lost with it."""
-        clock = asyncio.get_running_loop().time
-        while self.loads_since is not None and clock() - self.loads_since > SLOW_LOAD_S:  # noqa: ASYNC110 (rare)
-            await asyncio.sleep(SLOW_LOAD_S / 10)
+    async def _has_room(self) -> None:
+        """Wait while a group can't be loaded, as what is asked meanwhile may be lost with it; and while
+        two groups of long histories are held.
+        """
+        while self._load_is_in_trouble() or self.changes_held >= 2 * LARGE_GROUP:  # noqa: ASYNC110 (rare)
+            await asyncio.sleep(SLOW_LOAD_S / 20)
+
+    def _load_is_in_trouble(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return self.loads_since is not None and now - self.loads_since > SLOW_LOAD_S
 
     async def close(self) -> None:
         """Hand out what is left: the service answered to the end, so the last failures are the users'."""
@@ -98,6 +107,7 @@ class _Crew:
                 raise
         else:
             await self._hand_out_doubtful()
+            self.changes_held += len(history.changes)
             await self.outcomes.put(history)
 
     async def _hand_out_doubtful(self) -> None:
@@ -114,7 +124,7 @@ async def history_groups(
     in_flight: int = IN_FLIGHT,
     claim: Claim | None = None,
 ) -> AsyncIterator[list[HistoryOutcome]]:
-    """Outcomes in groups, as they arrive; a group closes at its size or its age.
+    """Outcomes in groups, as they arrive; a group closes at its size, its age or its many changes.
 
     One user's failure is an outcome. An error that no other user would escape is raised after
     all that was answered has been handed out.
@@ -128,6 +138,7 @@ async def history_groups(
     closing = asyncio.create_task(_close_when_done(crew, workers))
     try:
         group: list[HistoryOutcome] = []
+        changes = 0
         closes_at = 0.0
         loop = asyncio.get_running_loop()
         while True:
@@ -135,11 +146,15 @@ async def history_groups(
             if outcome is not None:
                 closes_at = closes_at if group else loop.time() + group_seconds
                 group.append(outcome)
+                changes += len(outcome.changes) if isinstance(outcome, SettingsHistory) else 0
+            is_full = len(group) >= group_size or changes >= LARGE_GROUP
             over = outcome is None and not waited_out
-            if group and (over or waited_out or len(group) >= group_size or loop.time() >= closes_at):
+            if group and (over or waited_out or is_full or loop.time() >= closes_at):
                 crew.loads_since = loop.time()
                 yield group
                 crew.loads_since, group = None, []
+                crew.changes_held -= changes
+                changes = 0
             if over:
                 break
         await closing
