@@ -33,6 +33,7 @@ class Contestant:
 
     :ivar most_users: how many it is measured with at most; None: as many as are asked for.
     :ivar requirements: pinned packages of its own environment; None: it runs in ours.
+    :ivar packages: those of them that a reader of the results wants to know.
     """
 
     name: str
@@ -81,6 +82,8 @@ def _ours(name: str, title: str) -> Contestant:
 def _peer(folder: Path) -> Contestant:
     rows: dict[str, Any] = runpy.run_path(str(folder / "rows.py"))
     requirements = folder / "requirements.txt"
+    pins = [line.strip() for line in requirements.read_text().splitlines() if "==" in line and line[0] != "#"]
+    named = rows.get("PACKAGES")
     return Contestant(
         folder.name,
         rows.get("TITLE", folder.name),
@@ -89,7 +92,7 @@ def _peer(folder: Path) -> Contestant:
         rows["CHANGES_SQL"],
         rows.get("MOST_USERS"),
         requirements,
-        [line.strip() for line in requirements.read_text().splitlines() if "==" in line and line[0] != "#"],
+        [pin for pin in pins if named is None or pin.partition("==")[0] in named],
     )
 
 

@@ -145,10 +145,9 @@ class Course:
         url = self._cluster.url(name).replace("+psycopg2", "")
         arguments = ["--gong", self._address, "--postgres", url, "--users", str(self._account.users)]
         outcome = Outcome(contestant.name, self._account.users)
+        command = [*contestant.command, *arguments]
         before, begin = self.counts(), time.perf_counter()
-        told, why = _run_to_its_end(
-            [*contestant.command, *arguments], _environment_of(contestant) | variables
-        )
+        told, why = _run_to_its_end(command, _environment_of(contestant) | variables)
         if why:
             outcome.wrong = f"failed: {why}"
             return outcome
