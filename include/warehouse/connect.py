@@ -72,7 +72,14 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         raise_alone(WarehouseError(f"The warehouse {trouble}", may_pass=postgres.may_pass(error)))
 
 
-_BY_INDEX = ("enable_hashjoin", "enable_mergejoin", "enable_material", "enable_seqscan")
+_LOOK_UP = """
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+    SET LOCAL enable_material = off; SET LOCAL enable_seqscan = off;
+"""
+_AS_USUAL = """
+    SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT;
+    SET LOCAL enable_material TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT;
+"""
 
 
 @contextmanager
@@ -81,13 +88,9 @@ def by_index(connection: Connection) -> Iterator[None]:
 
     A table that grew since it was analyzed looks small, and the planner would read it whole, every time.
     """
-    _switch(connection, "off")
+    connection.exec_driver_sql(_LOOK_UP)
     yield
-    _switch(connection, "DEFAULT")
-
-
-def _switch(connection: Connection, to: str) -> None:
-    connection.exec_driver_sql("; ".join(f"SET LOCAL {name} TO {to}" for name in _BY_INDEX))
+    connection.exec_driver_sql(_AS_USUAL)
 
 
 def in_transaction(engine: Engine, load: Callable[[Connection], T]) -> T:
