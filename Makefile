@@ -20,7 +20,8 @@ ifneq ($(shell $(PY) -c 'print(1)' 2>/dev/null),1)
 .PHONY: $(READY)
 endif
 
-.PHONY: help run up backfill erase check-live test test-chaos pictures bench bench-answers lint docs migrate lock clean
+.PHONY: help run up backfill erase check-live test test-chaos test-matrix pictures bench \
+  bench-answers lint docs migrate dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -59,6 +60,9 @@ endif
 test-chaos: $(TEST_READY) ## Kill everything at random moments: CHAOS_ROUNDS=20 CHAOS_SEED=
 	@CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_SEED=$(CHAOS_SEED) $(PY) -m pytest --verbose tests/chaos/test_chaos.py
 
+test-matrix: $(READY) ## Unit and DAG tests on each Python and Airflow that is claimed (ARGS="--only 3.11,oldest")
+	@exec $(PY) -m tests.matrix $(ARGS)
+
 pictures: $(TEST_READY) ## Take the pictures of the docs anew, in a real browser on a real stack
 	@GONG_PICTURES=1 GONG_BROWSER=required $(PY) -m pytest tests/browser
 
@@ -77,6 +81,11 @@ lint: $(TEST_READY) ## Style, types and doors between the parts
 docs: $(TEST_READY) ## The site of docs/, into .local/site; links that lead nowhere fail
 	@$(PY) -m zensical build --strict --clean
 	@echo "Open .local/site/index.html"
+
+dist: $(TEST_READY) ## The provider's sdist and wheel, into dist/: the same bytes from the same commit; checked
+	@rm -rf dist
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m build --no-isolation --outdir dist .
+	@$(PY) -m twine check --strict dist/*
 
 lock: $(READY) ## Compile constraints.txt after a change (delete it first for all the newest)
 	$(PIP) install uv

@@ -14,7 +14,8 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-gong",
         "name": "Gong",
-        "description": "Gong's Users API: users, and who changed which of their settings, when.",
+        "description": "Gong's Users API: users, and who changed which of their settings, when. "
+        "For Airflow 3.3.",
         "integrations": [
             {
                 "integration-name": "Gong",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -34,6 +35,23 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(command, check=True, capture_output=True)
     (built,) = target.glob("*.whl")
     return built
+
+
+def test_the_same_commit_makes_the_same_bytes(tmp_path: Path) -> None:
+    """Of both, built twice, at two times; and what an index would refuse is refused here."""
+    digests = []
+    for number in ("1", "2"):
+        target = tmp_path / number
+        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(target), str(ROOT)]
+        stamped = os.environ | {"SOURCE_DATE_EPOCH": "1767225600"}
+        subprocess.run(command, check=True, capture_output=True, env=stamped)
+        built = sorted(target.iterdir())
+        digests.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in built})
+    assert len(digests[0]) == 2
+    assert digests[0] == digests[1]
+    check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, built)]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.fixture(scope="module")
