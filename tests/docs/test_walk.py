@@ -1,4 +1,4 @@
-"""The walk of one user through the code, in docs/architecture.md, names files and functions that are there."""
+"""The way of one user through the code, in docs/architecture.md, names files and functions that are there."""
 
 from __future__ import annotations
 
