@@ -85,7 +85,9 @@ def _ready(session: Session) -> None:
         make_ready(session, dag_id)
 
 
-def run_dag(joined: Joined, dag_id: str, gong: str, postgres: str, seconds: float = 900) -> dict[str, object]:
+def run_dag(
+    joined: Joined, dag_id: str, gong: str, postgres: str, seconds: float = 3000
+) -> dict[str, object]:
     """Run a DAG once against a service and a warehouse.
 
     :return: ``seconds`` from start to end as Airflow's API says them, ``trigger_seconds`` from the order to

@@ -20,6 +20,7 @@ from include.sandbox.world import REFERENCE, REPORTS_PER_MANAGER, Json, World
 MEAN_CHANGES = 4.5726
 """What a user has on average: 10,000 users make 55,730 rows."""
 _KINDS = 1000
+CHANGED_OF = 200
 _MOST_CHANGES_KEPT = 600_000
 _ID_STEP = 6_364_136_223_846_793_007  # spreads ids over all of 19 and 20 digits, as Gong's are
 _IDS = 99 * 10**18
@@ -46,6 +47,7 @@ class Company:
     """So many users and their changes.
 
     :param changes_mean: changes a user on average, ``changes_each``: exactly so many each.
+    :param a_day_later: one of 200 users has changed a setting since.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Company:
         changes_mean: float = MEAN_CHANGES,
         changes_each: int | None = None,
         seed: int = 7,
+        a_day_later: bool = False,
     ) -> None:
         self.users = users
         most = changes_mean if changes_each is None else changes_each
@@ -67,6 +70,8 @@ class Company:
                 zip(world.users, _counts(number, changes_mean, changes_each), strict=True)
             )
         ]
+        if a_day_later:
+            self.kinds[::CHANGED_OF] = map(_changed, self.kinds[::CHANGED_OF])
         self._first_id = Random(seed).randrange(_IDS)
 
     def kind(self, number: int) -> Kind:
@@ -137,6 +142,14 @@ def _kind(rng: Random, user: Json, count: int) -> Kind:
             }
         )
     return Kind(user, changes[::-1])
+
+
+def _changed(kind: Kind) -> Kind:
+    """The same person after he changed a setting, the day after."""
+    name, value = next(iter(kind.user["settings"].items()))
+    change = {"setting": name, "value": not value, "time": (REFERENCE + timedelta(days=1)).isoformat()}
+    settings = kind.user["settings"] | {name: not value}
+    return Kind(kind.user | {"settings": settings}, [*kind.changes, change])
 
 
 def _written(at: datetime, rng: Random) -> str:

@@ -6,10 +6,14 @@ import json
 import math
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
+
+import psutil
 
 from gong_provider.api.histories import calls_in_flight
 from include.local.postgres import Cluster
@@ -17,7 +21,7 @@ from include.local.settings import ROOT
 from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
 from tests.benchmarks.company import Company
-from tests.benchmarks.contestants import ours_alone
+from tests.benchmarks.contestants import our_dag, ours_alone
 from tests.benchmarks.harness import Account, Course, Outcome, ask, environment, service
 from tests.benchmarks.limit import SOCKETS, Service, load
 from tests.benchmarks.ours_load import EXTRA
@@ -158,6 +162,57 @@ GOALS: dict[str, Callable[[Cluster, int], list[Goal]]] = {
 def memory_at_200_000(cluster: Cluster, users: int) -> list[Goal]:
     """The same with 200,000 users, which takes minutes."""
     return memory(cluster, max(users, 40_000), most=200_000)
+
+
+def large(cluster: Cluster, users: int) -> list[Goal]:
+    """Users of 25 changes each, from nothing, through the DAG on a real Airflow; and the day after."""
+    cluster.ensure_database("large")
+    rows: list[Goal] = []
+    for a_day_later, what in ((False, "from nothing"), (True, "the day after, 0.5% changed")):
+        account = Account(users, changes_each=25, a_day_later=a_day_later)
+        with service(account) as address, _memory_taken() as taken:
+            outcome = _right(Course(cluster, account, address).run(our_dag(), "large"))
+        name = f"{users:,} users, {25 * users:,} changes, {what}"
+        rows += [
+            Goal(name, f"{outcome.seconds:.0f} s, {int(outcome.counts['calls']):,} calls: {_parts(outcome)}"),
+            Goal(
+                f"{name}: memory of everything that runs",
+                f"{taken[0] / 2**20:,.0f} MB, one task at most {outcome.peak_mb:.0f} MB",
+                "≤ 4,096 MB",
+                taken[0] <= 4 * 2**30,
+            ),
+        ]
+    return rows
+
+
+def _parts(outcome: Outcome) -> str:
+    """How long each task took; of mapped ones, from the first one's start to the last one's end."""
+    spans: dict[str, tuple[float, float]] = {}
+    for name, (begin, end) in outcome.more["tasks"].items():
+        task = name.partition("[")[0]
+        first, last = spans.get(task, (begin, end))
+        spans[task] = min(first, begin), max(last, end)
+    return ", ".join(
+        f"{task} {end - begin:.0f} s" for task, (begin, end) in spans.items() if end - begin >= 1
+    )
+
+
+@contextmanager
+def _memory_taken() -> Iterator[list[int]]:
+    """The most bytes that the machine had less than before, in the list, while the ``with`` lasts."""
+    before, taken, over = psutil.virtual_memory().available, [0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.5):
+            taken[0] = max(taken[0], before - psutil.virtual_memory().available)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield taken
+    finally:
+        over.set()
+        watcher.join()
 
 
 def calls(outcome: Outcome) -> Goal:

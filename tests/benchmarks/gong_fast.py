@@ -169,6 +169,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         changes_mean=arguments.changes_mean,
         changes_each=arguments.changes_each,
         seed=arguments.seed,
+        a_day_later=arguments.a_day_later,
     )
     answers, counts = Answers(company), Counts(arguments.rate)
     keep_date(loop)
@@ -187,6 +188,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--users", type=int, required=True)
     parser.add_argument("--changes-mean", type=float, default=MEAN_CHANGES, help="a user, on average")
     parser.add_argument("--changes-each", type=int, help="a user, exactly")
+    parser.add_argument("--a-day-later", action="store_true", help="one of 200 users has changed")
     parser.add_argument("--latency", type=float, default=0, help="seconds before each answer")
     parser.add_argument("--rate", type=int, default=0, help="calls within any second; 0: no limit")
     parser.add_argument("--seed", type=int, default=7)

@@ -26,7 +26,7 @@ from tests.benchmarks.company import Company
 from tests.benchmarks.contestants import Contestant
 from tests.benchmarks.rows import Digest, served, what_is_wrong
 
-SECONDS = 900
+SECONDS = 3600
 _numbers = count(1)
 
 
@@ -35,6 +35,7 @@ class Account:
     """What a fast Gong serves.
 
     :ivar changes_each: changes of every user; None: as many as the company has.
+    :ivar a_day_later: one of 200 users has changed a setting since.
     :ivar latency_s: before each answer; ``rate``: calls in any second, 0 is no limit.
     """
 
@@ -42,10 +43,11 @@ class Account:
     changes_each: int | None = None
     latency_s: float = 0
     rate: int = 0
+    a_day_later: bool = False
 
     def company(self) -> Company:
         """The same company as the service's."""
-        return Company(self.users, changes_each=self.changes_each)
+        return Company(self.users, changes_each=self.changes_each, a_day_later=self.a_day_later)
 
 
 @dataclass
@@ -97,6 +99,8 @@ def service(account: Account) -> Iterator[str]:
     command += ["--latency", str(account.latency_s), "--rate", str(account.rate)]
     if account.changes_each is not None:
         command += ["--changes-each", str(account.changes_each)]
+    if account.a_day_later:
+        command.append("--a-day-later")
     process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
     assert process.stdout
     try:
