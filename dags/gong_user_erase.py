@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from gong_provider.retry import GONG_RETRY_POLICY
 from include.page.links import owner_links
 from include.sync.alerts import alerts_of
-from include.sync.failing import say_that_it_is_tried_again, say_what_to_do
+from include.sync.defaults import DEFAULT_ARGS
 from include.sync.story import told
 
 DOC = """
@@ -66,14 +64,7 @@ with DAG(
     # It runs only when someone asks for it, and then at once.
     is_paused_upon_creation=False,
     max_active_runs=1,
-    default_args={
-        "owner": "gong",
-        "retries": 5,
-        "retry_delay": timedelta(seconds=10),
-        "retry_policy": GONG_RETRY_POLICY,
-        "on_failure_callback": say_what_to_do,
-        "on_retry_callback": say_that_it_is_tried_again,
-    },
+    default_args=DEFAULT_ARGS,
     owner_links=owner_links(),
     params=PARAMS,
     render_template_as_native_obj=True,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param, TriggerRule, task
 
 from gong_provider.operators.gong import GongListUsersByFilterOperator, GongListUsersOperator
-from gong_provider.retry import GONG_RETRY_POLICY
 from include.page.links import link_to_page, owner_links
 from include.sync.alerts import alerts_of
 from include.sync.assets import OUTLETS
-from include.sync.failing import say_that_it_is_tried_again, say_what_to_do
+from include.sync.defaults import DEFAULT_ARGS
 from include.sync.operators import FetchHistoriesOperator
 from include.sync.story import told
 
@@ -121,15 +120,7 @@ with DAG(
     start_date=datetime(2020, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    default_args={
-        "owner": "gong",
-        "retries": 5,
-        # Short: a killed task waits it plainly, whatever the policy says.
-        "retry_delay": timedelta(seconds=10),
-        "retry_policy": GONG_RETRY_POLICY,
-        "on_failure_callback": say_what_to_do,
-        "on_retry_callback": say_that_it_is_tried_again,
-    },
+    default_args=DEFAULT_ARGS,
     owner_links=owner_links(),
     params=PARAMS,
     render_template_as_native_obj=True,
