@@ -117,12 +117,10 @@ def environment(combination: Combination, interpreter: str) -> str:
 
 
 def constraints(airflow: str) -> str:
-    """constraints.txt; for another Airflow than its own without the pins of Airflow's packages."""
-    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    """constraints.txt; for another Airflow only that: it wants other releases of what it needs."""
     if airflow:
-        pins = [pin for pin in pins if not pin.startswith("apache-airflow")]
-        pins += [f"{name}=={airflow}" for name in ("apache-airflow", "apache-airflow-core")]
-    return "\n".join(pins) + "\n"
+        return f"apache-airflow=={airflow}\napache-airflow-core=={airflow}\n"
+    return (ROOT / "constraints.txt").read_text()
 
 
 def versions(python: str) -> tuple[str, str]:
