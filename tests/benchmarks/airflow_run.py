@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ from include.local.runs import FINAL, make_ready, trigger
 from include.local.session import Session
 from include.local.settings import MARKER, ROOT, Place
 from include.local.stack import Stack
-from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, peak_bytes
+from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, peak_bytes, repeatedly
 
 JOIN = "GONG_BENCH_AIRFLOW"
 """The variable by which a contestant finds an Airflow that runs already."""
@@ -146,21 +145,15 @@ def _keep(api: Airflow, name: str, wanted: dict[str, Any]) -> None:
 @contextmanager
 def _watched_tasks(place: str) -> Iterator[list[int]]:
     """The most bytes that one task's process had resident, in the list, while the ``with`` lasts."""
-    peak, over = [0], threading.Event()
+    peak = [0]
 
-    def watch() -> None:
-        while not over.wait(_POLL_S):
-            for process in _task_processes(place):
-                with suppress(OSError):  # it has ended
-                    peak[0] = max(peak[0], peak_bytes(process.pid))
+    def look() -> None:
+        for process in _task_processes(place):
+            with suppress(OSError):  # it has ended
+                peak[0] = max(peak[0], peak_bytes(process.pid))
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with repeatedly(look, _POLL_S):
         yield peak
-    finally:
-        over.set()
-        watcher.join()
 
 
 def _task_processes(place: str) -> Iterator[psutil.Process]:

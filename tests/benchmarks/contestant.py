@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 Load = Callable[[str, str, int], dict[str, object] | None]
@@ -29,6 +31,24 @@ def contest(load: Load) -> None:
     more = load(arguments.gong, arguments.postgres, arguments.users) or {}
     seconds = time.perf_counter() - begin
     print(json.dumps({"seconds": seconds, "peak_mb": peak_bytes() / 2**20, **more}))  # noqa: T201
+
+
+@contextmanager
+def repeatedly(look: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Look every so many seconds, in a thread, while the ``with`` lasts."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(every_s):
+            look()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 def peak_bytes(pid: int | str = "self") -> int:

@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from include.local.settings import ROOT
 from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
 from tests.benchmarks.company import Company
+from tests.benchmarks.contestant import repeatedly
 from tests.benchmarks.contestants import our_dag, ours_alone
 from tests.benchmarks.harness import Account, Course, Outcome, ask, environment, service
 from tests.benchmarks.limit import SOCKETS, Service, load
@@ -200,19 +200,13 @@ def _parts(outcome: Outcome) -> str:
 @contextmanager
 def _memory_taken() -> Iterator[list[int]]:
     """The most bytes that the machine had less than before, in the list, while the ``with`` lasts."""
-    before, taken, over = psutil.virtual_memory().available, [0], threading.Event()
+    before, taken = psutil.virtual_memory().available, [0]
 
-    def watch() -> None:
-        while not over.wait(0.5):
-            taken[0] = max(taken[0], before - psutil.virtual_memory().available)
+    def look() -> None:
+        taken[0] = max(taken[0], before - psutil.virtual_memory().available)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with repeatedly(look, 0.5):
         yield taken
-    finally:
-        over.set()
-        watcher.join()
 
 
 def calls(outcome: Outcome) -> Goal:

@@ -240,7 +240,7 @@ class GongHook(HttpHook):
     ) -> Iterator[list[HistoryOutcome]]:
         """Many users' histories, several calls at once, in groups as they arrive.
 
-        A group closes at ``group_size`` users or ``group_seconds`` after its first. A user
+        A group closes at ``group_size`` users, 5,000 changes, or ``group_seconds`` after its first. A user
         whose history fails, or who is gone, is a ``HistoryFailure``; the others go on.
 
         :param claim: asked shortly before the calls with the next ids: which are this task's, and which

@@ -256,7 +256,7 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         ``Claimed``: so that several runs at once never ask for the same.
     :param when_day_is_used_up: what to do when the account's calls of the day are gone. ``wait``: the
         task is rescheduled until some are free. ``leave``: it succeeds, and the rest is left.
-    :param group_size: histories after which a group closes.
+    :param group_size: histories after which a group closes; it does at 5,000 changes, too.
     :param group_seconds: seconds after which it closes.
     :param gong_conn_id: connection of type ``gong``.
     """
