@@ -53,7 +53,7 @@ def engine_for(url: URL | str) -> Engine:
 def transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction in which plain names mean the warehouse's tables and times are UTC.
 
-    Keeps no session state, so that it works behind a pooler. An error rolls all of it back.
+    Leaves no setting in the session, so that it works behind a pooler. An error rolls all of it back.
 
     :raises WarehouseError: the database can't be reached, or refuses a statement.
     """
@@ -65,7 +65,6 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     try:
         with connection, connection.begin():
             enter_schema(connection)
-            connection.exec_driver_sql("SET LOCAL timezone TO 'UTC'")
             yield connection
     except (DBAPIError, psycopg2.Error) as error:
         trouble = postgres.statement_trouble(error, engine.url)

@@ -1,13 +1,39 @@
-"""What of a user is a fact, and when two answers tell different facts."""
+"""What is held of a user, what of it is a fact, and when two answers tell different facts."""
 
 from __future__ import annotations
 
-FACTS = (
-    "email_address", "first_name", "last_name", "title", "phone_number", "extension",
-    "personal_meeting_urls", "settings", "manager_id", "meeting_consent_page_url", "spoken_languages",
-    "active", "created", "avatar_url", "trusted_email_address", "email_aliases",
-)  # fmt: skip
-"""Columns of user_facts and user_versions; extra is none, for nobody knows what its changes mean."""
+from include.warehouse import copy
+from include.warehouse.copy import Encoder
+from include.warehouse.incoming import Incoming
+
+COLUMNS: dict[str, Encoder] = {
+    "user_id": copy.text,
+    "email_address": copy.text,
+    "first_name": copy.text,
+    "last_name": copy.text,
+    "title": copy.text,
+    "phone_number": copy.text,
+    "extension": copy.text,
+    "personal_meeting_urls": copy.text_array,
+    "settings": copy.jsonb,
+    "manager_id": copy.text,
+    "meeting_consent_page_url": copy.text,
+    "spoken_languages": copy.jsonb,
+    "active": copy.boolean,
+    "created": copy.instant,
+    "avatar_url": copy.text,
+    "trusted_email_address": copy.text,
+    "email_aliases": copy.text_array,
+    "extra": copy.jsonb,
+}
+"""Columns of user_facts, and attributes of the model User."""
+
+FACTS = tuple(name for name in COLUMNS if name not in ("user_id", "extra"))
+"""Columns of user_versions, too; extra is none, for nobody knows what its changes mean."""
+
+USERS = Incoming("incoming_users", COLUMNS)
+INCOMING = f"{USERS.name} AS incoming"
+"""The page of users that is being loaded, as SQL."""
 
 _LISTS = ("personal_meeting_urls", "email_aliases")
 _JSON_LISTS = ("spoken_languages",)

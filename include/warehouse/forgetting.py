@@ -32,16 +32,15 @@ _TOMBSTONE = text("""
     INSERT INTO forgotten (user_hash, forgotten_at) VALUES (:user_hash, :at) ON CONFLICT DO NOTHING
 """)
 _ALIAS = text("""
-    INSERT INTO listing_users (dag_id, run_id, user_id)
-    SELECT dag_id, run_id, :alias FROM listing_users WHERE user_id = :user_id
-    ON CONFLICT DO NOTHING
+    UPDATE listing_pages SET user_ids = array_replace(user_ids, :user_id, :alias)
+    WHERE :user_id = ANY (user_ids)
 """)
 _UNFINISHED = text("UPDATE forgotten SET erased_at = NULL WHERE user_hash = :user_hash")
 _FINISHED = text("""
     UPDATE forgotten SET erased_at = :at WHERE user_hash = :user_hash AND erased_at IS NULL
 """)
 # The planner's statistics hold samples of values, and a few rows fewer would not renew them.
-_ANALYZE = f"ANALYZE {', '.join(sorted({*TABLES_OF_USERS, *TABLES_WITH_MENTIONS}))}"
+_ANALYZE = f"ANALYZE {', '.join(sorted({*TABLES_OF_USERS, *TABLES_WITH_MENTIONS, 'listing_pages'}))}"
 
 _OWED = text("SELECT EXISTS (SELECT FROM recording_coverage_owed)")
 _UNDO = text("DELETE FROM forgotten WHERE user_hash = :user_hash")
@@ -88,8 +87,8 @@ def erase(connection: Connection, user_id: str) -> dict[str, int]:
     """
     connection.exec_driver_sql(_WAIT_FOR_LOADS)
     addresses = _know_addresses(connection, user_id)  # a load may have brought another since
-    connection.execute(_ALIAS, {"user_id": user_id, "alias": alias_of(user_id)})
-    rows = Counter(remove_users(connection, [user_id]))
+    listed = connection.execute(_ALIAS, {"user_id": user_id, "alias": alias_of(user_id)}).rowcount
+    rows = Counter(remove_users(connection, [user_id]), listing_pages=listed)
     rows += Counter(remove_mentions(connection, people_of(user_id, addresses), [user_id, *addresses]))
     if rows:
         connection.execute(_UNFINISHED, {"user_hash": hash_of(user_id)})

@@ -12,14 +12,15 @@ from sqlalchemy import Connection, text
 from gong_provider.api.models import HistoryFailure, HistoryOutcome, SettingsHistory
 from include.warehouse import copy
 from include.warehouse.connect import by_index
-from include.warehouse.copy import Encoder, copy_rows
+from include.warehouse.copy import Encoder
 from include.warehouse.coverage import owe_coverage
+from include.warehouse.incoming import Incoming
 from include.warehouse.leaving_out import histories_without_forgotten
 from include.warehouse.oddities import add_counts, store_rejected
 from include.warehouse.periods import refresh_periods
 from include.warehouse.runs import RunKey, add_to_run
 
-_OUTCOMES: dict[str, Encoder] = {
+_OUTCOME_COLUMNS: dict[str, Encoder] = {
     "user_id": copy.text,
     "asked_at": copy.instant,
     "covers_until": copy.instant,
@@ -27,7 +28,7 @@ _OUTCOMES: dict[str, Encoder] = {
     "gone": copy.boolean,
 }
 
-_CHANGES: dict[str, Encoder] = {
+_CHANGE_COLUMNS: dict[str, Encoder] = {
     "user_id": copy.text,
     "setting_name": copy.text,
     "previous_value": copy.text,
@@ -41,27 +42,25 @@ _CHANGES: dict[str, Encoder] = {
     "place": copy.integer,
 }
 
-# Dropped first: behind a pooler, and within one transaction, they may be an earlier load's.
-_INCOMING = """
-    DROP TABLE IF EXISTS pg_temp.incoming_outcomes, pg_temp.incoming_changes;
-    CREATE TEMPORARY TABLE incoming_outcomes (
-        user_id text PRIMARY KEY, asked_at timestamptz NOT NULL, covers_until timestamptz,
-        failure text, gone boolean NOT NULL
-    ) ON COMMIT DROP;
-    CREATE TEMPORARY TABLE incoming_changes (LIKE user_settings_history) ON COMMIT DROP;
-"""
+_OUTCOMES = Incoming("incoming_outcomes", _OUTCOME_COLUMNS)
+_CHANGES = Incoming("incoming_changes", _CHANGE_COLUMNS)
+_OUTCOME = f"{_OUTCOMES.name} AS outcome"
+_INCOMING = f"{_CHANGES.name} AS incoming"
+_NAMES = ", ".join(_CHANGE_COLUMNS)
 
-# In one order, so that two loads of the same users wait for each other, never in a circle.
-_LOCK = text("""
-    SELECT coalesce(history_covers_until, created, first_seen_at)
+# In one order, so that two loads of the same users wait for each other, never in a circle. Of whom a history
+# is here that was asked since he was first seen, it tells what it told; no other is told of yet.
+_LOCK = text(f"""
+    SELECT user_id, coalesce(history_covers_until, created, first_seen_at) AS unknown_from,
+           coalesce(history_fetched_at < first_seen_at, true) AS is_untold
     FROM user_marks AS marks LEFT JOIN user_facts USING (user_id)
-    WHERE user_id IN (SELECT user_id FROM incoming_outcomes)
+    WHERE user_id IN (SELECT user_id FROM {_OUTCOME})
     ORDER BY user_id
     FOR UPDATE OF marks
-""")
+""")  # noqa: S608 (only names)
 
 # Of two values the newer answer's is believed, but null never is.
-_IMPROVE = text("""
+_IMPROVE = text(f"""
     WITH merged AS (
         SELECT held.change_key,
                least(held.first_seen_at, incoming.first_seen_at) AS first_seen_at,
@@ -75,7 +74,7 @@ _IMPROVE = text("""
                CASE WHEN is_older THEN coalesce(held.place, incoming.place)
                     ELSE coalesce(incoming.place, held.place) END AS place,
                believed || other || told AS extra
-        FROM incoming_changes AS incoming
+        FROM {_INCOMING}
         JOIN user_settings_history AS held USING (change_key)
         LEFT JOIN user_marks AS marks ON marks.user_id = incoming.user_id
         CROSS JOIN LATERAL (
@@ -86,7 +85,7 @@ _IMPROVE = text("""
                    CASE WHEN is_older THEN incoming.extra ELSE held.extra END AS other
         ) AS extras
         CROSS JOIN LATERAL (
-            SELECT coalesce(jsonb_object_agg(key, value), '{}') AS told
+            SELECT coalesce(jsonb_object_agg(key, value), '{{}}') AS told
             FROM jsonb_each(believed) WHERE value <> 'null'
         ) AS not_null
         WHERE (held.setting_name, held.previous_value, held.new_value, held.changed_by, held.changed_at,
@@ -112,23 +111,24 @@ _IMPROVE = text("""
           IS DISTINCT FROM
           (merged.setting_name, merged.previous_value, merged.new_value, merged.changed_by,
            merged.changed_at, merged.place, merged.extra, merged.first_seen_at)
-""")
+    RETURNING held.user_id
+""")  # noqa: S608 (only names)
 
-_ADD = text("""
+_ADD = text(f"""
     WITH added AS (
-        INSERT INTO user_settings_history
-        SELECT incoming.*
-        FROM incoming_changes AS incoming
+        INSERT INTO user_settings_history ({_NAMES})
+        SELECT {_NAMES}
+        FROM {_INCOMING}
         WHERE NOT EXISTS (SELECT FROM user_settings_history AS held
                           WHERE held.change_key = incoming.change_key)
         ORDER BY change_key
         ON CONFLICT (change_key) DO NOTHING
-        RETURNING changed_at
+        RETURNING user_id, changed_at
     )
-    SELECT count(*), min(changed_at) FROM added
-""")
+    SELECT user_id, count(*) AS changes, min(changed_at) AS changed_at FROM added GROUP BY user_id
+""")  # noqa: S608 (only names)
 
-_MARK_FETCHED = text("""
+_MARK_FETCHED = text(f"""
     UPDATE user_marks AS held
     SET history_fetched_at = greatest(held.history_fetched_at, outcome.asked_at),
         history_covers_until = greatest(held.history_covers_until, outcome.covers_until),
@@ -136,22 +136,22 @@ _MARK_FETCHED = text("""
         history_failed_at = CASE WHEN history_failed_at > outcome.asked_at THEN history_failed_at END,
         history_failure = CASE WHEN history_failed_at > outcome.asked_at THEN history_failure END,
         history_gone_at = CASE WHEN history_gone_at > outcome.asked_at THEN history_gone_at END
-    FROM incoming_outcomes AS outcome
+    FROM {_OUTCOME}
     WHERE held.user_id = outcome.user_id AND outcome.failure IS NULL
-""")
+""")  # noqa: S608 (only names)
 
-_MARK_FAILED = text("""
+_MARK_FAILED = text(f"""
     UPDATE user_marks AS held
     SET history_failed_at = CASE WHEN outcome.gone THEN held.history_failed_at ELSE outcome.asked_at END,
         history_failure = CASE WHEN outcome.gone THEN held.history_failure ELSE outcome.failure END,
         history_gone_at = CASE WHEN outcome.gone THEN outcome.asked_at ELSE held.history_gone_at END
-    FROM incoming_outcomes AS outcome
+    FROM {_OUTCOME}
     WHERE held.user_id = outcome.user_id
       AND outcome.failure IS NOT NULL
       AND outcome.asked_at >= greatest(held.history_fetched_at,
                                        CASE WHEN outcome.gone THEN held.history_gone_at
                                             ELSE held.history_failed_at END, '-infinity')
-""")
+""")  # noqa: S608 (only names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +176,20 @@ def load_histories(
     calls = sum(outcome.calls for outcome in outcomes)
     outcomes = histories_without_forgotten(connection, outcomes)
     histories = [outcome for outcome in outcomes if isinstance(outcome, SettingsHistory)]
-    connection.exec_driver_sql(_INCOMING)
-    copy_rows(connection, "incoming_outcomes", _OUTCOMES, [_outcome_row(each, settling) for each in outcomes])
-    copy_rows(connection, "incoming_changes", _CHANGES, _change_rows(histories))
+    _OUTCOMES.fill(connection, [_outcome_row(each, settling) for each in outcomes])
+    _CHANGES.fill(connection, _change_rows(histories))
     with by_index(connection):
-        unknown_from = connection.scalars(_LOCK).all()
-        connection.execute(_IMPROVE)
-        changes_new, changed_at = connection.execute(_ADD).one()
+        marks = connection.execute(_LOCK).all()
+        improved = connection.scalars(_IMPROVE).all()
+        added = connection.execute(_ADD).all()
         connection.execute(_MARK_FETCHED)
         connection.execute(_MARK_FAILED)
-        periods_since = refresh_periods(connection, [history.user_id for history in histories])
-    owe_coverage(connection, *unknown_from, changed_at, periods_since)
+        untold = {mark.user_id for mark in marks if mark.is_untold}
+        periods_since = refresh_periods(connection, untold.union(improved, (each.user_id for each in added)))
+    since = [each.unknown_from for each in marks] + [each.changed_at for each in added]
+    owe_coverage(connection, *since, periods_since)
     gone = sum(outcome.gone for outcome in outcomes if isinstance(outcome, HistoryFailure))
+    changes_new = sum(each.changes for each in added)
     loaded = HistoriesLoaded(len(histories), changes_new, len(outcomes) - len(histories) - gone, gone)
     _account_for(connection, run, histories, loaded, calls)
     return loaded

@@ -19,23 +19,23 @@ _SAVE = text("""
                excluded.rejected, excluded.totals)
 """)
 _ADD_USERS = text("""
-    INSERT INTO listing_users (dag_id, run_id, user_id)
-    SELECT :dag_id, :run_id, unnest(CAST(:ids AS text[]))
-    ON CONFLICT DO NOTHING
+    INSERT INTO listing_pages (dag_id, run_id, page, user_ids)
+    VALUES (:dag_id, :run_id, :pages, CAST(:ids AS text[]))
+    ON CONFLICT (dag_id, run_id, page) DO UPDATE SET user_ids = excluded.user_ids
 """)
 _LOAD = text("""
     SELECT cursor, started_at, gong_time, pages, rejected, totals
     FROM listing_progress WHERE (dag_id, run_id) = (:dag_id, :run_id)
 """)
 _PAGES = text("SELECT pages FROM listing_progress WHERE (dag_id, run_id) = (:dag_id, :run_id)")
-_LOAD_USERS = text("SELECT user_id FROM listing_users WHERE (dag_id, run_id) = (:dag_id, :run_id)")
+_LOAD_USERS = text("SELECT unnest(user_ids) FROM listing_pages WHERE (dag_id, run_id) = (:dag_id, :run_id)")
 _CLEAR = (
     text("DELETE FROM listing_progress WHERE (dag_id, run_id) = (:dag_id, :run_id)"),
-    text("DELETE FROM listing_users WHERE (dag_id, run_id) = (:dag_id, :run_id)"),
+    text("DELETE FROM listing_pages WHERE (dag_id, run_id) = (:dag_id, :run_id)"),
 )
 _PURGE = (
-    text("DELETE FROM listing_users USING listing_progress AS progress "
-         "WHERE (listing_users.dag_id, listing_users.run_id) = (progress.dag_id, progress.run_id) "
+    text("DELETE FROM listing_pages USING listing_progress AS progress "
+         "WHERE (listing_pages.dag_id, listing_pages.run_id) = (progress.dag_id, progress.run_id) "
          "AND started_at < :before"),
     text("DELETE FROM listing_progress WHERE started_at < :before"),
 )  # fmt: skip
@@ -61,7 +61,7 @@ def save_progress(connection: Connection, run: RunKey, page: UsersPage) -> None:
     if page.cursor is not None:
         forgotten = read_forgotten(connection)  # they count, too: a listing without them is not whole
         ids = [forgotten.alias(user.user_id) for user in page.users]
-        connection.execute(_ADD_USERS, run._asdict() | {"ids": ids})
+        connection.execute(_ADD_USERS, run._asdict() | {"pages": listing.pages, "ids": ids})
 
 
 def load_progress(connection: Connection, run: RunKey) -> ListingProgress | None:

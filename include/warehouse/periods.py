@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -35,7 +35,7 @@ _REFRESH = text("""
 """)
 
 
-def refresh_periods(connection: Connection, user_ids: Sequence[str]) -> datetime | None:
+def refresh_periods(connection: Connection, user_ids: Collection[str]) -> datetime | None:
     """Rewrite the setting periods of users, whose rows in user_marks the caller holds locked.
 
     :return: the earliest instant at which something is different now; None: nothing is.

@@ -49,7 +49,7 @@ _PLAN = text("""
         SELECT :dag_id, :run_id, user_id,
                position % greatest(1, least(:batches, (number + :smallest - 1) / :smallest)) + 1, position,
                CASE WHEN history_fetched_at IS NULL THEN 'never' WHEN is_due THEN 'changed' ELSE 'oldest' END
-        FROM chosen
+        FROM chosen ORDER BY user_id
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM owed) AS owed, (SELECT count(*) FROM planned) AS planned

@@ -26,7 +26,7 @@ _SINCE = text("""
 
 TABLES_OF_USERS = (
     "user_marks", "user_facts", "user_versions", "user_settings_history", "setting_periods",
-    "leavers", "history_plan", "history_claims", "listing_users",
+    "leavers", "history_plan", "history_claims",
 )  # fmt: skip
 
 

@@ -9,11 +9,9 @@ from operator import attrgetter
 from sqlalchemy import Connection, text
 
 from gong_provider.api.models import UsersPage
-from include.warehouse import copy
 from include.warehouse.connect import by_index
-from include.warehouse.copy import Encoder, copy_rows
 from include.warehouse.coverage import owe_coverage
-from include.warehouse.facts import facts_changed, settings_changed
+from include.warehouse.facts import COLUMNS, INCOMING, USERS, facts_changed, settings_changed
 from include.warehouse.leaving_out import page_without_forgotten
 from include.warehouse.oddities import add_counts, store_rejected
 from include.warehouse.periods import refresh_periods
@@ -22,51 +20,26 @@ from include.warehouse.versions import store_versions
 
 OLDER_ANSWER = "older_answer"
 
-_COLUMNS: dict[str, Encoder] = {
-    "user_id": copy.text,
-    "email_address": copy.text,
-    "first_name": copy.text,
-    "last_name": copy.text,
-    "title": copy.text,
-    "phone_number": copy.text,
-    "extension": copy.text,
-    "personal_meeting_urls": copy.text_array,
-    "settings": copy.jsonb,
-    "manager_id": copy.text,
-    "meeting_consent_page_url": copy.text,
-    "spoken_languages": copy.jsonb,
-    "active": copy.boolean,
-    "created": copy.instant,
-    "avatar_url": copy.text,
-    "trusted_email_address": copy.text,
-    "email_aliases": copy.text_array,
-    "extra": copy.jsonb,
-}
-_NAMES = ", ".join(_COLUMNS)
-_row_of = attrgetter(*_COLUMNS)
-
-
-# Dropped first: behind a pooler, and within one transaction, it may be an earlier load's.
-_INCOMING = """
-    DROP TABLE IF EXISTS pg_temp.incoming_users;
-    CREATE TEMPORARY TABLE incoming_users (LIKE user_facts) ON COMMIT DROP;
-"""
+_NAMES = ", ".join(COLUMNS)
+_HELD = ", ".join(f"held.{name}" for name in COLUMNS)
+_NEW = ", ".join(f"incoming.{name}" for name in COLUMNS)
+_row_of = attrgetter(*COLUMNS)
 
 # Days that were complete without those who were gone, or whom the newest listing lacked, wait for them again.
-_MISSED = text("""
+_MISSED = text(f"""
     SELECT min(greatest(coalesce(held.created, first_seen_at), history_covers_until))
-    FROM incoming_users JOIN user_marks USING (user_id) JOIN user_facts AS held USING (user_id)
+    FROM {INCOMING} JOIN user_marks USING (user_id) JOIN user_facts AS held USING (user_id)
     WHERE last_seen_at < greatest(gone_at, (SELECT max(started_at) FROM listings))
-""")
+""")  # noqa: S608 (only names)
 
 # First and in order, for it locks: two loads of the same users wait for each other, never in a circle.
-_MARK = text("""
+_MARK = text(f"""
     INSERT INTO user_marks AS held (user_id, first_seen_at, last_seen_at, first_settings,
                                     listed_at, listed_with_avatars_at)
-    SELECT user_id, :at, :at, coalesce(settings, '{}') || jsonb_build_object('active', active),
+    SELECT user_id, :at, :at, coalesce(settings, '{{}}') || jsonb_build_object('active', active),
            CASE WHEN :listed AND NOT :with_avatars THEN CAST(:at AS timestamptz) END,
            CASE WHEN :listed AND :with_avatars THEN CAST(:at AS timestamptz) END
-    FROM incoming_users ORDER BY user_id
+    FROM {INCOMING} ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE
     SET first_settings = CASE WHEN excluded.first_seen_at < held.first_seen_at
                               THEN excluded.first_settings ELSE held.first_settings END,
@@ -74,24 +47,24 @@ _MARK = text("""
         last_seen_at = greatest(held.last_seen_at, excluded.last_seen_at),
         listed_at = greatest(held.listed_at, excluded.listed_at),
         listed_with_avatars_at = greatest(held.listed_with_avatars_at, excluded.listed_with_avatars_at)
-""")
+""")  # noqa: S608 (only names)
 
-_IGNORE_OLDER = text("""
-    DELETE FROM incoming_users AS incoming
+_IGNORE_OLDER = text(f"""
+    DELETE FROM {INCOMING}
     USING user_marks AS marks
     WHERE marks.user_id = incoming.user_id AND marks.last_seen_at > :at
-""")
+""")  # noqa: S608 (only names)
 
-_KEEP_AVATARS = text("""
-    UPDATE incoming_users AS incoming
+_KEEP_AVATARS = text(f"""
+    UPDATE {INCOMING}
     SET avatar_url = (SELECT avatar_url FROM user_facts AS held WHERE held.user_id = incoming.user_id)
-""")
+""")  # noqa: S608 (only names)
 
 # A history that was asked later holds what this answer shows.
 _MARK_DUE = text(f"""
     UPDATE user_marks AS marks
     SET history_due_since = greatest(history_due_since, :at)
-    FROM incoming_users AS incoming JOIN user_facts AS held USING (user_id)
+    FROM {INCOMING} JOIN user_facts AS held USING (user_id)
     WHERE marks.user_id = incoming.user_id
       AND coalesce(history_fetched_at < :at, true)
       AND (held.active <> incoming.active
@@ -100,16 +73,16 @@ _MARK_DUE = text(f"""
 """)  # noqa: S608 (only names of columns)
 
 # Whose settings over time are derived from what this page brings, beside the history.
-_TOUCHED = text("""
+_TOUCHED = text(f"""
     SELECT user_id
-    FROM incoming_users AS incoming JOIN user_facts AS held USING (user_id) JOIN user_marks USING (user_id)
+    FROM {INCOMING} JOIN user_facts AS held USING (user_id) JOIN user_marks USING (user_id)
     WHERE history_fetched_at IS NOT NULL
       AND (held.settings, held.active, held.created)
           IS DISTINCT FROM (incoming.settings, incoming.active, incoming.created)
     UNION
     SELECT user_id FROM user_marks
     WHERE user_id = ANY (CAST(:ids AS text[])) AND first_seen_at = :at AND history_fetched_at IS NOT NULL
-""")
+""")  # noqa: S608 (only names)
 
 _STORE = text(f"""
     WITH different AS (
@@ -118,10 +91,10 @@ _STORE = text(f"""
                {facts_changed("held", "incoming")} AS is_changed,
                CASE WHEN held.created IS DISTINCT FROM incoming.created
                     THEN least(held.created, incoming.created, first_seen_at) END AS began_at
-        FROM incoming_users AS incoming
+        FROM {INCOMING}
         JOIN user_marks USING (user_id)
         LEFT JOIN user_facts AS held USING (user_id)
-        WHERE ROW (held.*) IS DISTINCT FROM ROW (incoming.*)
+        WHERE ROW ({_HELD}) IS DISTINCT FROM ROW ({_NEW})
     ), stored AS (
         INSERT INTO user_facts ({_NAMES})
         SELECT {_NAMES} FROM different
@@ -158,8 +131,7 @@ def load_users(connection: Connection, run: RunKey, page: UsersPage, *, listed: 
     :raises WarehouseError: the run was never opened.
     """
     page = page_without_forgotten(connection, page, listed=listed)
-    connection.exec_driver_sql(_INCOMING)
-    copy_rows(connection, "incoming_users", _COLUMNS, map(_row_of, page.users))
+    USERS.fill(connection, map(_row_of, page.users))
     at = {"at": page.requested_at}
     with by_index(connection):
         owe_coverage(connection, connection.scalar(_MISSED))

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from include.warehouse.facts import FACTS, as_version, facts_changed
+from include.warehouse.facts import FACTS, INCOMING, as_version, facts_changed
 from include.warehouse.runs import RunKey
 
 _NAMES = ", ".join(FACTS)
@@ -15,7 +15,7 @@ _HELD = ", ".join(f"held.{name}" for name in FACTS)
 _CLOSE = text(f"""
     UPDATE user_versions AS held
     SET valid_to = :at
-    FROM incoming_users AS incoming
+    FROM {INCOMING}
     WHERE held.user_id = incoming.user_id
       AND held.valid_to IS NULL
       AND held.valid_from < :at
@@ -26,7 +26,7 @@ _CLOSE = text(f"""
 _ADJUST = text(f"""
     UPDATE user_versions AS held
     SET ({_NAMES}) = ROW ({as_version("incoming")})
-    FROM incoming_users AS incoming
+    FROM {INCOMING}
     WHERE held.user_id = incoming.user_id
       AND held.valid_to IS NULL
       AND ROW ({_HELD}) IS DISTINCT FROM ROW ({as_version("incoming")})
@@ -37,7 +37,7 @@ _OPEN = text(f"""
     WITH opened AS (
         INSERT INTO user_versions (user_id, valid_from, {_NAMES}, seen_in_dag, seen_in_run)
         SELECT user_id, :at, {as_version("incoming")}, :dag_id, :run_id
-        FROM incoming_users AS incoming JOIN user_marks USING (user_id)
+        FROM {INCOMING} JOIN user_marks USING (user_id)
         WHERE coalesce(gone_at < :at, true)
           AND NOT EXISTS (SELECT FROM user_versions AS held
                           WHERE held.user_id = incoming.user_id AND held.valid_to IS NULL)
@@ -53,7 +53,7 @@ _OPEN = text(f"""
 def store_versions(
     connection: Connection, run: RunKey, at: datetime, *, some_differ: bool
 ) -> datetime | None:
-    """Bring the versions of the users in ``incoming_users`` up to date.
+    """Bring the versions of the users in ``facts.USERS`` up to date.
 
     :param at: when the request started that answered them; they are the newest answers held.
     :param some_differ: from what was held of them; else no version is closed.

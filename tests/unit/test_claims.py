@@ -10,7 +10,7 @@ import pytest
 from gong_provider.api import claims
 from gong_provider.api.claims import Claimed, Claims
 
-IDS = [f"{n}" for n in range(200)]
+IDS = [str(number) for number in range(1000)]
 
 
 async def handed_out(work: Claims, pause_s: float = 0) -> list[str]:

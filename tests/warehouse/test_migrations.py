@@ -96,6 +96,7 @@ ROWS = {
     """,
     "0008": r"INSERT INTO forgotten VALUES ('\x05', '2026-03-02', '2026-03-02', NULL);",
     "0009": "",
+    "0010": "",
 }
 
 _TABLES = """
@@ -141,6 +142,8 @@ def test_rows_are_kept_and_what_is_new_is_filled_in(database_url: str, revision:
     assert all(before[name] for name in ("user_facts", "user_settings_history", "oauth_tokens", "account"))
     assert migrate(engine)
     after = held(engine)
+    listed = [row["user_id"] for row in before.pop("listing_users", [])]
+    assert [id_ for row in after["listing_pages"] for id_ in row["user_ids"]] == listed
     for table, kept in before.items():
         if kept:
             assert as_before(after[table], kept) == as_before(kept, kept), table

@@ -128,4 +128,4 @@ def test_progress_is_there_from_the_first_page_to_the_last(warehouse: Engine) ->
         assert load_progress(connection, other) is not None
         purge_progress(connection, NOON + HOUR)
         assert load_progress(connection, other) is None
-        assert connection.exec_driver_sql("SELECT count(*) FROM listing_users").scalar() == 0
+        assert connection.exec_driver_sql("SELECT count(*) FROM listing_pages").scalar() == 0

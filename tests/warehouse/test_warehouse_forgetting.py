@@ -46,7 +46,8 @@ def test_nothing_of_him_is_left_in_any_table(warehouse: Engine) -> None:
     before = found_in(warehouse, *HERS)
     query = """
         SELECT DISTINCT table_name FROM information_schema.columns JOIN pg_tables ON tablename = table_name
-        WHERE table_schema = current_schema() AND schemaname = table_schema AND column_name = 'user_id'
+        WHERE table_schema = current_schema() AND schemaname = table_schema
+          AND column_name IN ('user_id', 'user_ids')
     """
     assert {name for (name,) in rows(warehouse, query)} | {"rejected_records"} == set(before)
     assert set().union(*before.values()) == set(HERS)
@@ -55,7 +56,7 @@ def test_nothing_of_him_is_left_in_any_table(warehouse: Engine) -> None:
     assert erased.is_new
     assert erased.rows == {
         "user_facts": 2, "user_marks": 2, "user_versions": 4, "user_settings_history": 7,
-        "setting_periods": 3, "leavers": 1, "history_plan": 1, "history_claims": 1, "listing_users": 1,
+        "setting_periods": 3, "leavers": 1, "history_plan": 1, "history_claims": 1, "listing_pages": 1,
         "rejected_records": 1,
     }  # fmt: skip
 

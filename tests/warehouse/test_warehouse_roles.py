@@ -24,7 +24,7 @@ TOKEN = "s3cret"
 
 HIDDEN = {
     "account", "alembic_version", "api_calls", "api_quota", "forgotten", "forgotten_addresses",
-    "history_claims", "history_plan", "leavers", "listing_progress", "listing_users", "oauth_tokens",
+    "history_claims", "history_plan", "leavers", "listing_progress", "listing_pages", "oauth_tokens",
     "recording_coverage_owed", "rejected_records", "user_facts",
 }  # fmt: skip
 READABLE = {

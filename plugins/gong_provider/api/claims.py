@@ -11,7 +11,7 @@ FRESH_S = 0.2
 """A claim holds so long without being asked again."""
 BUSY_S = 1.0
 """So often those whom another task asks for are offered again."""
-LARGEST_PORTION = 64
+LARGEST_PORTION = 256
 
 
 class Claimed(NamedTuple):

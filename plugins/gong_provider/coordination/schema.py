@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sqlalchemy import URL, Connection, text
+from sqlalchemy import URL, Connection
 
 DEFAULT_SCHEMA = "gong"
 PARAMETER = "gong_schema"
@@ -15,9 +15,6 @@ RULE = (
     "public nor a name of PostgreSQL's own."
 )
 _NAME = re.compile(r"(?!pg_|public$|information_schema$)[a-z_][a-z0-9_]{0,62}")
-
-# Of the transaction only, so that it works behind a pooler.
-_ENTER = text("SELECT set_config('search_path', :path, true)")
 
 
 def schema_of(url: URL) -> str:
@@ -36,5 +33,9 @@ def search_path(url: URL) -> str:
 
 
 def enter_schema(connection: Connection) -> None:
-    """Let plain names mean our tables until the transaction ends, whatever the role's own search_path is."""
-    connection.execute(_ENTER, {"path": search_path(connection.engine.url)})
+    """Let plain names mean our tables until the transaction ends, and times be UTC, whatever the role's are.
+
+    Of the transaction only, so that it works behind a pooler.
+    """
+    path = search_path(connection.engine.url)
+    connection.exec_driver_sql(f"SET LOCAL search_path TO {path}; SET LOCAL timezone TO 'UTC'")
