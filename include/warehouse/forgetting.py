@@ -88,7 +88,7 @@ def erase(connection: Connection, user_id: str) -> dict[str, int]:
     connection.exec_driver_sql(_WAIT_FOR_LOADS)
     addresses = _know_addresses(connection, user_id)  # a load may have brought another since
     listed = connection.execute(_ALIAS, {"user_id": user_id, "alias": alias_of(user_id)}).rowcount
-    rows = Counter(remove_users(connection, [user_id]), listing_pages=listed)
+    rows = Counter(remove_users(connection, [user_id]) | {"listing_pages": listed})
     rows += Counter(remove_mentions(connection, people_of(user_id, addresses), [user_id, *addresses]))
     if rows:
         connection.execute(_UNFINISHED, {"user_hash": hash_of(user_id)})

@@ -36,10 +36,9 @@ class Incoming:
         definition = ", ".join(f"{column} {_TYPES[encoder]}" for column, encoder in columns.items())
         self.name = f"{name}_{crc32(definition.encode()):08x}"
         self._columns = columns
-        self._prepare = (
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS {self.name} ({definition}) ON COMMIT DELETE ROWS; "
-            f"DELETE FROM {self.name}"
-        )
+        create = f"CREATE TEMPORARY TABLE IF NOT EXISTS {self.name} ({definition}) ON COMMIT DELETE ROWS"
+        empty = f"DELETE FROM {self.name}"  # noqa: S608 (a name of ours)
+        self._prepare = f"{create}; {empty}"  # a load before may have been in the same transaction
 
     def fill(self, connection: Connection, rows: Iterable[Sequence[object]]) -> None:
         """Let it hold these rows, and no other, until the transaction ends."""
