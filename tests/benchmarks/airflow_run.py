@@ -90,11 +90,12 @@ def run_dag(
     """Run a DAG once against a service and a warehouse.
 
     :return: ``seconds`` from start to end as Airflow's API says them, ``trigger_seconds`` from the order to
-        the end, each task's part, and the most memory that one task's process had.
+        the end, each task's part, the most memory that one task's process had, and the oldest that the
+        scheduler's last heartbeat ever was.
     :raises RuntimeError: the run failed.
     """
     _point_to(joined.airflow, gong, postgres)
-    with _watched_tasks(joined.place) as peak:
+    with _watched_tasks(joined.place) as peak, _watched_heartbeat(joined.airflow) as oldest:
         ordered = time.time()
         run_id = trigger(joined.airflow, {}, dag_id)
         path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
@@ -111,6 +112,7 @@ def run_dag(
         "seconds": end - begin,
         "trigger_seconds": end - ordered,
         "peak_mb": peak[0] / 2**20,
+        "heartbeat_age_s": oldest[0],
         "mapped_tasks": sum(task["map_index"] >= 0 for task in tasks),
         "tasks": {
             f"{task['task_id']}[{task['map_index']}]": [
@@ -154,6 +156,19 @@ def _watched_tasks(place: str) -> Iterator[list[int]]:
 
     with repeatedly(look, _POLL_S):
         yield peak
+
+
+@contextmanager
+def _watched_heartbeat(api: Airflow) -> Iterator[list[float]]:
+    """The most seconds that the scheduler's last heartbeat was ago, in the list, while the ``with`` lasts."""
+    oldest = [0.0]
+
+    def look() -> None:
+        beat = api.get("monitor/health")["scheduler"]["latest_scheduler_heartbeat"]
+        oldest[0] = max(oldest[0], time.time() - _moment(beat))
+
+    with repeatedly(look, 1):
+        yield oldest
 
 
 def _task_processes(place: str) -> Iterator[psutil.Process]:

@@ -181,6 +181,7 @@ def large(cluster: Cluster, users: int) -> list[Goal]:
                 "≤ 4,096 MB",
                 taken[0] <= 4 * 2**30,
             ),
+            heartbeat(name, outcome.more["heartbeat_age_s"]),
         ]
     return rows
 
@@ -214,6 +215,12 @@ def calls(outcome: Outcome) -> Goal:
     owed = _pages(outcome.users) + outcome.users
     made = int(outcome.counts.get("calls", 0))
     return Goal(f"calls of {outcome.contestant}", f"{made:,} of {owed:,} owed", "no more", made <= owed)
+
+
+def heartbeat(what: str, oldest_s: float) -> Goal:
+    """Whether the scheduler went on beating while it ran a DAG: after 30 s Airflow calls it unhealthy."""
+    measured = f"its last heartbeat never older than {oldest_s:.1f} s"
+    return Goal(f"the scheduler during {what}", measured, "≤ 30 s", oldest_s <= 30)
 
 
 def _pages(users: int) -> int:

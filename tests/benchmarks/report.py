@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from tests.benchmarks.goals import Goal, calls
+from tests.benchmarks.goals import Goal, calls, heartbeat
 from tests.benchmarks.harness import Outcome
 
 
@@ -87,10 +87,11 @@ def _at_most(what: str, line: Line, goal: float) -> Goal:
 
 def _from_outcomes(outcomes: list[Outcome]) -> list[Goal]:
     rows = [calls(outcome) for outcome in outcomes if outcome.contestant in ("ours_load", "ours_dag")]
-    mapped = [outcome.more["mapped_tasks"] for outcome in outcomes if "ours_dag" in outcome.contestant]
-    if mapped:
-        most = max(mapped)
+    runs = [outcome.more for outcome in outcomes if "ours_dag" in outcome.contestant]
+    if runs:
+        most = max(run["mapped_tasks"] for run in runs)
         rows.append(Goal("mapped tasks of a DAG run", f"{most} at most", "≤ 100", most <= 100))
+        rows.append(heartbeat("a DAG run", max(run["heartbeat_age_s"] for run in runs)))
     return list(dict.fromkeys(rows))
 
 

@@ -48,13 +48,13 @@ def met(outcomes: list[Outcome]) -> dict[str, bool | None]:
 
 
 def test_goals_are_met_or_not() -> None:
-    dag: dict[str, Any] = {"more": {"mapped_tasks": 4}}
+    dag: dict[str, Any] = {"more": {"mapped_tasks": 4, "heartbeat_age_s": 5.9}}
     good = met([outcome("ours_load", 1.6), outcome("ours_dag", 4.9, **dag), outcome("plain_script", 5)])
     assert set(good.values()) == {True}
     bad = met(
         [
             outcome("ours_load", 1.7, calls=10_101),
-            outcome("ours_dag", 5, more={"mapped_tasks": 101}),
+            outcome("ours_dag", 5, more={"mapped_tasks": 101, "heartbeat_age_s": 31}),
             outcome("plain_script", 4),
         ]
     )
