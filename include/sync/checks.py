@@ -7,7 +7,7 @@ import logging
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Connection
 
-from gong_provider.api.client import utc_now
+from gong_provider.api.shared import utc_now
 from include.sync.run import run_key
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import checks, runs

@@ -9,9 +9,9 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 
-from gong_provider.api.client import utc_now
 from gong_provider.api.endpoints import check_user_id
 from gong_provider.api.errors import GongConfigError
+from gong_provider.api.shared import utc_now
 from gong_provider.api.values import clean
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import forgetting

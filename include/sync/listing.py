@@ -9,8 +9,8 @@ from datetime import datetime
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Connection
 
-from gong_provider.api.client import utc_now
 from gong_provider.api.models import Listing, ListingProgress, UsersPage
+from gong_provider.api.shared import utc_now
 from include.sync.run import SETTLING, Run, gong_account, open_row, run_key, this_run
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, leaving, listing_progress, runs, users

@@ -12,10 +12,10 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Connection
 
-from gong_provider.api.client import utc_now
 from gong_provider.api.endpoints import check_user_id
 from gong_provider.api.errors import GongConfigError, GongNotFoundError
 from gong_provider.api.models import Listing, User, UserAnswer, UsersPage
+from gong_provider.api.shared import utc_now
 from include.sync.choices import Choices
 from include.sync.histories import plan_for
 from include.sync.listing import load_page

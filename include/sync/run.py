@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Connection
 
-from gong_provider.api.client import utc_now
+from gong_provider.api.shared import utc_now
 from gong_provider.coordination.limits import CallsLeft, Limits
-from gong_provider.hooks.gong import GongHook
 from include.sync import budget
 from include.sync.choices import Choices, read_choices
 from include.sync.outlook import outlook
@@ -21,10 +20,13 @@ from include.sync.publishing import publish
 from include.sync.retention import read_retention
 from include.sync.summary import summary
 from include.sync.warehouse import warehouse_engine
-from include.warehouse import account, headway, leaving, listing_progress, migrate, plan, runs
+from include.warehouse import account, headway, leaving, listing_progress, plan, runs
 from include.warehouse.connect import transaction
 from include.warehouse.coverage import rewrite_coverage
 from include.warehouse.retention import remove_outdated
+
+if TYPE_CHECKING:
+    from gong_provider.hooks.gong import GongHook
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +83,10 @@ def ready(run: Run) -> bool:
     :return: whether the warehouse is known to be this account's. If not, the row is not opened: the
         first page decides whether anything may be written.
     """
+    from include.warehouse.migrate import migrate  # late: its library costs each other task 0.15 s
+
     engine = warehouse_engine()
-    migrate.migrate(engine)
+    migrate(engine)
     identity, _ = gong_account()
     with transaction(engine) as connection:
         known = account.is_known(connection, identity)
@@ -136,9 +140,16 @@ def open_row(connection: Connection, run: Run, at: datetime) -> None:
         runs.add_warning(connection, run.key, f"{choices.day} is not over: nothing is claimed for it yet")
 
 
+def _hook() -> GongHook:
+    # Late: a task that asks nothing of Gong needs no HTTP client, which costs 0.3 s.
+    from gong_provider.hooks.gong import GongHook
+
+    return GongHook(GONG_CONN_ID)
+
+
 def gong_account() -> tuple[account.AccountIdentity, Limits]:
     """Whose account the connection is, and its limits."""
-    with GongHook(GONG_CONN_ID) as hook:
+    with _hook() as hook:
         settings = hook.settings
         identity = account.AccountIdentity(hook.api_base_url(), settings.key_hash, settings.account)
         return identity, settings.limits
@@ -146,7 +157,7 @@ def gong_account() -> tuple[account.AccountIdentity, Limits]:
 
 def calls_left() -> tuple[Limits, CallsLeft]:
     """The account's limits, and what is left of the day's calls."""
-    with GongHook(GONG_CONN_ID) as hook:
+    with _hook() as hook:
         return hook.settings.limits, hook.calls_left()
 
 

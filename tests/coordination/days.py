@@ -33,7 +33,7 @@ class World:
         clock = lambda: self.now  # noqa: E731
         for module in (run, listing):
             monkeypatch.setattr(module, "utc_now", clock)
-        monkeypatch.setattr(run, "GongHook", partial(GongHook, clock=clock))
+        monkeypatch.setattr("gong_provider.hooks.gong.GongHook", partial(GongHook, clock=clock))
         for module in (run, warehouse):
             monkeypatch.setattr(module, "get_current_context", lambda: self._context)
         self._hook: Callable[[], GongHook] = partial(GongHook, clock=clock)

@@ -42,6 +42,31 @@ def test_portions_are_large_where_calls_are_fast_and_single_where_they_are_slow(
     assert max(asked) == 1
 
 
+def test_a_portion_is_asked_for_while_it_is_fresh_and_is_claimed_anew_as_one_where_it_was_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(claims, "FRESH_S", 0.2)
+    portions: list[list[str]] = []
+
+    def all_ours(ids: Sequence[str]) -> Claimed:
+        portions.append(list(ids))
+        return Claimed(ids, ())
+
+    async def at_two_paces() -> list[str]:
+        work = Claims(IDS, all_ours)
+        ids = []
+        while (user_id := await work.next()) is not None:
+            ids.append(user_id)
+            assert await work.still_ours(user_id)
+            await asyncio.sleep(0.25 if len(ids) == 100 else 0.002)  # one stall among fast calls
+        return ids
+
+    assert asyncio.run(at_two_paces()) == IDS
+    again = sum(map(len, portions)) - len(IDS)
+    assert 0 < again <= claims.LARGEST_PORTION
+    assert len(portions) < 60
+
+
 def test_who_is_busy_is_offered_again_until_he_is_ours_or_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "BUSY_S", 0.01)
     rounds = {"1": 2, "2": 3}

@@ -44,6 +44,9 @@ class Claims:
     async def next(self) -> str | None:
         """The next id to ask for; None: there are no more."""
         async with self._lock:
+            if self._ours and not self._is_fresh(self._ours[0]):
+                self._ahead.extendleft(reversed(self._ours))  # all at once, or each would be asked for alone
+                self._ours.clear()
             while not self._ours and not self.is_stopped:
                 if not self._ahead:
                     if not self._busy:
@@ -65,11 +68,13 @@ class Claims:
         return self._claim is None or now - self._claimed_at[user_id] <= FRESH_S
 
     async def _claim_portion(self) -> None:
-        """As many as are asked for within a moment: one where calls are slow."""
+        """As many as are asked for while their claim is fresh: one where calls are slow."""
         now = asyncio.get_running_loop().time()
-        is_fast = now - self._last_at <= FRESH_S
-        self._portion = min(2 * self._portion, LARGEST_PORTION) if is_fast else max(self._portion // 2, 1)
-        self._last_at = now
+        took_s, self._last_at = now - self._last_at, now
+        if took_s <= FRESH_S / 2:
+            self._portion = min(2 * self._portion, LARGEST_PORTION)
+        elif took_s > FRESH_S:
+            self._portion = max(self._portion // 2, 1)
         ids = [self._ahead.popleft() for _ in range(min(self._portion, len(self._ahead)))]
         ours = (await self._claimed(ids)).ours
         self._ours.extend(user_id for user_id in ids if user_id in ours)

@@ -7,7 +7,7 @@ import random
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 import aiohttp
@@ -18,7 +18,7 @@ from gong_provider.api.answers import Reply, read_reply
 from gong_provider.api.endpoints import GongRequest
 from gong_provider.api.models import SettingsHistory, UserAnswer, UsersPage
 from gong_provider.api.no_answer import no_answer
-from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Access, Credentials, Quota
+from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Access, Credentials, Quota, utc_now
 from gong_provider.api.turns import Turns, Wanted
 
 T = TypeVar("T")
@@ -42,11 +42,6 @@ class Transport:
     tls: ssl.SSLContext | bool = True
     allow_redirects: bool = False
     max_redirects: int = 10
-
-
-def utc_now() -> datetime:
-    """The clock of a client that was given no other."""
-    return datetime.now(UTC)
 
 
 class GongClient:

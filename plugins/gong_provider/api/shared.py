@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 MAX_PAUSE_S = 60.0
 """The longest wait within a call; a longer one is the caller's, who can free his worker."""
 DAY_USED_UP_S = 3600.0
 """A wait from this on means that the day's calls are gone: nobody waits for it in a run."""
+
+
+def utc_now() -> datetime:
+    """The clock of whoever was given no other."""
+    return datetime.now(UTC)
 
 
 class Place(NamedTuple):

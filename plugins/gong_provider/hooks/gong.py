@@ -16,7 +16,7 @@ from requests.auth import AuthBase
 
 from gong_provider import __version__
 from gong_provider.api.claims import Claim
-from gong_provider.api.client import ATTEMPTS, GongClient, Transport, utc_now
+from gong_provider.api.client import ATTEMPTS, GongClient, Transport
 from gong_provider.api.endpoints import check_user_id
 from gong_provider.api.errors import GongError
 from gong_provider.api.histories import calls_in_flight, history_groups
@@ -30,7 +30,7 @@ from gong_provider.api.models import (
 )
 from gong_provider.api.paging import follow
 from gong_provider.api.selection import pages_by_filter
-from gong_provider.api.shared import Access, Credentials, FixedCredentials
+from gong_provider.api.shared import Access, Credentials, FixedCredentials, utc_now
 from gong_provider.coordination.limits import CallsLeft
 from gong_provider.hooks.connection import GongSettings, extras_for_http_hook, read_connection
 from gong_provider.hooks.connection_answer import of_this_connection, reached
