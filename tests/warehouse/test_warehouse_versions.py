@@ -88,6 +88,8 @@ def test_every_other_difference_is_a_version(warehouse: Engine, difference: dict
 
 def test_each_fact_is_answered_now_and_then_and_a_change_of_it_has_words(warehouse: Engine) -> None:
     load_page(warehouse, [ANNA | {"emailAliases": ["a@b"]}], with_avatars=True)
+    held = value(warehouse, "SELECT to_jsonb(version) FROM user_versions AS version")
+    assert [name for name in facts.FACTS if held[name] is None] == [], "test_warehouse_users.ANNA lacks it"
     load_page(warehouse, [{"id": ANNA["id"]}], at=NOON + HOUR, with_avatars=True)
     for relation in ("users", "users_as_of(now())"):
         with transaction(warehouse) as connection:
