@@ -12,6 +12,7 @@ from airflow.sdk import DAG
 
 from gong_provider.api.errors import GongConfigError, GongError, GongNotFoundError
 from gong_provider.api.models import Listing, ListingProgress, UsersPage
+from gong_provider.operators import gong
 from gong_provider.operators.gong import (
     GongGetUserOperator,
     GongGetUserSettingsHistoryOperator,
@@ -178,6 +179,13 @@ def test_bad_input_is_refused_before_any_call(service: GongService, operator: An
     with pytest.raises(GongConfigError):
         run(operator)
     assert service.calls == []
+
+
+def test_each_operator_is_tested_here() -> None:
+    made = {
+        value for name, value in vars(gong).items() if name.startswith("Gong") and name.endswith("Operator")
+    }
+    assert {operator for operator, _, _ in OPERATORS} == made
 
 
 @pytest.mark.parametrize(("operator", "field", "value"), OPERATORS)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gong_provider.api import errors, models
+from gong_provider.api.client import GongClient
 from gong_provider.hooks.connection import (
     DEFAULT_CALLS_PER_DAY,
     DEFAULT_CALLS_PER_SECOND,
@@ -55,6 +56,19 @@ def test_every_method_of_the_hook_is_on_its_page_and_explained(site: Path) -> No
     for name in methods:
         assert f'id="gong_provider.hooks.gong.GongHook.{name}"' in text, name
         assert inspect.getdoc(getattr(GongHook, name)), name
+
+
+@pytest.mark.parametrize("page", ["docs/operators.md", "plugins/gong_provider/README.md"])
+def test_each_endpoint_is_in_the_table_with_its_operator_and_method(page: str) -> None:
+    methods = [
+        name
+        for name, value in vars(GongClient).items()
+        if inspect.iscoroutinefunction(value) and name[0] != "_"
+    ]
+    names = {*made_here(operators), *methods} - {"close"}
+    rows = [line for line in (ROOT / page).read_text().splitlines() if line.startswith("| `")]
+    assert len(names) == 2 * len(rows)
+    assert [name for name in sorted(names) if not any(f"`{name}`" in row for row in rows)] == []
 
 
 def test_the_tree_of_errors_is_that_of_the_source() -> None:

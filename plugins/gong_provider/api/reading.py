@@ -17,7 +17,8 @@ from gong_provider.api.values import UNEXPECTED_TYPE, canonical_json, clean, par
 
 MAX_ID_CHARS = 200
 
-# The history names this switch otherwise than the user's settings do.
+# The history names this switch otherwise than the user's settings do. A name that is added later needs a
+# migration too: changes held under it have other keys, and would stand twice.
 _CANONICAL_SETTING = {"callsImported": "telephonyCallsImported"}
 
 

@@ -53,12 +53,19 @@ WORDED = {
 
 
 def _facts() -> str:
-    """Each fact of two versions as a row; what takes work to word only where it differs."""
+    """Each fact of two versions as a row; what takes work to word only where it differs.
+
+    Of a version that did not have a fact yet, none: the migration that adds one makes the list anew.
+    """
+    held = ddl.columns_of("user_versions")
     rows = [
         f"('{kind}', '{what}', before.{name} IS DISTINCT FROM after.{name}, before.{name}, after.{name})"
         for name, (kind, what) in PLAIN.items()
+        if name in held
     ]
     for name, (kind, what, words) in WORDED.items():
+        if name not in held:
+            continue
         differs = f"before.{name} IS DISTINCT FROM after.{name}"
         values = [
             f"CASE WHEN {differs} THEN {words.format(version=each)} END" for each in ("before", "after")
@@ -106,7 +113,7 @@ SEEN_SETTINGS = f"""
 """  # noqa: S608 (constants)
 
 # The moment is a plain column in each part, so that a reader's own bounds reach the indexes.
-SEEN = f"""
+SEEN = """
     SELECT after.valid_from, after.user_id, event.kind, event.what,
            event.old_value, event.new_value, NULL, true
     FROM user_versions AS after
@@ -119,18 +126,18 @@ SEEN = f"""
     ) AS before
     CROSS JOIN LATERAL (
         SELECT kind, what, old_value, new_value
-        FROM (VALUES {_facts()}) AS fact (kind, what, is_different, old_value, new_value)
+        FROM (VALUES {facts}) AS fact (kind, what, is_different, old_value, new_value)
         -- Another order of a list is no change; another manager of the same name is one.
         WHERE is_different AND (kind = 'moved' OR old_value IS DISTINCT FROM new_value)
         UNION ALL
-        SELECT * FROM ({SEEN_SETTINGS}) AS setting
+        SELECT * FROM ({settings}) AS setting
         WHERE before.settings IS DISTINCT FROM after.settings OR before.active IS DISTINCT FROM after.active
         UNION ALL
         SELECT 'came back', NULL, NULL, NULL
         WHERE before.valid_to < after.valid_from
     ) AS event (kind, what, old_value, new_value)
     WHERE after.valid_from >= moment
-"""  # noqa: S608 (constants)
+"""
 
 # Of who is back, the last version before says when he left; of others, the mark.
 CAME_AND_WENT = """
@@ -176,6 +183,7 @@ def create() -> None:
 
 def create_function() -> None:
     """The list, also in place of an older one."""
+    seen = SEEN.format(facts=_facts(), settings=SEEN_SETTINGS)
     ddl.create_function(
         "changes_since(moment timestamptz)",
         "Everything that changed since a moment, in order: settings by their histories (or as seen, where "
@@ -184,7 +192,7 @@ def create_function() -> None:
         f"""
         SELECT at, user_id, {full_name("users")}, kind, what, old_value, new_value,
                coalesce(changed_by, '{NOT_TOLD}'), {SENTENCE}
-        FROM ({TOLD} UNION ALL {SEEN} UNION ALL {CAME_AND_WENT})
+        FROM ({TOLD} UNION ALL {seen} UNION ALL {CAME_AND_WENT})
             AS change (at, user_id, kind, what, old_value, new_value, changed_by, is_seen)
         CROSS JOIN LATERAL (
             SELECT CASE kind WHEN 'setting' THEN 'not known' ELSE 'none' END

@@ -1,0 +1,50 @@
+"""docs/another-api.md says of each file of the provider what to do with it in a copy."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.documents import ROOT, blocks_of
+
+PROVIDER = ROOT / "plugins" / "gong_provider"
+PAGE = (ROOT / "docs" / "another-api.md").read_text()
+
+
+def test_each_file_of_the_provider_is_in_a_table() -> None:
+    cells = [line.split("|")[1] for line in PAGE.splitlines() if line.startswith("| `")]
+    named = {name.rpartition("/")[2] for cell in cells for name in re.findall(r"`([\w/]+\.py)`", cell)}
+    files = {
+        path.name
+        for path in PROVIDER.rglob("*.py")
+        if path.name != "__init__.py" and path.parent.name != "coordination"  # all of it in one sentence
+    }
+    assert named == files | {"coordination.py"}
+
+
+@pytest.mark.skipif(not shutil.which("perl"), reason="the block needs perl")
+def test_a_copy_under_another_name_stands_alone(tmp_path: Path) -> None:
+    (block,) = blocks_of(ROOT / "docs" / "another-api.md")
+    shutil.copytree(
+        PROVIDER, tmp_path / "plugins" / PROVIDER.name, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    subprocess.run(["bash", "-e"], input=block.text, cwd=tmp_path, text=True, check=True)
+    shutil.rmtree(tmp_path / "plugins" / PROVIDER.name)
+    asked = """
+import sys
+from roster_provider.hooks.roster import RosterHook
+from roster_provider.operators import roster
+print(RosterHook.conn_type, roster.RosterListUsersOperator(task_id="t").roster_conn_id)
+print([name for name in sys.modules if "gong_provider." in name and "provider_info" not in name])
+"""
+    env = os.environ | {"PYTHONPATH": str(tmp_path / "plugins"), "AIRFLOW_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", asked], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-2:] == ["roster roster_default", "[]"]
