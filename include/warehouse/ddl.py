@@ -54,26 +54,6 @@ def create_function(
     run(f"COMMENT ON FUNCTION {signature.split('(')[0]} IS {quoted(about + meanings)}")
 
 
-def make_function_anew(signature: str, about: str, columns: Columns, query: str) -> None:
-    """Replace a function by one of the same parameters and other columns; functions bound to it move on.
-
-    A function's columns can't be changed, and while others are bound to it, it can't be dropped.
-    """
-    name = signature.split("(")[0]
-    bound = op.get_bind().exec_driver_sql(
-        """SELECT DISTINCT pg_get_functiondef(objid) FROM pg_depend
-           WHERE refclassid = 'pg_proc'::regclass AND refobjid = %s::regproc
-             AND classid = 'pg_proc'::regclass AND objid <> refobjid""",
-        (name,),
-    )
-    definitions = [*bound.scalars()]
-    run(f"ALTER FUNCTION {name} RENAME TO before_{name}")
-    create_function(signature, about, columns, query)
-    for definition in definitions:
-        run(definition.replace("%", "%%"))
-    run(f"DROP FUNCTION before_{name}")
-
-
 def columns_of(relation: str) -> set[str]:
     """The columns that a relation has by now: older versions are made by the same code."""
     names = op.get_bind().exec_driver_sql(

@@ -12,14 +12,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from gong_provider.coordination.tables import make_tables
-from include.warehouse import ddl
 from include.warehouse import migrate as migrations
 from include.warehouse.checks import run_checks
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.facts import FACTS
 from include.warehouse.migrate import migrate, upgrade
-from include.warehouse.migrations.versions.v0004_setting_periods import SETTINGS_AS_OF
-from tests.warehouse.making import RUN, history, load_group, load_page, rows, value
+from tests.warehouse.making import RUN, rows, value
 
 NOW = datetime(2026, 3, 10, 13, tzinfo=UTC)
 SCRIPTS = ScriptDirectory.from_config(migrations._config())
@@ -187,25 +185,3 @@ def test_a_history_of_before_answers_about_the_past(database_url: str) -> None:
     seen = "SELECT count(*) FROM users_as_of(:at)"
     assert [value(engine, seen, at=day) for day in (days[1], NOW)] == [0, 3]  # no invented past
     engine.dispose()
-
-
-def test_a_function_gets_a_column_and_those_bound_to_it_move_on(
-    warehouse: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = "SELECT proname FROM pg_proc WHERE pronamespace = CAST('gong' AS regnamespace) ORDER BY 1"
-    before = rows(warehouse, names)
-    load_page(warehouse, [{"id": "1", "settings": {"emailsImported": True}}])
-    load_group(warehouse, history("1"))
-    sources = "SELECT DISTINCT source FROM effective_settings_as_of(:at)"
-    assert value(warehouse, sources, at=NOW) == "history"
-    with transaction(warehouse) as connection:
-        monkeypatch.setattr("alembic.op.get_bind", lambda: connection)
-        ddl.make_function_anew(
-            "settings_as_of(moment timestamptz)",
-            "Of nobody",
-            [*SETTINGS_AS_OF, ("place", "integer", "New")],
-            "SELECT user_id, setting_key, value, basis, valid_from, valid_to, 7 FROM setting_periods LIMIT 0",
-        )
-    assert rows(warehouse, names) == before
-    assert rows(warehouse, "SELECT place FROM settings_as_of(:at)", at=NOW) == []
-    assert value(warehouse, sources, at=NOW) == "seen"
