@@ -46,7 +46,7 @@ _TABLES: dict[str, tuple[str, Columns, str]] = {
         [
             (_ACCOUNT[0], "text NOT NULL", _ACCOUNT[2]),
             ("minute", f"{_INSTANT} NOT NULL", "The minute"),
-            ("endpoint", "text NOT NULL", "list_users, users_by_filter, get_user or settings_history"),
+            ("endpoint", "text NOT NULL", "The kind of call, such as list_users or settings_history"),
             ("calls", "integer NOT NULL", "Calls granted, retries included"),
         ],
         "WITH (fillfactor = 70)",
@@ -86,7 +86,7 @@ _KEYS = {"api_calls": "PRIMARY KEY (account, minute, endpoint)"}
 _USAGE: Columns = [
     _ACCOUNT,
     ("hour", "", "The hour"),
-    ("endpoint", "", "list_users, users_by_filter, get_user or settings_history"),
+    ("endpoint", "", "The kind of call, such as list_users or settings_history"),
     ("calls", "", "Calls granted, retries included"),
 ]
 _USAGE_VIEW = """
