@@ -22,6 +22,7 @@ OLDER_ANSWER = "older_answer"
 
 _NAMES = ", ".join(COLUMNS)
 _HELD = ", ".join(f"held.{name}" for name in COLUMNS)
+_EXCLUDED = ", ".join(f"excluded.{name}" for name in COLUMNS)
 _NEW = ", ".join(f"incoming.{name}" for name in COLUMNS)
 _row_of = attrgetter(*COLUMNS)
 
@@ -99,7 +100,7 @@ _STORE = text(f"""
         INSERT INTO user_facts ({_NAMES})
         SELECT {_NAMES} FROM different
         ON CONFLICT (user_id) DO UPDATE
-        SET ({_NAMES}) = ROW (excluded.*)
+        SET ({_NAMES}) = ROW ({_EXCLUDED})
     )
     SELECT count(*) AS different,
            count(*) FILTER (WHERE is_new) AS new,
