@@ -45,6 +45,13 @@ def test_every_class_is_on_its_page(site: Path, page: str, module: object) -> No
     assert [name for name in names if f'id="{module.__name__}.{name}"' not in text] == []  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("name", made_here(operators))
+def test_an_operators_docstring_says_what_is_a_template(name: str) -> None:
+    operator = getattr(operators, name)
+    said = re.findall(r":param (\w+):((?:(?!:param).)*)", inspect.getdoc(operator) or "", re.S)
+    assert {field for field, words in said if "(templated)" in words} == set(operator.template_fields)
+
+
 def test_every_method_of_the_hook_is_on_its_page_and_explained(site: Path) -> None:
     text = (site / "reference" / "hook.html").read_text()
     methods = [

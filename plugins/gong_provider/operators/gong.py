@@ -79,11 +79,11 @@ class GongListUsersOperator(_GongOperator):
     """List all users, page by page.
 
     :param include_avatars: the contract adds ``avatar_url``, the live service adds synthetic
-        users that stand for Gong employees.
+        users that stand for Gong employees. (templated)
     :param handler: called with each ``UsersPage``; its last value
         is returned. None: all users are returned, as a list of dicts.
     :param resume_from: called when the task begins: how far it came before it was cut off, or None.
-    :param gong_conn_id: connection of type ``gong``.
+    :param gong_conn_id: connection of type ``gong``. (templated)
     """
 
     template_fields: ClassVar[Sequence[str]] = (*_GongOperator.template_fields, "include_avatars")  # type: ignore[misc]
@@ -117,19 +117,19 @@ class GongListUsersOperator(_GongOperator):
 class GongListUsersByFilterOperator(_GongOperator):
     """List the users that match a filter, page by page.
 
-    :param user_ids: these users.
+    :param user_ids: these users. (templated)
     :param user_ids_from: called when the task begins: the ids, where they are known only then, or are to
         be seen in no template. Where it answers none, no call is made.
-    :param created_from: created at or after this instant (ISO 8601 or datetime).
-    :param created_to: created before this instant.
-    :param include_avatars: see ``GongListUsersOperator``.
+    :param created_from: created at or after this instant (ISO 8601 or datetime). (templated)
+    :param created_to: created before this instant. (templated)
+    :param include_avatars: see ``GongListUsersOperator``. (templated)
     :param handler: see ``GongListUsersOperator``.
     :param when_asked: called each time a call's ids, at most a hundred, were asked for and all that came
         of it went to ``handler``: with these ids (none where no ids were given) and the
         ``Listing`` that says when it began and whether it was whole. So
         whoever is asked for and did not come is unknown to Gong. A task that is tried again begins anew:
         note here what is done, and leave it out in ``user_ids_from``.
-    :param gong_conn_id: connection of type ``gong``.
+    :param gong_conn_id: connection of type ``gong``. (templated)
     """
 
     template_fields: ClassVar[Sequence[str]] = (  # type: ignore[misc]
@@ -205,12 +205,12 @@ class GongListUsersByFilterOperator(_GongOperator):
 class GongGetUserOperator(_GongOperator):
     """Get one user.
 
-    :param user_id: Gong's id.
+    :param user_id: Gong's id. (templated)
     :param handler: called with the ``UserAnswer``; its value is
         returned. None: the user is returned, as a dict.
     :param when_unknown: called with the error when Gong knows no such user; its value is returned.
         None: the error is raised.
-    :param gong_conn_id: connection of type ``gong``.
+    :param gong_conn_id: connection of type ``gong``. (templated)
     """
 
     template_fields: ClassVar[Sequence[str]] = (*_GongOperator.template_fields, "user_id")  # type: ignore[misc]
@@ -246,8 +246,8 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
 
     Give ``user_ids``, or a ``batch`` (such as a mapped task gets) with ``batch_to_ids``.
 
-    :param user_ids: whose histories; an id or several.
-    :param batch: what tells this task its users, small enough for XCom.
+    :param user_ids: whose histories; an id or several. (templated)
+    :param batch: what tells this task its users, small enough for XCom. (templated)
     :param batch_to_ids: turns ``batch`` into user ids, when the task runs.
     :param handler: called with each group, a list of ``SettingsHistory`` and ``HistoryFailure``; its
         last value is returned. None: the changes are returned as a dict by user id, and a failure
@@ -258,7 +258,7 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         task is rescheduled until some are free. ``leave``: it succeeds, and the rest is left.
     :param group_size: histories after which a group closes; it does at 5,000 changes, too.
     :param group_seconds: seconds after which it closes.
-    :param gong_conn_id: connection of type ``gong``.
+    :param gong_conn_id: connection of type ``gong``. (templated)
     """
 
     template_fields: ClassVar[Sequence[str]] = (*_GongOperator.template_fields, "user_ids", "batch")  # type: ignore[misc]
