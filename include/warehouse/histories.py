@@ -48,8 +48,8 @@ _OUTCOME = f"{_OUTCOMES.name} AS outcome"
 _INCOMING = f"{_CHANGES.name} AS incoming"
 _NAMES = ", ".join(_CHANGE_COLUMNS)
 
-# In one order, so that two loads of the same users wait for each other, never in a circle. Of whom a history
-# is here that was asked since he was first seen, it tells what it told; no other is told of yet.
+# In one order, so that two loads of the same users wait for each other, never in a circle. Who is untold, of
+# whom no history is here that was asked since he was first seen, has periods to come even without a change.
 _LOCK = text(f"""
     SELECT user_id, coalesce(history_covers_until, created, first_seen_at) AS unknown_from,
            coalesce(history_fetched_at < first_seen_at, true) AS is_untold
