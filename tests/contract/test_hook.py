@@ -96,24 +96,3 @@ def test_a_wrong_connection_is_one_error_and_leaves_no_thread(connect: Connect) 
         hook.list_users()
     assert caught.value.__context__ is None
     assert threading.active_count() == before
-
-
-@pytest.mark.parametrize("odd", ["a/b", "a b", "ä?x=1#y", "%2e%2e", "1;2"])
-def test_an_id_is_one_segment_of_the_path(connect: Connect, odd: str) -> None:
-    with GongService([{"id": odd}], {odd: []}) as service, connect(service) as hook:
-        assert hook.get_user(odd).user.user_id == odd
-        hook.get_user_settings_history(odd)
-        assert service.histories_asked == {odd: 1}
-
-
-def test_the_connection_test_says_what_it_reached_or_what_to_do(connect: Connect) -> None:
-    with world(30) as service:
-        assert connect(service).test_connection() == (
-            True,
-            f"Connected to Gong at {service.base_url.removeprefix('http://')}: 30 users",
-        )
-        assert len(service.calls) == 1
-        ok, said = connect(service, login="wrong").test_connection()
-        assert (ok, "401" in said, "access key" in said) == (False, True, True)
-        ok, said = connect(f"{service.base_url}/elsewhere").test_connection()
-        assert (ok, "base URL" in said) == (False, True)
