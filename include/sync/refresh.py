@@ -25,7 +25,7 @@ from include.warehouse import runs
 from include.warehouse.connect import transaction
 from include.warehouse.forgotten import read_forgotten
 from include.warehouse.plan import BatchDescriptor
-from include.warehouse.seen import seen_since
+from include.warehouse.users import seen_since
 
 log = logging.getLogger(__name__)
 

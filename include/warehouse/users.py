@@ -1,9 +1,11 @@
-"""Loads pages of users: marks always, facts only where a newer answer differs."""
+"""Loads pages of users: marks always, facts only where a newer answer differs; who was seen lately."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from operator import attrgetter
 
 from sqlalchemy import Connection, text
@@ -116,6 +118,11 @@ _FIRST_SEEN = text("""
     WHERE user_id = ANY (CAST(:ids AS text[])) AND first_seen_at = :at
 """)
 
+_SEEN = text("""
+    SELECT user_id FROM user_marks
+    WHERE user_id = ANY (CAST(:ids AS text[])) AND last_seen_at >= :since
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class UsersLoaded:
@@ -165,3 +172,8 @@ def _store(connection: Connection, run: RunKey, page: UsersPage) -> tuple[int, i
     first_seen = connection.scalar(_FIRST_SEEN, theirs)
     owe_coverage(connection, began_at, away_since, first_seen, refresh_periods(connection, touched))
     return new, changed
+
+
+def seen_since(connection: Connection, ids: Sequence[str], since: datetime) -> set[str]:
+    """Those of some users whom an answer held to a request that started then or later."""
+    return set(connection.scalars(_SEEN, {"ids": list(ids), "since": since}))
