@@ -9,12 +9,11 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp
 
-from include.page.asking import NO_TABLES
+from include.page.asking import NO_TABLES, PageTrouble
 from include.page.headers import Headers
 from include.page.render import page
 from include.page.routes import routes
 from include.page.table import Asked
-from include.page.trouble import PageTrouble
 from include.page.warehouse import Warehouse
 
 NOT_HERE = "There is no such page here."

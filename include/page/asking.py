@@ -11,8 +11,6 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
-from include.page.trouble import PageTrouble
-
 Row = dict[str, Any]
 
 NO_TABLES = (
@@ -23,6 +21,10 @@ DAMAGED = "This place in the list does not exist: go back to its beginning."
 
 # PostgreSQL's codes: no such table or schema; no such function or column.
 _MISSING = ("42P01", "3F000", "42883", "42703")
+
+
+class PageTrouble(Exception):  # noqa: N818 (it may be nobody's error)
+    """The page can't answer. Its text says why and what to do; it holds no data and no secret."""
 
 
 def read_rows(sql: str, connection: Connection, **parameters: Any) -> list[Row]:

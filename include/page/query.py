@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
 
-from include.page.table import Asked
+from include.page.table import Asked, today
 
 MOST_ROWS = 500
 MOST_WORDS = 200
@@ -37,11 +37,6 @@ def asked(request: Request) -> Asked:
 
 
 AskedDep = Annotated[Asked, Depends(asked)]
-
-
-def today() -> date:
-    """The UTC day."""
-    return datetime.now(UTC).date()
 
 
 def _on(value: str) -> date | None:

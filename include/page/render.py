@@ -13,9 +13,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.page.files import files
-from include.page.query import today
 from include.page.questions import QUESTIONS
-from include.page.table import Asked
+from include.page.table import Asked, today
 
 
 class Links:

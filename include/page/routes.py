@@ -11,12 +11,12 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from include.page.files import files
 from include.page.overview import overview
 from include.page.people import person, reports
-from include.page.query import TAKES, AskedDep, today
+from include.page.query import TAKES, AskedDep
 from include.page.questions import PLOTS, QUESTIONS
 from include.page.render import page
 from include.page.runs import run
 from include.page.spreadsheet import as_csv
-from include.page.table import Asked, Question
+from include.page.table import Asked, Question, today
 from include.page.timeline import timeline
 from include.page.warehouse import SECONDS_OF_A_DOWNLOAD, Warehouse
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from include.page.asking import Row, read_rows
+from include.page.questions.held import CHECK_COLUMNS
 from include.page.table import Column, Table
 
 _RUN = "SELECT * FROM sync_runs WHERE (dag_id, run_id) = (:dag_id, :run_id)"
@@ -21,14 +22,6 @@ _CHECKS = """
 _ODDITIES = """
     SELECT kind, count FROM run_oddities WHERE (dag_id, run_id) = (:dag_id, :run_id) ORDER BY kind
 """
-
-_CHECK_COLUMNS = (
-    Column("passed", "Passed", "yes_no"),
-    Column("severity", "If it fails"),
-    Column("check_name", "Check"),
-    Column("sentence", "Found"),
-    Column("checked_at", "Checked", "moment"),
-)
 
 
 @dataclass(frozen=True)
@@ -53,6 +46,6 @@ def run(connection: Connection, dag_id: str, run_id: str) -> Run | None:
     oddities = read_rows(_ODDITIES, connection, **key)
     return Run(
         found[0],
-        Table(_CHECK_COLUMNS, read_rows(_CHECKS, connection, **key)),
+        Table(CHECK_COLUMNS, read_rows(_CHECKS, connection, **key)),
         Table((Column("kind", "What"), Column("count", "How often", "number")), oddities),
     )

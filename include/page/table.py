@@ -89,3 +89,8 @@ class Plot:
     days: Sequence[date]
     series: Mapping[str, Sequence[float | None]]
     bars: bool = False
+
+
+def today() -> date:
+    """The UTC day."""
+    return datetime.now(UTC).date()

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from include.page.asking import PageTrouble
 from include.page.overview import overview
 from include.page.questions import PLOTS, QUESTIONS, past
 from include.page.table import Asked
-from include.page.trouble import PageTrouble
 from include.warehouse.connect import engine_for, transaction
 from tests.page.asked import SIXTH, THIRD, asked_of, ids, plot_of
 

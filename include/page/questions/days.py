@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from sqlalchemy import Connection
 
 from include.page.asking import Row, read_row, read_rows
-from include.page.table import Asked, Column, Plot, Question, Table
+from include.page.table import Asked, Column, Plot, Question, Table, today
 
 RECORDED = "webConferencesRecorded"
 MOST = 8
@@ -44,11 +44,6 @@ _CALLS = """
     GROUP BY 1, 2
     ORDER BY 1 DESC, 2
 """
-
-
-def today() -> date:
-    """The UTC day."""
-    return datetime.now(UTC).date()
 
 
 def has_usage(connection: Connection) -> bool:

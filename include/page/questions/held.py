@@ -10,6 +10,14 @@ from include.page.table import Asked, Column, Question, Table
 
 ALWAYS_NOW = "This is about now, whichever day is asked for."
 
+CHECK_COLUMNS = (
+    Column("passed", "Passed", "yes_no"),
+    Column("severity", "If it fails"),
+    Column("check_name", "Check"),
+    Column("sentence", "Found"),
+    Column("checked_at", "Checked", "moment"),
+)
+
 _STALE = """
     SELECT user_id, name, profile_age, history_age, why, last_seen_at
     FROM stale
@@ -41,15 +49,10 @@ def _stale(connection: Connection, asked: Asked) -> Table:
 
 
 def _checks(connection: Connection, asked: Asked) -> Table:
-    columns = (
-        Column("passed", "Passed", "yes_no"),
-        Column("severity", "If it fails"),
-        Column("check_name", "Check"),
-        Column("sentence", "Found"),
-        Column("checked_at", "Checked", "moment"),
-        Column("run_id", "Run"),
+    return Table(
+        (*CHECK_COLUMNS, Column("run_id", "Run")),
+        read_rows(_CHECKS, connection, moment=asked.moment or "infinity"),
     )
-    return Table(columns, read_rows(_CHECKS, connection, moment=asked.moment or "infinity"))
 
 
 def _left(connection: Connection, asked: Asked) -> Table:

@@ -12,22 +12,15 @@ from include.page.questions.who import MANAGER, WHO
 from include.page.table import Asked, Column, Question, Table
 
 # Lower case is cheaper than ILIKE; nothing that is sought holds a line's end.
-_FIND = """
-    SELECT user_id FROM users
+_MATCHING = """
     WHERE user_id > :after AND (CAST(:last AS text) IS NULL OR user_id <= :last)
       AND (lower(concat_ws(chr(10), concat_ws(' ', first_name, last_name), email_address)) LIKE lower(:like)
            OR user_id = :words)
     ORDER BY user_id
     LIMIT :limit
 """
-_FIND_THEN = """
-    SELECT user_id FROM users_as_of(:moment)
-    WHERE user_id > :after AND (CAST(:last AS text) IS NULL OR user_id <= :last)
-      AND (lower(concat_ws(chr(10), concat_ws(' ', first_name, last_name), email_address)) LIKE lower(:like)
-           OR user_id = :words)
-    ORDER BY user_id
-    LIMIT :limit
-"""
+_FIND = f"SELECT user_id FROM users {_MATCHING}"  # noqa: S608 (a constant)
+_FIND_THEN = f"SELECT user_id FROM users_as_of(:moment) {_MATCHING}"  # noqa: S608 (a constant)
 _NEXT = """
     SELECT user_id FROM user_marks
     WHERE user_id > :after AND (CAST(:last AS text) IS NULL OR user_id <= :last)

@@ -1,1 +1,1 @@
-"""What callers of one Gong account share: its call quota."""
+"""What callers of one Gong account share: its call quota and its OAuth tokens."""
