@@ -19,11 +19,13 @@ from sqlalchemy import make_url
 from include.compose.keys import LOGIN
 from include.local.airflow_api import Airflow
 from include.local.postgres import Cluster
+from include.warehouse.connect import engine_for
 from tests.celery.containers import Containers
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import DAG, RunningAirflow
 from tests.support import GongService
 from tests.support.compose import Local
+from tests.support.grants import log_grants
 
 WORKERS = ("worker-1", "worker-2", "worker-3")
 # Short, so that a killed worker's task is found soon; two tasks a worker, so that one can't run all four.
@@ -100,11 +102,12 @@ class CeleryStack(RunningAirflow):
         return url.render_as_string(hide_password=False)
 
     def begin(self, service: GongService, **limits: Any) -> str:
-        """An empty warehouse, the service's connection as a user makes it in the UI, a run."""
+        """An empty warehouse that keeps each call's place, the connection as the UI makes it, a run."""
         connection = psycopg2.connect(self.warehouse.replace("+psycopg2", ""))
         with connection, connection.cursor() as cursor:
             cursor.execute("DROP SCHEMA IF EXISTS gong CASCADE")
         connection.close()
+        log_grants(engine_for(self.warehouse))
         extra = {"calls_per_second": 0, "calls_per_day": 0, "timeout_s": 10} | limits
         body = {
             "connection_id": "gong_default", "conn_type": "gong", "host": service.base_url,

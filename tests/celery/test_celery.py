@@ -12,8 +12,8 @@ from tests.celery.celery_stack import WORKERS, CeleryStack
 from tests.end_to_end.commands import eventually
 from tests.support import GongService, OddWorld, odd_world
 from tests.support.gong_service import Call
-from tests.support.grants import grants, log_grants, most_in
-from tests.support.landed import landed_changes, landed_users, query
+from tests.support.grants import grants, most_in
+from tests.support.landed import landed_changes, landed_users
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,6 @@ def test_each_service_says_by_its_own_check_that_it_is_well(stack: CeleryStack) 
 def test_a_run_stays_under_the_limit_that_all_workers_share(stack: CeleryStack) -> None:
     odd = odd_world(2000)
     taken = {name: stack.containers.said(name).count("received") for name in WORKERS}
-    log_grants(engine_for(stack.warehouse))
     with GongService(odd.users, odd.histories, latency_s=0.05, calls_per_second=100) as service:
         refused = run_of_2000(stack, service)
         if refused:  # the machine may have stalled: twice it does not
@@ -76,7 +75,6 @@ def test_a_run_stays_under_the_limit_that_all_workers_share(stack: CeleryStack) 
 
 def run_of_2000(stack: CeleryStack, service: GongService) -> int:
     """How many calls the service refused, of a run whose places kept the limit on the database's clock."""
-    query(stack.warehouse, "DELETE FROM grants RETURNING 1")
     service.calls.clear()
     service.answered_429 = 0
     assert stack.finished(stack.begin(service, calls_per_second=100)) == "success"

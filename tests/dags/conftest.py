@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
 
 from include.local.postgres import Cluster
 from tests.support.gong_service import GongService
@@ -30,6 +32,14 @@ def airflow_environment(home: Path, **settings: str) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "plugins"))),
         **settings,
     }
+
+
+@pytest.fixture(scope="session")
+def dags() -> dict[str, DAG]:
+    """Ours, as Airflow reads them."""
+    bag = DagBag(ROOT / "dags")
+    assert bag.import_errors == {}
+    return dict(bag.dags)
 
 
 @pytest.fixture(scope="session")
@@ -61,13 +71,12 @@ def airflow(airflow_database: str, database_url: str, tmp_path: Path) -> Airflow
             "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
             "extra": {"calls_per_second": 0, "calls_per_day": calls_per_day},
         }  # fmt: skip
-        environment = airflow_environment(
-            tmp_path,
-            AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=airflow_database,
-            AIRFLOW_CONN_GONG_DEFAULT=json.dumps(gong),
-            AIRFLOW_CONN_GONG_POSTGRES=database_url.replace("postgresql+psycopg2", "postgres"),
-            **settings,
-        )
+        usual = {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_database,
+            "AIRFLOW_CONN_GONG_DEFAULT": json.dumps(gong),
+            "AIRFLOW_CONN_GONG_POSTGRES": database_url.replace("postgresql+psycopg2", "postgres"),
+        }
+        environment = airflow_environment(tmp_path, **usual | settings)
         command = [sys.executable, "-m", "airflow", *arguments]
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=120, check=False

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import make_url, text
 
 from include.warehouse.connect import transaction
 from include.warehouse.migrate import migrate
-from tests.dags.conftest import airflow_environment
+from tests.dags.conftest import Airflow
 from tests.support.gong_service import GongService
 from tests.support.roles import LOADER, READER, Roles, make_roles
 from tests.warehouse.making import rows, value
@@ -23,7 +19,6 @@ USERS = [
     {"id": "2", "active": True, "managerId": "1"},
     {"id": "3", "active": True, "managerId": "99"},
 ]
-Sync = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -37,35 +32,20 @@ def roles(database_url: str) -> Iterator[Roles]:
     made.close()
 
 
-@pytest.fixture
-def sync(airflow_database: str, roles: Roles, tmp_path: Path) -> Sync:
-    """Runs the DAG as the loader."""
-
-    def run(service: GongService) -> subprocess.CompletedProcess[str]:
-        gong = {
-            "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
-            "extra": {"calls_per_second": 0, "calls_per_day": 1000},
-        }  # fmt: skip
-        warehouse = roles.loader.url.set(drivername="postgres").render_as_string(hide_password=False)
-        environment = airflow_environment(
-            tmp_path,
-            AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=airflow_database,
-            AIRFLOW_CONN_GONG_DEFAULT=json.dumps(gong),
-            AIRFLOW_CONN_GONG_POSTGRES=warehouse,
-        )
-        command = [sys.executable, "-m", "airflow", "dags", "test", "gong_users_sync"]
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=180, check=False
-        )
-
-    return run
-
-
-def test_a_run_as_a_loader_of_least_rights_checks_what_it_loaded(roles: Roles, sync: Sync) -> None:
+def sync(airflow: Airflow, roles: Roles) -> tuple[bool, str]:
+    """Run the DAG as the loader: whether it succeeds, and what it says."""
+    loader = roles.loader.url.set(drivername="postgres").render_as_string(hide_password=False)
     with GongService(USERS, {"1": []}) as service:
-        done = sync(service)
-    told = done.stdout + done.stderr
-    assert done.returncode == 0, told
+        done = airflow(
+            "dags", "test", "gong_users_sync",
+            service=service, calls_per_day=1000, AIRFLOW_CONN_GONG_POSTGRES=loader,
+        )  # fmt: skip
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_run_as_a_loader_of_least_rights_checks_what_it_loaded(airflow: Airflow, roles: Roles) -> None:
+    is_well, told = sync(airflow, roles)
+    assert is_well, told
     assert rows(roles.reader, "SELECT user_id FROM users ORDER BY 1") == [("1",), ("2",), ("3",)]
     assert value(roles.reader, "SELECT sum(calls) FROM api_usage") == 4
     warning = "1 users have a manager who is not there"
@@ -76,14 +56,12 @@ def test_a_run_as_a_loader_of_least_rights_checks_what_it_loaded(roles: Roles, s
     assert value(roles.admin, "SELECT to_regnamespace('gong')") is None
 
 
-def test_a_failed_check_fails_the_run_which_publishes_nothing(roles: Roles, sync: Sync) -> None:
+def test_a_failed_check_fails_the_run_which_publishes_nothing(airflow: Airflow, roles: Roles) -> None:
     with transaction(roles.owner) as connection:
         dropped = "ALTER TABLE user_versions DROP CONSTRAINT user_versions_never_overlap"
         connection.execute(text(dropped))
-    with GongService(USERS, {"1": []}) as service:
-        done = sync(service)
-    told = done.stdout + done.stderr
-    assert done.returncode != 0
+    is_well, told = sync(airflow, roles)
+    assert not is_well
     assert "1 of the keys that the database should enforce are not there (keys_enforced)" in told
     assert "acme.check_results" in told
     assert "check failed: its log says why. What was loaded stays" in told

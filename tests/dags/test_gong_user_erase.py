@@ -6,36 +6,17 @@ import json
 from typing import Any
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
-from sqlalchemy import Engine
 
 from gong_provider.api.errors import GongConfigError
 from include.sync.erase import read_request
 from include.warehouse.connect import engine_for
-from include.warehouse.migrate import migrate
-from tests.dags.conftest import ROOT, Airflow
+from tests.dags.conftest import Airflow
 from tests.support.gong_service import GongService
-from tests.warehouse.making import load_page, rows
-from tests.warehouse.paula import HERS, OTTO, PAULA, found_in, load_world, otto, paula
+from tests.warehouse.paula import HERS, PAULA, found_in, load_world
 
 PERSON = [name for name in HERS if name != PAULA]
-
-
-@pytest.fixture(scope="module")
-def dag() -> DAG:
-    bag = DagBag(ROOT / "dags")
-    assert bag.import_errors == {}
-    return bag.dags["gong_user_erase"]
-
-
-@pytest.fixture
-def loaded(database_url: str) -> Engine:
-    engine = engine_for(database_url)
-    migrate(engine)
-    load_world(engine)
-    return engine
 
 
 def erase(airflow: Airflow, user_id: str = PAULA, **params: Any) -> str:
@@ -50,15 +31,16 @@ def erase(airflow: Airflow, user_id: str = PAULA, **params: Any) -> str:
     return said
 
 
-def test_it_is_one_task_that_runs_when_asked(dag: DAG) -> None:
+def test_it_is_one_task_that_runs_when_asked(dags: dict[str, DAG]) -> None:
+    dag = dags["gong_user_erase"]
     assert [task.task_id for task in dag.tasks] == ["erase"]
     assert dag.tags == {"gong", "users", "privacy"}
     assert not dag.is_paused_upon_creation
 
 
 @pytest.mark.parametrize("given", [None, "", "paula@firm.example", "1" * 201, 7, [PAULA]])
-def test_what_is_no_id_is_refused_before_the_run(dag: DAG, given: Any) -> None:
-    param = dag.params.get_param("user_id")
+def test_what_is_no_id_is_refused_before_the_run(dags: dict[str, DAG], given: Any) -> None:
+    param = dags["gong_user_erase"].params.get_param("user_id")
     with pytest.raises(ParamValidationError):
         param.resolve(given)
     assert param.resolve(PAULA) == PAULA
@@ -69,26 +51,6 @@ def test_the_task_believes_no_check_but_its_own(given: Any) -> None:
     with pytest.raises(GongConfigError, match="id") as refused:
         read_request({"user_id": given, "undo": False})
     assert "paula" not in str(refused.value)
-
-
-def test_erased_again_and_taken_back(airflow: Airflow, loaded: Engine) -> None:
-    said = erase(airflow)
-    assert "This user is forgotten: no load keeps him any more" in said
-    assert "user_settings_history: 7 rows" in said
-    assert found_in(loaded, *HERS) == {}
-    assert rows(loaded, "SELECT count(*) FROM user_facts WHERE user_id = :id", id=OTTO) == [(1,)]
-
-    again = erase(airflow)
-    assert "This user was forgotten before" in again
-    assert "Nothing was held of him" in again
-
-    load_page(loaded, [paula(), otto()])
-    assert found_in(loaded, *HERS) == {}
-
-    assert "The tombstone is lifted" in erase(airflow, undo=True)
-    assert "This user was not forgotten" in erase(airflow, undo=True)
-    load_page(loaded, [paula(), otto()])
-    assert "user_facts" in found_in(loaded, *HERS)
 
 
 def test_an_empty_database_is_made_ready_first(airflow: Airflow, database_url: str) -> None:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
@@ -16,17 +15,10 @@ from include.sync.refresh import read_refresh
 from include.warehouse.connect import engine_for
 from include.warehouse.forgetting import forget
 from include.warehouse.migrate import migrate
-from tests.dags.conftest import ROOT, Airflow
+from tests.dags.conftest import Airflow
 from tests.support.gong_service import GongService
-from tests.support.landed import landed_changes, landed_users, query
+from tests.support.landed import landed_users, query
 from tests.support.odd_world import OddWorld, odd_world
-
-
-@pytest.fixture(scope="module")
-def dag() -> DAG:
-    bag = DagBag(ROOT / "dags")
-    assert bag.import_errors == {}
-    return bag.dags["gong_user_refresh"]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +50,8 @@ def the_run(url: str) -> dict[str, Any]:
 # --- the DAG ---------------------------------------------------------------------------------------------
 
 
-def test_the_tasks_and_their_order(dag: DAG) -> None:
+def test_the_tasks_and_their_order(dags: dict[str, DAG]) -> None:
+    dag = dags["gong_user_refresh"]
     assert {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks} == {
         "open_run": ["filter_users", "get_user", "plan_histories"],
         "get_user": ["plan_histories"],
@@ -70,7 +63,8 @@ def test_the_tasks_and_their_order(dag: DAG) -> None:
     }
 
 
-def test_it_runs_when_asked_only(dag: DAG) -> None:
+def test_it_runs_when_asked_only(dags: dict[str, DAG]) -> None:
+    dag = dags["gong_user_refresh"]
     assert dag.tags == {"gong", "users"}
     assert not dag.timetable.can_be_scheduled
     assert dag.is_paused_upon_creation is False
@@ -117,8 +111,8 @@ def test_what_can_not_be_is_refused_in_a_sentence(ids: Any, says: str) -> None:
         ([1], False),
     ],
 )
-def test_the_form_takes_up_to_500_ids_and_no_address(dag: DAG, given: Any, valid: bool) -> None:
-    param = dag.params.get_param("user_ids")
+def test_the_form_takes_up_to_500_ids_and_no_address(dags: dict[str, DAG], given: Any, valid: bool) -> None:
+    param = dags["gong_user_refresh"].params.get_param("user_ids")
     if valid:
         assert param.resolve(given) == given
     else:
@@ -126,53 +120,7 @@ def test_the_form_takes_up_to_500_ids_and_no_address(dag: DAG, given: Any, valid
             param.resolve(given)
 
 
-def test_a_bad_form_is_refused_before_any_call(airflow: Airflow) -> None:
-    with GongService([]) as service:
-        conf = '{"user_ids": ["a@corp.example"]}'
-        done = airflow("dags", "test", "gong_user_refresh", "-c", conf, service=service)
-        assert done.returncode != 0
-        assert "user_ids" in done.stdout + done.stderr
-        assert service.calls == []
-
-
 # --- its runs --------------------------------------------------------------------------------------------
-
-
-def test_one_user_has_a_call_of_his_own_and_is_asked_again_however_often(
-    airflow: Airflow, database_url: str, world: OddWorld
-) -> None:
-    chosen = ids_of(world)[0]
-    with GongService(world.users, world.histories, dialect="live") as service:
-        for _ in range(2):
-            refresh(airflow, service, chosen, chosen)
-        assert calls(service) == [f"GET /{chosen}", f"GET /{chosen}/settings-history"] * 2
-    assert landed_users(database_url) == {chosen: world.expected_users()[chosen]}
-    assert landed_changes(database_url) == [c for c in world.expected_changes() if c.user_id == chosen]
-    run = the_run(database_url)
-    assert (run["dag_id"], run["state"], run["scope"]) == ("gong_user_refresh", "success", "selection")
-    assert (run["users_listed"], run["users_new"], run["histories_fetched"], run["calls_made"]) == (
-        1,
-        0,
-        1,
-        2,
-    )
-
-
-def test_many_are_asked_for_by_the_hundred_and_the_unknown_are_named(
-    airflow: Airflow, database_url: str, world: OddWorld
-) -> None:
-    known = ids_of(world)[:120]
-    with GongService(world.users, world.histories) as service:
-        said = refresh(airflow, service, *known[:60], "nobody-1", *known[60:], "nobody-2", known[3])
-        assert calls(service)[:2] == ["POST /filter"] * 2
-        assert service.histories_asked == dict.fromkeys(known, 1)
-        assert len(service.calls) == 2 + 120
-    assert "Gong knows no such user: 2 of 122: nobody-1, nobody-2" in said
-    run = the_run(database_url)
-    assert "Gong knows no such user: 2 of 122. The log of plan_histories says who" in run["warnings"]
-    assert (run["state"], run["users_listed"], run["calls_made"]) == ("success", 120, 122)
-    assert landed_users(database_url) == {i: u for i, u in world.expected_users().items() if i in known}
-    assert landed_changes(database_url) == [c for c in world.expected_changes() if c.user_id in known]
 
 
 def test_one_unknown_user_is_no_failure(airflow: Airflow, database_url: str, world: OddWorld) -> None:

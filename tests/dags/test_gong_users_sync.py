@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
-from include.warehouse.connect import engine_for, transaction
-from tests.dags.conftest import ROOT, Airflow
+from tests.dags.conftest import Airflow
 from tests.support.gong_service import GongService
+from tests.support.landed import landed_users, query
 from tests.support.odd_world import odd_world
 
-
-@pytest.fixture(scope="module")
-def dag() -> DAG:
-    bag = DagBag(ROOT / "dags")
-    assert bag.import_errors == {}
-    return bag.dags["gong_users_sync"]
+USERS_ONLY = ("dags", "test", "gong_users_sync", "-c", '{"history": "none"}')
 
 
-def test_the_tasks_and_their_order(dag: DAG) -> None:
+def test_the_tasks_and_their_order(dags: dict[str, DAG]) -> None:
+    dag = dags["gong_users_sync"]
     downstream = {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks}
     assert downstream == {
         "open_run": ["filter_users", "list_users", "plan_histories"],
@@ -36,38 +29,6 @@ def test_the_tasks_and_their_order(dag: DAG) -> None:
     }
 
 
-def rows(database_url: str) -> dict[str, list[Any]]:
-    with transaction(engine_for(database_url)) as connection:
-        return {
-            name: list(connection.exec_driver_sql(sql))
-            for name, sql in {
-                "users": "SELECT * FROM user_facts ORDER BY user_id",
-                "history": "SELECT * FROM user_settings_history ORDER BY change_key",
-            }.items()
-        }
-
-
-def test_a_second_run_changes_no_row(airflow: Airflow, database_url: str) -> None:
-    world = odd_world(120)
-    with GongService(world.users, world.histories) as service:
-        found = []
-        for _ in range(2):
-            done = airflow("dags", "test", "gong_users_sync", service=service)
-            assert done.returncode == 0, done.stdout + done.stderr
-            found.append(rows(database_url))
-    assert found[0] == found[1]
-    assert len(found[0]["users"]) == 120
-    assert len(found[0]["history"]) == len(world.expected_changes())
-
-
-def test_a_bad_param_fails_with_a_sentence_before_any_call(airflow: Airflow) -> None:
-    conf = '{"created_from": "2026-02-01T00:00:00Z", "created_to": "2026-01-01T00:00:00Z"}'
-    with GongService(odd_world(3).users) as service:
-        done = airflow("dags", "test", "gong_users_sync", "-c", conf, service=service)
-        assert "created_from must be before created_to" in done.stdout + done.stderr
-        assert service.calls == []
-
-
 def test_only_chosen_users(airflow: Airflow, database_url: str) -> None:
     world = odd_world(20)
     chosen = [str(user["id"]) for user in world.users[3:6]]
@@ -76,7 +37,7 @@ def test_only_chosen_users(airflow: Airflow, database_url: str) -> None:
         done = airflow("dags", "test", "gong_users_sync", "-c", conf, service=service)
         assert done.returncode == 0, done.stdout + done.stderr
         assert set(service.histories_asked) == set(chosen)
-    assert {row.user_id for row in rows(database_url)["users"]} == set(chosen)
+    assert set(landed_users(database_url)) == set(chosen)
 
 
 def test_only_users_created_in_a_span(airflow: Airflow, database_url: str) -> None:
@@ -87,4 +48,38 @@ def test_only_users_created_in_a_span(airflow: Airflow, database_url: str) -> No
         done = airflow("dags", "test", "gong_users_sync", "-c", json.dumps(conf), service=service)
         assert done.returncode == 0, done.stdout + done.stderr
         assert service.histories_asked == {"0": 1, "1": 1}
-    assert [row.user_id for row in rows(database_url)["users"]] == ["0", "1"]
+    assert set(landed_users(database_url)) == {"0", "1"}
+
+
+def test_a_sync_removes_what_was_kept_long_enough(airflow: Airflow, database_url: str) -> None:
+    odd = odd_world(5)
+    with GongService(odd.users, odd.histories) as service:
+        assert airflow(*USERS_ONLY, service=service).returncode == 0
+        query(
+            database_url,
+            """
+            WITH old AS (
+                INSERT INTO user_versions (user_id, valid_from, valid_to)
+                SELECT user_id, '2024-01-01', '2024-02-01' FROM user_facts RETURNING user_id
+            )
+            SELECT count(*) FROM old
+            """,
+        )
+        assert versions(database_url) == 10
+        done = airflow(*USERS_ONLY, service=service, AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS="30")
+        assert done.returncode == 0, done.stdout
+        assert versions(database_url) == 5
+
+
+def test_a_time_to_keep_that_is_none_is_refused_before_any_call(airflow: Airflow) -> None:
+    odd = odd_world(5)
+    with GongService(odd.users, odd.histories) as service:
+        done = airflow(*USERS_ONLY, service=service, AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS="a year")
+        assert done.returncode != 0
+        assert "gong_keep_versions_days must be a whole number of days" in done.stdout + done.stderr
+        assert service.calls == []
+
+
+def versions(warehouse: str) -> int:
+    (row,) = query(warehouse, "SELECT count(*) FROM user_versions")
+    return int(row["count"])

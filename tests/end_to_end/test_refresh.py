@@ -16,7 +16,7 @@ from include.sync.assets import TABLES
 from tests.end_to_end.commands import ROOT, Checkout, eventually
 from tests.end_to_end.stack import Stack, running_stack
 from tests.support import Faults, GongService, odd_world
-from tests.support.landed import landed_changes, landed_users, query
+from tests.support.landed import landed_changes, landed_users, last_run, query
 
 REFRESH, EXAMPLE, PLAIN = "gong_user_refresh", "after_gong_users", "plain_asset_schedule"
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1, minutes=30)).date()
@@ -127,8 +127,14 @@ def test_users_are_refreshed_through_rest(stack: Stack, database_url: str) -> No
         assert state == "success"
         assert len(service.calls) == 2 + 101
         assert set(service.histories_asked.values()) == {1}
+        run = last_run(database_url)
+        assert (run["state"], run["users_listed"], run["calls_made"]) == ("success", 101, 103)
+        assert "Gong knows no such user: 1 of 102. The log of plan_histories says who" in run["warnings"]
         service.calls.clear()
         assert refresh(stack, known[5])[0] == "success"
+        run = last_run(database_url)
+        assert (run["dag_id"], run["scope"], run["users_new"]) == (REFRESH, "selection", 0)
+        assert (run["users_listed"], run["histories_fetched"], run["calls_made"]) == (1, 1, 2)
         assert [call.path.removeprefix("/v2/users/") for call in service.calls] == [
             quote(known[5], safe=""), f"{quote(known[5], safe='')}/settings-history",
         ]  # fmt: skip
