@@ -9,8 +9,8 @@ from airflow.sdk import DAG, Param, task
 
 from include.page.links import owner_links
 from include.sync.alerts import alerts_of
-from include.sync.defaults import DEFAULT_ARGS
 from include.sync.story import told
+from include.sync.tasks import DEFAULT_ARGS, USER_ID
 
 DOC = """
 ### What it does
@@ -32,11 +32,7 @@ The last line of the failed task's log says what to do. Clear the task, or run a
 
 PARAMS = {
     "user_id": Param(
-        type="string",
-        minLength=1,
-        maxLength=200,
-        # No e-mail address: Airflow would keep it with the run.
-        pattern="^[^@]*$",
+        **USER_ID,
         title="Gong user id",
         description="Whom to forget: column user_id of gong.users.",
     ),

@@ -11,10 +11,8 @@ from airflow.sdk import DAG, Param, TriggerRule, task
 from gong_provider.operators.gong import GongGetUserOperator, GongListUsersByFilterOperator
 from include.page.links import link_to_page, owner_links
 from include.sync.alerts import alerts_of
-from include.sync.assets import OUTLETS
-from include.sync.defaults import DEFAULT_ARGS
-from include.sync.operators import FetchHistoriesOperator
 from include.sync.story import told
+from include.sync.tasks import DEFAULT_ARGS, USER_ID, load_histories
 
 DOC = """
 ### What it does
@@ -33,13 +31,10 @@ that all tasks share. An id that Gong does not know costs nothing more: the run 
 The last line of the failed task's log says what to do. Clear the task, or run again.
 """
 
-BATCH_NAME = "batch {{ task.batch.batch }} of {{ task.batch.of }} · {{ task.batch.users }} users"
-
 PARAMS = {
     "user_ids": Param(
         type="array",
-        # No e-mail address: Airflow would show it to all who may see the run.
-        items={"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^@]*$"},
+        items=USER_ID,
         minItems=1,
         maxItems=500,
         title="Users",
@@ -54,14 +49,8 @@ PARAMS = {
 }
 
 
-def _steps() -> ModuleType:
-    # Imported when a task runs: parsing this file loads neither HTTP nor database clients.
-    from include.sync import steps
-
-    return steps
-
-
 def _refresh() -> ModuleType:
+    # Imported when a task runs: parsing this file loads neither HTTP nor database clients.
     from include.sync import refresh
 
     return refresh
@@ -109,28 +98,8 @@ with DAG(
 
     batches = plan_histories()
 
-    fetch_histories = FetchHistoriesOperator.partial(
-        task_id="fetch_histories",
-        batch_to_ids=lambda batch: _steps().ids_of_batch(batch),
-        claim=lambda ids: _steps().claim(ids),
-        handler=lambda group: _steps().load_history_group(group),
-        when_day_is_used_up="leave",
-        map_index_template=BATCH_NAME,
-        # All runs share one quota: more tasks at once make none of them faster.
-        max_active_tis_per_dag=4,
-        **told("fetch_histories"),
-    ).expand(batch=batches)
-
-    @task(trigger_rule=TriggerRule.NONE_FAILED, **told("check"))
-    def check() -> dict[str, int]:
-        return dict(_steps().check_run())
-
-    @task(trigger_rule=TriggerRule.ALL_DONE, outlets=OUTLETS, **told("finish"))
-    def finish() -> dict[str, int]:
-        return dict(_steps().finish_run())
-
     open_run() >> [get_user, filter_users, batches]
     [get_user, filter_users] >> batches
-    fetch_histories >> check() >> finish()
+    load_histories(batches)
 
 link_to_page(dag)

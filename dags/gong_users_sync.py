@@ -11,10 +11,8 @@ from airflow.sdk import DAG, CronPartitionTimetable, Param, TriggerRule, task
 from gong_provider.operators.gong import GongListUsersByFilterOperator, GongListUsersOperator
 from include.page.links import link_to_page, owner_links
 from include.sync.alerts import alerts_of
-from include.sync.assets import OUTLETS
-from include.sync.defaults import DEFAULT_ARGS
-from include.sync.operators import FetchHistoriesOperator
 from include.sync.story import told
+from include.sync.tasks import DEFAULT_ARGS, USER_ID, load_histories
 
 DOC = """
 ### What it does
@@ -40,8 +38,6 @@ more than a fifth of all users are gone, nobody is, until a run with `accept_del
 The last line of the failed task's log says what to do. Clear the task, or run again: what was
 fetched that day is not asked again.
 """
-
-BATCH_NAME = "batch {{ task.batch.batch }} of {{ task.batch.of }} · {{ task.batch.users }} users"
 
 INSTANT = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}"
 """Airflow does not check formats; what else is no instant, open_run says."""
@@ -77,8 +73,7 @@ PARAMS = {
     "user_ids": Param(
         None,
         type=["null", "array"],
-        # No e-mail address: Airflow would show it to all who may see the run.
-        items={"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^@]*$"},
+        items=USER_ID,
         maxItems=100,
         title="Only these users",
         description="Up to 100 Gong user ids, one a line. Empty: everyone.",
@@ -167,29 +162,9 @@ with DAG(
 
     batches = plan_histories()
 
-    fetch_histories = FetchHistoriesOperator.partial(
-        task_id="fetch_histories",
-        batch_to_ids=lambda batch: _steps().ids_of_batch(batch),
-        claim=lambda ids: _steps().claim(ids),
-        handler=lambda group: _steps().load_history_group(group),
-        when_day_is_used_up="leave",
-        map_index_template=BATCH_NAME,
-        # All runs share one quota: more tasks at once make none of them faster.
-        max_active_tis_per_dag=4,
-        **told("fetch_histories"),
-    ).expand(batch=batches)
-
-    @task(trigger_rule=TriggerRule.NONE_FAILED, **told("check"))
-    def check() -> dict[str, int]:
-        return dict(_steps().check_run())
-
-    @task(trigger_rule=TriggerRule.ALL_DONE, outlets=OUTLETS, **told("finish"))
-    def finish() -> dict[str, int]:
-        return dict(_steps().finish_run())
-
     open_run() >> [list_users, filter_users, batches]
     list_users >> confirm_leavers
     [confirm_leavers, filter_users] >> batches
-    fetch_histories >> check() >> finish()
+    load_histories(batches)
 
 link_to_page(dag)

@@ -21,7 +21,7 @@ os.environ |= {"AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS": "", "AIRFLOW_VAR_GONG_KEEP
 
 from gong_provider.operators.gong import GongListUsersByFilterOperator, GongListUsersOperator
 from include.sync import run, steps, warehouse
-from include.sync.operators import FetchHistoriesOperator
+from include.sync.tasks import FetchHistoriesOperator
 from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
 

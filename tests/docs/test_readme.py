@@ -28,12 +28,12 @@ CLAIMS = {
     ],
     "Nothing twice, nothing lost": [
         "test_a_disturbed_run_ends_with_all_rows_and_few_calls_more",
-        "test_a_second_run_changes_no_row",
+        "test_from_nothing_and_again",
     ],
     "One budget of calls": [
         "test_four_tasks_keep_the_rate_and_never_exceed_it",
         "test_two_dags_at_once_share_the_rate_and_their_work",
-        "test_a_backfill_of_covered_days_calls_nothing_however_often",
+        "test_thirty_days_cost_one_listing_and_a_history_a_user_and_then_nothing",
         "test_a_run_says_what_it_left_and_by_when_it_is_covered",
     ],
     "Many workers": [
