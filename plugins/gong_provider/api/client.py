@@ -8,14 +8,14 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 import aiohttp
 from yarl import URL
 
 from gong_provider.api import endpoints, errors
 from gong_provider.api.answers import Reply, read_reply
-from gong_provider.api.endpoints import GongRequest
+from gong_provider.api.endpoints import GongRequest, UsersFilter
 from gong_provider.api.models import SettingsHistory, UserAnswer, UsersPage
 from gong_provider.api.no_answer import no_answer
 from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Access, Credentials, Quota, utc_now
@@ -111,30 +111,16 @@ class GongClient:
         )
 
     async def list_users_by_filter(
-        self,
-        *,
-        user_ids: Sequence[str] | None = None,
-        created_from: datetime | None = None,
-        created_to: datetime | None = None,
-        include_avatars: bool = False,
-        cursor: str | None = None,
+        self, cursor: str | None = None, **wanted: Unpack[UsersFilter]
     ) -> UsersPage:
         """One page of the users that match; which bound is included is the service's choice."""
+        with_avatars = wanted.get("include_avatars", False)
         calls = 0
         last_error: errors.GongNoSuchPathError | None = None
         for path in await self._filter_paths():
-            request = endpoints.users_by_filter(
-                path,
-                user_ids=user_ids,
-                created_from=created_from,
-                created_to=created_to,
-                include_avatars=include_avatars,
-                cursor=cursor,
-            )
+            request = endpoints.users_by_filter(path, cursor, **wanted)
             try:
-                page = await self._call(
-                    request, lambda reply: endpoints.read_users_page(reply, include_avatars)
-                )
+                page = await self._call(request, lambda reply: endpoints.read_users_page(reply, with_avatars))
             except errors.GongApiError as error:
                 calls = error.calls = error.calls + calls
                 if not isinstance(error, errors.GongNoSuchPathError):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote
 
 from gong_provider.api.answers import Reply
@@ -45,14 +45,30 @@ def list_users(cursor: str | None, include_avatars: bool) -> GongRequest:
     return GongRequest("list_users", "GET", "/users", params, many=True)
 
 
+class UsersFilter(TypedDict, total=False):
+    """Which users are asked for; what is absent or None leaves nobody out.
+
+    :ivar user_ids: users with these ids.
+    :ivar created_from: created at or after this instant, with a time zone.
+    :ivar created_to: created before it.
+    :ivar include_avatars: the contract adds ``avatar_url``, the live service adds synthetic users that
+        stand for Gong employees.
+    """
+
+    user_ids: Sequence[str] | None
+    created_from: datetime | None
+    created_to: datetime | None
+    include_avatars: bool
+
+
 def users_by_filter(
     path: str,
-    *,
-    user_ids: Sequence[str] | None,
-    created_from: datetime | None,
-    created_to: datetime | None,
-    include_avatars: bool,
     cursor: str | None,
+    *,
+    user_ids: Sequence[str] | None = None,
+    created_from: datetime | None = None,
+    created_to: datetime | None = None,
+    include_avatars: bool = False,
 ) -> GongRequest:
     chosen: dict[str, Any] = {}
     if user_ids is not None:

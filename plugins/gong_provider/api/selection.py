@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Unpack
 
 from gong_provider.api.client import GongClient
-from gong_provider.api.endpoints import check_span, check_user_id
+from gong_provider.api.endpoints import UsersFilter, check_span, check_user_id
 from gong_provider.api.models import User, UsersPage
 from gong_provider.api.paging import follow
 
@@ -15,35 +16,29 @@ IDS_PER_CALL = 100
 _SECOND = timedelta(seconds=1)
 
 
-async def pages_by_filter(
-    client: GongClient,
-    *,
-    user_ids: Sequence[str] | None,
-    created_from: datetime | None,
-    created_to: datetime | None,
-    include_avatars: bool,
-) -> AsyncIterator[UsersPage]:
+async def pages_by_filter(client: GongClient, **wanted: Unpack[UsersFilter]) -> AsyncIterator[UsersPage]:
     """All pages of the users with these ids who were created in ``[created_from, created_to)``.
 
     Asks a second wider and cuts, for the contract does not say which bound is included.
 
     :raises GongConfigError: an id or the bounds can't be; no call was made.
     """
+    user_ids, since, until = wanted.get("user_ids"), wanted.get("created_from"), wanted.get("created_to")
     chosen = None if user_ids is None else list(dict.fromkeys(map(check_user_id, user_ids)))
-    check_span(created_from, created_to)
+    check_span(since, until)
+    wider: UsersFilter = {
+        **wanted,
+        "created_from": since and since - _SECOND,
+        "created_to": until and until + _SECOND,
+    }
     for ids in _chunks(chosen):
+        asked: UsersFilter = {**wider, "user_ids": ids}
 
-        async def fetch(cursor: str | None, ids: Sequence[str] | None = ids) -> UsersPage:
-            return await client.list_users_by_filter(
-                user_ids=ids,
-                created_from=created_from and created_from - _SECOND,
-                created_to=created_to and created_to + _SECOND,
-                include_avatars=include_avatars,
-                cursor=cursor,
-            )
+        async def fetch(cursor: str | None, asked: UsersFilter = asked) -> UsersPage:
+            return await client.list_users_by_filter(cursor, **asked)
 
         async for page in follow(fetch):
-            yield replace(page, users=[u for u in page.users if _matches(u, ids, created_from, created_to)])
+            yield replace(page, users=[u for u in page.users if _matches(u, ids, since, until)])
 
 
 def _matches(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import cached_property
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk import BaseHook, Connection
@@ -17,7 +17,7 @@ from requests.auth import AuthBase
 from gong_provider import __version__
 from gong_provider.api.claims import Claim
 from gong_provider.api.client import ATTEMPTS, GongClient, Transport
-from gong_provider.api.endpoints import check_user_id
+from gong_provider.api.endpoints import UsersFilter, check_user_id
 from gong_provider.api.errors import GongError
 from gong_provider.api.histories import calls_in_flight, history_groups
 from gong_provider.api.models import (
@@ -147,29 +147,16 @@ class GongHook(HttpHook):
         """
         return self._run.run(self.client.get_user_settings_history(user_id))
 
-    def list_users_by_filter(
-        self,
-        *,
-        user_ids: Sequence[str] | None = None,
-        created_from: datetime | None = None,
-        created_to: datetime | None = None,
-        include_avatars: bool = False,
-        cursor: str | None = None,
-    ) -> UsersPage:
+    def list_users_by_filter(self, cursor: str | None = None, **wanted: Unpack[UsersFilter]) -> UsersPage:
         """One page of the users that match, as the service filters them.
 
         Gong does not say which bound of the creation time is included;
         ``iter_users_by_filter`` makes it ``[created_from, created_to)``.
+
+        :param cursor: of the page before; None: the first page.
+        :param wanted: see ``api.endpoints.UsersFilter``.
         """
-        return self._run.run(
-            self.client.list_users_by_filter(
-                user_ids=user_ids,
-                created_from=created_from,
-                created_to=created_to,
-                include_avatars=include_avatars,
-                cursor=cursor,
-            )
-        )
+        return self._run.run(self.client.list_users_by_filter(cursor, **wanted))
 
     def iter_user_pages(
         self, *, include_avatars: bool = False, start: ListingProgress | None = None
@@ -189,46 +176,20 @@ class GongHook(HttpHook):
         """All users, each once."""
         yield from _distinct(self.iter_user_pages(include_avatars=include_avatars))
 
-    def iter_user_pages_by_filter(
-        self,
-        *,
-        user_ids: Sequence[str] | None = None,
-        created_from: datetime | None = None,
-        created_to: datetime | None = None,
-        include_avatars: bool = False,
-    ) -> Iterator[UsersPage]:
+    def iter_user_pages_by_filter(self, **wanted: Unpack[UsersFilter]) -> Iterator[UsersPage]:
         """All pages of the users that match, ids a hundred a call.
 
-        :param created_from: included; asked a second wider and cut here, like ``created_to``.
-        :param created_to: excluded.
+        :param wanted: see ``api.endpoints.UsersFilter``; bounds are asked a second wider and cut here.
         :raises GongConfigError: an id or the bounds can't be; no call was made.
         """
-        pages = pages_by_filter(
-            self.client,
-            user_ids=user_ids,
-            created_from=created_from,
-            created_to=created_to,
-            include_avatars=include_avatars,
-        )
-        yield from self._run.iterate(pages)
+        yield from self._run.iterate(pages_by_filter(self.client, **wanted))
 
-    def iter_users_by_filter(
-        self,
-        *,
-        user_ids: Sequence[str] | None = None,
-        created_from: datetime | None = None,
-        created_to: datetime | None = None,
-        include_avatars: bool = False,
-    ) -> Iterator[User]:
-        """The users that match, each once; created in ``[created_from, created_to)``."""
-        yield from _distinct(
-            self.iter_user_pages_by_filter(
-                user_ids=user_ids,
-                created_from=created_from,
-                created_to=created_to,
-                include_avatars=include_avatars,
-            )
-        )
+    def iter_users_by_filter(self, **wanted: Unpack[UsersFilter]) -> Iterator[User]:
+        """The users that match, each once; created in ``[created_from, created_to)``.
+
+        :param wanted: see ``api.endpoints.UsersFilter``.
+        """
+        yield from _distinct(self.iter_user_pages_by_filter(**wanted))
 
     def iter_history_groups(
         self,
