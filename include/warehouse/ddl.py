@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from alembic import op
 
-Columns = Sequence[tuple[str, str, str]]
-"""Each column's name, definition and meaning."""
+from gong_provider.coordination import tables
+from gong_provider.coordination.tables import Columns, quoted
 
 
 def run(statements: str) -> None:
@@ -72,12 +72,4 @@ def add_columns(table: str, columns: Columns) -> None:
 
 def comment(kind: str, name: str, about: str | None, columns: Columns) -> None:
     """Comment on a relation (None: leave its own comment) and its columns."""
-    if about is not None:
-        run(f"COMMENT ON {kind} {name} IS {quoted(about)}")
-    for column, _, meaning in columns:
-        run(f"COMMENT ON COLUMN {name}.{column} IS {quoted(meaning)}")
-
-
-def quoted(words: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + words.replace("'", "''") + "'"
+    tables.comment(op.get_bind(), kind, name, about, columns)

@@ -225,12 +225,20 @@ class GongClient:
             allow_redirects=self._transport.allow_redirects,
             max_redirects=self._transport.max_redirects,
         ) as response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise ValueError("endless")
-            return response.status, response.headers, bytes(body)
+            return response.status, response.headers, await body_of(response, MAX_BODY_BYTES)
+
+
+async def body_of(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    """The whole body.
+
+    :raises ValueError: it is larger, and was not read to its end.
+    """
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > most_bytes:
+            raise ValueError("endless")
+    return bytes(body)
 
 
 async def _no_silent_retry(

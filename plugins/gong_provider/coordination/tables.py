@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, text
 from sqlalchemy.schema import CreateSchema
 
@@ -9,7 +11,8 @@ from gong_provider.coordination.schema import enter_schema, schema_of
 
 _LOCK = 0x676F6E68  # anything that no one else in this database takes
 
-Columns = list[tuple[str, str, str]]
+Columns = Sequence[tuple[str, str, str]]
+"""Each column's name, definition and meaning."""
 
 _INSTANT = "timestamptz"
 _ACCOUNT = (
@@ -119,9 +122,9 @@ def make_tables(connection: Connection) -> None:
         body = [f"{column} {definition}" for column, definition, _ in columns]
         body += [_KEYS[name]] if name in _KEYS else []
         connection.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(body)}) {options}")
-        _comment(connection, "TABLE", name, about, columns)
+        comment(connection, "TABLE", name, about, columns)
     connection.exec_driver_sql(f"CREATE OR REPLACE VIEW api_usage AS {_USAGE_VIEW}")
-    _comment(connection, "VIEW", "api_usage", "Calls granted, by hour and endpoint; kept as history", _USAGE)
+    comment(connection, "VIEW", "api_usage", "Calls granted, by hour and endpoint; kept as history", _USAGE)
 
 
 def make_schema(connection: Connection) -> None:
@@ -140,11 +143,14 @@ def are_present(connection: Connection) -> bool:
     return bool(connection.scalar(_PRESENT, names) == len(_RELATIONS))
 
 
-def _comment(connection: Connection, kind: str, name: str, about: str, columns: Columns) -> None:
-    connection.exec_driver_sql(f"COMMENT ON {kind} {name} IS {_quoted(about)}")
+def comment(connection: Connection, kind: str, name: str, about: str | None, columns: Columns) -> None:
+    """Comment on a relation (None: leave its own comment) and its columns."""
+    if about is not None:
+        connection.exec_driver_sql(f"COMMENT ON {kind} {name} IS {quoted(about)}")
     for column, _, meaning in columns:
-        connection.exec_driver_sql(f"COMMENT ON COLUMN {name}.{column} IS {_quoted(meaning)}")
+        connection.exec_driver_sql(f"COMMENT ON COLUMN {name}.{column} IS {quoted(meaning)}")
 
 
-def _quoted(words: str) -> str:
+def quoted(words: str) -> str:
+    """A text as SQL writes it."""
     return "'" + words.replace("'", "''") + "'"

@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from gong_provider.api import errors
-from gong_provider.api.client import Transport
+from gong_provider.api.client import Transport, body_of
 from gong_provider.api.no_answer import no_answer
 from gong_provider.coordination import token_errors
 
@@ -122,12 +122,7 @@ class TokenEndpoint:
                 allow_redirects=False,
             ) as response,
         ):
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise ValueError("endless")
-            return response.status, bytes(body)
+            return response.status, await body_of(response, MAX_BODY_BYTES)
 
     def _unanswered(self, error: Exception) -> NotExchanged:
         fate = Fate.KEPT if isinstance(error, _NEVER_SENT) else Fate.UNKNOWN
