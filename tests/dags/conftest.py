@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg2
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
@@ -46,11 +45,7 @@ def dags() -> dict[str, DAG]:
 def airflow_database(postgres_server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The URL of a migrated metadata database."""
     name = "airflow_metadata"
-    admin = psycopg2.connect(postgres_server.url("postgres").replace("+psycopg2", ""))
-    admin.autocommit = True
-    with admin.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
-    admin.close()
+    postgres_server.ensure_database(name)
     url = postgres_server.url(name)
     home = tmp_path_factory.mktemp("airflow")
     environment = airflow_environment(home, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=url)

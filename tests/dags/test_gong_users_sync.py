@@ -8,10 +8,8 @@ from airflow.sdk import DAG
 
 from tests.dags.conftest import Airflow
 from tests.support.gong_service import GongService
-from tests.support.landed import landed_users, query
+from tests.support.landed import landed_changes, landed_users, query
 from tests.support.odd_world import odd_world
-
-USERS_ONLY = ("dags", "test", "gong_users_sync", "-c", '{"history": "none"}')
 
 
 def test_the_tasks_and_their_order(dags: dict[str, DAG]) -> None:
@@ -51,35 +49,34 @@ def test_only_users_created_in_a_span(airflow: Airflow, database_url: str) -> No
     assert set(landed_users(database_url)) == {"0", "1"}
 
 
-def test_a_sync_removes_what_was_kept_long_enough(airflow: Airflow, database_url: str) -> None:
-    odd = odd_world(5)
-    with GongService(odd.users, odd.histories) as service:
-        assert airflow(*USERS_ONLY, service=service).returncode == 0
-        query(
-            database_url,
-            """
-            WITH old AS (
-                INSERT INTO user_versions (user_id, valid_from, valid_to)
-                SELECT user_id, '2024-01-01', '2024-02-01' FROM user_facts RETURNING user_id
-            )
-            SELECT count(*) FROM old
-            """,
-        )
-        assert versions(database_url) == 10
-        done = airflow(*USERS_ONLY, service=service, AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS="30")
-        assert done.returncode == 0, done.stdout
-        assert versions(database_url) == 5
+def test_a_second_run_changes_no_row_but_removes_what_was_kept_long_enough(
+    airflow: Airflow, database_url: str
+) -> None:
+    world = odd_world(120)
+    with GongService(world.users, world.histories) as service:
+        for settings in ({}, {"AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS": "30"}):
+            done = airflow("dags", "test", "gong_users_sync", service=service, **settings)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert landed_users(database_url) == world.expected_users()
+            assert landed_changes(database_url) == world.expected_changes()
+            assert query(database_url, "SELECT count(*) AS versions FROM user_versions") == [
+                {"versions": 120}
+            ]
+            query(database_url, OLD_VERSIONS)
+
+
+OLD_VERSIONS = """
+    INSERT INTO user_versions (user_id, valid_from, valid_to)
+    SELECT user_id, '2024-01-01', '2024-02-01' FROM user_facts
+    RETURNING user_id
+"""
 
 
 def test_a_time_to_keep_that_is_none_is_refused_before_any_call(airflow: Airflow) -> None:
     odd = odd_world(5)
     with GongService(odd.users, odd.histories) as service:
-        done = airflow(*USERS_ONLY, service=service, AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS="a year")
+        setting = {"AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS": "a year"}
+        done = airflow("dags", "test", "gong_users_sync", service=service, **setting)
         assert done.returncode != 0
         assert "gong_keep_versions_days must be a whole number of days" in done.stdout + done.stderr
         assert service.calls == []
-
-
-def versions(warehouse: str) -> int:
-    (row,) = query(warehouse, "SELECT count(*) FROM user_versions")
-    return int(row["count"])
