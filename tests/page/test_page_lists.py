@@ -6,9 +6,9 @@ from datetime import date
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
 from sqlalchemy import Engine
 
-from include.page.asking import PageTrouble
 from include.page.overview import overview
 from include.page.questions import PLOTS, QUESTIONS, past
 from include.page.table import Asked
@@ -106,7 +106,7 @@ def test_a_warehouse_without_rows_has_empty_answers(warehouse: Engine) -> None:
 @pytest.mark.parametrize("name", sorted(set(QUESTIONS) - {"calls"}))
 def test_a_database_without_tables_says_what_to_do(database_url: str, name: str) -> None:
     engine = engine_for(database_url)
-    with pytest.raises(PageTrouble, match="run the DAG gong_users_sync once"):
+    with pytest.raises(HTTPException, match="run the DAG gong_users_sync once"):
         asked_of(engine, name)
     engine.dispose()
 
@@ -116,5 +116,5 @@ def test_a_database_without_tables_says_what_to_do(database_url: str, name: str)
 def test_a_place_that_is_none_is_refused(company: Engine, name: str, after: str) -> None:
     if (name, after) == ("users", "WyJhIl0"):
         return  # of a list by id that is a place
-    with pytest.raises(PageTrouble, match="does not exist"):
+    with pytest.raises(HTTPException, match="does not exist"):
         asked_of(company, name, after=after)
