@@ -32,7 +32,7 @@ def make_app(
 
         guard = Access
     # A redirect to where a slash is missing would name the host as the request does.
-    app = FastAPI(title="Gong", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.warehouse = warehouse or Warehouse()
     app.include_router(routes)
     app.add_exception_handler(AnyHTTPException, _trouble)

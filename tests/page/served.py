@@ -41,9 +41,9 @@ def connection_to(url: URL) -> Callable[[str], Any]:
     return connection_of
 
 
-def open_page(connection_of: Callable[[str], Any], kind: type[Warehouse] = Warehouse) -> ASGIApp:
+def open_page(warehouse: Warehouse) -> ASGIApp:
     """The page for everyone: who may see it is another test's."""
-    return make_app(kind(connection_of), guard=lambda app: app)
+    return make_app(warehouse, guard=lambda app: app)
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def served(app: ASGIApp, at: str = "") -> Iterator[httpx.Client]:
 
 def served_from(url: URL) -> AbstractContextManager[httpx.Client]:
     """Whoever asks the page on a database."""
-    return served(open_page(connection_to(url)))
+    return served(open_page(Warehouse(connection_to(url))))
 
 
 class Markup(HTMLParser):

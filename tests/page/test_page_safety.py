@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from include.page.files import files
 from include.page.questions import PLOTS, QUESTIONS
+from include.page.warehouse import Warehouse
 from include.warehouse.connect import transaction
 from include.warehouse.histories import load_histories
 from include.warehouse.runs import RunKey
@@ -128,7 +129,7 @@ def test_names_that_are_programs_are_only_read(evil: Engine) -> None:
 @pytest.mark.parametrize("at", ["/gong", "/airflow/gong"])
 def test_every_address_stays_below_where_the_page_is_mounted(company: Engine, at: str) -> None:
     airflow = FastAPI(root_path=at.removesuffix("/gong"))
-    airflow.mount("/gong", open_page(connection_to(company.url)))
+    airflow.mount("/gong", open_page(Warehouse(connection_to(company.url))))
     found: set[str] = set()
     with served(airflow, at) as client:
         for path in (

@@ -56,7 +56,7 @@ def test_no_connection_in_airflow() -> None:
     def none(conn_id: str) -> Any:
         raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")
 
-    with served(open_page(none)) as client:
+    with served(open_page(Warehouse(none))) as client:
         for path in READING:
             assert refused(client, path).startswith(
                 "Airflow has no connection gong_postgres. Make it under Admin"
@@ -67,7 +67,7 @@ def test_a_connection_that_airflow_cannot_read() -> None:
     def broken(conn_id: str) -> Any:
         raise ValueError(f"Port could not be cast to integer value as '{PASSWORD}'")
 
-    with served(open_page(broken)) as client:
+    with served(open_page(Warehouse(broken))) as client:
         assert refused(client, "/users").startswith("Airflow can't read its connection gong_postgres")
 
 
@@ -116,7 +116,7 @@ def ask_with(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
 @pytest.mark.parametrize("path", ["/own", "/own.csv"])
 def test_what_takes_too_long_is_stopped(company: Engine, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     ask_with(monkeypatch, "SELECT pg_sleep(20)")
-    with served(open_page(connection_to(company.url), Impatient)) as client:
+    with served(open_page(Impatient(connection_to(company.url)))) as client:
         assert refused(client, path) == (
             "The warehouse took longer than 1 seconds for this, and was told to stop. Ask for less, or later."
         )
@@ -161,7 +161,7 @@ def test_an_edited_connection_is_taken_up(
 ) -> None:
     held = [company.url]
     monkeypatch.setattr("include.page.warehouse._ASKED_AGAIN_AFTER_S", -1.0)
-    with served(open_page(lambda conn_id: connection_to(held[-1])(conn_id))) as client:
+    with served(open_page(Warehouse(lambda conn_id: connection_to(held[-1])(conn_id)))) as client:
         assert client.get("/users").status_code == 200
         held.append(make_url(database_url))
         assert client.get("/users").status_code == 503
