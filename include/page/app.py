@@ -9,14 +9,12 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp
 
-from include.page.asking import NO_TABLES, PageTrouble
 from include.page.headers import Headers
 from include.page.render import page
-from include.page.routes import routes
+from include.page.routes import NOT_HERE, routes
 from include.page.table import Asked
 from include.page.warehouse import Warehouse
 
-NOT_HERE = "There is no such page here."
 ONLY_SHOWS = "This page only shows: it changes nothing."
 BROKEN = "This page broke. The log of Airflow's api-server says where; the rest of the pages may still work."
 
@@ -34,20 +32,15 @@ def make_app(
 
         guard = Access
     # A redirect to where a slash is missing would name the host as the request does.
-    app = FastAPI(title="Gong", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.warehouse = warehouse or Warehouse()
     app.include_router(routes)
-    app.add_exception_handler(PageTrouble, _trouble)
-    app.add_exception_handler(AnyHTTPException, _http_trouble)
+    app.add_exception_handler(AnyHTTPException, _trouble)
     app.add_exception_handler(Exception, _broken)
     return Headers(guard(app))
 
 
 def _trouble(request: Request, error: Exception) -> Response:
-    return _sentence(request, 503 if str(error) == NO_TABLES else 400, str(error))
-
-
-def _http_trouble(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):  # one of ours
         return _sentence(request, error.status_code, str(error.detail))
     status = getattr(error, "status_code", 500)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from fastapi import HTTPException
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -23,26 +24,21 @@ DAMAGED = "This place in the list does not exist: go back to its beginning."
 _MISSING = ("42P01", "3F000", "42883", "42703")
 
 
-class PageTrouble(Exception):  # noqa: N818 (it may be nobody's error)
-    """The page can't answer. Its text says why and what to do; it holds no data and no secret."""
-
-
 def read_rows(sql: str, connection: Connection, **parameters: Any) -> list[Row]:
     """The rows of a query; NUL, which PostgreSQL can't hold, is asked for as U+FFFD, as which it is kept.
 
-    :raises PageTrouble: the warehouse was never migrated, or not to this version.
+    :raises HTTPException: 503, with a sentence: the warehouse was never migrated, or not to this version.
     """
-    values = {key: _held(value) for key, value in parameters.items()}
+    values = {
+        key: value.replace("\x00", "\ufffd") if isinstance(value, str) else value
+        for key, value in parameters.items()
+    }
     try:
         return [dict(row._mapping) for row in connection.execute(text(sql), values)]
     except ProgrammingError as error:
         if getattr(error.orig, "pgcode", None) not in _MISSING:
             raise
-        raise PageTrouble(NO_TABLES) from None
-
-
-def _held(value: Any) -> Any:
-    return value.replace("\x00", "\ufffd") if isinstance(value, str) else value
+        raise HTTPException(503, NO_TABLES) from None
 
 
 def read_row(sql: str, connection: Connection, **parameters: Any) -> Row:
@@ -67,16 +63,16 @@ def place_of(*parts: str) -> str:
 def parts_of(place: str, count: int) -> Sequence[str]:
     """What a place is made of; so many empty texts for the beginning.
 
-    :raises PageTrouble: it is no place of such a list.
+    :raises HTTPException: 400, with a sentence: it is no place of such a list.
     """
     if not place:
         return [""] * count
     try:
         parts = json.loads(urlsafe_b64decode(place + "=" * (-len(place) % 4)))
     except ValueError:
-        raise PageTrouble(DAMAGED) from None
+        raise HTTPException(400, DAMAGED) from None
     if not isinstance(parts, list) or len(parts) != count or not all(map(_is_text, parts)):
-        raise PageTrouble(DAMAGED)
+        raise HTTPException(400, DAMAGED)
     return parts
 
 
@@ -88,14 +84,14 @@ def _is_text(part: object) -> bool:
 def instant_of(part: str) -> datetime:
     """The moment in a place.
 
-    :raises PageTrouble: it is none.
+    :raises HTTPException: 400, with a sentence: it is none.
     """
     try:
         instant = datetime.fromisoformat(part)
     except ValueError:
-        raise PageTrouble(DAMAGED) from None
+        raise HTTPException(400, DAMAGED) from None
     if instant.tzinfo is None:
-        raise PageTrouble(DAMAGED)
+        raise HTTPException(400, DAMAGED)
     return instant
 
 

@@ -100,7 +100,7 @@ def reports(connection: Connection, manager_id: str | None, asked: Asked) -> Tab
     It begins with those who have no manager, or one who is unknown or left; in a warehouse that is small
     enough also with the first of those who are each other's managers (``is_in_circle``).
 
-    :raises PageTrouble: the warehouse has no tables, or there is no such place in the list.
+    :raises HTTPException: the warehouse has no tables, or there is no such place in the list.
     """
     (after,) = parts_of(asked.after, 1)
     begin = {"moment": asked.moment or "infinity", "after": after, "limit": asked.limit + 1}

@@ -93,7 +93,7 @@ _CALLS = """
 def overview(connection: Connection, asked: Asked) -> Overview:
     """The numbers.
 
-    :raises PageTrouble: the warehouse has no tables.
+    :raises HTTPException: the warehouse has no tables.
     """
     moment = asked.moment or datetime.now(UTC)
     last_day = (moment - timedelta(microseconds=1)).date()

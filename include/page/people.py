@@ -64,11 +64,7 @@ _NOW = r"""
     LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
     WHERE state.user_id = :user_id
 """
-_STATE = """
-    active, is_recorded, is_importing, web_conferences_recorded, prevent_web_conference_recording,
-    emails_imported, prevent_email_import, telephony_calls_imported, non_recorded_meetings_imported
-"""
-_THEN = f"""
+_THEN = """
     SELECT state.*, nullif(concat_ws(' ', seen.first_name, seen.last_name), '') AS name, seen.email_address,
            seen.title, seen.manager_id,
            CASE WHEN seen.user_id IS NOT NULL
@@ -86,10 +82,12 @@ _THEN = f"""
     FROM (SELECT) AS one
     LEFT JOIN users_as_of(:moment) AS seen ON seen.user_id = :user_id
     LEFT JOIN (
-        SELECT {_STATE} FROM user_states_as_of(:moment) WHERE user_id = :user_id
+        SELECT active, is_recorded, is_importing, web_conferences_recorded, prevent_web_conference_recording,
+               emails_imported, prevent_email_import, telephony_calls_imported, non_recorded_meetings_imported
+        FROM user_states_as_of(:moment) WHERE user_id = :user_id
     ) AS state ON true
     LEFT JOIN users_as_of(:moment) AS manager ON manager.user_id = seen.manager_id
-"""  # noqa: S608 (a constant)
+"""
 _EVIDENCE = """
     SELECT setting_key, value, source, basis, valid_from, changed_at, changed_by, is_covered, proof,
            seen_in_run
@@ -152,7 +150,7 @@ _CHANGES = """
 def person(connection: Connection, user_id: str, asked: Asked) -> Person | None:
     """A user, also one who left; None: nobody of this id is held.
 
-    :raises PageTrouble: the warehouse has no tables, or there is no such place in the list of changes.
+    :raises HTTPException: the warehouse has no tables, or there is no such place in the list of changes.
     """
     marks = read_rows(_MARKS, connection, user_id=user_id)
     if not marks:

@@ -14,9 +14,6 @@ MOST_WORDS = 200
 FIRST_YEAR = 2000
 """Nothing here is older; and a month before the calendar's first day is no day."""
 
-TAKES = {"users": "words", "changes": "since"}
-"""Which questions have a field of their own."""
-
 
 def asked(request: Request) -> Asked:
     """What a reader asks for.

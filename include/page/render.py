@@ -47,7 +47,6 @@ def page(request: Request, template: str, asked: Asked, status: int = 200, **val
         .get_template(template)
         .render(
             link=Links(request, asked),
-            here=request.scope["path"],
             asked=asked,
             today=today(),
             questions=QUESTIONS,
@@ -68,7 +67,6 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"moment": moment, "day": day, "number": number, "span": span, "words": words}
-    environment.tests["nothing"] = lambda value: value is None or value in ("", [])
     return environment
 
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from include.page.files import files
 from include.page.overview import overview
 from include.page.people import person, reports
-from include.page.query import TAKES, AskedDep
+from include.page.query import AskedDep
 from include.page.questions import PLOTS, QUESTIONS
 from include.page.render import page
 from include.page.runs import run
 from include.page.spreadsheet import as_csv
-from include.page.table import Asked, Question, today
+from include.page.table import Asked, Question, Table, today
 from include.page.timeline import timeline
 from include.page.warehouse import SECONDS_OF_A_DOWNLOAD, Warehouse
+
+NOT_HERE = "There is no such page here."
 
 routes = APIRouter()
 
@@ -47,18 +48,9 @@ def _file(name: str) -> Response:
 
 
 @routes.get("/plots/{name}.json")
-def _plot_values(name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
+def _plot_values(name: str, asked: AskedDep, warehouse: WarehouseDep) -> Any:
     ask = _known(PLOTS, name)
-    plot = warehouse.read(lambda connection: ask(connection, asked))
-    return JSONResponse(
-        {
-            "title": plot.title,
-            "about": plot.about,
-            "days": [day.isoformat() for day in plot.days],
-            "series": dict(plot.series),
-            "bars": plot.bars,
-        }
-    )
+    return warehouse.read(lambda connection: ask(connection, asked))
 
 
 @routes.get("/plots/{name}")
@@ -100,23 +92,22 @@ def _run(request: Request, dag_id: str, run_id: str, asked: AskedDep, warehouse:
 def _download(name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
     question: Question = _known(QUESTIONS, name)
 
-    def ask(asked_now: Asked) -> Any:
-        return warehouse.read(lambda connection: question.ask(connection, asked_now), SECONDS_OF_A_DOWNLOAD)
+    def ask(part: Asked) -> Table:
+        return warehouse.read(lambda connection: question.ask(connection, part), SECONDS_OF_A_DOWNLOAD)
 
-    parts: Iterator[str] = as_csv(ask, asked)
     file = f"gong-{name}-{asked.on or today()}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{file}"'}
-    return StreamingResponse(parts, media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(as_csv(ask, asked), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 @routes.get("/{name}")
 def _question(request: Request, name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
     question: Question = _known(QUESTIONS, name)
     table = warehouse.read(lambda connection: question.ask(connection, asked))
-    return page(request, "question.html", asked, question=question, table=table, takes=TAKES.get(name, ""))
+    return page(request, "question.html", asked, question=question, table=table)
 
 
 def _known(named: Any, name: str) -> Any:
     if name not in named:
-        raise HTTPException(404, "There is no such page here.")
+        raise HTTPException(404, NOT_HERE)
     return named[name]

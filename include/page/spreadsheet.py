@@ -10,7 +10,7 @@ from decimal import Decimal
 from io import StringIO
 from typing import Any
 
-from include.page.table import Asked, Column, Table
+from include.page.table import Asked, Table
 
 ROWS_AT_ONCE = 10_000
 
@@ -42,12 +42,8 @@ def _cells(table: Table) -> list[tuple[str, str]]:
     for column in table.columns:
         cells.append((column.title, column.key))
         if column.kind == "user" and column.id_key not in shown:
-            cells.append((_id_title(column), column.id_key))
+            cells.append((f"{column.title} id", column.id_key))
     return cells
-
-
-def _id_title(column: Column) -> str:
-    return f"{column.title} id"
 
 
 def _cell(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ class Bars:
 
     begin: datetime
     end: datetime
-    of_setting: Mapping[str, list[Bar]] = field(default_factory=dict)
+    of_setting: Mapping[str, list[Bar]]
 
 
 _KINDS = {"true": "on", "false": "off", None: "unknown"}

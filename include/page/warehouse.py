@@ -60,22 +60,19 @@ class Warehouse:
         :raises HTTPException: 503, with a sentence: there is no connection, no database, or no time.
         """
         try:
-            return self._read(self._current(), ask, seconds)
+            with transaction(self._current()) as connection:
+                connection.exec_driver_sql(_READ_ONLY)
+                connection.exec_driver_sql(_LIMIT, {"limit": f"{seconds}s"})
+                try:
+                    return ask(connection)
+                except DBAPIError as error:
+                    if getattr(error.orig, "pgcode", None) == _CANCELED:
+                        raise_alone(HTTPException(503, TOO_LONG.format(seconds=seconds)))
+                    raise
         except WarehouseError as error:
             raise_alone(HTTPException(503, str(error)))
         except NoFreeConnectionError:
             raise_alone(HTTPException(503, BUSY))
-
-    def _read(self, engine: Engine, ask: Callable[[Connection], T], seconds: int) -> T:
-        with transaction(engine) as connection:
-            connection.exec_driver_sql(_READ_ONLY)
-            connection.exec_driver_sql(_LIMIT, {"limit": f"{seconds}s"})
-            try:
-                return ask(connection)
-            except DBAPIError as error:
-                if getattr(error.orig, "pgcode", None) == _CANCELED:
-                    raise_alone(HTTPException(503, TOO_LONG.format(seconds=seconds)))
-                raise
 
     def _current(self) -> Engine:
         """The engine; the connection is asked anew after a while, for it can be edited."""

@@ -12,7 +12,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect, sync_playwright
 
 from tests.browser.airflow_ui import Ui
-from tests.browser.pictures import Pictures
 from tests.browser.watching import Watch
 from tests.end_to_end.stack import Stack, running_stack
 
@@ -80,11 +79,6 @@ def page(
 @pytest.fixture
 def ui(page: Page, stack: Stack) -> Ui:
     return Ui(page, stack)
-
-
-@pytest.fixture(scope="session")
-def pictures() -> Pictures:
-    return Pictures()
 
 
 def _options(stack: Stack) -> dict[str, Any]:

@@ -20,25 +20,19 @@ _ROLES = "heading|button|tab|textbox|combobox|radio|checkbox|spinbutton|columnhe
 _NAMED = re.compile(rf'^ *- \'?({_ROLES}) "((?:[^"\\]|\\.)+)"', re.MULTILINE)
 
 
-class Pictures:
-    """Takes pictures where GONG_PICTURES says so, else holds those in docs/pictures against the page."""
+def take(name: str, page: Page, *, of: Locator | None = None, hide: Sequence[Locator] = ()) -> None:
+    """One step, as it looks now: taken where GONG_PICTURES says so, else docs/pictures' is held against it.
 
-    def __init__(self) -> None:
-        self._taking = bool(os.environ.get("GONG_PICTURES"))
-
-    def take(self, name: str, page: Page, *, of: Locator | None = None, hide: Sequence[Locator] = ()) -> None:
-        """One step, as it looks now.
-
-        :param of: whose words count; else the whole page's. The picture is always the whole window's.
-        :param hide: what differs each time: grey in the picture.
-        """
-        words = shown(of or page.locator("body"))
-        assert words, f"{name}: nothing to see"
-        path = FOLDER / f"{name}.png"
-        if self._taking:
-            _save(path, page.screenshot(mask=hide, mask_color=GREY, animations="disabled"), words)
-        assert path.exists(), f"no docs/pictures/{name}.png: make pictures"
-        assert words_in(path) == words, f"docs/pictures/{name}.png shows other words: make pictures, and look"
+    :param of: whose words count; else the whole page's. The picture is always the whole window's.
+    :param hide: what differs each time: grey in the picture.
+    """
+    words = shown(of or page.locator("body"))
+    assert words, f"{name}: nothing to see"
+    path = FOLDER / f"{name}.png"
+    if os.environ.get("GONG_PICTURES"):
+        _save(path, page.screenshot(mask=hide, mask_color=GREY, animations="disabled"), words)
+    assert path.exists(), f"no docs/pictures/{name}.png: make pictures"
+    assert words_in(path) == words, f"docs/pictures/{name}.png shows other words: make pictures, and look"
 
 
 def shown(what: Locator) -> list[str]:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser import pictures
 from tests.browser.airflow_ui import DAG_PAGE, Ui
-from tests.browser.pictures import Pictures
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import Stack
 from tests.support.landed import last_run, query
@@ -31,7 +31,7 @@ def sandbox(stack: Stack) -> dict[str, str]:
     return {"host": host, "key": secrets["gong_key"], "secret": secrets["gong_secret"]}
 
 
-def test_whoever_has_not_signed_in_is_asked_to(stranger: Page, stack: Stack, pictures: Pictures) -> None:
+def test_whoever_has_not_signed_in_is_asked_to(stranger: Page, stack: Stack) -> None:
     stranger.goto(DAG_PAGE)
     stranger.get_by_role("button", name="Sign in").wait_for()
     assert "gong_users_sync" not in stranger.locator("body").inner_text()
@@ -39,9 +39,7 @@ def test_whoever_has_not_signed_in_is_asked_to(stranger: Page, stack: Stack, pic
     Ui(stranger, stack).sign_in()
 
 
-def test_a_connection_is_made_by_the_form_and_tested(
-    ui: Ui, sandbox: dict[str, str], pictures: Pictures
-) -> None:
+def test_a_connection_is_made_by_the_form_and_tested(ui: Ui, sandbox: dict[str, str]) -> None:
     ui.connections()
     pictures.take("connections", ui.page, hide=[ui.page.get_by_role("cell", name=ADDRESS)])
     form = ui.connection_form("Gong")
@@ -74,7 +72,7 @@ def test_a_wrong_secret_is_told_in_a_sentence(ui: Ui) -> None:
     assert "not-the-secret" not in said.inner_text()
 
 
-def test_a_bad_param_is_refused_before_there_is_a_run(ui: Ui, stack: Stack, pictures: Pictures) -> None:
+def test_a_bad_param_is_refused_before_there_is_a_run(ui: Ui, stack: Stack) -> None:
     before = stack.runs("manual")
     form = ui.trigger_form()
     pictures.take("trigger-form", ui.page, of=form)
@@ -98,7 +96,7 @@ def test_good_params_make_a_run_that_goes_green(ui: Ui, stack: Stack) -> None:
     assert last_run(stack.sandbox_warehouse)["users_listed"] == len(chosen)
 
 
-def test_the_grid_names_each_batch(ui: Ui, stack: Stack, pictures: Pictures) -> None:
+def test_the_grid_names_each_batch(ui: Ui, stack: Stack) -> None:
     (run,) = stack.runs("scheduled")
     ui.run(run["dag_run_id"])
     for number, users in enumerate((63, 63, 62, 62), 1):
@@ -110,20 +108,13 @@ def test_the_grid_names_each_batch(ui: Ui, stack: Stack, pictures: Pictures) -> 
 @pytest.fixture
 def wrong_secret(stack: Stack, sandbox: dict[str, str]) -> Iterator[None]:
     """The stack's own connection, edited as a person does it in the UI."""
-    found = stack.airflow.get("connections/gong_default")
-    kept = {
-        name: found[name]
-        for name in ("connection_id", "conn_type", "host", "port", "login", "extra", "description")
-    }
-    for secret in ("not-the-secret", sandbox["secret"]):
-        stack.airflow.patch("connections/gong_default", {**kept, "password": secret})
-        if secret != sandbox["secret"]:
-            yield
+    kept = stack.airflow.get("connections/gong_default")
+    stack.airflow.patch("connections/gong_default", {**kept, "password": "not-the-secret"})
+    yield
+    stack.airflow.patch("connections/gong_default", {**kept, "password": sandbox["secret"]})
 
 
-def test_a_failing_runs_log_ends_with_what_to_do(
-    ui: Ui, stack: Stack, wrong_secret: None, pictures: Pictures
-) -> None:
+def test_a_failing_runs_log_ends_with_what_to_do(ui: Ui, stack: Stack, wrong_secret: None) -> None:
     run_id = stack.trigger()
     assert stack.finished(run_id) == "failed"
     ui.run(run_id)
@@ -142,9 +133,7 @@ def test_a_failing_runs_log_ends_with_what_to_do(
     pictures.take("failed-run", ui.page, hide=volatile)
 
 
-def test_the_backfill_dialog_fills_covered_days_without_a_call(
-    ui: Ui, stack: Stack, pictures: Pictures
-) -> None:
+def test_the_backfill_dialog_fills_covered_days_without_a_call(ui: Ui, stack: Stack) -> None:
     calls = "SELECT count(*) AS runs, sum(calls_made) AS calls FROM sync_runs"
     (before,) = query(stack.sandbox_warehouse, calls)
     form = ui.trigger_form()

@@ -15,9 +15,9 @@ import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 from sqlalchemy import make_url
 
+from tests.browser import pictures
 from tests.browser.accessibility import barriers, too_wide
 from tests.browser.airflow_ui import Ui
-from tests.browser.pictures import Pictures
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import Stack
 from tests.support import GongService
@@ -51,9 +51,7 @@ def number(gong: FrameLocator, title: str) -> int:
     return int(found[0].replace(",", ""))
 
 
-def test_the_numbers_are_those_of_the_warehouse(
-    gong: FrameLocator, page: Page, stack: Stack, pictures: Pictures
-) -> None:
+def test_the_numbers_are_those_of_the_warehouse(gong: FrameLocator, page: Page, stack: Stack) -> None:
     expected = one(
         stack,
         """
@@ -69,9 +67,7 @@ def test_the_numbers_are_those_of_the_warehouse(
     pictures.take("gong-page", page, of=gong.get_by_role("main"), hide=[gong.get_by_text(TIMES)])
 
 
-def test_any_past_day_is_the_same_page(
-    gong: FrameLocator, page: Page, stack: Stack, pictures: Pictures
-) -> None:
+def test_any_past_day_is_the_same_page(gong: FrameLocator, page: Page, stack: Stack) -> None:
     gong.get_by_label("As of", exact=True).fill(str(LONG_AGO))
     gong.get_by_role("search", name="As of a day").get_by_role("button", name="Show").click()
     expect(gong.get_by_role("status").filter(has_text="As of the end of")).to_be_visible()
@@ -90,9 +86,7 @@ def test_any_past_day_is_the_same_page(
     expect(gong.get_by_role("link", name="Back to now")).to_have_count(0)
 
 
-def test_a_person_is_found_by_name_and_has_a_page(
-    gong: FrameLocator, page: Page, stack: Stack, pictures: Pictures
-) -> None:
+def test_a_person_is_found_by_name_and_has_a_page(gong: FrameLocator, page: Page, stack: Stack) -> None:
     wanted = one(
         stack,
         """

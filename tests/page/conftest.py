@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 
 from include.local.postgres import Cluster
 from include.warehouse.checks import run_checks
 from include.warehouse.connect import transaction
+from tests.page.served import served_from
 from tests.warehouse.small_company import at, run_of, told_once
 
 USAGE = """
@@ -20,7 +22,7 @@ USAGE = """
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
     """The whole story, its calls, and what the checks of the last run found."""
     with told_once(postgres_server, migrated_template) as engine:
@@ -28,3 +30,10 @@ def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine
             connection.exec_driver_sql(USAGE)
             run_checks(connection, run_of(6), at(6, "00:34"))
         yield engine
+
+
+@pytest.fixture(scope="session")
+def page(company: Engine) -> Iterator[httpx.Client]:
+    """Whoever asks the page on it."""
+    with served_from(company.url) as client:
+        yield client

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from html.parser import HTMLParser
 from threading import Thread
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import uvicorn
@@ -16,9 +17,15 @@ from sqlalchemy import URL
 from starlette.types import ASGIApp
 
 from include.page.app import make_app
+from include.page.questions import PLOTS, QUESTIONS
 from include.page.warehouse import Warehouse
+from tests.warehouse.small_company import run_of
 
 ADDRESSES = ("href", "src", "srcset", "action", "formaction", "data-part", "data-plot", "poster", "ping")
+RUN = f"/runs/{run_of(6).dag_id}/{quote(run_of(6).run_id, safe='')}"
+LISTS = [f"/{name}" for name in QUESTIONS]
+PAGES = ["/", *LISTS, *(f"/plots/{name}" for name in PLOTS), "/org-chart", "/org-chart/1", "/users/5", RUN]
+READING = [*PAGES, *(f"/plots/{name}.json" for name in PLOTS), *(f"{path}.csv" for path in LISTS)]
 VOID = {"meta", "link", "input", "img", "br", "hr"}
 
 
@@ -54,6 +61,11 @@ def served(app: ASGIApp, at: str = "") -> Iterator[httpx.Client]:
         finally:
             server.should_exit = True
             thread.join(30)
+
+
+def served_from(url: URL) -> AbstractContextManager[httpx.Client]:
+    """Whoever asks the page on a database."""
+    return served(open_page(Warehouse(connection_to(url))))
 
 
 class Markup(HTMLParser):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -11,24 +10,17 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Connection, Engine, make_url
+from sqlalchemy import Connection, Engine
 
 from include.page import spreadsheet
 from include.page.questions import QUESTIONS
-from include.page.table import Asked, Column, Question, Table
-from include.page.warehouse import Warehouse
-from tests.page.asked import asked_of
-from tests.page.served import connection_to, open_page, sentence_of, served
+from include.page.table import Asked, Column, Table
+from tests.page.asked import asked_of, own
+from tests.page.served import served_from
 from tests.warehouse.making import load_page
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1"]
 PLAIN = ["Ada", "", " ", "a=1", "O'Hara", 'say "no"', "two\nlines", "a,b;c", "Ünï", "'=1"]
-
-
-@pytest.fixture(scope="module")
-def page(company: Engine) -> Iterator[httpx.Client]:
-    with served(open_page(Warehouse(connection_to(company.url)))) as client:
-        yield client
 
 
 def rows_of(answer: httpx.Response) -> list[list[str]]:
@@ -38,10 +30,8 @@ def rows_of(answer: httpx.Response) -> list[list[str]]:
     return list(csv.reader(StringIO(answer.content.decode("utf-8-sig"), newline="")))
 
 
-def own(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
-    """A question of the test's own, at /own."""
-    question = Question("own", "Own", "Of the test.", lambda connection, asked: table)
-    monkeypatch.setitem(QUESTIONS, "own", question)
+def own_table(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
+    own(monkeypatch, lambda connection, asked: table)
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 10_000])
@@ -88,14 +78,14 @@ def test_a_search_is_downloaded_as_it_is_seen(page: httpx.Client) -> None:
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_formula_is_read_as_text(page: httpx.Client, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     columns = (Column("name", "Name", "user"), Column("many", "Many", "list"))
-    own(monkeypatch, Table(columns, [{"name": text, "user_id": text, "many": [text, "b"]}]))
+    own_table(monkeypatch, Table(columns, [{"name": text, "user_id": text, "many": [text, "b"]}]))
     assert rows_of(page.get("/own.csv"))[1:] == [[f"'{text}", f"'{text}", f"'{text}; b"]]
 
 
 def test_whoever_is_called_like_a_formula_is_not_run(warehouse: Engine) -> None:
     calculator = "=cmd|' /C calc'!A0"
     load_page(warehouse, [{"id": "1", "firstName": calculator, "title": "@SUM(1)"}], listed=True)
-    with served(open_page(Warehouse(connection_to(warehouse.url)))) as client:
+    with served_from(warehouse.url) as client:
         (row,) = rows_of(client.get("/users.csv"))[1:]
     assert f"'{calculator}" in row
     assert "'@SUM(1)" in row
@@ -104,7 +94,7 @@ def test_whoever_is_called_like_a_formula_is_not_run(warehouse: Engine) -> None:
 
 @pytest.mark.parametrize("text", PLAIN)
 def test_other_text_stays_as_it_is(page: httpx.Client, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    own(monkeypatch, Table((Column("a", "A"), Column("b", "B")), [{"a": text, "b": "end"}]))
+    own_table(monkeypatch, Table((Column("a", "A"), Column("b", "B")), [{"a": text, "b": "end"}]))
     assert rows_of(page.get("/own.csv")) == [["A", "B"], [text, "end"]]
 
 
@@ -127,16 +117,8 @@ def test_other_text_stays_as_it_is(page: httpx.Client, monkeypatch: pytest.Monke
 def test_values_are_such_as_programs_read(
     page: httpx.Client, monkeypatch: pytest.MonkeyPatch, value: Any, cell: str
 ) -> None:
-    own(monkeypatch, Table((Column("a", "A"), Column("b", "B")), [{"a": value, "b": 1}]))
+    own_table(monkeypatch, Table((Column("a", "A"), Column("b", "B")), [{"a": value, "b": 1}]))
     assert rows_of(page.get("/own.csv"))[1] == [cell, "1"]
-
-
-def test_an_error_before_the_first_row_is_a_sentence(database_url: str) -> None:
-    with served(open_page(Warehouse(connection_to(make_url(database_url))))) as client:
-        answer = client.get("/users.csv")
-    assert (answer.status_code, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
-    assert "content-disposition" not in answer.headers
-    assert sentence_of(answer).startswith("The warehouse has no tables yet")
 
 
 def test_an_error_later_is_no_whole_file(page: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +127,6 @@ def test_an_error_later_is_no_whole_file(page: httpx.Client, monkeypatch: pytest
             raise RuntimeError
         return Table((Column("a", "A"),), [{"a": 1}], "more")
 
-    monkeypatch.setitem(QUESTIONS, "own", Question("own", "Own", "Of the test.", ask))
+    own(monkeypatch, ask)
     with pytest.raises(httpx.RemoteProtocolError):
         page.get("/own.csv")

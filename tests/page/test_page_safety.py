@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import httpx
@@ -16,7 +15,7 @@ from include.page.warehouse import Warehouse
 from include.warehouse.connect import transaction
 from include.warehouse.histories import load_histories
 from include.warehouse.runs import RunKey
-from tests.page.served import Markup, connection_to, open_page, served
+from tests.page.served import Markup, connection_to, open_page, served, served_from
 from tests.warehouse.making import SETTLING, history, load_page, opened
 
 EVIL = (
@@ -40,12 +39,6 @@ ANSWERS = [
     "/users?limit=x",
     "/users/99",
 ]
-
-
-@pytest.fixture(scope="module")
-def page(company: Engine) -> Iterator[httpx.Client]:
-    with served(open_page(Warehouse(connection_to(company.url)))) as client:
-        yield client
 
 
 def policy_of(answer: httpx.Response) -> dict[str, list[str]]:
@@ -115,7 +108,7 @@ def test_names_that_are_programs_are_only_read(evil: Engine) -> None:
     unknown = [f"/users/{quote(each, safe='')}x" for each in EVIL]
     plots = [f"/plots/{name}" for name in PLOTS]
     seen = ""
-    with served(open_page(Warehouse(connection_to(evil.url)))) as client:
+    with served_from(evil.url) as client:
         for path in ("/", run, below, "/org-chart", *people, *lists, *searches, *unknown, *plots):
             answer = client.get(path)
             assert answer.status_code == (404 if path in unknown else 200), path

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import socket
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import pytest
 from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy import Connection, Engine, make_url, text
 
-from include.page.questions import PLOTS, QUESTIONS
-from include.page.table import Asked, Column, Question, Table
+from include.page.table import Asked, Column, Table
 from include.page.warehouse import SECONDS, Warehouse
 from include.warehouse.connect import transaction
-from tests.page.served import Markup, connection_to, open_page, sentence_of, served
+from tests.page.asked import own
+from tests.page.served import READING, RUN, Markup, connection_to, open_page, sentence_of, served, served_from
 from tests.warehouse.making import load_page
-from tests.warehouse.small_company import run_of
 
-RUN = f"/runs/{run_of(6).dag_id}/{quote(run_of(6).run_id, safe='')}"
-READING = ["/", *(f"/{name}" for name in QUESTIONS), *(f"/{name}.csv" for name in QUESTIONS), "/org-chart",
-           *(f"/plots/{name}" for name in PLOTS), *(f"/plots/{name}.json" for name in PLOTS), "/org-chart/1",
-           "/users/5", RUN]  # fmt: skip
 PASSWORD = "not-to-be-seen"
 
 
@@ -43,7 +37,7 @@ def test_a_warehouse_that_is_down() -> None:
     with socket.create_server(("127.0.0.1", 0)) as was:
         port = was.getsockname()[1]
     url = make_url(f"postgresql://someone:{PASSWORD}@127.0.0.1:{port}/analytics")
-    with served(open_page(Warehouse(connection_to(url)))) as client:
+    with served_from(url) as client:
         for path in READING:
             assert refused(client, path) == (
                 f"The warehouse 127.0.0.1:{port}/analytics can't be reached: nothing answers there; start "
@@ -54,7 +48,7 @@ def test_a_warehouse_that_is_down() -> None:
 
 def test_a_password_that_is_refused_is_not_told(company: Engine) -> None:
     url = company.url.set(password=PASSWORD)
-    with served(open_page(Warehouse(connection_to(url)))) as client:
+    with served_from(url) as client:
         assert "it refuses this login or password" in refused(client, "/")
 
 
@@ -78,7 +72,7 @@ def test_a_connection_that_airflow_cannot_read() -> None:
 
 
 def test_no_tables_yet(database_url: str) -> None:
-    with served(open_page(Warehouse(connection_to(make_url(database_url))))) as client:
+    with served_from(make_url(database_url)) as client:
         for path in READING:
             if "/calls" not in path:  # calls may be counted in another database
                 assert "run the DAG gong_users_sync once" in refused(client, path), path
@@ -86,7 +80,7 @@ def test_no_tables_yet(database_url: str) -> None:
 
 
 def test_nothing_loaded_yet(warehouse: Engine) -> None:
-    with served(open_page(Warehouse(connection_to(warehouse.url)))) as client:
+    with served_from(warehouse.url) as client:
         for path in READING:
             answer = client.get(path)
             assert answer.status_code == (404 if path in ("/users/5", RUN) else 200), path
@@ -96,7 +90,7 @@ def test_nothing_loaded_yet(warehouse: Engine) -> None:
 
 def test_while_the_first_run_goes_on(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1"}])
-    with served(open_page(Warehouse(connection_to(warehouse.url)))) as client:
+    with served_from(warehouse.url) as client:
         for path in ("/", "/syncs", "/users/1", "/runs/gong_users_sync/manual__1", "/org-chart"):
             assert client.get(path).status_code == 200, path
 
@@ -109,14 +103,14 @@ class Impatient(Warehouse):
 
 
 def ask_with(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
-    """A question of the test's own, at /own."""
+    """A question of the test's own, at /own, that executes them."""
 
     def ask(connection: Connection, asked: Asked) -> Table:
         for statement in statements:
             connection.execute(text(statement))
         return Table((Column("a", "A"),), [{"a": 1}])
 
-    monkeypatch.setitem(QUESTIONS, "own", Question("own", "Own", "Of the test.", ask))
+    own(monkeypatch, ask)
 
 
 @pytest.mark.parametrize("path", ["/own", "/own.csv"])
@@ -143,7 +137,7 @@ def test_nothing_is_ever_written(
     company: Engine, monkeypatch: pytest.MonkeyPatch, statements: list[str]
 ) -> None:
     ask_with(monkeypatch, *statements)
-    with served(open_page(Warehouse(connection_to(company.url)))) as client:
+    with served_from(company.url) as client:
         assert "refused (SQLSTATE 25" in refused(client, "/own")
     with transaction(company) as connection:
         assert connection.execute(text("SELECT count(*) FROM users")).scalar_one() == 10
@@ -153,8 +147,8 @@ def test_a_page_that_breaks_tells_no_one_why(company: Engine, monkeypatch: pytes
     def ask(connection: Connection, asked: Asked) -> Table:
         raise RuntimeError(PASSWORD)
 
-    monkeypatch.setitem(QUESTIONS, "own", Question("own", "Own", "Of the test.", ask))
-    with served(open_page(Warehouse(connection_to(company.url)))) as client:
+    own(monkeypatch, ask)
+    with served_from(company.url) as client:
         answer = client.get("/own")
         assert answer.status_code == 500
         assert PASSWORD not in answer.text

@@ -8,8 +8,7 @@ from sqlalchemy import Connection
 
 from include.page.questions import days
 from include.page.questions.changes import CHANGES
-from include.page.questions.conflicts import CONFLICTS
-from include.page.questions.held import CHECKS, LEFT, STALE
+from include.page.questions.held import CHECKS, CONFLICTS, LEFT, STALE
 from include.page.questions.recording import NOT_RECORDED, STILL_IMPORTING, WITHOUT_CONSENT_PAGE
 from include.page.questions.syncs import SYNCS
 from include.page.questions.users import USERS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import date, timedelta
 
 from sqlalchemy import Connection
@@ -74,14 +74,16 @@ def _calls(connection: Connection, asked: Asked) -> Table:
         Column("endpoint", "Endpoint"),
         Column("calls", "Calls", "number"),
     )
+    rows, note = _calls_of(connection, asked)
+    return Table(columns, rows, note=note)
+
+
+def _calls_of(connection: Connection, asked: Asked) -> tuple[list[Row], str]:
+    """Thirty days of calls, and a note where none are counted."""
     if not has_usage(connection):
-        return Table(columns, [], note=_NO_USAGE)
-    return Table(columns, _calls_of(connection, asked))
-
-
-def _calls_of(connection: Connection, asked: Asked) -> list[Row]:
+        return [], _NO_USAGE
     last = asked.on or today()
-    return read_rows(_CALLS, connection, first=last - timedelta(days=29), last=last)
+    return read_rows(_CALLS, connection, first=last - timedelta(days=29), last=last), ""
 
 
 def coverage_plot(connection: Connection, asked: Asked) -> Plot:
@@ -100,29 +102,29 @@ def changes_plot(connection: Connection, asked: Asked) -> Plot:
     """Ninety days of settings changes: the settings changed most by name, the rest together."""
     last = asked.on or today()
     rows = read_rows(_CHANGES, connection, first=last - timedelta(days=90), last=last)
-    totals: dict[str, int] = defaultdict(int)
+    totals: Counter[str] = Counter()
     for row in rows:
         totals[row["setting_key"]] += row["changes"]
-    named = sorted((key for key in totals if totals[key]), key=lambda key: (-totals[key], key))[:MOST]
-    held: dict[date, dict[str, int]] = {row["day"]: dict.fromkeys(named, 0) for row in rows}
+    changed = sorted(+totals, key=lambda key: (-totals[key], key))
+    named = changed[:MOST]
+    held: dict[date, Counter[str]] = defaultdict(Counter)
     for row in rows:
-        name = row["setting_key"] if row["setting_key"] in named else "other"
-        held[row["day"]][name] = held[row["day"]].get(name, 0) + row["changes"]
-    names = [*named, "other"] if sum(totals.values()) > sum(totals[key] for key in named) else named
+        held[row["day"]][row["setting_key"] if row["setting_key"] in named else "other"] += row["changes"]
+    names = [*named, "other"] if len(changed) > MOST else named
     days = _each_day(list(held))
-    series = {name: [held[day].get(name, 0) if day in held else None for day in days] for name in names}
+    series = {name: [held[day][name] if day in held else None for day in days] for name in names}
     return Plot("Changes a day", "Changes of settings on each day that is over, by setting.", days, series)
 
 
 def calls_plot(connection: Connection, asked: Asked) -> Plot:
     """Thirty days of calls by endpoint; a day without any has none."""
-    about = "Calls made to Gong on each UTC day, by endpoint."
-    rows = _calls_of(connection, asked) if has_usage(connection) else []
+    rows, note = _calls_of(connection, asked)
+    about = note or "Calls made to Gong on each UTC day, by endpoint."
     days = _each_day(sorted(row["day"] for row in rows))
     held = {(row["day"], row["endpoint"]): row["calls"] for row in rows}
     endpoints = sorted({row["endpoint"] for row in rows})
     series = {name: [held.get((day, name), 0) for day in days] for name in endpoints}
-    return Plot("Calls a day", about if rows or has_usage(connection) else _NO_USAGE, days, series, bars=True)
+    return Plot("Calls a day", about, days, series, bars=True)
 
 
 def _each_day(days: list[date]) -> list[date]:

@@ -1,14 +1,15 @@
-"""What is held: what is old, what checks found, and who left."""
+"""What is held: what is old, where Gong contradicts itself, what checks found, and who left."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from include.page.asking import cut, instant_of, parts_of, read_rows
+from include.page.asking import cut, instant_of, parts_of, place_of, read_rows
+from include.page.questions.past import end_of_window, looked_at
 from include.page.questions.who import EMAIL, TITLE, USER
 from include.page.table import Asked, Column, Question, Table
 
-ALWAYS_NOW = "This is about now, whichever day is asked for."
+_ALWAYS_NOW = "This is about now, whichever day is asked for."
 
 CHECK_COLUMNS = (
     Column("passed", "Passed", "yes_no"),
@@ -17,12 +18,31 @@ CHECK_COLUMNS = (
     Column("sentence", "Found"),
     Column("checked_at", "Checked", "moment"),
 )
+_CONFLICT_COLUMNS = (
+    USER,
+    Column("setting_key", "Setting"),
+    Column("kind", "Kind"),
+    Column("at", "When", "moment"),
+    Column("history_value", "History says"),
+    Column("profile_value", "Profile says"),
+)
 
 _STALE = """
     SELECT user_id, name, profile_age, history_age, why, last_seen_at
     FROM stale
     WHERE user_id > :after ORDER BY user_id LIMIT :limit
 """
+# A user may have several, so a place may be within a user.
+_CONFLICTS = """
+    SELECT user_id, state.name, setting_key, kind, at, history_value, profile_value
+    FROM setting_conflicts
+    JOIN user_states AS state USING (user_id)
+    WHERE user_id >= :first AND user_id <= :last
+      AND (user_id, setting_key, kind, at) > (:first, :setting_key, :kind, CAST(:at AS timestamptz))
+    ORDER BY user_id, setting_key, kind, at
+    LIMIT :limit
+"""
+_BEHIND_ALL = "\U0010ffff"
 _CHECKS = """
     SELECT severity, passed, check_name, sentence, found, allowed, checked_at, run_id
     FROM check_results
@@ -45,7 +65,21 @@ def _stale(connection: Connection, asked: Asked) -> Table:
                Column("history_age", "History known until, ago", "span"))  # fmt: skip
     (begin,) = parts_of(asked.after, 1)
     rows = read_rows(_STALE, connection, after=begin, limit=asked.limit + 1)
-    return Table(columns, *cut(rows, asked.limit, "user_id"), ALWAYS_NOW if asked.on else "")
+    return Table(columns, *cut(rows, asked.limit, "user_id"), _ALWAYS_NOW if asked.on else "")
+
+
+def _conflicts(connection: Connection, asked: Asked) -> Table:
+    begin, setting_key, kind, at = parts_of(asked.after, 4)
+    last = end_of_window(connection, begin, share=4)
+    if last is None:
+        return Table(_CONFLICT_COLUMNS, [])
+    found = read_rows(_CONFLICTS, connection, first=begin, last=last, setting_key=setting_key, kind=kind,
+                at=at or "-infinity", limit=asked.limit + 1)  # fmt: skip
+    rows, after = cut(found, asked.limit, "user_id", "setting_key", "kind", "at")
+    is_end, note = looked_at(connection, begin, rows[-1]["user_id"] if after else last)
+    if not after and not is_end:
+        after = place_of(last, _BEHIND_ALL, "", "")
+    return Table(_CONFLICT_COLUMNS, rows, after, _ALWAYS_NOW if asked.on else note)
 
 
 def _checks(connection: Connection, asked: Asked) -> Table:
@@ -74,6 +108,12 @@ STALE = Question(
     "Old rows",
     "Who was not answered for two days, or whose history is not known, was not fetched or could not be.",
     _stale,
+)
+CONFLICTS = Question(
+    "conflicts",
+    "Contradictions",
+    "Where a history contradicts itself (one_instant) or the profile.",
+    _conflicts,
 )
 CHECKS = Question("checks", "Checks", "What the checks after the newest load found, failures first.", _checks)
 LEFT = Question("left", "Who left", "Whom Gong knows no more, the newest first.", _left)

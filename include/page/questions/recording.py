@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
@@ -32,12 +32,17 @@ _IMPORTING = """
 """
 _IMPORTING_THEN = states_then("NOT active AND is_importing")
 
-_WHY = Column("why", "Why")
-_IMPORTS = (
-    Column("imports", "Imports"),
-    Column("inactive_since", "Inactive since", "moment"),
-    Column("basis", "Basis"),
-)
+
+def _asking(now: str, then: str, *more: Column) -> Callable[[Connection, Asked], Table]:
+    """What asks one of two queries of those it finds, and shows more of each than who he is."""
+    columns = (*WHO, *more)
+
+    def ask(connection: Connection, asked: Asked) -> Table:
+        if asked.moment is None:
+            return _now(now, connection, asked, columns)
+        return ask_window(then, connection, asked, columns)
+
+    return ask
 
 
 def _now(sql: str, connection: Connection, asked: Asked, columns: Sequence[Column]) -> Table:
@@ -46,42 +51,28 @@ def _now(sql: str, connection: Connection, asked: Asked, columns: Sequence[Colum
     return Table(columns, *cut(rows, asked.limit, "user_id"))
 
 
-def _without(connection: Connection, asked: Asked) -> Table:
-    if asked.moment is None:
-        return _now(_WITHOUT, connection, asked, WHO)
-    return ask_window(_WITHOUT_THEN, connection, asked, WHO)
-
-
-def _not_recorded(connection: Connection, asked: Asked) -> Table:
-    columns = (*WHO, MANAGER, _WHY)
-    if asked.moment is None:
-        return _now(_NOT_RECORDED, connection, asked, columns)
-    return ask_window(_NOT_RECORDED_THEN, connection, asked, columns)
-
-
-def _importing(connection: Connection, asked: Asked) -> Table:
-    columns = (*WHO, *_IMPORTS)
-    if asked.moment is None:
-        return _now(_IMPORTING, connection, asked, columns)
-    return ask_window(_IMPORTING_THEN, connection, asked, columns)
-
-
 WITHOUT_CONSENT_PAGE = Question(
     "recorded-without-consent-page",
     "Recorded without a consent page",
     "Who is recorded, but has no consent page. Of days before the first sync it names nobody.",
-    _without,
+    _asking(_WITHOUT, _WITHOUT_THEN),
 )
 NOT_RECORDED = Question(
     "not-recorded",
     "Active, but not recorded",
     "Who is active, but in effect not recorded, and why.",
-    _not_recorded,
+    _asking(_NOT_RECORDED, _NOT_RECORDED_THEN, MANAGER, Column("why", "Why")),
 )
 STILL_IMPORTING = Question(
     "still-importing",
     "Inactive, but still importing",
     "Who is inactive while something of his is still imported, and since when. Basis: changed, a change says "
     "so; inferred, he was never seen otherwise.",
-    _importing,
+    _asking(
+        _IMPORTING,
+        _IMPORTING_THEN,
+        Column("imports", "Imports"),
+        Column("inactive_since", "Inactive since", "moment"),
+        Column("basis", "Basis"),
+    ),
 )

@@ -83,18 +83,15 @@ _COLUMNS = (*_COLUMNS_THEN, Column("left_at", "Left", "moment", absent="no"))
 
 
 def _ask(connection: Connection, asked: Asked) -> Table:
+    searches = bool(asked.words.strip())
     if asked.moment is None:
-        return _now(connection, asked)
-    if not asked.words.strip():
+        ids, place = _found(_FIND if searches else _NEXT, connection, asked)
+        return Table(_COLUMNS, read_rows(_STATES, connection, ids=ids), place)
+    if not searches:
         return ask_window(_ALL_THEN, connection, asked, _COLUMNS_THEN)
     ids, place = _found(_FIND_THEN, connection, asked, moment=asked.moment)
     rows = read_rows(_FOUND_THEN, connection, ids=ids, limit=asked.limit, moment=asked.moment)
     return Table(_COLUMNS_THEN, rows, place, "Found by names and addresses as they were seen then.")
-
-
-def _now(connection: Connection, asked: Asked) -> Table:
-    ids, place = _found(_FIND if asked.words.strip() else _NEXT, connection, asked)
-    return Table(_COLUMNS, read_rows(_STATES, connection, ids=ids), place)
 
 
 def _found(sql: str, connection: Connection, asked: Asked, **more: Any) -> tuple[list[str], str]:
