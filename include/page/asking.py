@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import HTTPException
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DataError, ProgrammingError
 
 Row = dict[str, Any]
 
@@ -27,7 +27,8 @@ _MISSING = ("42P01", "3F000", "42883", "42703")
 def read_rows(sql: str, connection: Connection, **parameters: Any) -> list[Row]:
     """The rows of a query; NUL, which PostgreSQL can't hold, is asked for as U+FFFD, as which it is kept.
 
-    :raises HTTPException: 503, with a sentence: the warehouse was never migrated, or not to this version.
+    :raises HTTPException: with a sentence: 503, the warehouse was never migrated, or not to this version;
+        400, the place in a list is none.
     """
     values = {
         key: value.replace("\x00", "\ufffd") if isinstance(value, str) else value
@@ -39,6 +40,8 @@ def read_rows(sql: str, connection: Connection, **parameters: Any) -> list[Row]:
         if getattr(error.orig, "pgcode", None) not in _MISSING:
             raise
         raise HTTPException(503, NO_TABLES) from None
+    except DataError:  # a part of a place is no number or moment where the list has one
+        raise HTTPException(400, DAMAGED) from None
 
 
 def read_row(sql: str, connection: Connection, **parameters: Any) -> Row:

@@ -10,10 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from include.page.asking import cut, instant_of, parts_of, read_row, read_rows
-from include.page.chart import reports
 from include.page.table import Asked, Column, Table
-
-__all__ = ["Person", "person", "reports"]
 
 MANY = 500
 

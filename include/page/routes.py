@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import Response, StreamingResponse
 
+from include.page.chart import reports
 from include.page.files import files
 from include.page.overview import overview
-from include.page.people import person, reports
+from include.page.people import person
 from include.page.query import AskedDep
 from include.page.questions import PLOTS, QUESTIONS
 from include.page.render import page

@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from include.page.chart import reports
 from include.page.overview import overview
-from include.page.people import person, reports
+from include.page.people import person
 from include.page.questions import PLOTS, QUESTIONS
 from include.page.table import Asked
 from include.warehouse.connect import transaction

@@ -138,6 +138,8 @@ def test_the_future_is_not_known(page: httpx.Client) -> None:
         place_of("\ud800"),
         place_of("no moment", "10"),
         place_of("2026-03-05", "10"),  # nor is this one, without a zone
+        place_of("2026-03-05T00:00:00+00:00", "1", "setting", "no number", "x"),
+        place_of("1", "webConferencesRecorded", "one_instant", "no moment"),
     ],
 )
 def test_a_place_that_does_not_exist_is_said_to(page: httpx.Client, path: str, after: str) -> None:

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from include.page import chart
+from include.page.chart import reports
 from include.page.overview import overview
-from include.page.people import Person, person, reports
+from include.page.people import Person, person
 from include.page.questions import PLOTS, QUESTIONS
 from include.page.table import Asked, Table
 from include.warehouse.connect import transaction
