@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
-from include.local.postgres import Cluster
 from tests.warehouse.making import rows
-from tests.warehouse.small_company import ADA, at, told_once
-
-
-@pytest.fixture(scope="module")
-def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
-    with told_once(postgres_server, migrated_template) as engine:
-        yield engine
+from tests.warehouse.small_company import ADA, at
 
 
 def test_the_glossary_decides_what_is_known_and_nothing_else(company: Engine) -> None:

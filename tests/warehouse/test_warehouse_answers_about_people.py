@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-import pytest
 from sqlalchemy import Engine
 
-from include.local.postgres import Cluster
 from tests.warehouse.making import load_page, rows, value
-from tests.warehouse.small_company import ADA, CALLS, PREVENTED, RECORDED, at, run_of, told_once
-
-
-@pytest.fixture(scope="module")
-def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
-    with told_once(postgres_server, migrated_template) as engine:
-        yield engine
+from tests.warehouse.small_company import ADA, CALLS, PREVENTED, RECORDED, at, run_of
 
 
 def proofs(company: Engine, user_id: str, moment: datetime) -> dict[str, list[Any]]:

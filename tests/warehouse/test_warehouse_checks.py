@@ -17,8 +17,19 @@ from include.warehouse.checks import CHECKS, Result, run_checks
 from include.warehouse.connect import transaction
 from include.warehouse.forgetting import forget
 from include.warehouse.plan import plan_histories
-from include.warehouse.runs import Listing, RunKey, record_listing
-from tests.warehouse.making import HOUR, NOON, RUN, history, load_group, load_page, opened, rows, value
+from include.warehouse.runs import RunKey, record_listing
+from tests.warehouse.making import (
+    HOUR,
+    NOON,
+    RUN,
+    history,
+    listing,
+    load_group,
+    load_page,
+    opened,
+    rows,
+    value,
+)
 
 DAY = timedelta(days=1)
 NOW = NOON + HOUR
@@ -37,19 +48,12 @@ def flip(at: datetime, value: bool, name: str = "webConferencesRecorded") -> dic
     return {"settingName": name, "newValue": value, "previousValue": not value, "changedAt": at.isoformat()}
 
 
-def listing(at: datetime = NOON, users: int = 3) -> Listing:
-    return Listing(
-        started_at=at, covers_until=at, finished_at=at, with_avatars=False, pages=1, users=users,
-        total_records=users, moved=False,
-    )  # fmt: skip
-
-
 @pytest.fixture
 def sound(warehouse: Engine) -> Engine:
     """Three users, listed, with their histories."""
     load_page(warehouse, USERS, listed=True)
     with transaction(warehouse) as connection:
-        record_listing(connection, RUN, listing(), full=True)
+        record_listing(connection, RUN, listing(users=3), full=True)
     load_group(
         warehouse,
         history("1", [flip(NOON - DAY, True)]),

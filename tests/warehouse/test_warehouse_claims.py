@@ -6,9 +6,9 @@ from sqlalchemy import Engine
 
 from gong_provider.api.claims import Claimed
 from include.warehouse.connect import transaction
-from include.warehouse.plan import claim, purge_plans
+from include.warehouse.plan import claim
 from include.warehouse.runs import RunKey, close_run
-from tests.warehouse.making import HOUR, NOON, RUN, history, load_group, load_page, opened, rows, value
+from tests.warehouse.making import NOON, RUN, history, load_group, load_page, opened, rows
 
 OTHER = RunKey("gong_users_sync", "manual__2")
 
@@ -47,11 +47,3 @@ def test_a_claim_ends_with_its_run_or_its_time(warehouse: Engine) -> None:
     with transaction(warehouse) as connection:
         close_run(connection, RUN, "abandoned", NOON)
     assert claimed(warehouse, OTHER, "ab") == Claimed({"a", "b"}, set())
-
-
-def test_old_claims_are_forgotten_with_old_plans(warehouse: Engine) -> None:
-    two_runs(warehouse)
-    claimed(warehouse, RUN, "ab")
-    with transaction(warehouse) as connection:
-        purge_plans(connection, NOON + 100_000 * HOUR)
-    assert value(warehouse, "SELECT count(*) FROM history_claims") == 0

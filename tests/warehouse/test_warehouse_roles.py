@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from gong_provider.coordination.database import Database
-from gong_provider.coordination.limits import Limits
-from gong_provider.coordination.postgres_quota import PostgresQuota
 from gong_provider.coordination.tables import make_tables
 from include.warehouse.connect import transaction
 from include.warehouse.errors import WarehouseError
@@ -86,14 +81,11 @@ def test_a_loader_of_least_rights_does_all_that_a_run_does(roles: Roles) -> None
     assert rows(roles.loader, errors) == []
 
 
-@pytest.mark.parametrize(
-    "statement",
-    ["DROP TABLE user_facts", "ALTER TABLE user_facts ADD COLUMN x text", "TRUNCATE user_facts",
-     "CREATE TABLE x (y text)", "CREATE SCHEMA x"],
-)  # fmt: skip
-def test_a_loader_may_not_change_the_tables_themselves(roles: Roles, statement: str) -> None:
-    with pytest.raises(WarehouseError, match=r"permission denied|must be owner"):
-        rows(roles.loader, statement)
+def test_a_loader_may_not_change_the_tables_themselves(roles: Roles) -> None:
+    for statement in ("DROP TABLE user_facts", "ALTER TABLE user_facts ADD COLUMN x text",
+                      "TRUNCATE user_facts", "CREATE TABLE x (y text)", "CREATE SCHEMA x"):  # fmt: skip
+        with pytest.raises(WarehouseError, match=r"permission denied|must be owner"):
+            rows(roles.loader, statement)
 
 
 def test_an_upgrade_gives_the_loader_what_it_adds(database_url: str) -> None:
@@ -136,12 +128,6 @@ def test_a_reader_gets_answers_without_secrets(roles: Roles) -> None:
             rows(roles.reader, call(name, functions[name]))
 
 
-@pytest.mark.parametrize("name", sorted(HIDDEN))
-def test_what_is_hidden_from_a_reader_is_refused(roles: Roles, name: str) -> None:
-    with pytest.raises(WarehouseError, match=f"permission denied for (table|view) {name}"):
-        rows(roles.reader, f"SELECT * FROM {name}")
-
-
 def test_a_reader_who_is_given_a_place_can_not_look_behind_the_mask(roles: Roles) -> None:
     full_load(roles.loader)
     roles.run(roles.admin, "CREATE SCHEMA mine; GRANT ALL ON SCHEMA mine TO gong_reader;")
@@ -151,17 +137,5 @@ def test_a_reader_who_is_given_a_place_can_not_look_behind_the_mask(roles: Roles
     """
     with transaction(roles.reader) as connection:
         connection.execute(text(peek))
-        assert (
-            connection.scalar(text("SELECT count(*) FROM users WHERE mine.peek(meeting_consent_page_url)"))
-            == 0
-        )
-
-
-def test_the_quota_is_the_loaders_alone(roles: Roles) -> None:
-    database = Database(roles.loader)
-    place: Any = asyncio.run(PostgresQuota(database, "acme", Limits(0, 100)).take("list_users"))
-    database.close()
-    assert place.at is not None
-    used = rows(roles.reader, "SELECT endpoint, calls FROM api_usage")
-    assert used == [("list_users", 1)]
-    assert rows(roles.reader, "SELECT count(*) FROM users_as_of(:at)", at=NOON) == [(0,)]
+        seen = text("SELECT count(*) FROM users WHERE mine.peek(meeting_consent_page_url)")
+        assert connection.scalar(seen) == 0
