@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from gong_provider.coordination.tables import make_tables
+from include.local.postgres import Cluster
 from include.warehouse.connect import transaction
 from include.warehouse.errors import WarehouseError
 from include.warehouse.migrate import migrate, upgrade
@@ -52,13 +53,15 @@ _MAY_WRITE = """
 """
 
 
-@pytest.fixture
-def roles(database_url: str) -> Iterator[Roles]:
+@pytest.fixture(scope="module")
+def roles(postgres_server: Cluster) -> Iterator[Roles]:
     """A migrated warehouse that the loader filled."""
-    made = make_roles(database_url)
+    postgres_server.ensure_database("of_roles")
+    made = make_roles(postgres_server.url("of_roles"))
     assert migrate(made.owner)
     made.run(made.owner, LOADER)
     made.run(made.owner, READER)
+    full_load(made.loader)
     yield made
     made.close()
 
@@ -73,7 +76,6 @@ def call(name: str, types: list[str]) -> str:
 
 def test_a_loader_of_least_rights_does_all_that_a_run_does(roles: Roles) -> None:
     assert not migrate(roles.loader)
-    full_load(roles.loader)
     there = "SELECT array_agg(user_id ORDER BY user_id) FROM users WHERE deleted_at IS NULL"
     assert value(roles.loader, there) == ["1", "2"]  # one left, one is forgotten
     assert value(roles.loader, "SELECT count(*) FROM users") == 3
@@ -109,7 +111,6 @@ def test_a_reader_may_read_what_the_page_lists_and_nothing_else(roles: Roles) ->
 
 
 def test_a_reader_gets_answers_without_secrets(roles: Roles) -> None:
-    full_load(roles.loader)
     told = ""
     for name in sorted(READABLE):
         told += repr(rows(roles.reader, f"SELECT t::text FROM {name} AS t"))
@@ -129,7 +130,6 @@ def test_a_reader_gets_answers_without_secrets(roles: Roles) -> None:
 
 
 def test_a_reader_who_is_given_a_place_can_not_look_behind_the_mask(roles: Roles) -> None:
-    full_load(roles.loader)
     roles.run(roles.admin, "CREATE SCHEMA mine; GRANT ALL ON SCHEMA mine TO gong_reader;")
     peek = """
         CREATE FUNCTION mine.peek(seen text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$

@@ -44,34 +44,14 @@ def test_a_fact_that_changes_closes_one_version_and_opens_the_next(warehouse: En
     ]
 
 
-NO_FACTS = [
+NO_FACTS: list[dict[str, Any]] = [
     {"odd": 2},
     {"meetingConsentPageUrl": "https://c/p?tkn=two&x=1"},
     {"emailAliases": ["b", "a"]},
     {"spokenLanguages": [{"primary": False, "language": "de"}, {"language": "en", "primary": True}]},
     {"settings": {"emailsImported": True, "gongConnectEnabled": False}},
 ]
-
-
-@pytest.mark.parametrize("difference", NO_FACTS, ids=lambda difference: next(iter(difference)))
-def test_what_is_no_fact_makes_no_version_and_the_open_one_equals_the_user(
-    warehouse: Engine, difference: dict[str, Any]
-) -> None:
-    load_page(warehouse, [BEN])
-    after = ben(**difference)
-    assert load_page(warehouse, [after], at=NOON + HOUR).changed == 0
-    assert spans(warehouse) == [("AE", NOON, None)]
-    equal = """
-        SELECT version.settings = users.settings AND version.email_aliases = users.email_aliases
-               AND version.spoken_languages = users.spoken_languages
-        FROM user_versions AS version JOIN users USING (user_id)
-    """
-    assert value(warehouse, equal)
-    page_and_rest = rows(warehouse, "SELECT meeting_consent_page_url, extra FROM users")
-    assert page_and_rest == [(after["meetingConsentPageUrl"], {"odd": after["odd"]})]
-
-
-FACTS = [
+FACTS: list[dict[str, Any]] = [
     {"settings": {"emailsImported": False}},
     {"settings": {}},
     {"meetingConsentPageUrl": "https://c/p?tkn=one&x=2"},
@@ -81,11 +61,27 @@ FACTS = [
 ]
 
 
-@pytest.mark.parametrize("difference", FACTS, ids=str)
-def test_every_other_difference_is_a_version(warehouse: Engine, difference: dict[str, Any]) -> None:
-    load_page(warehouse, [BEN])
-    assert load_page(warehouse, [ben(**difference)], at=NOON + HOUR).changed == 1
-    assert len(spans(warehouse)) == 2
+def test_what_is_no_fact_makes_no_version_and_the_open_one_equals_the_user(warehouse: Engine) -> None:
+    after = [ben(id=str(difference), **difference) for difference in NO_FACTS]
+    load_page(warehouse, [ben(id=each["id"]) for each in after])
+    assert load_page(warehouse, after, at=NOON + HOUR).changed == 0
+    assert spans(warehouse) == [("AE", NOON, None)] * len(NO_FACTS)
+    equal = """
+        SELECT version.settings = users.settings AND version.email_aliases = users.email_aliases
+               AND version.spoken_languages = users.spoken_languages
+        FROM user_versions AS version JOIN users USING (user_id)
+    """
+    assert rows(warehouse, equal) == [(True,)] * len(NO_FACTS)
+    shown = rows(warehouse, "SELECT user_id, meeting_consent_page_url, extra ->> 'odd' FROM users")
+    assert set(shown) == {(each["id"], each["meetingConsentPageUrl"], str(each["odd"])) for each in after}
+
+
+def test_every_other_difference_is_a_version(warehouse: Engine) -> None:
+    after = [ben(id=str(difference), **difference) for difference in FACTS]
+    load_page(warehouse, [ben(id=each["id"]) for each in after])
+    assert load_page(warehouse, after, at=NOON + HOUR).changed == len(FACTS)
+    versions = rows(warehouse, "SELECT user_id, count(*) FROM user_versions GROUP BY 1")
+    assert dict(versions) == {each["id"]: 2 for each in after}
 
 
 def test_each_fact_is_answered_now_and_then_and_a_change_of_it_has_words(warehouse: Engine) -> None:
