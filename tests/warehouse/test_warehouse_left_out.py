@@ -51,8 +51,30 @@ from tests.warehouse.paula import (
     wait_for_tombstone,
 )
 
+
+def forget_while_in_flight(engine: Engine, write: Callable[[Connection], object]) -> None:
+    with in_flight(engine, write) as commit:
+        erasing = in_background(lambda: forgotten(engine))
+        wait_for_tombstone(engine)
+        time.sleep(0.3)
+        assert not erasing.done(), "it did not wait for the load"
+        commit()
+        erasing.result(30)
+    assert found_in(engine, *HERS) == {}
+
+
+def test_a_page_that_is_being_loaded_is_waited_for(warehouse: Engine) -> None:
+    """Also where no row of him was there before, for which it would have to wait."""
+
+    def load(connection: Connection) -> None:
+        opened(connection)
+        load_users(connection, RUN, page([paula(), otto()]))
+
+    forget_while_in_flight(warehouse, load)
+    assert value(warehouse, "SELECT count(*) FROM user_facts") == 1
+
+
 WRITES: dict[str, Callable[[Connection], object]] = {
-    "page": lambda connection: load_users(connection, RUN, page([paula(), otto()], NOON + HOUR)),
     "histories": lambda connection: load_histories(
         connection, RUN, [history(PAULA, [*PAULAS, change(MAIL, 14)])], SETTLING
     ),
@@ -72,14 +94,7 @@ def test_what_is_being_written_is_waited_for_and_written_later_it_leaves_him_out
     with transaction(warehouse) as connection:
         opened(connection, at=NOON + HOUR)
         connection.exec_driver_sql("UPDATE sync_runs SET histories_since = '2026-03-10 13:00Z'")
-    with in_flight(warehouse, write) as commit:
-        erasing = in_background(lambda: forgotten(warehouse))
-        wait_for_tombstone(warehouse)
-        time.sleep(0.3)
-        assert not erasing.done(), "it did not wait for the load"
-        commit()
-        erasing.result(30)
-    assert found_in(warehouse, *HERS) == {}
+    forget_while_in_flight(warehouse, write)
     with transaction(warehouse) as connection:
         write(connection)
     assert found_in(warehouse, *HERS) == {}
