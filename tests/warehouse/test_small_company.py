@@ -85,13 +85,6 @@ def test_whose_answers_switch_dialect_has_each_change_once(company: Engine) -> N
     assert value(company, "SELECT count(*) FROM user_settings_history WHERE user_id = '5'") == 3
 
 
-def test_setting_conflicts(company: Engine) -> None:
-    assert set(rows(company, "SELECT * FROM setting_conflicts")) == {
-        ("6", RECORDED, "one_instant", at(28, "08:00"), None, None),
-        ("8", CALLS, "profile", at(4, "00:30"), "true", "false"),
-    }
-
-
 def test_who_is_deleted(company: Engine) -> None:
     query = "SELECT user_id, deleted_at FROM users WHERE deleted_at IS NOT NULL"
     assert rows(company, query) == [("10", at(5, "00:32"))]

@@ -1,4 +1,4 @@
-"""Runs, listings, and the plan of whose histories are owed."""
+"""Runs, listings, the plan of whose histories are owed, and how runs at once share it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, Engine
 
+from gong_provider.api.claims import Claimed
 from include.warehouse.connect import transaction
 from include.warehouse.errors import WarehouseError
 from include.warehouse.plan import claim, failed_histories, ids_of_batch, plan_histories, purge_plans
@@ -32,6 +33,7 @@ from tests.warehouse.making import (
     load_group,
     load_page,
     opened,
+    rows,
     value,
 )
 
@@ -258,3 +260,39 @@ def test_plans_are_purged_by_the_start_of_their_run_and_claims_by_their_own(ware
     with transaction(warehouse) as connection:
         purge_plans(connection, NOON + 100_000 * HOUR)
     assert value(warehouse, "SELECT count(*) FROM history_claims") == 0
+
+
+def claimed(engine: Engine, run: RunKey, ids: str) -> Claimed:
+    with transaction(engine) as connection:
+        return claim(connection, run, list(ids))
+
+
+def two_runs(engine: Engine) -> None:
+    load_page(engine, [{"id": user_id} for user_id in "abcd"])
+    with transaction(engine) as connection:
+        opened(connection, LATER)
+
+
+def test_each_user_is_one_runs(warehouse: Engine) -> None:
+    two_runs(warehouse)
+    assert claimed(warehouse, RUN, "ab") == Claimed({"a", "b"}, set())
+    assert claimed(warehouse, LATER, "bcx") == Claimed({"c"}, {"b"})
+    assert claimed(warehouse, RUN, "abcd") == Claimed({"a", "b", "d"}, {"c"})
+
+
+def test_whoever_is_fetched_is_nobodys(warehouse: Engine) -> None:
+    two_runs(warehouse)
+    claimed(warehouse, RUN, "ab")
+    load_group(warehouse, history("a"))
+    assert claimed(warehouse, LATER, "ab") == Claimed(set(), {"b"})
+
+
+def test_a_claim_ends_with_its_run_or_its_time(warehouse: Engine) -> None:
+    two_runs(warehouse)
+    claimed(warehouse, RUN, "ab")
+    rows(warehouse, "UPDATE history_claims SET claimed_at = now() - interval '4 min' "
+                    "WHERE user_id = 'a' RETURNING 1")  # fmt: skip
+    assert claimed(warehouse, LATER, "ab") == Claimed({"a"}, {"b"})
+    with transaction(warehouse) as connection:
+        close_run(connection, RUN, "abandoned", NOON)
+    assert claimed(warehouse, LATER, "ab") == Claimed({"a", "b"}, set())
