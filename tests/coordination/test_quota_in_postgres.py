@@ -190,13 +190,12 @@ def test_a_service_that_refuses_pauses_the_client_and_every_call_is_counted(ware
         await client.close()
         return answer.calls
 
-    faults = Faults(rate_limited_at={1: 1, 2: 1})
+    faults = Faults(rate_limited_at={1: 1})
     with GongService([{"id": "1"}], faults=faults) as service:
-        assert Worker(warehouse, Limits(50, 0)).do(lambda quota: ask(quota, service)) == 3
+        assert Worker(warehouse, Limits(50, 0)).do(lambda quota: ask(quota, service)) == 2
         times = [call.time for call in service.calls]
     assert times[1] - times[0] >= 1
-    assert times[2] - times[1] >= 1
-    assert value(warehouse, "SELECT sum(calls) FROM api_calls") == 3
+    assert value(warehouse, "SELECT sum(calls) FROM api_calls") == 2
 
 
 def hold_places_and_sleep(url: str) -> None:

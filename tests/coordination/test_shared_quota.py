@@ -54,7 +54,7 @@ def ask_from_processes(
     assert [worker.exitcode for worker in workers] == [0] * len(workers)
 
 
-@pytest.mark.parametrize("latency_s", [0, 0.05, 0.5, 2])
+@pytest.mark.parametrize("latency_s", [0, 2])
 def test_four_tasks_keep_the_rate_and_never_exceed_it(warehouse: Engine, latency_s: float) -> None:
     log_grants(warehouse)
     span, most_arrived = calls_of_four(warehouse, latency_s)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Engine
 
-from gong_provider.api.models import Listing, ListingProgress, UsersPage
+from gong_provider.api.models import ListingProgress
 from gong_provider.coordination.database import Database
 from gong_provider.coordination.limits import Limits
 from gong_provider.coordination.postgres_quota import PostgresQuota
@@ -24,7 +23,18 @@ from include.warehouse.histories import load_histories
 from include.warehouse.retention import Retention, remove_outdated
 from include.warehouse.users import load_users
 from tests.support.token_workers import KeyCipher
-from tests.warehouse.making import HOUR, NOON, RUN, SETTLING, failure, history, opened, page
+from tests.warehouse.making import (
+    HOUR,
+    NOON,
+    RUN,
+    SETTLING,
+    failure,
+    history,
+    listing,
+    opened,
+    page,
+    page_of_listing,
+)
 
 SWITCH = "webConferencesRecorded"
 USERS: list[Any] = [
@@ -76,24 +86,9 @@ def _list(engine: Engine) -> None:
         opened(connection)
         load_users(connection, RUN, page(USERS), listed=True)
         for cursor in ("next", None):
-            listing_progress.save_progress(connection, RUN, _page_of_listing(cursor))
+            listing_progress.save_progress(connection, RUN, page_of_listing(USERS, cursor))
         assert isinstance(listing_progress.load_progress(connection, RUN), ListingProgress)
-        runs.record_listing(connection, RUN, _listing(), full=True)
-
-
-def _page_of_listing(cursor: str | None) -> UsersPage:
-    listing = Listing(
-        started_at=NOON, gong_time=NOON, pages=1, users=4, total_records=4, totals=(4,), rejected=1,
-        moved=False, finished=cursor is None, warnings=(),
-    )  # fmt: skip
-    return replace(page(USERS), cursor=cursor, listing=listing)
-
-
-def _listing() -> runs.Listing:
-    return runs.Listing(
-        started_at=NOON, covers_until=NOON, finished_at=NOON, with_avatars=False, pages=1, users=4,
-        total_records=4, moved=False,
-    )  # fmt: skip
+        runs.record_listing(connection, RUN, listing(users=4), full=True)
 
 
 def _fetch(engine: Engine) -> None:

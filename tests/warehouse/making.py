@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
 from gong_provider.api.models import HistoryFailure, SettingsHistory, UsersPage
+from gong_provider.api.models import Listing as Progress
 from gong_provider.api.reading import read_changes, read_users
 from include.warehouse.connect import transaction
 from include.warehouse.histories import HistoriesLoaded, load_histories
-from include.warehouse.runs import RunKey, open_run
+from include.warehouse.runs import Listing, RunKey, open_run, record_listing
 from include.warehouse.users import UsersLoaded, load_users
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -41,6 +43,17 @@ def page(records: Sequence[Any], at: datetime = NOON, with_avatars: bool = False
     )
 
 
+def page_of_listing(
+    records: Sequence[Any], cursor: str | None, at: datetime = NOON, pages: int = 1
+) -> UsersPage:
+    """A page of a list of all users, which goes on at a cursor, or ends."""
+    so_far = Progress(
+        started_at=NOON, gong_time=NOON - HOUR, pages=pages, users=len(records), total_records=4,
+        totals=(4,), rejected=1, moved=False, finished=cursor is None, warnings=(),
+    )  # fmt: skip
+    return replace(page(records, at), cursor=cursor, listing=so_far)
+
+
 def history(user_id: str, records: Sequence[Any] = (), at: datetime = NOON) -> SettingsHistory:
     counts: Counter[str] = Counter()
     changes, rejected = read_changes(user_id, records, counts, dirty=True)
@@ -61,6 +74,24 @@ def load_page(
         return load_users(connection, RUN, page(records, at, **more), listed=listed)
 
 
+def listing(at: datetime = NOON, users: int = 1, **more: Any) -> Listing:
+    """A list of all users that was whole."""
+    of_one_page: dict[str, Any] = {
+        "started_at": at, "covers_until": at - SETTLING, "finished_at": at, "with_avatars": False,
+        "pages": 1, "users": users, "total_records": users, "moved": False,
+    }  # fmt: skip
+    return Listing(**of_one_page | more)
+
+
+def listed(engine: Engine, records: Sequence[Any], at: datetime = NOON, **more: Any) -> None:
+    """Load a list of all users, and write down that there was one."""
+    load_page(engine, records, at, listed=True)
+    with transaction(engine) as connection:
+        run = RunKey(RUN.dag_id, f"of {at}")
+        opened(connection, run, at)
+        record_listing(connection, run, listing(at, len(records), **more), full=True)
+
+
 def load_group(engine: Engine, *outcomes: SettingsHistory | HistoryFailure) -> HistoriesLoaded:
     with transaction(engine) as connection:
         opened(connection)
@@ -75,3 +106,21 @@ def rows(engine: Engine, query: str, **parameters: Any) -> list[tuple[Any, ...]]
 def value(engine: Engine, query: str, **parameters: Any) -> Any:
     ((only,),) = rows(engine, query, **parameters)
     return only
+
+
+def differences(engine: Engine, one: str, other: str) -> list[tuple[Any, ...]]:
+    """Rows of one relation that are not in the other."""
+    return rows(engine, f"(SELECT * FROM {one} EXCEPT ALL SELECT * FROM {other}) UNION ALL "
+                        f"(SELECT * FROM {other} EXCEPT ALL SELECT * FROM {one})")  # fmt: skip
+
+
+COVERAGE = """
+    (SELECT day, setting_key, users_on, users_off, users_unknown, joined, left_gong, changes, complete
+     FROM {}) AS coverage
+"""
+
+
+def coverage_differs(engine: Engine) -> list[tuple[Any, ...]]:
+    """What of the daily coverage is not as if it were counted from nothing."""
+    held, anew = "recording_coverage_daily", "derived_recording_coverage('-infinity')"
+    return differences(engine, COVERAGE.format(held), COVERAGE.format(anew))

@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from gong_provider.api.models import Listing, UsersPage
 from include.warehouse import leaving, listing_progress, plan
 from include.warehouse.connect import transaction
 from include.warehouse.coverage import rewrite_coverage
@@ -24,7 +23,7 @@ from tests.warehouse.making import (
     load_group,
     load_page,
     opened,
-    page,
+    page_of_listing,
     rows,
     value,
 )
@@ -141,18 +140,11 @@ def leave_traces(engine: Engine) -> None:
         connection.exec_driver_sql("UPDATE sync_runs SET histories_since = '2026-03-10 13:00Z'")
         plan.plan_histories(connection, RUN)
         plan.claim(connection, RUN, [PAULA, OTTO, NORA])
-        listing_progress.save_progress(connection, RUN, listed_page([paula(), otto()], "next"))
+        listing_progress.save_progress(
+            connection, RUN, page_of_listing([paula(), otto()], "next", NOON + HOUR)
+        )
         connection.exec_driver_sql("UPDATE user_marks SET listed_at = last_seen_at")
         leaving.nominate(connection, NOON + HOUR, with_avatars=False, whole=True)
-
-
-def listed_page(records: list[Any], cursor: str | None, pages: int = 1) -> UsersPage:
-    made = page(records, NOON + HOUR)
-    listing = Listing(NOON, NOON, pages, len(records), 3, (3,), 0, False, cursor is None, ())
-    return UsersPage(
-        **{name: getattr(made, name) for name in made.__dataclass_fields__}
-        | {"cursor": cursor, "listing": listing}
-    )
 
 
 def tables(engine: Engine) -> list[str]:

@@ -37,9 +37,9 @@ from include.warehouse import leaving
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.coverage import rewrite_coverage
 from include.warehouse.histories import load_histories
-from include.warehouse.runs import Listing, RunKey, close_run, record_listing
+from include.warehouse.runs import RunKey, close_run, record_listing
 from include.warehouse.users import load_users
-from tests.warehouse.making import SETTLING, failure, history, opened, page
+from tests.warehouse.making import SETTLING, failure, history, listing, opened, page
 
 RECORDED = "webConferencesRecorded"
 PREVENTED = "preventWebConferenceRecording"
@@ -166,11 +166,7 @@ def run_on(engine: Engine, day: int) -> None:
         opened(connection, run, started_at, started_at.date() - timedelta(days=1))
         load_users(connection, run, page(listed, started_at), listed=True)
         leaving.nominate(connection, started_at, with_avatars=False, whole=True)
-        listing = Listing(
-            started_at=started_at, covers_until=started_at - SETTLING, finished_at=started_at,
-            with_avatars=False, pages=1, users=len(listed), total_records=len(listed), moved=False,
-        )  # fmt: skip
-        record_listing(connection, run, listing, full=True)
+        record_listing(connection, run, listing(started_at, len(listed)), full=True)
     with transaction(engine) as connection:
         load_histories(connection, run, _histories(day, at(day, "00:31")), SETTLING)
     with transaction(engine) as connection:

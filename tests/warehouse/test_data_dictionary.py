@@ -17,6 +17,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "data-dictionary.md"
 def test_the_page_says_what_the_comments_in_the_database_say(warehouse: Engine) -> None:
     with transaction(warehouse) as connection:
         said = dictionary(connection)
+    assert "|  |" not in said, "something has no comment"
     _, _, rest = PAGE.read_text().partition("\n## ")
     page = "## " + rest.partition("\n## Kinds in run_oddities")[0]
     # Not the whole of both, which is what a comparison would print.

@@ -18,12 +18,6 @@ QUESTIONS = Path(__file__).parents[2] / "docs" / "questions.md"
 
 
 @pytest.fixture(scope="module")
-def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
-    with told_once(postgres_server, migrated_template) as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
 def crowd(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
     """The company among 3,000 others, each with a version and four periods, and statistics of them."""
     others = """

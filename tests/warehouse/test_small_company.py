@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
 from sqlalchemy import Engine
 
-from include.local.postgres import Cluster
-from tests.warehouse.making import load_page, rows, value
-from tests.warehouse.small_company import (
-    ADA,
-    CALLS,
-    PREVENTED,
-    RECORDED,
-    at,
-    people,
-    run_of,
-    run_on,
-    tell,
-    told_once,
-)  # fmt: skip
-from tests.warehouse.test_warehouse_coverage import same_as_from_nothing
+from tests.warehouse.making import coverage_differs, differences, load_page, rows, value
+from tests.warehouse.small_company import ADA, CALLS, PREVENTED, RECORDED, at, people, run_of, run_on, tell
 
 FOUNDED = at(26, "09:00")
 HANA = at(3, "08:00")
 EVERYONE = ("1", "2", "3", "4", "5", "6", "8", "9", "10")  # whose history is known
 
 Period = tuple[str, str, str | None, datetime, datetime | None, str | None]
-
-
-@pytest.fixture(scope="module")
-def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
-    with told_once(postgres_server, migrated_template) as engine:
-        yield engine
 
 
 def always(user_ids: tuple[str, ...], setting: str, value: str, since: datetime = FOUNDED) -> list[Period]:
@@ -94,7 +74,7 @@ def test_versions(company: Engine) -> None:
 def test_setting_periods(company: Engine) -> None:
     held = rows(company, "SELECT * FROM setting_periods ORDER BY user_id, setting_key, valid_from")
     assert held == sorted(periods(), key=lambda period: (period[0], period[1], period[3]))
-    assert rows(company, "SELECT * FROM derived_setting_periods EXCEPT ALL TABLE setting_periods") == []
+    assert differences(company, "derived_setting_periods", "setting_periods") == []
 
 
 def test_whose_answers_switch_dialect_has_each_change_once(company: Engine) -> None:
@@ -103,13 +83,6 @@ def test_whose_answers_switch_dialect_has_each_change_once(company: Engine) -> N
         (RECORDED, at(27, "10:00"), ADA), (RECORDED, at(2, "16:00"), ADA), (CALLS, at(4, "11:00"), ADA),
     }  # fmt: skip
     assert value(company, "SELECT count(*) FROM user_settings_history WHERE user_id = '5'") == 3
-
-
-def test_setting_conflicts(company: Engine) -> None:
-    assert set(rows(company, "SELECT * FROM setting_conflicts")) == {
-        ("6", RECORDED, "one_instant", at(28, "08:00"), None, None),
-        ("8", CALLS, "profile", at(4, "00:30"), "true", "false"),
-    }
 
 
 def test_who_is_deleted(company: Engine) -> None:
@@ -237,4 +210,4 @@ def test_coverage_of_each_day(company: Engine) -> None:
 def test_after_each_run_coverage_equals_one_computed_from_nothing(warehouse: Engine) -> None:
     for day in range(2, 7):
         run_on(warehouse, day)
-        assert same_as_from_nothing(warehouse)
+        assert coverage_differs(warehouse) == []

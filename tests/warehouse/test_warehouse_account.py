@@ -56,15 +56,15 @@ def test_a_rotated_key_and_a_moved_host_are_noted(settled: Engine, identity: Acc
     assert "hash" not in note
 
 
-@pytest.mark.parametrize("identity", [ROTATED, MOVED, replace(OURS, base_url="http://localhost:9000")])
-def test_strangers_are_refused(settled: Engine, identity: AccountIdentity) -> None:
+def test_strangers_are_refused(settled: Engine) -> None:
     before = rows(settled, "SELECT * FROM account")
-    with pytest.raises(AccountMismatchError, match="a database of its own") as caught:
-        settle(settled, identity, ["1", "2", "x", "y"])
-    assert OURS.base_url in str(caught.value)
-    assert identity.base_url in str(caught.value)
-    assert "hash" not in str(caught.value)
-    assert rows(settled, "SELECT * FROM account") == before
+    for identity in (ROTATED, MOVED, replace(OURS, base_url="http://localhost:9000")):
+        with pytest.raises(AccountMismatchError, match="a database of its own") as caught:
+            settle(settled, identity, ["1", "2", "x", "y"])
+        assert OURS.base_url in str(caught.value)
+        assert identity.base_url in str(caught.value)
+        assert "hash" not in str(caught.value)
+        assert rows(settled, "SELECT * FROM account") == before
 
 
 def test_names_settle_it_either_way(settled: Engine) -> None:

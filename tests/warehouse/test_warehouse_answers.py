@@ -1,24 +1,16 @@
-"""What the warehouse answers of a small company, as its story says."""
+"""What the warehouse answers of a small company, beside the samples of docs/questions.md."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
-from include.local.postgres import Cluster
-from tests.warehouse.making import rows
-from tests.warehouse.small_company import ADA, at, told_once
-
-
-@pytest.fixture(scope="module")
-def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
-    with told_once(postgres_server, migrated_template) as engine:
-        yield engine
+from tests.warehouse.making import load_page, rows, value
+from tests.warehouse.small_company import ADA, CALLS, RECORDED, at, run_of
 
 
 def test_the_glossary_decides_what_is_known_and_nothing_else(company: Engine) -> None:
@@ -76,17 +68,7 @@ def test_user_states_as_of(company: Engine) -> None:
         *((each, None, False, None) for each in ("4", "5")),
         ("6", None, None, None),
     }
-    then = {user_id: told for user_id, *told in rows(company, query, moment=at(3, "12:00"))}
-    assert then["5"] == ["Eve Frost", True, False]
-    assert then["6"] == ["Finn Gray", True, True]
-    assert then["7"] == ["Gus Hill", None, True]
-    assert then["8"] == [None, False, None]  # not seen yet
     assert "10" not in {user_id for user_id, *_ in rows(company, query, moment=at(6))}
-
-
-def test_recorded_without_consent_page_now(company: Engine) -> None:
-    query = "SELECT user_id, name FROM recorded_without_consent_page"
-    assert set(rows(company, query)) == {("2", "Ben Cole"), ("5", "Eve Fox")}
 
 
 @pytest.mark.parametrize(
@@ -107,49 +89,16 @@ def test_recorded_without_consent_page_then(company: Engine, moment: datetime, w
     assert [user_id for (user_id,) in rows(company, query, moment=moment)] == who.split()
 
 
-def test_active_not_recorded(company: Engine) -> None:
-    query = "SELECT name, manager_id, manager_name, why FROM active_not_recorded"
-    assert set(rows(company, query)) == {
-        ("Cleo Diaz", "1", "Ada Birch", "recording is off"),
-        ("Hana Ito", "10", "Jo Kerr", "recording is prevented"),
-    }
-
-
-def test_inactive_but_importing(company: Engine) -> None:
-    query = "SELECT name, imports, inactive_since, basis FROM inactive_but_importing"
-    assert rows(company, query) == [("Dan Ek", "calls", at(27, "12:00"), "changed")]
-
-
-NOT_TOLD = "by whom is not told by Gong"
-CHANGES = [
-    (at(2, "16:00"), "Eve Fox", "setting", f"Web conferences recorded: off → on, 2 March 2026, by {ADA}"),
-    (at(3, "08:00"), "Hana Ito", "joined", "Joined, 3 March 2026"),
-    (at(3, "09:00"), "Ben Cole", "setting",
-     f"Web conferences recorded: on → off, 3 March 2026, {NOT_TOLD}"),
-    (at(3, "09:30"), "Ben Cole", "setting",
-     f"Web conferences recorded: off → on, 3 March 2026, {NOT_TOLD}"),
-    (at(3, "10:00"), "Hana Ito", "setting",
-     f"Telephony calls imported: off → on, 3 March 2026, {NOT_TOLD}"),
-    (at(3, "14:00"), "Cleo Diaz", "setting", f"Web conferences recorded: on → off, 3 March 2026, by {ADA}"),
-    (at(4, "00:30"), "Eve Fox", "profile", "Last name: Frost → Fox, seen 4 March 2026"),
-    (at(4, "00:32"), "Ivo Jang", "left", "Left, seen 4 March 2026"),
-    (at(4, "11:00"), "Eve Fox", "setting", f"Telephony calls imported: on → off, 4 March 2026, by {ADA}"),
-    (at(5, "00:30"), "Cleo Diaz", "moved", "Manager: Ben Cole → Ada Birch, seen 5 March 2026"),
-    (at(5, "00:30"), "Cleo Diaz", "moved", "Title: Sales → Team lead, seen 5 March 2026"),
-    (at(5, "00:30"), "Gus Hill", "setting",
-     f"Telephony calls imported: on → off, seen 5 March 2026, {NOT_TOLD}"),
-    (at(5, "00:32"), "Jo Kerr", "left", "Left, seen 5 March 2026"),
-    (at(6, "00:30"), "Ivo Jang", "came back", "Came back, seen 6 March 2026"),
-    (at(6, "00:30"), "Ivo Jang", "moved", "Manager: Ada Birch → 99, seen 6 March 2026"),
-    (at(6, "00:30"), "Ivo Jang", "profile",
-     "Consent page: none → https://join.birch.example/ivo?tkn=***, seen 6 March 2026"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("moment", [at(2), at(3, "09:30"), at(4, "00:32"), at(5), at(6, "12:00")], ids=str)
-def test_changes_since(company: Engine, moment: datetime) -> None:
+def test_changes_since_a_moment_are_those_from_then_on(company: Engine) -> None:
     query = "SELECT at, name, kind, sentence FROM changes_since(:moment)"
-    assert rows(company, query, moment=moment) == [change for change in CHANGES if change[0] >= moment]
+    first, *others = rows(company, query, moment=at(2))
+    assert first == (
+        at(2, "16:00"), "Eve Fox", "setting", f"Web conferences recorded: off → on, 2 March 2026, by {ADA}",
+    )  # fmt: skip
+    assert len(others) == 15
+    assert others == sorted(others, key=lambda change: change[0])
+    for moment in (at(3, "09:30"), at(4, "00:32"), at(5), at(6, "12:00")):
+        assert rows(company, query, moment=moment) == [change for change in others if change[0] >= moment]
 
 
 def test_changes_from_the_beginning(company: Engine) -> None:
@@ -163,3 +112,80 @@ def test_changes_show_no_token_and_say_who(company: Engine) -> None:
     assert not [line for (line,) in everything if "ivos-own" in line or "of-day" in line]
     by = "SELECT DISTINCT changed_by FROM changes_since('-infinity')"
     assert set(rows(company, by)) == {(ADA,), ("not told by Gong",)}
+
+
+def proofs(company: Engine, user_id: str, moment: datetime) -> dict[str, list[Any]]:
+    query = "SELECT setting_key, value, source, basis, is_covered, proof FROM evidence(:user_id, :moment)"
+    return {setting: told for setting, *told in rows(company, query, user_id=user_id, moment=moment)}
+
+
+COVERED = "the history, fetched 6 March 2026 00:31, covers the moment"
+
+
+def test_evidence_by_history(company: Engine) -> None:
+    ben = proofs(company, "2", at(3, "09:15"))[RECORDED]
+    assert ben == ["false", "history", "changed", True,
+                   f"A change of 3 March 2026 09:00 says so; {COVERED}"]  # fmt: skip
+    dan = proofs(company, "4", at(27))["active"]
+    assert dan[-1] == f"A switch that was flipped on 27 February 2026 12:00 was this before; {COVERED}"
+
+
+def test_evidence_names_the_change_and_its_author(company: Engine) -> None:
+    query = f"""
+        SELECT proof.changed_at, proof.changed_by, history.new_value
+        FROM evidence('3', :moment) AS proof
+        JOIN user_settings_history AS history ON encode(history.change_key, 'hex') = proof.change_key
+        WHERE proof.setting_key = '{RECORDED}'
+    """
+    for moment in (at(3, "12:00"), at(3, "15:00")):
+        assert rows(company, query, moment=moment) == [(at(3, "14:00"), ADA, "false")]
+
+
+def test_evidence_by_what_was_seen(company: Engine) -> None:
+    query = "SELECT DISTINCT seen_in_run, basis FROM evidence('7', :moment)"
+    assert rows(company, query, moment=at(3)) == [(run_of(2).run_id, None)]
+
+
+def test_evidence_of_who_was_not_there(company: Engine) -> None:
+    nothing = [None, None, None]
+    assert proofs(company, "8", at(3, "07:00"))[CALLS] == [*nothing, True, f"Not in Gong yet; {COVERED}"]
+    until = "the history covers only until 4 March 2026 00:21"
+    assert proofs(company, "10", at(5, "12:00"))[CALLS] == [*nothing, False, f"No longer in Gong; {until}"]
+    away = proofs(company, "9", at(5, "12:00"))[CALLS]
+    assert away[-1].endswith("; but Gong did not know him then, from 4 March 2026 00:32 on")
+    for moment in (at(4, "00:31"), at(6, "00:30"), at(1)):
+        assert "did not know him" not in proofs(company, "9", moment)[CALLS][-1]
+    assert proofs(company, "99", at(3)) == {}
+
+
+def test_a_manager_is_told_with_id_and_address(company: Engine) -> None:
+    query = "SELECT name, manager_id FROM active_not_recorded"
+    assert set(rows(company, query)) == {("Cleo Diaz", "1"), ("Hana Ito", "10")}
+    assert value(company, "SELECT manager_email_address FROM users_with_managers WHERE user_id = '3'") == ADA
+
+
+def test_who_is_below_a_cycle_or_his_own_manager_stands_in_the_chart_once(warehouse: Engine) -> None:
+    managers = {"1": "2", "2": "3", "3": "1", "4": "2", "5": "4", "6": "6", "7": "6"}
+    load_page(warehouse, [{"id": each, "managerId": manager} for each, manager in managers.items()])
+    query = "SELECT user_id, path, is_in_cycle FROM org_chart"
+    chart = {user_id: (path, is_in_cycle) for user_id, path, is_in_cycle in rows(warehouse, query)}
+    assert value(warehouse, "SELECT count(*) FROM org_chart") == 7
+    assert chart == {
+        "1": (["1"], True),
+        "3": (["1", "3"], True),
+        "2": (["1", "3", "2"], True),
+        "4": (["1", "3", "2", "4"], False),
+        "5": (["1", "3", "2", "4", "5"], False),
+        "6": (["6"], True),
+        "7": (["6", "7"], False),
+    }
+
+
+def test_stale(company: Engine) -> None:
+    query = "SELECT user_id, why FROM stale_at(:moment) ORDER BY length(user_id), user_id"
+    failing = "the history could not be fetched: Gong answered 500"
+    later = dict(rows(company, query, moment=at(8, "12:00")))
+    assert later.pop("7") == f"no answer held him for 2 days; {failing}"
+    assert set(later) == {"1", "2", "3", "4", "5", "6", "8", "9"}  # who left is not stale
+    assert set(later.values()) == {"no answer held him for 2 days; the history's turn has not come"}
+    assert value(company, "SELECT count(*) FROM stale") == 9  # the story is long over

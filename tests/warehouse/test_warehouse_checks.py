@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,15 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
+from include.local.postgres import Cluster
 from include.warehouse import checks
 from include.warehouse.checks import CHECKS, Result, run_checks
-from include.warehouse.connect import transaction
+from include.warehouse.connect import engine_for, transaction
 from include.warehouse.forgetting import forget
+from include.warehouse.histories import load_histories
+from include.warehouse.migrate import migrate
 from include.warehouse.plan import plan_histories
-from include.warehouse.runs import Listing, RunKey, record_listing
-from tests.warehouse.making import HOUR, NOON, RUN, history, load_group, load_page, opened, rows, value
+from include.warehouse.runs import RunKey, record_listing
+from tests.warehouse.making import (
+    HOUR,
+    NOON,
+    RUN,
+    SETTLING,
+    history,
+    listing,
+    load_group,
+    load_page,
+    opened,
+    rows,
+    value,
+)
 
 DAY = timedelta(days=1)
 NOW = NOON + HOUR
@@ -37,26 +52,33 @@ def flip(at: datetime, value: bool, name: str = "webConferencesRecorded") -> dic
     return {"settingName": name, "newValue": value, "previousValue": not value, "changedAt": at.isoformat()}
 
 
-def listing(at: datetime = NOON, users: int = 3) -> Listing:
-    return Listing(
-        started_at=at, covers_until=at, finished_at=at, with_avatars=False, pages=1, users=users,
-        total_records=users, moved=False,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def sound(warehouse: Engine) -> Engine:
+def filled(engine: Engine) -> Engine:
     """Three users, listed, with their histories."""
-    load_page(warehouse, USERS, listed=True)
-    with transaction(warehouse) as connection:
-        record_listing(connection, RUN, listing(), full=True)
+    load_page(engine, USERS, listed=True)
+    with transaction(engine) as connection:
+        record_listing(connection, RUN, listing(users=3), full=True)
     load_group(
-        warehouse,
+        engine,
         history("1", [flip(NOON - DAY, True)]),
         history("2", [flip(NOON - DAY, False)]),
         history("3", [flip(NOON - 3 * DAY, False), flip(NOON - 2 * DAY, True)]),
     )
-    return warehouse
+    return engine
+
+
+@pytest.fixture
+def sound(warehouse: Engine) -> Engine:
+    return filled(warehouse)
+
+
+@pytest.fixture(scope="module")
+def never_spoiled(postgres_server: Cluster) -> Iterator[Engine]:
+    """What is done to it is rolled back."""
+    postgres_server.ensure_database("never_spoiled")
+    engine = engine_for(postgres_server.url("never_spoiled"))
+    migrate(engine)
+    yield filled(engine)
+    engine.dispose()
 
 
 def checked(engine: Engine, run: RunKey = RUN, at: datetime = NOW) -> dict[str, Result]:
@@ -64,13 +86,13 @@ def checked(engine: Engine, run: RunKey = RUN, at: datetime = NOW) -> dict[str, 
         return {result.name: result for result in run_checks(connection, run, at)}
 
 
-def failed(engine: Engine, at: datetime = NOW) -> dict[str, Decimal]:
-    return {name: result.found for name, result in checked(engine, at=at).items() if not result.passed}
+def failed(engine: Engine) -> list[str]:
+    return [name for name, result in checked(engine).items() if not result.passed]
 
 
 def test_a_sound_warehouse_passes_and_says_so_in_rows(sound: Engine) -> None:
     results = checked(sound)
-    assert [name for name, result in results.items() if not result.passed] == []
+    assert failed(sound) == []
     held = rows(sound, "SELECT check_name, severity, passed, found, sentence, checked_at FROM check_results")
     assert sorted(held) == sorted(
         (each.name, each.severity, True, each.found, each.sentence, NOW) for each in results.values()
@@ -79,7 +101,7 @@ def test_a_sound_warehouse_passes_and_says_so_in_rows(sound: Engine) -> None:
 
 
 def test_an_empty_warehouse_passes(warehouse: Engine) -> None:
-    assert failed(warehouse) == {}
+    assert failed(warehouse) == []
 
 
 @dataclass(frozen=True)
@@ -91,30 +113,31 @@ class Spoiled:
 
     check: str
     found: float
-    how: Sequence[str] | Callable[[Engine], object]
+    how: Sequence[str] | Callable[[Connection], object]
     at: datetime = NOW
     also: frozenset[str] = frozenset()
 
 
-def a_conflict(engine: Engine) -> None:
+def told(connection: Connection, *changes: dict[str, Any]) -> None:
+    load_histories(connection, RUN, [history("1", changes, at=NOON + HOUR / 2)], SETTLING)
+
+
+def a_conflict(connection: Connection) -> None:
     both = [flip(NOON - HOUR, True), flip(NOON - HOUR, False)]
-    untold = [{**change, "previousValue": None} for change in both]
-    load_group(engine, history("1", untold, at=NOON + HOUR / 2))
+    told(connection, *({**change, "previousValue": None} for change in both))
 
 
-def a_future_change(engine: Engine) -> None:
-    load_group(engine, history("1", [flip(NOW + DAY, False)], at=NOON + HOUR / 2))
+def a_future_change(connection: Connection) -> None:
+    told(connection, flip(NOW + DAY, False))
 
 
-def fewer_changes(engine: Engine) -> None:
-    with transaction(engine) as connection:
-        run_checks(connection, RunKey("gong_users_sync", "before"), NOW - HOUR)
-        connection.execute(text("DELETE FROM user_settings_history WHERE user_id = '3'"))
+def fewer_changes(connection: Connection) -> None:
+    run_checks(connection, RunKey("gong_users_sync", "before"), NOW - HOUR)
+    connection.execute(text("DELETE FROM user_settings_history WHERE user_id = '3'"))
 
 
-def a_leaver_with_a_version(engine: Engine) -> None:
-    with transaction(engine) as connection:
-        connection.execute(text("UPDATE user_marks SET gone_at = :at WHERE user_id = '3'"), {"at": NOW})
+def a_leaver_with_a_version(connection: Connection) -> None:
+    connection.execute(text("UPDATE user_marks SET gone_at = :at WHERE user_id = '3'"), {"at": NOW})
 
 
 TWICE = "INSERT INTO {0} SELECT * FROM {0} WHERE user_id = '3'"
@@ -168,14 +191,16 @@ SPOILED = [
 
 
 @pytest.mark.parametrize("case", SPOILED, ids=[case.check for case in SPOILED])
-def test_a_check_fails_for_what_it_is_there_for(sound: Engine, case: Spoiled) -> None:
-    if callable(case.how):
-        case.how(sound)
-    else:
-        with transaction(sound) as connection:
+def test_a_check_fails_for_what_it_is_there_for(never_spoiled: Engine, case: Spoiled) -> None:
+    with transaction(never_spoiled) as connection:
+        if callable(case.how):
+            case.how(connection)
+        else:
             for statement in case.how:
                 connection.execute(text(statement))
-    found = failed(sound, at=case.at)
+        results = run_checks(connection, RUN, case.at)
+        connection.rollback()
+    found = {result.name: result.found for result in results if not result.passed}
     assert found[case.check] == Decimal(str(case.found))
     assert set(found) == {case.check, *case.also}
 
@@ -189,7 +214,7 @@ def test_each_check_is_seen_to_fail_and_says_what_to_do() -> None:
 
 def test_a_forgotten_user_is_no_user_who_is_missing(sound: Engine) -> None:
     forget(sound, "3", NOON + HOUR / 2)
-    assert failed(sound) == {}
+    assert failed(sound) == []
 
 
 def test_a_run_that_is_cleared_checks_again_with_one_row_a_check(sound: Engine) -> None:

@@ -13,11 +13,9 @@ from sqlalchemy import Engine, make_url, text
 
 from include.local.postgres import Cluster, free_port
 from include.warehouse.connect import engine_for, transaction
-from include.warehouse.dictionary import dictionary
 from include.warehouse.errors import WarehouseError
 from include.warehouse.migrate import migrate
-from include.warehouse.users import UsersLoaded
-from tests.warehouse.making import load_page, rows, value
+from tests.warehouse.making import rows, value
 
 PROJECT = Path(__file__).parents[2]
 
@@ -66,17 +64,15 @@ def test_a_connection_lost_in_a_transaction_is_one_sentence(warehouse: Engine) -
 
 
 def test_a_transaction_leaves_no_session_state(warehouse: Engine) -> None:
-    with warehouse.connect() as connection:
-        before = connection.execute(
-            text("SELECT current_setting('search_path'), current_setting('timezone')")
-        ).one()
+    def session() -> object:
+        with warehouse.connect() as connection:
+            settings = "SELECT current_setting('search_path'), current_setting('timezone')"
+            return connection.execute(text(settings)).one()
+
+    before = session()
     with transaction(warehouse) as connection:
         assert connection.scalar(text("SHOW timezone")) == "UTC"
-    with warehouse.connect() as connection:
-        after = connection.execute(
-            text("SELECT current_setting('search_path'), current_setting('timezone')")
-        ).one()
-    assert before == after
+    assert session() == before
 
 
 def test_migrating_twice_does_nothing_the_second_time(database_url: str) -> None:
@@ -120,60 +116,36 @@ def test_a_database_in_another_encoding_is_refused(postgres_server: Cluster) -> 
         migrate(engine_for(postgres_server.url("latin")))
 
 
-def loader(engine: Engine, *grants: str) -> Engine:
-    """The same database for a login of few rights."""
-    name = f"loader_{engine.url.database}"
-    with transaction(engine) as connection:
-        connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD 'few'")
-        for grant in grants:
-            connection.exec_driver_sql(f"{grant} TO {name}")
-    return engine_for(engine.url.set(username=name, password="few"))
-
-
 def test_a_loader_without_the_right_to_create_is_told_what_to_run(database_url: str) -> None:
-    few = loader(engine_for(database_url))
+    url = make_url(database_url)
+    name = f"loader_{url.database}"
+    with transaction(engine_for(url)) as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD 'few'")
+    few = engine_for(url.set(username=name, password="few"))
     with pytest.raises(WarehouseError, match="run `make migrate`"):
         migrate(few)
     with pytest.raises(WarehouseError, match="does not exist; run `make migrate`"):
         rows(few, "SELECT * FROM users")
 
 
-def test_a_loader_without_the_right_to_create_loads_what_is_migrated(warehouse: Engine) -> None:
-    few = loader(
-        warehouse,
-        "GRANT USAGE ON SCHEMA gong",
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gong",
-    )
-    assert not migrate(few)
-    assert load_page(few, [{"id": "1"}]) == UsersLoaded(1, 0)
+def test_the_command_migrates_the_schema_that_the_address_names_and_says_so_in_one_line(
+    database_url: str,
+) -> None:
+    place = make_url(database_url).set(drivername="postgres").update_query_dict({"gong_schema": "acme"})
+    url = place.render_as_string(hide_password=False)
 
-
-def test_the_command_migrates_and_says_so_in_one_line(database_url: str) -> None:
     def run() -> str:
         return subprocess.run(
             [sys.executable, "-m", "include.warehouse", "migrate"],
             cwd=PROJECT,
-            env={"PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}", "GONG_WAREHOUSE_URL": database_url},
+            env={"PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}", "GONG_WAREHOUSE_URL": url},
             capture_output=True,
             text=True,
             check=True,
         ).stdout
 
-    place = make_url(database_url)
-    assert (
-        run() == f"Schema gong in {place.host}:{place.port}/{place.database} is now at this code's version.\n"
-    )
+    where = f"acme in {place.host}:{place.port}/{place.database}"
+    assert run() == f"Schema {where} is now at this code's version.\n"
     assert "already" in run()
-
-
-def test_every_table_view_and_column_is_explained(warehouse: Engine) -> None:
-    with transaction(warehouse) as connection:
-        markdown = dictionary(connection)
-    assert "alembic_version" not in markdown
-    headings = [line for line in markdown.splitlines() if line.startswith("## ")]
-    functions = [heading for heading in headings if heading.endswith("(function)")]
-    relations = [heading for heading in headings if not heading.endswith("(function)")]
-    assert headings == sorted(relations) + sorted(functions)
-    assert {"## users (view)", "## user_settings_history (table)", "## sync_runs (table)"} <= set(headings)
-    assert "|  |" not in markdown
-    assert "\n\n\n" not in markdown
+    assert not migrate(engine_for(url))
+    assert value(engine_for(url), "SELECT to_regnamespace('gong')") is None

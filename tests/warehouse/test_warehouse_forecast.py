@@ -9,33 +9,10 @@ from sqlalchemy import Engine
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.forecast import Forecast, forecast
 from include.warehouse.migrate import is_current
-from include.warehouse.runs import Listing, record_listing
-from tests.warehouse.making import (
-    HOUR,
-    NOON,
-    RUN,
-    failure,
-    history,
-    load_group,
-    load_page,
-    opened,
-    rows,
-    value,
-)
+from tests.warehouse.making import HOUR, NOON, failure, history, listed, load_group, load_page, rows, value
 
 YESTERDAY = date(2026, 3, 9)
 DAY = timedelta(days=1)
-
-
-def listed(engine: Engine, *ids: str, at: datetime = NOON) -> None:
-    load_page(engine, [{"id": user_id} for user_id in ids], at, listed=True)
-    with transaction(engine) as connection:
-        opened(connection)
-        done = Listing(
-            started_at=at, covers_until=at, finished_at=at, with_avatars=False,
-            pages=7, users=len(ids), total_records=len(ids), moved=False,
-        )  # fmt: skip
-        record_listing(connection, RUN, done, full=True)
 
 
 def owed(engine: Engine, day: date = YESTERDAY, at: datetime = NOON + HOUR) -> Forecast | None:
@@ -49,7 +26,7 @@ def test_where_nobody_was_listed_nothing_is_known(warehouse: Engine) -> None:
 
 
 def test_histories_that_do_not_cover_the_last_day_are_owed(warehouse: Engine) -> None:
-    listed(warehouse, "1", "2", "3")
+    listed(warehouse, [{"id": user_id} for user_id in "123"])
     load_group(warehouse, history("1"), history("2", at=NOON - 2 * DAY))
     assert owed(warehouse) == Forecast(pages=0, histories=2)
     assert owed(warehouse, YESTERDAY - 2 * DAY) == Forecast(pages=0, histories=1)
@@ -58,20 +35,20 @@ def test_histories_that_do_not_cover_the_last_day_are_owed(warehouse: Engine) ->
 
 
 def test_a_listing_that_does_not_cover_the_last_day_is_owed_with_as_many_pages(warehouse: Engine) -> None:
-    listed(warehouse, "1", at=NOON - DAY)
+    listed(warehouse, [{"id": "1"}], NOON - DAY, pages=7)
     assert owed(warehouse) == Forecast(pages=7, histories=1)
 
 
 def test_who_failed_today_or_is_listed_no_more_is_not_asked(warehouse: Engine) -> None:
-    listed(warehouse, "1", "2", at=NOON - DAY)
-    listed(warehouse, "2", "3")
+    listed(warehouse, [{"id": "1"}, {"id": "2"}], NOON - DAY)
+    listed(warehouse, [{"id": "2"}, {"id": "3"}])
     load_group(warehouse, failure("2"))
     assert owed(warehouse) == Forecast(pages=0, histories=1)
     assert owed(warehouse, at=NOON + DAY) == Forecast(pages=0, histories=2)
 
 
 def test_it_leaves_no_trace(warehouse: Engine) -> None:
-    listed(warehouse, "1")
+    listed(warehouse, [{"id": "1"}])
     before = rows(warehouse, "SELECT * FROM sync_runs")
     owed(warehouse)
     assert rows(warehouse, "SELECT * FROM sync_runs") == before

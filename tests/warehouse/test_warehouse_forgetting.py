@@ -14,7 +14,19 @@ from include.warehouse.connect import transaction
 from include.warehouse.forgetting import Erased, forget, take_back
 from include.warehouse.forgotten import hash_of
 from include.warehouse.users import load_users
-from tests.warehouse.making import HOUR, NOON, RUN, history, load_group, load_page, page, rows, value
+from tests.warehouse.making import (
+    HOUR,
+    NOON,
+    RUN,
+    coverage_differs,
+    differences,
+    history,
+    load_group,
+    load_page,
+    page,
+    rows,
+    value,
+)
 from tests.warehouse.paula import (
     ALIAS,
     HERS,
@@ -105,25 +117,14 @@ def test_others_keep_everything_but_his_names(warehouse: Engine) -> None:
 
 
 def test_what_is_derived_is_as_if_he_had_never_been_there(warehouse: Engine) -> None:
+    users = "SELECT max(users_on + users_off + users_unknown) FROM recording_coverage_daily"
     load_world(warehouse)
-    assert (
-        value(warehouse, "SELECT max(users_on + users_off + users_unknown) FROM recording_coverage_daily")
-        == 3
-    )
+    assert value(warehouse, users) == 3
     forgotten(warehouse)
-    assert (
-        value(warehouse, "SELECT max(users_on + users_off + users_unknown) FROM recording_coverage_daily")
-        == 2
-    )
-    coverage = "SELECT * FROM derived_recording_coverage('-infinity') ORDER BY 1, 2"
-    held = "SELECT * FROM recording_coverage_daily ORDER BY 1, 2"
-    assert [row[:-1] for row in rows(warehouse, held)] == rows(warehouse, coverage)
+    assert value(warehouse, users) == 2
+    assert coverage_differs(warehouse) == []
     assert rows(warehouse, "SELECT * FROM recording_coverage_owed") == []
-    for one, other in (
-        ("setting_periods", "derived_setting_periods"),
-        ("derived_setting_periods", "setting_periods"),
-    ):
-        assert rows(warehouse, f"TABLE {one} EXCEPT ALL TABLE {other}") == []
+    assert differences(warehouse, "setting_periods", "derived_setting_periods") == []
 
 
 def test_run_again_it_changes_nothing(warehouse: Engine) -> None:

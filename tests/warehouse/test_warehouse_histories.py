@@ -20,7 +20,6 @@ from tests.warehouse.making import (
     history,
     load_group,
     load_page,
-    opened,
     rows,
     value,
 )
@@ -174,11 +173,3 @@ def test_groups_of_the_same_users_in_opposite_order_do_not_deadlock(warehouse: E
     with ThreadPoolExecutor() as pool:
         new = sum(pool.map(load_often, [ids, ids[::-1]]))
     assert new == value(warehouse, "SELECT count(*) FROM user_settings_history")
-
-
-def test_two_groups_in_one_transaction_do_not_mix(warehouse: Engine) -> None:
-    with transaction(warehouse) as connection:
-        opened(connection)
-        load_histories(connection, RUN, [history("1", [CHANGE])], SETTLING)
-        second = load_histories(connection, RUN, [history("2", [CHANGE])], SETTLING)
-    assert second == HistoriesLoaded(1, 1, 0, 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import pytest
 from sqlalchemy import Engine
 
 from tests.warehouse.making import HOUR, NOON, history, load_group, load_page, rows
@@ -26,12 +25,12 @@ def live(at: datetime, on: bool, setting: str = SETTING) -> dict[str, Any]:
     return {"setting": setting, "value": on, "time": at.isoformat()}
 
 
-def periods(engine: Engine, setting: str = SETTING) -> list[tuple[Any, ...]]:
+def periods(engine: Engine, setting: str = SETTING, user_id: str = "1") -> list[tuple[Any, ...]]:
     query = """
         SELECT value, valid_from, valid_to, basis FROM setting_periods
-        WHERE setting_key = :setting ORDER BY valid_from
+        WHERE (user_id, setting_key) = (:user_id, :setting) ORDER BY valid_from
     """
-    return rows(engine, query, setting=setting)
+    return rows(engine, query, user_id=user_id, setting=setting)
 
 
 CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[Any, ...]]]] = {
@@ -82,20 +81,13 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[Any, ...]]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_periods_come_from_changes(warehouse: Engine, name: str) -> None:
-    changes, expected = CASES[name]
-    load_page(warehouse, [{"id": "1", "created": CREATED}])
-    load_group(warehouse, history("1", changes))
-    assert periods(warehouse) == expected
-
-
-def test_a_conflict_is_told(warehouse: Engine) -> None:
-    load_page(warehouse, [{"id": "1", "created": CREATED}])
-    load_group(warehouse, history("1", [told(T1, "a"), told(T1, "b")]))
-    assert rows(warehouse, "SELECT setting_key, kind, at FROM setting_conflicts") == [
-        (SETTING, "one_instant", T1)
-    ]
+def test_periods_come_from_changes_and_a_conflict_is_told(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": name, "created": CREATED} for name in CASES])
+    load_group(warehouse, *(history(name, changes) for name, (changes, _) in CASES.items()))
+    for name, (_, expected) in CASES.items():
+        assert periods(warehouse, user_id=name) == expected, name
+    conflicts = "SELECT user_id, setting_key, kind, at FROM setting_conflicts"
+    assert rows(warehouse, conflicts) == [("a conflict", SETTING, "one_instant", T1)]
 
 
 def test_what_never_changed_is_as_first_seen_back_to_the_creation(warehouse: Engine) -> None:

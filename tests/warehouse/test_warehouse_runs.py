@@ -1,4 +1,4 @@
-"""Runs, listings, and the plan of whose histories are owed."""
+"""Runs, listings, the plan of whose histories are owed, and how runs at once share it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, Engine
 
+from gong_provider.api.claims import Claimed
 from include.warehouse.connect import transaction
 from include.warehouse.errors import WarehouseError
-from include.warehouse.plan import failed_histories, ids_of_batch, plan_histories, purge_plans
+from include.warehouse.plan import claim, failed_histories, ids_of_batch, plan_histories, purge_plans
 from include.warehouse.runs import (
-    Listing,
     RunKey,
     abandon,
     add_warning,
@@ -23,7 +23,19 @@ from include.warehouse.runs import (
     record_listing,
     run_row,
 )
-from tests.warehouse.making import HOUR, NOON, RUN, failure, history, load_group, load_page, opened, value
+from tests.warehouse.making import (
+    HOUR,
+    NOON,
+    RUN,
+    failure,
+    history,
+    listing,
+    load_group,
+    load_page,
+    opened,
+    rows,
+    value,
+)
 
 LATER = RunKey("gong_users_sync", "manual__2")
 MINUTE = timedelta(minutes=1)
@@ -113,27 +125,15 @@ def test_a_killed_run_is_seen_and_abandoned_once(warehouse: Engine) -> None:
         )
 
 
-def listing(at: datetime) -> Listing:
-    return Listing(
-        started_at=at,
-        covers_until=at - MINUTE,
-        finished_at=at + MINUTE,
-        with_avatars=False,
-        pages=2,
-        users=150,
-        total_records=151,
-        moved=True,
-    )
-
-
 def test_only_a_full_listing_covers(warehouse: Engine) -> None:
+    later = listing(NOON + HOUR, 150, total_records=151)
     with transaction(warehouse) as connection:
         opened(connection)
-        record_listing(connection, RUN, listing(NOON), full=False)
+        record_listing(connection, RUN, listing(), full=False)
         assert not listing_covers(connection, NOON - HOUR)
-        record_listing(connection, RUN, listing(NOON), full=True)
-        record_listing(connection, RUN, listing(NOON + HOUR), full=True)
-        assert listing_covers(connection, NOON + HOUR - MINUTE)
+        record_listing(connection, RUN, listing(), full=True)
+        record_listing(connection, RUN, later, full=True)
+        assert listing_covers(connection, later.covers_until)
         assert not listing_covers(connection, NOON + HOUR)
         assert newest_listing(connection) == (NOON + HOUR, 150)
         assert (run_row(connection, RUN).users_listed, run_row(connection, RUN).users_total) == (150, 151)
@@ -247,11 +247,52 @@ def test_a_day_that_is_over_is_owed_until_it_is_covered(warehouse: Engine) -> No
         assert plan_histories(connection, today) == [{"batch": 1, "of": 1, "users": 3}]
 
 
-def test_plans_are_purged_by_the_start_of_their_run(warehouse: Engine) -> None:
+def test_plans_are_purged_by_the_start_of_their_run_and_claims_by_their_own(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1"}])
     with transaction(warehouse) as connection:
         opened(connection, LATER, NOON + HOUR)
         plan_histories(connection, RUN)
         plan_histories(connection, LATER)
+        claim(connection, RUN, ["1"])
         purge_plans(connection, NOON + HOUR)
     assert value(warehouse, "SELECT run_id FROM history_plan") == LATER.run_id
+    assert value(warehouse, "SELECT count(*) FROM history_claims") == 1
+    with transaction(warehouse) as connection:
+        purge_plans(connection, NOON + 100_000 * HOUR)
+    assert value(warehouse, "SELECT count(*) FROM history_claims") == 0
+
+
+def claimed(engine: Engine, run: RunKey, ids: str) -> Claimed:
+    with transaction(engine) as connection:
+        return claim(connection, run, list(ids))
+
+
+def two_runs(engine: Engine) -> None:
+    load_page(engine, [{"id": user_id} for user_id in "abcd"])
+    with transaction(engine) as connection:
+        opened(connection, LATER)
+
+
+def test_each_user_is_one_runs(warehouse: Engine) -> None:
+    two_runs(warehouse)
+    assert claimed(warehouse, RUN, "ab") == Claimed({"a", "b"}, set())
+    assert claimed(warehouse, LATER, "bcx") == Claimed({"c"}, {"b"})
+    assert claimed(warehouse, RUN, "abcd") == Claimed({"a", "b", "d"}, {"c"})
+
+
+def test_whoever_is_fetched_is_nobodys(warehouse: Engine) -> None:
+    two_runs(warehouse)
+    claimed(warehouse, RUN, "ab")
+    load_group(warehouse, history("a"))
+    assert claimed(warehouse, LATER, "ab") == Claimed(set(), {"b"})
+
+
+def test_a_claim_ends_with_its_run_or_its_time(warehouse: Engine) -> None:
+    two_runs(warehouse)
+    claimed(warehouse, RUN, "ab")
+    rows(warehouse, "UPDATE history_claims SET claimed_at = now() - interval '4 min' "
+                    "WHERE user_id = 'a' RETURNING 1")  # fmt: skip
+    assert claimed(warehouse, LATER, "ab") == Claimed({"a"}, {"b"})
+    with transaction(warehouse) as connection:
+        close_run(connection, RUN, "abandoned", NOON)
+    assert claimed(warehouse, LATER, "ab") == Claimed({"a", "b"}, set())

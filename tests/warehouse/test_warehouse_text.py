@@ -67,9 +67,6 @@ def test_any_row_survives_copy(warehouse: Engine, sent: list[tuple[object, ...]]
         copy_rows(connection, "kept", COLUMNS, [(str(n), *row) for n, row in enumerate(sent)])
         found = connection.exec_driver_sql("SELECT * FROM kept ORDER BY number").all()
         connection.exec_driver_sql("DROP TABLE kept")
-    received = [
-        (words, texts, json, data and bytes(data), *rest) for _, words, texts, json, data, *rest in found
-    ]
     # An empty bytea is falsy, too: compare it as bytes.
     received = [(*row[1:4], None if row.bytes is None else bytes(row.bytes), *row[5:]) for row in found]
     assert received == sent

@@ -14,7 +14,6 @@ from include.warehouse.runs import RunKey, run_row
 from include.warehouse.users import UsersLoaded, load_users
 from tests.warehouse.making import HOUR, NOON, RUN, load_page, opened, page, rows, value
 
-CONSENT = "meetingConsentPageUrl"
 ANNA = {
     "id": "1234567890123456789",
     "emailAddress": "anna@example.com",
@@ -68,12 +67,6 @@ def test_every_field_lands_in_its_column(warehouse: Engine) -> None:
     ]
 
 
-def test_missing_and_null_fields_are_null(warehouse: Engine) -> None:
-    load_page(warehouse, [{"id": "1"}, {"id": "2", "firstName": None, "settings": None, "active": None}])
-    query = "SELECT email_address, settings, email_aliases, active, created, extra FROM users"
-    assert rows(warehouse, query) == [(None, None, None, None, None, {})] * 2
-
-
 def test_a_second_load_writes_nothing_but_marks(warehouse: Engine) -> None:
     load_page(warehouse, [ANNA, {"id": "2"}])
     before = rows(warehouse, "SELECT xmin::text, ctid::text, * FROM user_facts ORDER BY user_id")
@@ -96,11 +89,13 @@ def test_a_newer_answer_replaces_only_who_differs(warehouse: Engine) -> None:
 
 
 def test_an_older_answer_moves_first_seen_back_and_nothing_else(warehouse: Engine) -> None:
-    load_page(warehouse, [{"id": "1", "title": "new"}])
-    assert load_page(warehouse, [{"id": "1", "title": "old"}], NOON - HOUR) == UsersLoaded(0, 0)
-    assert rows(warehouse, "SELECT title, first_seen_at, last_seen_at FROM users") == [
-        ("new", NOON - HOUR, NOON)
+    load_page(warehouse, [{"id": "1", "active": True}])
+    assert load_page(warehouse, [{"id": "1", "active": False}], NOON - HOUR) == UsersLoaded(0, 0)
+    assert rows(warehouse, "SELECT active, first_seen_at, last_seen_at FROM users") == [
+        (True, NOON - HOUR, NOON)
     ]
+    assert rows(warehouse, "SELECT active, valid_from, valid_to FROM user_versions") == [(True, NOON, None)]
+    assert value(warehouse, "SELECT history_due_since FROM user_marks") is None
     assert rows(warehouse, "SELECT kind, count FROM run_oddities") == [("older_answer", 1)]
 
 
@@ -115,26 +110,6 @@ def test_only_an_answer_with_avatars_writes_the_avatar(warehouse: Engine) -> Non
     assert value(warehouse, query) == "https://a/1"
     load_page(warehouse, [{"id": "1"}], NOON + 3 * HOUR, with_avatars=True)
     assert value(warehouse, query) is None
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "changed"),
-    [
-        ({CONSENT: "https://c/?a=1&tkn=x&b=2"}, {CONSENT: "https://c/?a=1&tkn=y&b=2"}, 0),
-        ({CONSENT: "https://c/?a=1&tkn=x&b=2"}, {CONSENT: "https://c/?a=1&tkn=x&b=3"}, 1),
-        ({"odd": 1}, {"odd": 2}, 0),
-        ({"settings": {"a": True}}, {"settings": {"a": False}}, 1),
-        ({"settings": {"a": True, "b": 1}}, {"settings": {"b": 1, "a": True}}, 0),
-        ({"active": True}, {}, 1),
-    ],
-)
-def test_what_counts_as_changed(
-    warehouse: Engine, before: dict[str, object], after: dict[str, object], changed: int
-) -> None:
-    load_page(warehouse, [{"id": "1", **before}])
-    assert load_page(warehouse, [{"id": "1", **after}], NOON + HOUR) == UsersLoaded(0, changed)
-    stored = rows(warehouse, "SELECT meeting_consent_page_url, extra FROM users")
-    assert stored == [(after.get(CONSENT), {"odd": 2} if "odd" in after else {})]
 
 
 def test_ids_are_exact_text(warehouse: Engine) -> None:
@@ -163,18 +138,6 @@ def test_the_run_counts_what_was_loaded(warehouse: Engine) -> None:
         row = run_row(connection, RUN)
     assert (row.users_new, row.users_changed, row.calls_made, row.rejected_records) == (2, 1, 2, 1)
     assert rows(warehouse, "SELECT kind, count FROM run_oddities") == [("unexpected_type", 1)]
-
-
-def test_two_pages_in_one_transaction_do_not_mix(warehouse: Engine) -> None:
-    with transaction(warehouse) as connection:
-        opened(connection)
-        load_users(connection, RUN, page([{"id": "1"}]))
-        assert load_users(connection, RUN, page([{"id": "2"}], NOON + HOUR)) == UsersLoaded(1, 0)
-    assert rows(warehouse, "SELECT last_seen_at FROM users WHERE user_id = '1'") == [(NOON,)]
-
-
-def test_a_page_without_users_is_fine(warehouse: Engine) -> None:
-    assert load_page(warehouse, []) == UsersLoaded(0, 0)
 
 
 def test_a_kill_in_the_middle_leaves_nothing(warehouse: Engine) -> None:

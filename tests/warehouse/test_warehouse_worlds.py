@@ -14,15 +14,25 @@ from sqlalchemy import Connection, Engine, text
 from include.warehouse.connect import transaction
 from include.warehouse.coverage import owe_coverage, rewrite_coverage
 from include.warehouse.histories import load_histories
-from include.warehouse.runs import Listing, RunKey, record_listing
+from include.warehouse.runs import RunKey, record_listing
 from include.warehouse.users import load_users
-from tests.warehouse.making import RUN, history, opened, page, rows
-from tests.warehouse.worlds import HOURS, SETTINGS, SETTLING, Asked, Person, World, at, worlds
+from tests.warehouse.making import (
+    COVERAGE,
+    RUN,
+    SETTLING,
+    coverage_differs,
+    differences,
+    history,
+    listing,
+    opened,
+    page,
+    rows,
+)
+from tests.warehouse.worlds import HOURS, SETTINGS, Asked, Person, World, at, worlds
 
 EACH_WORLD = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
 
 TABLES = (
     "user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods", "sync_runs",
@@ -65,11 +75,9 @@ def answered(connection: Connection, world: World, one: Asked) -> None:
     if one.kind == "listing":
         present = [each.record(one.hour) for each in world.people if each.is_there(one.hour)]
         load_users(connection, RUN, page(present, moment), listed=True)
-        listing = Listing(started_at=moment, covers_until=moment - SETTLING, finished_at=moment, pages=1,
-                          with_avatars=False, users=1, total_records=1, moved=False)  # fmt: skip
         run = RunKey(RUN.dag_id, f"of {one.hour}")
         opened(connection, run, moment)
-        record_listing(connection, run, listing, full=True)
+        record_listing(connection, run, listing(moment), full=True)
     elif one.kind == "history" and person.is_there(one.hour):
         told = person.changes(one.hour, world.dialect(one.hour))
         load_histories(connection, RUN, [history(person.user_id, told, moment)], SETTLING)
@@ -177,27 +185,16 @@ def test_the_order_of_the_same_answers_does_not_matter(warehouse: Engine, world:
         with transaction(warehouse) as connection:
             answered(connection, world, one)
             rewrite_coverage(connection, at(one.hour, 30))
-        columns = "day, setting_key, users_on, users_off, users_unknown, joined, left_gong, changes, complete"
-        written = f"(SELECT {columns} FROM recording_coverage_daily) AS a"
-        assert differences(warehouse, written, "derived_recording_coverage('-infinity')") == []
+        assert coverage_differs(warehouse) == []
 
 
 def contents(engine: Engine) -> list[Any]:
     with transaction(engine) as connection:
         rewrite_coverage(connection, at(HOURS))
-    columns = "day, setting_key, users_on, users_off, users_unknown, joined, left_gong, changes, complete"
     queries = (
-        "SELECT encode(change_key, 'hex'), user_id, setting_name, previous_value, new_value, changed_at, "
-        "changed_by, "
-        "setting_key, extra, first_seen_at, place FROM user_settings_history",
+        "SELECT to_jsonb(change) FROM user_settings_history AS change",
         "SELECT * FROM setting_periods",
-        f"SELECT {columns} FROM recording_coverage_daily",
+        f"SELECT * FROM {COVERAGE.format('recording_coverage_daily')}",
         "SELECT user_id, first_seen_at, last_seen_at, deleted_at, settings, title FROM users",
     )
     return [sorted(map(repr, rows(engine, query))) for query in queries]
-
-
-def differences(engine: Engine, one: str, other: str) -> list[tuple[Any, ...]]:
-    """Rows of one relation that are not in the other."""
-    return rows(engine, f"(SELECT * FROM {one} EXCEPT ALL SELECT * FROM {other}) UNION ALL "
-                        f"(SELECT * FROM {other} EXCEPT ALL SELECT * FROM {one})")  # fmt: skip

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 HOURS = 24 * 6
 SETTINGS = ("webConferencesRecorded", "telephonyCallsImported")
-SETTLING = timedelta(minutes=10)
 
 Kind = Literal["listing", "history", "confirmation"]
 

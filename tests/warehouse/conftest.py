@@ -1,0 +1,17 @@
+"""The small company whose story is told once: for tests that only read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from include.local.postgres import Cluster
+from tests.warehouse.small_company import told_once
+
+
+@pytest.fixture(scope="session")
+def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
+    with told_once(postgres_server, migrated_template) as engine:
+        yield engine
