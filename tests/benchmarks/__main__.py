@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from statistics import median
-from types import FrameType
 
 from include.local.postgres import Cluster
 from tests.benchmarks.airflow_run import JOIN, airflow
@@ -31,7 +30,7 @@ Entry = tuple[Contestant, int]
 
 def main() -> None:
     """Measure what was chosen, write .local/bench/, print the tables."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = _arguments()
     chosen = set(filter(None, arguments.only.split(",")))
     measured = [each for each in contestants() if not chosen or each.name in chosen]
@@ -70,7 +69,7 @@ def _round(cluster: Cluster, entries: list[Entry], changes_each: int | None) -> 
     for users in {users for each, users in entries if each.is_dag and users not in limits}:
         outcomes += _run(cluster, (limit(), users), changes_each, limits)
     if any(each.is_dag for each, _ in entries):
-        with airflow(BENCH / "airflow") as joined:
+        with airflow() as joined:
             os.environ[JOIN] = json.dumps(asdict(joined))
             try:
                 for entry in entries:
@@ -150,10 +149,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--large", action="store_true", help="50,000 users, too; memory with 200,000")
     return parser.parse_args()
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from include.local.settings import ROOT
 from tests.benchmarks.airflow_run import airflow, run_dag
 from tests.benchmarks.contestant import contest
 from tests.benchmarks.plain_script import CHANGES_SQL, USERS_SQL
@@ -15,7 +14,7 @@ MOST_USERS = 200
 
 def load(gong: str, postgres: str, users: int) -> dict[str, object]:
     """One run of the DAG."""
-    with airflow(ROOT / ".local" / "bench" / "airflow") as joined:
+    with airflow() as joined:
         return run_dag(joined, "naive", gong, postgres)
 
 
