@@ -38,11 +38,6 @@ class Place:
             raise LocalError(f"{directory} belongs to another user. Set GONG_LOCAL_DIR to a folder of yours.")
         return cls(directory)
 
-    @property
-    def logs(self) -> Path:
-        """What the processes print, a file each."""
-        return self.directory / "logs"
-
     @cached_property
     def secrets(self) -> dict[str, str]:
         """Keys made once and kept: with another Fernet key, connections made in the UI would be lost."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from dataclasses import asdict
 from statistics import median
 
 from include.local.postgres import Cluster
-from tests.benchmarks.airflow_run import JOIN, airflow
+from tests.benchmarks.airflow_run import airflow
 from tests.benchmarks.contestants import BENCH, Contestant, contestants, limit
 from tests.benchmarks.goals import GOALS, Goal, GoalError, large, memory_at_200_000
 from tests.benchmarks.harness import Account, Course, Outcome, postgres, say, service
@@ -69,14 +68,10 @@ def _round(cluster: Cluster, entries: list[Entry], changes_each: int | None) -> 
     for users in {users for each, users in entries if each.is_dag and users not in limits}:
         outcomes += _run(cluster, (limit(), users), changes_each, limits)
     if any(each.is_dag for each, _ in entries):
-        with airflow() as joined:
-            os.environ[JOIN] = json.dumps(asdict(joined))
-            try:
-                for entry in entries:
-                    if entry[0].is_dag:
-                        outcomes += _run(cluster, entry, changes_each, limits)
-            finally:
-                del os.environ[JOIN]
+        with airflow():
+            for entry in entries:
+                if entry[0].is_dag:
+                    outcomes += _run(cluster, entry, changes_each, limits)
     return outcomes
 
 

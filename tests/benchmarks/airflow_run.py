@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,13 +15,13 @@ from include.local.airflow_api import Airflow
 from include.local.connections import Sources, postgres_connection, variable
 from include.local.postgres import free_port
 from include.local.runs import FINAL, make_ready, moment, path_of, trigger
+from include.local.session import Lock
 from include.local.settings import MARKER, ROOT, Place
 from include.local.stack import Stack
 from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, peak_bytes, repeatedly
 from tests.benchmarks.contestants import BENCH
 
-JOIN = "GONG_BENCH_AIRFLOW"
-"""The variable by which a contestant finds an Airflow that runs already."""
+_PLACE = Place((BENCH / "airflow").resolve())
 _POLL_S = 0.2
 _SECONDS = 3000
 
@@ -46,40 +44,27 @@ class _Stack(Stack):
         return environment | {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)}
 
 
-@dataclass(frozen=True)
-class Joined:
-    """An Airflow that runs: how to speak to it, and the mark its processes carry."""
-
-    address: str
-    login: str
-    password: str
-    place: str
-
-    @property
-    def airflow(self) -> Airflow:
-        """A client of its REST API."""
-        return Airflow(self.address, self.login, self.password)
-
-
 @contextmanager
-def airflow() -> Iterator[Joined]:
-    """The Airflow that the harness runs, else one of our own, stopped at the end."""
-    if os.environ.get(JOIN):
-        yield Joined(**json.loads(os.environ[JOIN]))
+def airflow() -> Iterator[Airflow]:
+    """The REST API of the Airflow that the harness runs, else of one of our own, stopped at the end."""
+    _PLACE.directory.mkdir(parents=True, exist_ok=True)
+    lock = Lock(_PLACE)
+    if lock.take("up"):
+        yield lock.join().airflow
         return
-    place = Place(BENCH / "airflow")
-    place.directory.mkdir(parents=True, exist_ok=True)
-    stack = _Stack(place, Sources(None, None), lasting=False, port=free_port())
+    stack = _Stack(_PLACE, Sources(None, None), lasting=False, port=free_port())
     try:
         session = stack.start()
         for dag_id in ("gong_users_sync", "naive"):
             make_ready(session, dag_id)
-        yield Joined(session.address, session.login, session.password, str(place.directory))
+        lock.publish(session)
+        yield session.airflow
     finally:
         stack.stop()
+        lock.release()
 
 
-def run_dag(joined: Joined, dag_id: str, gong: str, postgres: str) -> dict[str, object]:
+def run_dag(api: Airflow, dag_id: str, gong: str, postgres: str) -> dict[str, object]:
     """Run a DAG once against a service and a warehouse.
 
     :return: ``seconds`` from start to end as Airflow's API says them, ``trigger_seconds`` from the order to
@@ -87,12 +72,11 @@ def run_dag(joined: Joined, dag_id: str, gong: str, postgres: str) -> dict[str, 
         scheduler's last heartbeat ever was.
     :raises RuntimeError: the run failed.
     """
-    _point_to(joined.airflow, gong, postgres)
-    with _watched_tasks(joined.place) as peak, _watched_heartbeat(joined.airflow) as oldest:
+    _point_to(api, gong, postgres)
+    with _watched_tasks() as peak, _watched_heartbeat(api) as oldest:
         ordered = time.time()
-        run_id = trigger(joined.airflow, {}, dag_id)
+        run_id = trigger(api, {}, dag_id)
         path = path_of(run_id, dag_id)
-        api = joined.airflow
         while (run := api.get(path))["state"] not in FINAL:
             if time.time() > ordered + _SECONDS:
                 raise RuntimeError(f"{dag_id} did not end in {_SECONDS} s")
@@ -134,12 +118,12 @@ def _keep(api: Airflow, name: str, wanted: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _watched_tasks(place: str) -> Iterator[list[int]]:
+def _watched_tasks() -> Iterator[list[int]]:
     """The most bytes that one task's process had resident, in the list, while the ``with`` lasts."""
     peak = [0]
 
     def look() -> None:
-        for process in _task_processes(place):
+        for process in _task_processes():
             with suppress(OSError):  # it has ended
                 peak[0] = max(peak[0], peak_bytes(process.pid))
 
@@ -160,11 +144,11 @@ def _watched_heartbeat(api: Airflow) -> Iterator[list[float]]:
         yield oldest
 
 
-def _task_processes(place: str) -> Iterator[psutil.Process]:
+def _task_processes() -> Iterator[psutil.Process]:
     """Processes of this Airflow that run a task's code, by the title that Airflow gives them."""
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             title = " ".join(process.cmdline())
             is_task = title.startswith("airflow worker -- ") and "LocalExecutor" not in title
-            if is_task and process.environ().get(MARKER) == place:
+            if is_task and process.environ().get(MARKER) == str(_PLACE.directory):
                 yield process

@@ -14,8 +14,8 @@ MOST_USERS = 200
 
 def load(gong: str, postgres: str, users: int) -> dict[str, object]:
     """One run of the DAG."""
-    with airflow() as joined:
-        return run_dag(joined, "naive", gong, postgres)
+    with airflow() as api:
+        return run_dag(api, "naive", gong, postgres)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ __all__ = ["CHANGES_SQL", "USERS_SQL"]
 
 def load(gong: str, postgres: str, users: int) -> dict[str, object]:
     """One run of the DAG."""
-    with airflow() as joined:
-        return run_dag(joined, "gong_users_sync", gong, postgres)
+    with airflow() as api:
+        return run_dag(api, "gong_users_sync", gong, postgres)
 
 
 if __name__ == "__main__":
