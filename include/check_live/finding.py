@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 
@@ -25,8 +24,8 @@ class Finding:
 
 def order(values: Sequence[Any]) -> str:
     """``ascending``, ``descending``, ``neither``, or empty where all are equal."""
-    pairs = list(pairwise(values))
-    rises, falls = any(one < other for one, other in pairs), any(one > other for one, other in pairs)
-    if rises and falls:
-        return "neither"
-    return "ascending" if rises else "descending" if falls else ""
+    rising = sorted(values)
+    is_rising, is_falling = list(values) == rising, list(values) == rising[::-1]
+    if is_rising == is_falling:
+        return "" if is_rising else "neither"
+    return "ascending" if is_rising else "descending"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-LOGIN = "admin"
+from cryptography.fernet import Fernet
+
+from include.local.settings import LOGIN, write_private
 
 
 class KeysError(RuntimeError):
@@ -18,7 +19,7 @@ class KeysError(RuntimeError):
 
 # Who gives none gets one that is made, and kept: with another Fernet key, connections of the UI are lost.
 _GIVEN_OR_MADE: dict[str, Callable[[], str]] = {
-    "FERNET_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    "FERNET_KEY": lambda: Fernet.generate_key().decode(),
     "JWT_SECRET": lambda: secrets.token_hex(64),  # it signs with HS512: as long as its hash
     "API_SECRET_KEY": lambda: secrets.token_hex(32),
     "ADMIN_PASSWORD": lambda: secrets.token_urlsafe(18),
@@ -42,12 +43,16 @@ def keep_keys(folder: Path, environment: Mapping[str, str], given: Path) -> None
         kept[name] = _given(variable, environment, given) or _kept(folder / name) or make()
     for name in _MADE:
         kept[name] = _kept(folder / name) or secrets.token_hex(24)
-    _check_fernet(kept["fernet_key"])
+    try:
+        for key in kept["fernet_key"].split(","):  # Airflow takes several, the newest first
+            Fernet(key.strip())
+    except ValueError:
+        raise KeysError("FERNET_KEY is no Fernet key: 32 bytes as URL-safe base64.") from None
     connections = {
         name: _connection(f"AIRFLOW_CONN_{name.upper()}", environment, given) for name in _CONNECTIONS
     }
     for name, text in (kept | _derived(kept, connections, environment)).items():
-        _write(folder / name, text)
+        write_private(folder / name, text)
 
 
 def _derived(
@@ -93,23 +98,3 @@ def _connection(variable: str, environment: Mapping[str, str], given: Path) -> s
     if not isinstance(extra := fields.get("extra"), str | None):
         fields["extra"] = json.dumps(extra)
     return fields
-
-
-def _check_fernet(key: str) -> None:
-    """Airflow takes several, the newest first."""
-    for each in key.split(","):
-        try:
-            length = len(base64.urlsafe_b64decode(each.strip()))
-        except ValueError:
-            length = 0
-        if length != 32:
-            raise KeysError("FERNET_KEY is no Fernet key: 32 bytes as URL-safe base64.")
-
-
-def _write(path: Path, text: str) -> None:
-    """At once: a container that starts meanwhile reads the old text or the new one."""
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.unlink(missing_ok=True)
-    unfinished.touch(mode=0o600)
-    unfinished.write_text(text)
-    unfinished.replace(path)

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 from sqlalchemy import make_url
@@ -28,12 +27,10 @@ from include.local.settings import LocalError, Place
 from include.local.stack import Stack
 from include.warehouse.connect import schema_of
 
-_JOIN_SECONDS = 60.0
-
 
 def run() -> int:
     """Sync once, show progress, say what landed."""
-    conf = _conf(os.environ.get("CONF", ""))
+    conf = _conf()
     begin = time.monotonic()
     with _stack("run") as session:
         make_ready(session)
@@ -43,11 +40,10 @@ def run() -> int:
             state = follow(session, run_id, lambda state: line.show(warehouse.run(run_id), f"{state} …"))
         finally:
             line.end()
-        if state != "success":
-            why = "\n".join(reasons(session.airflow, run_id))
-            note(session.airflow, run_id, why)
+        why = "" if state == "success" else reasons(session.airflow, run_id)
+        note(session.airflow, run_id, why)
+        if why:
             raise LocalError(why)
-        note(session.airflow, run_id)
         _tell(session, warehouse, run_id, time.monotonic() - begin)
     return 0
 
@@ -63,10 +59,13 @@ def up() -> int:
             time.sleep(1)
 
 
-def fill(first: str | None, last: str | None, dry_run: str | None) -> int:
-    """Say what past days will cost, and run them, a line each; `dry_run`: only say it."""
-    begin, end = days(first, last)
-    only_say = _flag("DRY_RUN", dry_run)
+def fill() -> int:
+    """Say what past days will cost, and run them, a line each; with DRY_RUN=1 only say it."""
+    begin, end = days(os.environ.get("FROM"), os.environ.get("TO"))
+    dry_run = os.environ.get("DRY_RUN", "")
+    if dry_run not in ("", "0", "1"):
+        raise LocalError(f"DRY_RUN={dry_run} is neither 1 nor 0.")
+    only_say = dry_run == "1"
     with _stack("backfill", airflow=not only_say) as session:
         if only_say:
             print(foretell(session, begin, end))
@@ -85,11 +84,8 @@ def forget() -> int:
 @contextmanager
 def _stack(command: str, *, airflow: bool = True) -> Iterator[Session]:
     """The stack of a running `make up`, or one of our own, stopped at the end whatever happens."""
-    place, sources, lock = (
-        Place.from_environment(),
-        Sources.from_environment(),
-        Lock(Place.from_environment()),
-    )
+    place, sources = Place.from_environment(), Sources.from_environment()
+    lock = Lock(place)
     other = lock.take(command)
     if other is not None:
         yield _joined(lock, place, sources, other, command)
@@ -114,14 +110,14 @@ def _stack(command: str, *, airflow: bool = True) -> Iterator[Session]:
 def _joined(lock: Lock, place: Place, sources: Sources, other: str, command: str) -> Session:
     if command == other == "up":
         raise LocalError(
-            f"`make up` is running already: {lock.join(_JOIN_SECONDS).address}. Ctrl-C there stops it; for a "
+            f"`make up` is running already: {lock.join().address}. Ctrl-C there stops it; for a "
             "second one, set GONG_LOCAL_DIR and PORT."
         )
     if other != "up":
         raise LocalError(
             f"`make {other}` is running in {place.directory}; wait for it, or set GONG_LOCAL_DIR."
         )
-    session = lock.join(_JOIN_SECONDS)
+    session = lock.join()
     if sources.fingerprint not in ("", session.fingerprint):
         raise LocalError("`make up` is running with other connections; stop it first, or set GONG_LOCAL_DIR.")
     print(f"Using the stack of `make up` ({session.address}).", flush=True)
@@ -153,22 +149,15 @@ def _tell(session: Session, warehouse: Warehouse, run_id: str, seconds: float) -
     print(f"They are in {schema}.users and {schema}.user_settings_history. To look at them: {look}")
 
 
-def _conf(given: str) -> dict[str, Any]:
+def _conf() -> dict[str, Any]:
     """The run's conf from CONF."""
     try:
-        conf = json.loads(given or "{}")
+        conf = json.loads(os.environ.get("CONF") or "{}")
     except ValueError:
         conf = None
     if not isinstance(conf, dict):
         raise LocalError("""CONF must be a JSON object, like CONF='{"history": "none"}'.""")
     return conf
-
-
-def _flag(name: str, given: str | None) -> bool:
-    """1 is yes; empty or 0 is no."""
-    if given not in (None, "", "0", "1"):
-        raise LocalError(f"{name}={given} is neither 1 nor 0.")
-    return given == "1"
 
 
 def _port(command: str) -> int:
@@ -181,10 +170,6 @@ def _port(command: str) -> int:
             return int(given)
     except (OSError, ValueError, OverflowError):
         raise LocalError(f"Port {given} can't be used; choose another: make up PORT=8081.") from None
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _end_with_parent() -> None:
@@ -200,13 +185,13 @@ def main(arguments: list[str]) -> int:
     commands: dict[str, Callable[[], int]] = {
         "run": run,
         "up": up,
-        "backfill": lambda: fill(*map(os.environ.get, ("FROM", "TO", "DRY_RUN"))),
+        "backfill": fill,
         "erase": forget,
     }
     if len(arguments) != 1 or arguments[0] not in commands:
         raise SystemExit(f"Use: python -m include.local {'|'.join(commands)}")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job ignores SIGINT
-        signal.signal(number, _interrupt)
+        signal.signal(number, signal.default_int_handler)
     if "MAKELEVEL" in os.environ:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

@@ -96,9 +96,7 @@ def _tell(session: Session, run: dict[str, Any], warehouse: Warehouse) -> None:
         parts += [f"{row['histories_fetched']:,} histories", f"{row['calls_made']:,} calls"]
         parts += [f"{row['histories_left']:,} left"] if row["histories_left"] else []
     print(" · ".join(parts), flush=True)
-    if run["state"] == "failed":
-        why = "\n".join(reasons(session.airflow, run["dag_run_id"]))
+    why = reasons(session.airflow, run["dag_run_id"]) if run["state"] == "failed" else ""
+    if why:
         print(why, file=sys.stderr)
-        note(session.airflow, run["dag_run_id"], why)
-    else:
-        note(session.airflow, run["dag_run_id"])
+    note(session.airflow, run["dag_run_id"], why)

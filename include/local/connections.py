@@ -100,10 +100,11 @@ def keep(airflow: Airflow, connection_id: str, wanted: dict[str, Any]) -> bool:
     body = {"connection_id": connection_id, "description": _OURS, **wanted}
     if not found:
         airflow.post("connections", body)
-    elif (found["description"], found["login"]) != (_OURS, wanted["login"]) or not _is_local(found["host"]):
+        return True
+    is_local = "127.0.0.1" in (found["host"] or "")
+    if (found["description"], found["login"]) != (_OURS, wanted["login"]) or not is_local:
         return False
-    else:
-        airflow.patch(path, body)
+    airflow.patch(path, body)
     return True
 
 
@@ -150,7 +151,3 @@ def _account_in(url: URL) -> str | None:
             return (held.account or "") if held else None
     except WarehouseError as error:
         raise LocalError(str(error)) from error
-
-
-def _is_local(host: str | None) -> bool:
-    return bool(host) and "127.0.0.1" in str(host)

@@ -2,10 +2,8 @@
 
 import os
 from typing import Any
-from urllib.parse import quote
 
-from include.local.airflow_api import Airflow
-from include.local.runs import follow, make_ready, reasons, trigger
+from include.local.runs import follow, make_ready, path_of, reasons, trigger
 from include.local.session import Session
 from include.local.settings import LocalError
 
@@ -41,8 +39,9 @@ def erase(session: Session, conf: dict[str, Any]) -> None:
     run_id = trigger(session.airflow, conf, DAG_ID)
     state = follow(session, run_id, lambda _: None, DAG_ID)
     if state != "success":
-        raise LocalError("\n".join(reasons(session.airflow, run_id, DAG_ID)))
-    for line in told(_done(session.airflow, run_id), undo=conf["undo"]):
+        raise LocalError(reasons(session.airflow, run_id, DAG_ID))
+    answer = session.airflow.get(f"{path_of(run_id, DAG_ID)}/taskInstances/erase/xcomEntries/return_value")
+    for line in told(answer["value"], undo=conf["undo"]):
         print(line)
 
 
@@ -67,9 +66,3 @@ def told(done: dict[str, Any], *, undo: bool) -> list[str]:
         f"Rows removed, or that name him no longer: {rows}.",
         "What backups and logs still hold, and for how long: docs/privacy.md.",
     ]
-
-
-def _done(airflow: Airflow, run_id: str) -> dict[str, Any]:
-    path = f"dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}/taskInstances/erase/xcomEntries/return_value"
-    found: dict[str, Any] = airflow.get(path)["value"]
-    return found

@@ -3,10 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any
-from urllib.parse import urlsplit
 
 from include.local.connections import GONG, WAREHOUSE, postgres_connection, sandbox_connection, variable
 from include.local.session import Session
@@ -39,14 +36,11 @@ def told(begin: date, end: date, owed: Forecast) -> str:
     """A forecast in words."""
     if not owed.calls:
         return f"{_days(begin, end)}: 0 calls. All of it is here already."
+    calls = "1 call" if owed.calls == 1 else f"{owed.calls:,} calls"
     return (
-        f"{_days(begin, end)}: {_calls(owed.calls)}: {owed.pages:,} to list the users, {owed.histories:,} "
+        f"{_days(begin, end)}: {calls}: {owed.pages:,} to list the users, {owed.histories:,} "
         "histories. Retries come on top; what the day's limit does not allow is left to later runs."
     )
-
-
-def _calls(number: int) -> str:
-    return "1 call" if number == 1 else f"{number:,} calls"
 
 
 def _days(begin: date, end: date) -> str:
@@ -74,7 +68,7 @@ def _owed(session: Session, environment: dict[str, str], end: date) -> tuple[For
 
 def _over_nothing(environment: dict[str, str]) -> Forecast | None:
     """Everything, counted by one call."""
-    command = [sys.executable, "-m", "include.local.count_users"]
+    command = [sys.executable, "-m", "include.local.ask_gong", "users"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
     )
@@ -87,16 +81,14 @@ def _over_nothing(environment: dict[str, str]) -> Forecast | None:
 def _environment(session: Session) -> dict[str, str]:
     """The session's, with the connections that `make up` keeps in Airflow, unless someone edited them."""
     environment = dict(session.environment)
-    if variable(WAREHOUSE) not in environment:
-        found = session.airflow.get(f"connections/{WAREHOUSE}")
-        ours = postgres_connection(session.warehouse_url)
-        environment |= {variable(WAREHOUSE): json.dumps(ours)} if _is_same(found, ours) else {}
-    if variable(GONG) not in environment:
-        found = session.airflow.get(f"connections/{GONG}")
-        ours = sandbox_connection(Place.from_environment(), urlsplit(found.get("host") or "").port or 0)
-        environment |= {variable(GONG): json.dumps(ours)} if _is_same(found, ours) else {}
+    for name in (WAREHOUSE, GONG):
+        if variable(name) in environment:
+            continue
+        found = session.airflow.get(f"connections/{name}")
+        if name == WAREHOUSE:
+            ours = postgres_connection(session.warehouse_url)
+        else:
+            ours = sandbox_connection(Place.from_environment(), found.get("port") or 0)
+        if all(found.get(each) == ours.get(each) for each in ("host", "port", "login", "schema")):
+            environment[variable(name)] = json.dumps(ours)
     return environment
-
-
-def _is_same(found: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
-    return all(found.get(name) == ours.get(name) for name in ("host", "port", "login", "schema"))

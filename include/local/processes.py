@@ -18,6 +18,7 @@ class Processes:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self._logs = place.directory / "logs"
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._ending: set[str] = set()
 
@@ -25,7 +26,7 @@ class Processes:
         self, name: str, command: list[str], environment: dict[str, str], *, ends: bool = False
     ) -> None:
         """Start a program in a session of its own (Ctrl-C is ours to pass on); `ends`: it is meant to end."""
-        self._place.logs.mkdir(exist_ok=True)
+        self._logs.mkdir(exist_ok=True)
         if ends:
             self._ending.add(name)
         with self._log(name).open("wb") as output:
@@ -72,7 +73,7 @@ class Processes:
         self._running.clear()
 
     def _log(self, name: str) -> Path:
-        return self._place.logs / f"{name}.log"
+        return self._logs / f"{name}.log"
 
 
 def stop_leftovers(place: Place) -> None:

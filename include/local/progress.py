@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, CursorResult, text
 
 from gong_provider.operators.progress import duration
 from include.local.settings import DAG_ID
@@ -28,18 +28,16 @@ class Warehouse:
 
     def run(self, run_id: str) -> Mapping[str, Any]:
         """The run's row; empty before the run has begun, or where the warehouse can't be read."""
-        try:
-            with transaction(self._engine) as connection:
-                row = connection.execute(_ROW, {"dag_id": DAG_ID, "run_id": run_id}).mappings().one_or_none()
-                return dict(row or {})
-        except WarehouseError:
-            return {}
+        return self._row(lambda connection: connection.execute(_ROW, {"dag_id": DAG_ID, "run_id": run_id}))
 
     def held(self) -> Mapping[str, Any]:
-        """How many users and changes there are now."""
+        """How many users and changes there are now; empty where the warehouse can't be read."""
+        return self._row(lambda connection: connection.execute(_HELD))
+
+    def _row(self, ask: Callable[[Connection], CursorResult[Any]]) -> Mapping[str, Any]:
         try:
             with transaction(self._engine) as connection:
-                return dict(connection.execute(_HELD).mappings().one())
+                return dict(ask(connection).mappings().one_or_none() or {})
         except WarehouseError:
             return {}
 

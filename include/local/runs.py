@@ -24,9 +24,17 @@ def make_ready(session: Session, dag_id: str = DAG_ID) -> None:
     airflow = session.airflow
     session.wait(lambda: _is_parsed(airflow, dag_id, session.started_at), f"The DAG {dag_id}", _PARSE_SECONDS)
     if session.owned:
-        for each in dict.fromkeys((DAG_ID, dag_id)):
-            _end_leftovers(airflow, each)
+        # Runs and backfills of a killed command would go on, or stand in the way of the new ones.
+        close_backfills(airflow)
+        for each in {DAG_ID, dag_id}:
+            for run in runs(airflow, each, state=["queued", "running"]):
+                airflow.patch(path_of(run["dag_run_id"], each), {"state": "failed"})
     airflow.patch(f"dags/{dag_id}", {"is_paused": False})
+
+
+def path_of(run_id: str, dag_id: str = DAG_ID) -> str:
+    """Where Airflow's REST API has a run."""
+    return f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
 
 
 def trigger(airflow: Airflow, conf: dict[str, Any], dag_id: str = DAG_ID) -> str:
@@ -39,7 +47,7 @@ def follow(session: Session, run_id: str, show: Callable[[str], None], dag_id: s
     """Wait for a run's end, showing its state every half second; the answer is its final state."""
     airflow = session.airflow
     while True:
-        state = str(airflow.get(f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}").get("state", "deleted"))
+        state = str(airflow.get(path_of(run_id, dag_id)).get("state", "deleted"))
         if state in (*FINAL, "deleted"):
             return state
         show(state)
@@ -53,15 +61,17 @@ def runs(airflow: Airflow, dag_id: str = DAG_ID, **filters: Any) -> list[dict[st
     return list(found.get("dag_runs", []))
 
 
-def reasons(airflow: Airflow, run_id: str, dag_id: str = DAG_ID) -> list[str]:
-    """Why a run failed: its tasks' own sentences, the first failure first, each once."""
-    path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+def reasons(airflow: Airflow, run_id: str, dag_id: str = DAG_ID) -> str:
+    """Why a run failed: its tasks' own sentences, a line each, the first failure first, each once."""
+    path = f"{path_of(run_id, dag_id)}/taskInstances"
     tasks = airflow.get(path, state="failed", limit=200).get("task_instances", [])
     tasks.sort(key=lambda task: task["end_date"] or "")
     tasks = [task for task in tasks if task["task_id"] != "finish"] or tasks  # it fails because others did
     told = dict.fromkeys(_reason(airflow, path, task) for task in tasks[:20])
     more = [f"… and {len(told) - _MOST_REASONS} other reasons."] if len(told) > _MOST_REASONS else []
-    return [*list(told)[:_MOST_REASONS], *more] or [f"The run {run_id} failed without a failed task."]
+    return (
+        "\n".join([*list(told)[:_MOST_REASONS], *more]) or f"The run {run_id} failed without a failed task."
+    )
 
 
 def note(airflow: Airflow, run_id: str, why: str = "") -> None:
@@ -69,7 +79,7 @@ def note(airflow: Airflow, run_id: str, why: str = "") -> None:
 
     :param why: why it failed; empty: it did not, and its last task says what it did.
     """
-    path = f"dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}"
+    path = path_of(run_id)
     with suppress(AirflowApiError):
         did = airflow.get(f"{path}/taskInstances/finish/xcomEntries/return_value").get("value")
         if text := why or (summary(did) if did else ""):
@@ -86,24 +96,17 @@ def close_backfills(airflow: Airflow) -> None:
 def _is_parsed(airflow: Airflow, dag_id: str, since: float) -> bool:
     """Whether Airflow has read the DAG's file after that moment."""
     for error in airflow.get("importErrors", limit=100).get("import_errors", []):
-        if f"{dag_id}.py" in error["filename"] and _moment(error["timestamp"]) >= since:
+        if f"{dag_id}.py" in error["filename"] and moment(error["timestamp"]) >= since:
             raise LocalError(
                 f"{error['filename']} does not load: {error['stack_trace'].strip().splitlines()[-1]}"
             )
     parsed = airflow.get(f"dags/{dag_id}").get("last_parsed_time")
-    return bool(parsed) and _moment(parsed) >= since
+    return bool(parsed) and moment(parsed) >= since
 
 
-def _moment(written: Any) -> float:
+def moment(written: Any) -> float:
+    """An instant as the API writes it, in seconds since 1970."""
     return datetime.fromisoformat(str(written)).timestamp()
-
-
-def _end_leftovers(airflow: Airflow, dag_id: str) -> None:
-    """Runs and backfills of a killed command would go on, or stand in the way of the new ones."""
-    if dag_id == DAG_ID:
-        close_backfills(airflow)
-    for run in runs(airflow, dag_id, state=["queued", "running"]):
-        airflow.patch(f"dags/{dag_id}/dagRuns/{quote(run['dag_run_id'], safe='')}", {"state": "failed"})
 
 
 def _reason(airflow: Airflow, path: str, task: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from include.local.airflow_api import Airflow
 from include.local.settings import LocalError, Place, write_private
 
 _LOCK_SECONDS = 10.0
+_JOIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,9 @@ class Lock:
             self._state.unlink(missing_ok=True)
             self._file.close()
 
-    def join(self, seconds: float) -> Session:
+    def join(self) -> Session:
         """The stack of the command that has the lock, once it is up."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + _JOIN_SECONDS
         while time.monotonic() < deadline:
             with suppress(FileNotFoundError):
                 state = json.loads(self._state.read_text())

@@ -1,6 +1,5 @@
 """Where the commands keep things, the secrets they make once, and the environment that configures Airflow."""
 
-import base64
 import json
 import os
 import secrets
@@ -8,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from cryptography.fernet import Fernet
 
 ROOT = Path(__file__).resolve().parents[2]
 DAG_ID = "gong_users_sync"
@@ -37,11 +38,6 @@ class Place:
             raise LocalError(f"{directory} belongs to another user. Set GONG_LOCAL_DIR to a folder of yours.")
         return cls(directory)
 
-    @property
-    def logs(self) -> Path:
-        """What the processes print, a file each."""
-        return self.directory / "logs"
-
     @cached_property
     def secrets(self) -> dict[str, str]:
         """Keys made once and kept: with another Fernet key, connections made in the UI would be lost."""
@@ -51,14 +47,13 @@ class Place:
                 name: secrets.token_urlsafe(24)
                 for name in ("jwt", "api", "password", "gong_key", "gong_secret")
             }
-            made["fernet"] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-            write_private(path, json.dumps(made))
+            write_private(path, json.dumps(made | {"fernet": Fernet.generate_key().decode()}))
         kept: dict[str, str] = json.loads(path.read_text())
         return kept
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file at once, readable by its owner only."""
+    """Replace a file at once, readable by its owner only: who reads meanwhile has the old text or the new."""
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)

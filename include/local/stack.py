@@ -7,14 +7,12 @@ import time
 from dataclasses import replace
 from importlib.metadata import version
 
-from sqlalchemy import URL
-
 from include.local import connections
 from include.local.connections import GONG, WAREHOUSE, Sources, variable
-from include.local.postgres import Cluster, ClusterError, free_port
+from include.local.postgres import Cluster, free_port
 from include.local.processes import Processes, stop_leftovers
 from include.local.session import Session
-from include.local.settings import LOGIN, LocalError, Place, airflow_environment, base_environment
+from include.local.settings import LOGIN, Place, airflow_environment, base_environment
 
 _AIRFLOW = [sys.executable, "-m", "airflow"]
 _SECONDS = 120.0
@@ -57,10 +55,7 @@ class Stack:
 
     def check(self) -> None:
         """Raise when a part of it ended that should be running."""
-        try:
-            self._cluster.check()
-        except ClusterError as error:
-            raise LocalError(str(error)) from error
+        self._cluster.check()
         self._processes.check()
 
     def stop(self) -> None:
@@ -72,28 +67,26 @@ class Stack:
         started_at = time.time()
         given_warehouse = self._sources.check_warehouse()
         stop_leftovers(self._place)
-        self._start_postgres()
+        self._cluster.start()
+        for name in ("airflow", "gong", "gong_sandbox"):
+            self._cluster.ensure_database(name)
         environment = self._environment()
         return Session(
             address=environment["AIRFLOW__API__BASE_URL"],
             login=LOGIN,
             password=self._place.secrets["password"],
             environment=environment,
-            warehouse_url=self._warehouse(given_warehouse),
+            warehouse_url=(
+                given_warehouse.render_as_string(hide_password=False)
+                if given_warehouse
+                else self._cluster.url(self._sources.database)
+            ),
             embedded=given_warehouse is None,
             fingerprint=self._sources.fingerprint,
             holder=os.getpid(),
             started_at=started_at,
             check=self.check,
         )
-
-    def _start_postgres(self) -> None:
-        try:
-            self._cluster.start()
-        except ClusterError as error:
-            raise LocalError(str(error)) from error
-        for name in ("airflow", "gong", "gong_sandbox"):
-            self._cluster.ensure_database(name)
 
     def _environment(self) -> dict[str, str]:
         environment = base_environment(self._place) | airflow_environment(
@@ -115,7 +108,7 @@ class Stack:
     def _start_gong(self, environment: dict[str, str]) -> None:
         """The sandbox, or the question whether the given service answers."""
         if self._sources.gong:
-            command = [sys.executable, "-m", "include.local.preflight"]
+            command = [sys.executable, "-m", "include.local.ask_gong", "answers"]
             self._processes.start("gong-check", command, environment, ends=True)
             return
         secrets = self._place.secrets
@@ -160,7 +153,3 @@ class Stack:
 
     def _postgres_connection(self, database: str) -> dict[str, object]:
         return connections.postgres_connection(self._cluster.url(database))
-
-    def _warehouse(self, given: URL | None) -> str:
-        url = given.render_as_string(hide_password=False) if given else None
-        return url or self._cluster.url(self._sources.database)

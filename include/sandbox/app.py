@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from include.sandbox.cursors import CursorError, Cursors
 from include.sandbox.dialect import DIALECTS, NO_USERS_FOUND, Dialect, DialectName
 from include.sandbox.gate import CallLimit, Credentials, Gate, new_request_id, refusal
-from include.sandbox.oauth import OAuth
+from include.sandbox.oauth import PATH, OAuth
 from include.sandbox.world import Json, World
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
@@ -151,7 +151,7 @@ def create_app(
     cursors = Cursors(access_key_secret, cursor_ttl_s)
     app.include_router(Endpoints(world, DIALECTS[dialect], cursors, page_size).router())
     if oauth is not None:
-        app.include_router(oauth.router())
+        app.add_api_route(PATH, oauth.renew, methods=["POST"])
     credentials = Credentials(access_key, access_key_secret, access_token, oauth)
     app.add_middleware(Gate, credentials=credentials, limit=CallLimit(calls_per_second))
     app.exception_handler(StarletteHTTPException)(_refuse)

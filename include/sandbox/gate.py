@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
 import math
 import secrets
@@ -40,19 +39,15 @@ class Credentials:
 
     def refuse(self, authorization: str) -> JSONResponse | None:
         """The answer to a caller who may not come in, None for one who may."""
-        if _same(authorization, self._basic(SCOPELESS_KEY)):
+        if _same(authorization, oauth.basic(SCOPELESS_KEY, self.access_key_secret)):
             return refusal(403, "The access key lacks the scope api:users:read")
-        expected = (self._basic(self.access_key), f"Bearer {self.access_token}")
+        expected = (oauth.basic(self.access_key, self.access_key_secret), f"Bearer {self.access_token}")
         if any(_same(authorization, header) for header in expected):
             return None
         if self.oauth is not None and self.oauth.admits(authorization):
             return None
         challenge = {"WWW-Authenticate": 'Basic realm="Gong", Bearer'}
         return refusal(401, "Missing or invalid credentials", headers=challenge)
-
-    def _basic(self, access_key: str) -> str:
-        pair = f"{access_key}:{self.access_key_secret}".encode()
-        return f"Basic {base64.b64encode(pair).decode()}"
 
 
 def _same(given: str, expected: str) -> bool:
@@ -64,20 +59,20 @@ class CallLimit:
     """A bucket that holds one second's calls and fills at that rate. A rate of 0 is no limit."""
 
     def __init__(self, calls_per_second: float) -> None:
-        self.rate = calls_per_second
+        self._rate = calls_per_second
         self._capacity = max(1.0, calls_per_second)
         self._calls = self._capacity
         self._filled_at = time.monotonic()
 
     def seconds_to_wait(self) -> float:
         """Take a call, or say how long until there is one."""
-        if not self.rate:
+        if not self._rate:
             return 0
         now = time.monotonic()
-        self._calls = min(self._capacity, self._calls + (now - self._filled_at) * self.rate)
+        self._calls = min(self._capacity, self._calls + (now - self._filled_at) * self._rate)
         self._filled_at = now
         if self._calls < 1:
-            return (1 - self._calls) / self.rate
+            return (1 - self._calls) / self._rate
         self._calls -= 1
         return 0
 

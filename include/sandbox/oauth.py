@@ -7,7 +7,7 @@ import hmac
 import secrets
 import time
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse
 
 PATH = "/oauth2/generate-customer-token"
@@ -23,20 +23,14 @@ class OAuth:
     """
 
     def __init__(self, client_id: str, client_secret: str, refresh_token: str, life_s: float) -> None:
-        self._basic = f"Basic {base64.b64encode(f'{client_id}:{client_secret}'.encode()).decode()}"
+        self._basic = basic(client_id, client_secret)
         self._secret = client_secret.encode()
         self._first = refresh_token
         self._life_s = life_s
         self._used: set[str] = set()
 
-    def router(self) -> APIRouter:
-        """The endpoint; it checks its callers itself."""
-        router = APIRouter()
-        router.add_api_route(PATH, self.renew, methods=["POST"])
-        return router
-
     async def renew(self, request: Request, grant_type: str = "", refresh_token: str = "") -> JSONResponse:
-        """POST /oauth2/generate-customer-token."""
+        """POST /oauth2/generate-customer-token; it checks its callers itself."""
         given = request.headers.get("authorization", "")
         if not hmac.compare_digest(given.encode(), self._basic.encode()):
             return _refusal(401, "invalid_client", "Client authentication failed")
@@ -74,6 +68,11 @@ class OAuth:
         """What we have signed; one empty claim where it was not us."""
         claims = token.rpartition(".")[0]
         return claims.split(".") if hmac.compare_digest(token.encode(), self._sign(claims).encode()) else [""]
+
+
+def basic(login: str, password: str) -> str:
+    """The header of who identifies so."""
+    return f"Basic {base64.b64encode(f'{login}:{password}'.encode()).decode()}"
 
 
 def _refusal(status: int, error: str, description: str) -> JSONResponse:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from statistics import median
-from types import FrameType
 
 from include.local.postgres import Cluster
-from tests.benchmarks.airflow_run import JOIN, airflow
+from tests.benchmarks.airflow_run import airflow
 from tests.benchmarks.contestants import BENCH, Contestant, contestants, limit
 from tests.benchmarks.goals import GOALS, Goal, GoalError, large, memory_at_200_000
 from tests.benchmarks.harness import Account, Course, Outcome, postgres, say, service
@@ -31,7 +29,7 @@ Entry = tuple[Contestant, int]
 
 def main() -> None:
     """Measure what was chosen, write .local/bench/, print the tables."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = _arguments()
     chosen = set(filter(None, arguments.only.split(",")))
     measured = [each for each in contestants() if not chosen or each.name in chosen]
@@ -40,7 +38,7 @@ def main() -> None:
         say(f"Round {number + 1} of {arguments.rounds}")
         with postgres() as cluster:
             about = machine(cluster, measured)
-            outcomes += _round(cluster, _entries(measured, arguments), arguments.changes_each)
+            outcomes += _round(cluster, _entries(measured, arguments))
     goals = _goals(chosen, arguments.users, is_large=arguments.large)
     titles = {each.name: each.title for each in [limit(), *measured]}
     found = lines((each for each in outcomes if each.contestant != "limit"), titles)
@@ -61,30 +59,26 @@ def _entries(measured: list[Contestant], arguments: argparse.Namespace) -> list[
     return entries
 
 
-def _round(cluster: Cluster, entries: list[Entry], changes_each: int | None) -> list[Outcome]:
+def _round(cluster: Cluster, entries: list[Entry]) -> list[Outcome]:
     limits: dict[int, float] = {}
     outcomes = []
     for entry in entries:
         if not entry[0].is_dag:
-            outcomes += _run(cluster, entry, changes_each, limits)
+            outcomes += _run(cluster, entry, limits)
     for users in {users for each, users in entries if each.is_dag and users not in limits}:
-        outcomes += _run(cluster, (limit(), users), changes_each, limits)
+        outcomes += _run(cluster, (limit(), users), limits)
     if any(each.is_dag for each, _ in entries):
-        with airflow(BENCH / "airflow") as joined:
-            os.environ[JOIN] = json.dumps(asdict(joined))
-            try:
-                for entry in entries:
-                    if entry[0].is_dag:
-                        outcomes += _run(cluster, entry, changes_each, limits)
-            finally:
-                del os.environ[JOIN]
+        with airflow():
+            for entry in entries:
+                if entry[0].is_dag:
+                    outcomes += _run(cluster, entry, limits)
     return outcomes
 
 
-def _run(cluster: Cluster, entry: Entry, changes_each: int | None, limits: dict[int, float]) -> list[Outcome]:
+def _run(cluster: Cluster, entry: Entry, limits: dict[int, float]) -> list[Outcome]:
     """One contestant, and the limit just before it; a DAG has the limit of its size from before Airflow."""
     contestant, users = entry
-    account = Account(users, changes_each)
+    account = Account(users)
     with service(account) as address:
         course = Course(cluster, account, address)
         beside = [] if contestant.is_dag else _limits(course, users)
@@ -143,17 +137,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--users", type=int, default=10_000, help="of the account (default 10,000)")
-    parser.add_argument("--changes-each", type=int, help="of every user (default: 4.57 on average)")
     parser.add_argument("--rounds", type=int, default=3, help="medians are of so many (default 3)")
     parser.add_argument(
         "--only", default="", help=f"contestants, and goals of {', '.join((*GOALS, 'large'))}"
     )
     parser.add_argument("--large", action="store_true", help="50,000 users, too; memory with 200,000")
     return parser.parse_args()
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

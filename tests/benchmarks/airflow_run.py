@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import psutil
 
 from include.local.airflow_api import Airflow
 from include.local.connections import Sources, postgres_connection, variable
 from include.local.postgres import free_port
-from include.local.runs import FINAL, make_ready, trigger
-from include.local.session import Session
+from include.local.runs import FINAL, make_ready, moment, path_of, trigger
+from include.local.session import Lock
 from include.local.settings import MARKER, ROOT, Place
 from include.local.stack import Stack
 from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, peak_bytes, repeatedly
+from tests.benchmarks.contestants import BENCH
 
-JOIN = "GONG_BENCH_AIRFLOW"
-"""The variable by which a contestant finds an Airflow that runs already."""
+_PLACE = Place((BENCH / "airflow").resolve())
 _POLL_S = 0.2
+_SECONDS = 3000
 
 
 class _Stack(Stack):
@@ -47,46 +44,27 @@ class _Stack(Stack):
         return environment | {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)}
 
 
-@dataclass(frozen=True)
-class Joined:
-    """An Airflow that runs: how to speak to it, and the mark its processes carry."""
-
-    address: str
-    login: str
-    password: str
-    place: str
-
-    @property
-    def airflow(self) -> Airflow:
-        """A client of its REST API."""
-        return Airflow(self.address, self.login, self.password)
-
-
 @contextmanager
-def airflow(directory: Path) -> Iterator[Joined]:
-    """The Airflow that the harness runs, else one of our own, stopped at the end."""
-    if os.environ.get(JOIN):
-        yield Joined(**json.loads(os.environ[JOIN]))
+def airflow() -> Iterator[Airflow]:
+    """The REST API of the Airflow that the harness runs, else of one of our own, stopped at the end."""
+    _PLACE.directory.mkdir(parents=True, exist_ok=True)
+    lock = Lock(_PLACE)
+    if lock.take("up"):
+        yield lock.join().airflow
         return
-    directory.mkdir(parents=True, exist_ok=True)
-    place = Place(directory.resolve())
-    stack = _Stack(place, Sources(None, None), lasting=False, port=free_port())
+    stack = _Stack(_PLACE, Sources(None, None), lasting=False, port=free_port())
     try:
         session = stack.start()
-        _ready(session)
-        yield Joined(session.address, session.login, session.password, str(place.directory))
+        for dag_id in ("gong_users_sync", "naive"):
+            make_ready(session, dag_id)
+        lock.publish(session)
+        yield session.airflow
     finally:
         stack.stop()
+        lock.release()
 
 
-def _ready(session: Session) -> None:
-    for dag_id in ("gong_users_sync", "naive"):
-        make_ready(session, dag_id)
-
-
-def run_dag(
-    joined: Joined, dag_id: str, gong: str, postgres: str, seconds: float = 3000
-) -> dict[str, object]:
+def run_dag(api: Airflow, dag_id: str, gong: str, postgres: str) -> dict[str, object]:
     """Run a DAG once against a service and a warehouse.
 
     :return: ``seconds`` from start to end as Airflow's API says them, ``trigger_seconds`` from the order to
@@ -94,19 +72,18 @@ def run_dag(
         scheduler's last heartbeat ever was.
     :raises RuntimeError: the run failed.
     """
-    _point_to(joined.airflow, gong, postgres)
-    with _watched_tasks(joined.place) as peak, _watched_heartbeat(joined.airflow) as oldest:
+    _point_to(api, gong, postgres)
+    with _watched_tasks() as peak, _watched_heartbeat(api) as oldest:
         ordered = time.time()
-        run_id = trigger(joined.airflow, {}, dag_id)
-        path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
-        api = joined.airflow
+        run_id = trigger(api, {}, dag_id)
+        path = path_of(run_id, dag_id)
         while (run := api.get(path))["state"] not in FINAL:
-            if time.time() > ordered + seconds:
-                raise RuntimeError(f"{dag_id} did not end in {seconds:.0f} s")
+            if time.time() > ordered + _SECONDS:
+                raise RuntimeError(f"{dag_id} did not end in {_SECONDS} s")
             time.sleep(_POLL_S)
     if run["state"] != "success":
         raise RuntimeError(f"{dag_id} ended as {run['state']}")
-    begin, end = _moment(run["start_date"]), _moment(run["end_date"])
+    begin, end = moment(run["start_date"]), moment(run["end_date"])
     tasks = api.get(f"{path}/taskInstances", limit=1000)["task_instances"]
     return {
         "seconds": end - begin,
@@ -116,15 +93,11 @@ def run_dag(
         "mapped_tasks": sum(task["map_index"] >= 0 for task in tasks),
         "tasks": {
             f"{task['task_id']}[{task['map_index']}]": [
-                round(_moment(task["start_date"]) - begin, 3), round(_moment(task["end_date"]) - begin, 3),
+                round(moment(task["start_date"]) - begin, 3), round(moment(task["end_date"]) - begin, 3),
             ]
             for task in tasks if task["start_date"] and len(tasks) < 50
         },
     }  # fmt: skip
-
-
-def _moment(written: Any) -> float:
-    return datetime.fromisoformat(str(written)).timestamp()
 
 
 def _point_to(api: Airflow, gong: str, postgres: str) -> None:
@@ -145,12 +118,12 @@ def _keep(api: Airflow, name: str, wanted: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _watched_tasks(place: str) -> Iterator[list[int]]:
+def _watched_tasks() -> Iterator[list[int]]:
     """The most bytes that one task's process had resident, in the list, while the ``with`` lasts."""
     peak = [0]
 
     def look() -> None:
-        for process in _task_processes(place):
+        for process in _task_processes():
             with suppress(OSError):  # it has ended
                 peak[0] = max(peak[0], peak_bytes(process.pid))
 
@@ -165,17 +138,17 @@ def _watched_heartbeat(api: Airflow) -> Iterator[list[float]]:
 
     def look() -> None:
         beat = api.get("monitor/health")["scheduler"]["latest_scheduler_heartbeat"]
-        oldest[0] = max(oldest[0], time.time() - _moment(beat))
+        oldest[0] = max(oldest[0], time.time() - moment(beat))
 
     with repeatedly(look, 1):
         yield oldest
 
 
-def _task_processes(place: str) -> Iterator[psutil.Process]:
+def _task_processes() -> Iterator[psutil.Process]:
     """Processes of this Airflow that run a task's code, by the title that Airflow gives them."""
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             title = " ".join(process.cmdline())
             is_task = title.startswith("airflow worker -- ") and "LocalExecutor" not in title
-            if is_task and process.environ().get(MARKER) == place:
+            if is_task and process.environ().get(MARKER) == str(_PLACE.directory):
                 yield process

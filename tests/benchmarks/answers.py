@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from include.local.postgres import Cluster
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.migrate import migrate
 from tests.benchmarks.big_warehouse import fill
+from tests.benchmarks.harness import postgres
 from tests.benchmarks.page import table_of_times
 
 A_USER = "7000000000000001000"
@@ -59,16 +56,10 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=200_000)
     parser.add_argument("--changes", type=int, default=5_000_000)
     arguments = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="gong-bench-"))
-    cluster = Cluster(directory, durable=False)
-    try:
-        cluster.start()
+    with postgres(durable=False) as cluster:
         engine = engine_for(cluster.url("postgres"))
         migrate(engine)
         _report(engine, arguments.users, arguments.changes)
-    finally:
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _report(engine: Engine, users: int, changes: int) -> None:

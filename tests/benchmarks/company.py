@@ -1,4 +1,4 @@
-"""The account that every contestant loads: a pure function of a seed, with all its rows known beforehand.
+"""The account that every contestant loads: always the same, with all its rows known beforehand.
 
 The people are the sandbox's, in the live dialect. A thousand of them are written out and stand for all:
 user n has the profile, settings and history of one of them, with an id, addresses and a manager of his own.
@@ -17,7 +17,8 @@ from typing import NamedTuple
 from include.sandbox.dialect import live_user
 from include.sandbox.world import REFERENCE, REPORTS_PER_MANAGER, Json, World
 
-MEAN_CHANGES = 4.5726
+_SEED = 7
+_MEAN_CHANGES = 4.5726
 """What a user has on average: 10,000 users make 55,730 rows."""
 _KINDS = 1000
 CHANGED_OF = 200
@@ -46,33 +47,25 @@ class Kind:
 class Company:
     """So many users and their changes.
 
-    :param changes_mean: changes a user on average, ``changes_each``: exactly so many each.
+    :param changes_each: changes of every user; None: as many as users have, some none and some many.
     :param a_day_later: one of 200 users has changed a setting since.
     """
 
-    def __init__(
-        self,
-        users: int,
-        *,
-        changes_mean: float = MEAN_CHANGES,
-        changes_each: int | None = None,
-        seed: int = 7,
-        a_day_later: bool = False,
-    ) -> None:
+    def __init__(self, users: int, *, changes_each: int | None = None, a_day_later: bool = False) -> None:
         self.users = users
-        most = changes_mean if changes_each is None else changes_each
+        most = _MEAN_CHANGES if changes_each is None else changes_each
         number = max(1, min(_KINDS, users, int(_MOST_CHANGES_KEPT / max(1, most))))
-        world = World(seed, number)
+        world = World(_SEED, number)
         self.avatars = [live_user(user) for user in world.avatars]
         self.kinds = [
-            _kind(Random(f"{seed}/{place}"), user, count)
+            _kind(Random(f"{_SEED}/{place}"), user, count)
             for place, (user, count) in enumerate(
-                zip(world.users, _counts(number, changes_mean, changes_each), strict=True)
+                zip(world.users, _counts(number, changes_each), strict=True)
             )
         ]
         if a_day_later:
             self.kinds[::CHANGED_OF] = map(_changed, self.kinds[::CHANGED_OF])
-        self._first_id = Random(seed).randrange(_IDS)
+        self._first_id = Random(_SEED).randrange(_IDS)
 
     def kind(self, number: int) -> Kind:
         """Whom user ``number`` is like."""
@@ -111,14 +104,14 @@ class Company:
                 yield Change(user_id, at_ms, setting, value)
 
 
-def _counts(number: int, mean: float, each: int | None) -> list[int]:
+def _counts(number: int, each: int | None) -> list[int]:
     """Changes of each kind: between none and twice the mean, the mean kept."""
     if each is not None:
         return [each] * number
     shares = [(place * 619 % number + 0.5) / number for place in range(number)]
     ends = [0.0]
     for share in shares:
-        ends.append(ends[-1] + 2 * mean * share)
+        ends.append(ends[-1] + 2 * _MEAN_CHANGES * share)
     return [round(end) - round(begin) for begin, end in pairwise(ends)]
 
 

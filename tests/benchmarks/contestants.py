@@ -8,6 +8,7 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,31 +58,25 @@ class Contestant:
         return "_dag" in self.name
 
 
-def limit() -> Contestant:
-    """The limit itself."""
-    return _ours("limit", "the limit")
-
-
-def ours_alone() -> Contestant:
-    """Our load without Airflow, which most goals are measured with."""
-    return _ours("ours_load", OURS["ours_load"])
-
-
-def our_dag() -> Contestant:
-    """The whole, for an account that is very large."""
-    return _ours("ours_dag", OURS["ours_dag"])
-
-
 def contestants() -> list[Contestant]:
     """All but the limit: ours first."""
-    ours = [_ours(name, title) for name, title in OURS.items()]
-    return ours + [_peer(folder) for folder in sorted(PEERS.glob("*/")) if (folder / "rows.py").is_file()]
+    return [*map(ours, OURS)] + [
+        _peer(folder) for folder in sorted(PEERS.glob("*/")) if (folder / "rows.py").is_file()
+    ]
 
 
-def _ours(name: str, title: str) -> Contestant:
+def limit() -> Contestant:
+    """The limit itself."""
+    return ours("limit")
+
+
+def ours(name: str) -> Contestant:
+    """The program of this name that is our own."""
     module = importlib.import_module(f"tests.benchmarks.{name.removesuffix(_EMPTY)}")
     most = 0 if name.endswith(_EMPTY) else getattr(module, "MOST_USERS", None)
-    return Contestant(name, title, ["-m", module.__name__], module.USERS_SQL, module.CHANGES_SQL, most)
+    return Contestant(
+        name, OURS.get(name, "the limit"), ["-m", module.__name__], module.USERS_SQL, module.CHANGES_SQL, most
+    )
 
 
 def _peer(folder: Path) -> Contestant:
@@ -110,10 +105,11 @@ def _venv(name: str, requirements: Path) -> Path:
         sys.stderr.write(f"Installing {name} into {directory} ...\n")
         subprocess.run([sys.executable, "-m", "venv", "--clear", directory], check=True)
         install: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-        subprocess.run([*install, "-r", requirements], check=True, env=_without_ours())
+        subprocess.run([*install, "-r", requirements], check=True, env=without_ours(os.environ))
         mark.write_text(wanted)
     return python
 
 
-def _without_ours() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+def without_ours(environment: Mapping[str, str]) -> dict[str, str]:
+    """A peer's variables: what it imports is its own."""
+    return {name: value for name, value in environment.items() if name != "PYTHONPATH"}

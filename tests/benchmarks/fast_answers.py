@@ -12,7 +12,7 @@ from include.sandbox.dialect import NO_USERS_FOUND
 from include.sandbox.world import Json
 from tests.benchmarks.company import Company
 
-_PAGE = 100
+PAGE = 100
 _LIFE_S = 86_400
 _REQUEST_ID = "0123456789abcdef"
 
@@ -31,7 +31,7 @@ class Answers:
         }
         self._pages = [
             self._page(range(company.users), start, "users")
-            for start in range(0, max(1, company.users), _PAGE)
+            for start in range(0, max(1, company.users), PAGE)
         ]
         self._not_found = refusal(404, "User not found")
 
@@ -49,7 +49,7 @@ class Answers:
         asked = {name: values[-1] for name, values in parse_qs(query).items()}
         if asked.get("includeAvatars") == "true":
             return self.matching({"includeAvatars": True}, asked.get("cursor", ""))
-        return self._pages[self._start(asked.get("cursor", ""), "users") // _PAGE]
+        return self._pages[self._start(asked.get("cursor", ""), "users") // PAGE]
 
     def extensive(self, body: bytes) -> bytes:
         """POST /users/extensive."""
@@ -84,15 +84,15 @@ class Answers:
         self, numbers: range | list[int], start: int, question: str, avatars: list[Json] | None = None
     ) -> bytes:
         total = len(numbers) + len(avatars or [])
-        users = [self._company.user(number) for number in numbers[start : start + _PAGE]]
-        users += (avatars or [])[max(0, start - len(numbers)) :][: _PAGE - len(users)]
+        users = [self._company.user(number) for number in numbers[start : start + PAGE]]
+        users += (avatars or [])[max(0, start - len(numbers)) :][: PAGE - len(users)]
         records: Json = {
             "totalRecords": total,
             "currentPageSize": len(users),
-            "currentPageNumber": start // _PAGE,
+            "currentPageNumber": start // PAGE,
         }
-        if start + _PAGE < total:
-            records["cursor"] = self._cursors.issue(start + _PAGE, question)
+        if start + PAGE < total:
+            records["cursor"] = self._cursors.issue(start + PAGE, question)
         return answer(200, {"records": records, "users": users})
 
 

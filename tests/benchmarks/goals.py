@@ -21,12 +21,11 @@ from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
 from tests.benchmarks.company import Company
 from tests.benchmarks.contestant import repeatedly
-from tests.benchmarks.contestants import our_dag, ours_alone
+from tests.benchmarks.contestants import ours
+from tests.benchmarks.fast_answers import PAGE
 from tests.benchmarks.harness import Account, Course, Outcome, ask, environment, service
 from tests.benchmarks.limit import SOCKETS, Service, load
 from tests.benchmarks.ours_load import EXTRA
-
-PAGE = 100
 
 
 class GoalError(RuntimeError):
@@ -72,7 +71,7 @@ def rate(cluster: Cluster, users: int) -> list[Goal]:
     with service(account) as address:
         course = Course(cluster, account, address)
         limits = {EXTRA: json.dumps({"calls_per_second": allowed})}
-        outcome = _right(course.run(ours_alone(), **limits))
+        outcome = _right(course.run(ours("ours_load"), **limits))
         counts = course.counts()
     share = (counts["calls"] - 1) / counts["span_seconds"] / allowed
     refused = int(counts["refused"])
@@ -90,7 +89,7 @@ def latency(cluster: Cluster, users: int) -> list[Goal]:
     """100 ms before each answer. Ideal: pages one by one, then as many histories at once as are allowed."""
     account = Account(min(users, 3000), latency_s=0.1)
     with service(account) as address:
-        outcome = _right(Course(cluster, account, address).run(ours_alone()))
+        outcome = _right(Course(cluster, account, address).run(ours("ours_load")))
     in_flight = calls_in_flight(0)
     ideal = account.latency_s * (_pages(account.users) + math.ceil(account.users / in_flight))
     ratio = outcome.seconds / ideal
@@ -133,7 +132,7 @@ def second_run(cluster: Cluster, users: int) -> list[Goal]:
     ask(cluster, "CHECKPOINT")  # none comes in between now: pages are not written whole
     with service(account) as address:
         course = Course(cluster, account, address)
-        first, second = (_wal(cluster, lambda: course.run(ours_alone(), "twice")) for _ in range(2))
+        first, second = (_wal(cluster, lambda: course.run(ours("ours_load"), "twice")) for _ in range(2))
     return [
         Goal(
             f"a second run, nothing changed, {account.users:,} users",
@@ -171,7 +170,7 @@ def large(cluster: Cluster, users: int) -> list[Goal]:
     for a_day_later, what in ((False, "from nothing"), (True, "the day after, 0.5% changed")):
         account = Account(users, changes_each=25, a_day_later=a_day_later)
         with service(account) as address, _memory_taken() as taken:
-            outcome = _right(Course(cluster, account, address).run(our_dag(), "large"))
+            outcome = _right(Course(cluster, account, address).run(ours("ours_dag"), "large"))
         name = f"{users:,} users, {25 * users:,} changes, {what}"
         rows += [
             Goal(name, f"{outcome.seconds:.0f} s, {int(outcome.counts['calls']):,} calls: {_parts(outcome)}"),
@@ -229,7 +228,7 @@ def _pages(users: int) -> int:
 
 def _peak(cluster: Cluster, account: Account) -> float:
     with service(account) as address:
-        return _right(Course(cluster, account, address, check=False).run(ours_alone())).peak_mb
+        return _right(Course(cluster, account, address, check=False).run(ours("ours_load"))).peak_mb
 
 
 def _right(outcome: Outcome) -> Outcome:

@@ -23,8 +23,8 @@ import requests
 from include.local.postgres import Cluster
 from include.local.settings import ROOT
 from tests.benchmarks.company import Company
-from tests.benchmarks.contestants import Contestant
-from tests.benchmarks.rows import Digest, served, what_is_wrong
+from tests.benchmarks.contestants import BENCH, Contestant, without_ours
+from tests.benchmarks.rows import served, what_is_wrong
 
 SECONDS = 3600
 _numbers = count(1)
@@ -80,10 +80,10 @@ class Outcome:
 
 
 @contextmanager
-def postgres() -> Iterator[Cluster]:
-    """A new PostgreSQL with its default settings: every commit is on the disk."""
+def postgres(*, durable: bool = True) -> Iterator[Cluster]:
+    """A new PostgreSQL; durable: with its default settings, so that every commit is on the disk."""
     directory = Path(tempfile.mkdtemp(prefix="gong-bench-"))
-    cluster = Cluster(directory)
+    cluster = Cluster(directory, durable=durable)
     try:
         cluster.start()
         yield cluster
@@ -117,11 +117,10 @@ def service(account: Account) -> Iterator[str]:
 def environment() -> dict[str, str]:
     """What contestants of ours run in: this checkout, and no Airflow but the one they are told of."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    home = ROOT / ".local" / "bench" / "home"
     paths = os.pathsep.join((str(ROOT), str(ROOT / "plugins")))
     return clean | {
         "PYTHONPATH": paths,
-        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_HOME": str(BENCH / "home"),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
     }
 
@@ -150,8 +149,9 @@ class Course:
         arguments = ["--gong", self._address, "--postgres", url, "--users", str(self._account.users)]
         outcome = Outcome(contestant.name, self._account.users)
         command = [*contestant.command, *arguments]
+        own = environment() if contestant.requirements is None else without_ours(environment())
         before, begin = self.counts(), time.perf_counter()
-        told, why = _run_to_its_end(command, _environment_of(contestant) | variables)
+        told, why = _run_to_its_end(command, own | variables)
         if why:
             outcome.wrong = f"failed: {why}"
             return outcome
@@ -161,22 +161,15 @@ class Course:
         outcome.seconds, outcome.peak_mb = said.pop("seconds"), said.pop("peak_mb")
         outcome.more = said
         if self._expected:
-            outcome.wrong = self._check(url, contestant, self._expected)
-        if not database:
-            self.drop(name)
+            outcome.wrong = what_is_wrong(url, contestant.users_sql, contestant.changes_sql, self._expected)
+        if not database:  # the next contestant's disk is not to be filled by this one
+            ask(self._cluster, f"DROP DATABASE {name} WITH (FORCE)")
         return outcome
 
     def counts(self) -> dict[str, float]:
         """What the service was asked for so far."""
         counts: dict[str, float] = requests.get(f"{self._address}/bench/counts", timeout=30).json()
         return {name: number for name, number in counts.items() if name != "requestId"}
-
-    def drop(self, database: str) -> None:
-        """Remove a database: the next contestant's disk is not to be filled by this one."""
-        ask(self._cluster, f"DROP DATABASE {database} WITH (FORCE)")
-
-    def _check(self, url: str, contestant: Contestant, expected: tuple[Digest, Digest]) -> str:
-        return what_is_wrong(url, contestant.users_sql, contestant.changes_sql, expected)
 
 
 def ask(cluster: Cluster, statement: str) -> Any:
@@ -196,12 +189,6 @@ def say(line: str) -> None:
     """Print how far it is."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
-
-
-def _environment_of(contestant: Contestant) -> dict[str, str]:
-    if contestant.requirements is None:
-        return environment()
-    return {name: value for name, value in environment().items() if name != "PYTHONPATH"}
 
 
 def _run_to_its_end(command: list[str], variables: dict[str, str]) -> tuple[str, str]:

@@ -102,7 +102,7 @@ def _body(on: socket.socket) -> bytes:
     return body
 
 
-def load(gong: str, postgres: str, users: int, sockets: int = SOCKETS) -> dict[str, object]:
+def load(gong: str, postgres: str, users: int, sockets: int = SOCKETS) -> None:
     """All users, all histories, two COPYs."""
     service = Service(gong, sockets)
     people, changes, ids = io.StringIO(), io.StringIO(), []
@@ -119,7 +119,6 @@ def load(gong: str, postgres: str, users: int, sockets: int = SOCKETS) -> dict[s
             rows.seek(0)
             cursor.copy_expert(f"COPY {table} FROM STDIN", rows)
     connection.close()
-    return {}
 
 
 def _line(user: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from include.local.settings import ROOT
 from tests.benchmarks.airflow_run import airflow, run_dag
 from tests.benchmarks.contestant import contest
 from tests.benchmarks.plain_script import CHANGES_SQL, USERS_SQL
@@ -15,8 +14,8 @@ MOST_USERS = 200
 
 def load(gong: str, postgres: str, users: int) -> dict[str, object]:
     """One run of the DAG."""
-    with airflow(ROOT / ".local" / "bench" / "airflow") as joined:
-        return run_dag(joined, "naive", gong, postgres)
+    with airflow() as api:
+        return run_dag(api, "naive", gong, postgres)
 
 
 if __name__ == "__main__":

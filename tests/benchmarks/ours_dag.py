@@ -6,7 +6,6 @@ to start Airflow is no part of it. ``trigger_seconds`` is from the order to run.
 
 from __future__ import annotations
 
-from include.local.settings import ROOT
 from tests.benchmarks.airflow_run import airflow, run_dag
 from tests.benchmarks.contestant import contest
 from tests.benchmarks.ours_load import CHANGES_SQL, USERS_SQL
@@ -16,8 +15,8 @@ __all__ = ["CHANGES_SQL", "USERS_SQL"]
 
 def load(gong: str, postgres: str, users: int) -> dict[str, object]:
     """One run of the DAG."""
-    with airflow(ROOT / ".local" / "bench" / "airflow") as joined:
-        return run_dag(joined, "gong_users_sync", gong, postgres)
+    with airflow() as api:
+        return run_dag(api, "gong_users_sync", gong, postgres)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, contest
 USERS_SQL = "SELECT id, email FROM users"
 CHANGES_SQL = "SELECT user_id, extract(epoch FROM changed_at), setting, value::text FROM settings_changes"
 
-_TABLES = """
+TABLES = """
     CREATE TABLE IF NOT EXISTS users (
         id text PRIMARY KEY, email text, first_name text, last_name text, title text, active boolean,
         created timestamptz, manager_id text, settings jsonb);
@@ -33,15 +33,15 @@ _CHANGES = "INSERT INTO settings_changes VALUES %s ON CONFLICT DO NOTHING"
 _ROWS_A_STATEMENT = 1000
 
 
-def load(gong: str, postgres: str, users: int) -> dict[str, object]:
+def load(gong: str, postgres: str, users: int) -> None:
     """List, fetch one history after the other, insert in thousands."""
     session = requests.Session()
     session.auth = (ACCESS_KEY, ACCESS_KEY_SECRET)
     with psycopg2.connect(postgres) as connection, connection.cursor() as cursor:
-        cursor.execute(_TABLES)
+        cursor.execute(TABLES)
         ids = []
         for page in _pages(session, f"{gong}/v2/users"):
-            execute_values(cursor, _USERS, [_user_row(user) for user in page], page_size=_ROWS_A_STATEMENT)
+            execute_values(cursor, _USERS, [user_row(user) for user in page], page_size=_ROWS_A_STATEMENT)
             ids += [user["id"] for user in page]
         changes: list[tuple[Any, ...]] = []
         for user_id in ids:
@@ -57,7 +57,6 @@ def load(gong: str, postgres: str, users: int) -> dict[str, object]:
         if changes:
             execute_values(cursor, _CHANGES, changes, page_size=_ROWS_A_STATEMENT)
     connection.close()
-    return {}
 
 
 def _pages(session: requests.Session, url: str) -> Iterator[list[dict[str, Any]]]:
@@ -73,7 +72,8 @@ def _pages(session: requests.Session, url: str) -> Iterator[list[dict[str, Any]]
         params = {"cursor": cursor}
 
 
-def _user_row(user: dict[str, Any]) -> tuple[Any, ...]:
+def user_row(user: dict[str, Any]) -> tuple[Any, ...]:
+    """A user as a row of the table."""
     names = ("id", "emailAddress", "firstName", "lastName", "title", "active", "created", "managerId")
     return (*(user.get(name) for name in names), json.dumps(user["settings"]))
 

@@ -16,9 +16,9 @@ import psycopg2
 from psycopg2 import sql
 from sqlalchemy import make_url
 
-from include.compose.keys import LOGIN
 from include.local.airflow_api import Airflow
 from include.local.postgres import Cluster
+from include.local.settings import LOGIN
 from include.warehouse.connect import engine_for
 from tests.celery.containers import Containers
 from tests.end_to_end.commands import eventually

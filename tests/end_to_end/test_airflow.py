@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from include.sandbox.dialect import contract_change, contract_user
+from include.sandbox.dialect import contract_user
 from include.sandbox.world import World
 from tests.end_to_end.stack import Stack, log_of, running_stack
 from tests.support import Faults, GongService, odd_world
@@ -34,9 +34,7 @@ def test_a_scheduled_run_is_about_the_day_before(stack: Stack) -> None:
     users = [expected_user(contract_user(user)) for user in world.users]
     assert landed_users(stack.sandbox_warehouse) == {user["user_id"]: user for user in users}
     expected = [
-        row
-        for user in users
-        for row in expected_changes(user["user_id"], map(contract_change, world.history(user["user_id"])))
+        row for user in users for row in expected_changes(user["user_id"], world.history(user["user_id"]))
     ]
     assert landed_changes(stack.sandbox_warehouse) == sorted(expected, key=repr)
 

@@ -79,7 +79,7 @@ def test_only_our_own_postgres_shows_its_password() -> None:
 
 def test_a_failed_run_is_explained_by_its_tasks_own_words() -> None:
     told = reasons(_FailedRun(), "a run")  # type: ignore[arg-type]
-    assert told == ["Gong refused the key.", "The task b failed: KeyError: 'x'"]
+    assert told == "Gong refused the key.\nThe task b failed: KeyError: 'x'"
 
 
 class _FailedRun:

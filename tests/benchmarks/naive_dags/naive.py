@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from airflow.providers.http.hooks.http import HttpHook
@@ -10,15 +9,7 @@ from airflow.providers.http.operators.http import HttpOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import DAG, task
 
-USER = ("id", "emailAddress", "firstName", "lastName", "title", "active", "created", "managerId")
-TABLES = """
-    CREATE TABLE IF NOT EXISTS users (
-        id text PRIMARY KEY, email text, first_name text, last_name text, title text, active boolean,
-        created timestamptz, manager_id text, settings jsonb);
-    CREATE TABLE IF NOT EXISTS settings_changes (
-        user_id text, changed_at timestamptz, setting text, value boolean,
-        PRIMARY KEY (user_id, changed_at, setting));
-"""
+from tests.benchmarks.plain_script import TABLES, user_row
 
 
 def next_page(response: Any) -> dict[str, Any] | None:
@@ -44,9 +35,8 @@ with DAG(dag_id="naive", schedule=None, catchup=False) as dag:
     def load_users(users: Any) -> list[str]:
         hook = PostgresHook("gong_postgres")
         hook.run(TABLES)
-        rows = [(*(user.get(name) for name in USER), json.dumps(user["settings"])) for user in users]
         hook.insert_rows(  # type: ignore[no-untyped-call]
-            "users", rows, replace=True, replace_index="id", target_fields=[
+            "users", map(user_row, users), replace=True, replace_index="id", target_fields=[
             "id", "email", "first_name", "last_name", "title", "active", "created", "manager_id", "settings",
         ])  # fmt: skip
         return [user["id"] for user in users]

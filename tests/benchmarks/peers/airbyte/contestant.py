@@ -22,7 +22,7 @@ from airbyte.caches import PostgresCache
 from contestant import ACCESS_KEY, ACCESS_KEY_SECRET, contest
 
 
-def load(gong: str, postgres: str, users: int) -> dict[str, object]:
+def load(gong: str, postgres: str, users: int) -> None:
     """Read both streams in full, and put them in place of what the cache held."""
     at = urlsplit(postgres)
     cache = PostgresCache(
@@ -40,7 +40,6 @@ def load(gong: str, postgres: str, users: int) -> dict[str, object]:
     )
     source.read(cache, force_full_refresh=True, write_strategy="replace")
     cache.close()
-    return {}
 
 
 if __name__ == "__main__":

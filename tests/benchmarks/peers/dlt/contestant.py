@@ -17,7 +17,7 @@ from dlt.destinations import postgres as postgres_destination
 from dlt.sources.rest_api import RESTAPIConfig, rest_api_source
 
 
-def load(gong: str, postgres: str, users: int) -> dict[str, object]:
+def load(gong: str, postgres: str, users: int) -> None:
     """Run the pipeline once; what it writes on its way goes away with it."""
     with tempfile.TemporaryDirectory(prefix="gong-bench-dlt-") as directory:
         pipeline = dlt.pipeline(
@@ -27,7 +27,6 @@ def load(gong: str, postgres: str, users: int) -> dict[str, object]:
             dataset_name="gong",
         )
         pipeline.run(rest_api_source(_config(gong))).raise_on_failed_jobs()
-    return {}
 
 
 def _config(gong: str) -> RESTAPIConfig:
