@@ -430,6 +430,7 @@ def test_a_wrong_count_of_users_is_checked_and_told(
         *_, last = pages = list(hook.iter_user_pages())
         assert {user.user_id for page in pages for user in page.users} == set(ids_of(service))
         assert len(service.calls) == calls
+    assert [page.listing.finished for page in pages if page.listing] == [False] * (calls - 1) + [True]
     assert last.listing
     assert warning in " ".join(last.listing.warnings)
     assert bool(last.listing.warnings) == bool(warning)
