@@ -270,7 +270,10 @@ def test_a_host_that_is_not_there_says_what_is_wrong_with_it(connect: Connect) -
     with closed_port() as closed, babbling_port() as babbling, silent_port() as silent:
         troubles = {
             "http://gong.invalid": (UNAVAILABLE, "was not reached: no host is named gong.invalid"),
-            f"http://127.0.0.1:{closed}": (UNAVAILABLE, f"127.0.0.1:{closed} refuses connections"),
+            f"http://127.0.0.1:{closed}": (
+                UNAVAILABLE,
+                f"127.0.0.1:{closed} refuses connections. Check the host and",
+            ),
             f"http://127.0.0.1:{babbling}": (MALFORMED, "answered something that is no HTTP"),
             f"http://127.0.0.1:{silent}": (UNAVAILABLE, f"did not answer within {SHORT_S} s"),
         }

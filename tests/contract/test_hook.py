@@ -51,11 +51,6 @@ def test_nobody_found_is_no_error(connect: Connect, dialect: Dialect) -> None:
         assert list(hook.iter_users_by_filter(user_ids=["7"])) == []
 
 
-def test_bearer_is_used_instead_of_the_key(connect: Connect) -> None:
-    with world(2) as service, connect(service, login="wrong", access_token=GongService.token) as hook:
-        assert hook.test_connection()[0]
-
-
 def test_a_group_closes_after_its_time_however_few_are_in_it(connect: Connect) -> None:
     with world(60, latency_s=0.1) as service, connect(service, calls_per_second=20) as hook:
         started = time.monotonic()

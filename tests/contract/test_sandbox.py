@@ -26,9 +26,11 @@ AUTH = ("key", "secret")
 FILTER_PATHS = {"contract": "/v2/users/filter", "live": "/v2/users/extensive"}
 
 
-def sandbox(dialect: DialectName, *, calls_per_second: float = 0, cursor_ttl_s: float = 60) -> TestClient:
+def sandbox(
+    dialect: DialectName, world: World = WORLD, *, calls_per_second: float = 0, cursor_ttl_s: float = 60
+) -> TestClient:
     app = create_app(
-        WORLD,
+        world,
         dialect=dialect,
         access_key="key",
         access_key_secret="secret",
@@ -136,15 +138,7 @@ def test_the_three_kinds_of_404_differ(gong: TestClient, dialect: DialectName) -
 
 
 def test_an_empty_account_is_an_empty_list(dialect: DialectName) -> None:
-    app = create_app(
-        World(users=0),
-        dialect=dialect,
-        access_key="key",
-        access_key_secret="secret",
-        access_token="token",
-        calls_per_second=0,
-    )
-    answer = TestClient(app).get("/v2/users", auth=AUTH)
+    answer = sandbox(dialect, World(users=0)).get("/v2/users")
     assert (answer.status_code, answer.json()["users"]) == (200, [])
 
 

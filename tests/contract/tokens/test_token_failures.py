@@ -101,12 +101,6 @@ def test_what_never_connects_is_told_apart_and_leaves_no_doubt(
     assert account.current().generation == 1
 
 
-def test_a_service_that_is_no_http_at_all(account: Account) -> None:
-    with babbling_port() as port:
-        at_port = Account(account.database_url, f"http://127.0.0.1:{port}/o", account.seed)
-        fails(at_port, Malformed, "no HTTP")
-
-
 def test_a_wrong_client_secret_is_said_and_costs_no_token(account: Account, tokens: TokenService) -> None:
     wrong = Account(account.database_url, tokens.url, tokens.seed, key=account.key, client_secret="x")
     fails(wrong, ClientRefusedError, "401 invalid_client.*Check the extras client_id and client_secret")
