@@ -75,16 +75,6 @@ def test_a_group_of_long_histories_closes_by_its_changes(connect: Connect) -> No
     assert [len(group) for group in groups] == [2, 2, 2]
 
 
-@pytest.mark.parametrize("bad", ["", "..", "a\x00", "x" * 201])
-def test_a_bad_id_is_refused_before_any_call(connect: Connect, bad: str) -> None:
-    with world(3) as service, connect(service) as hook:
-        with pytest.raises(errors.GongConfigError):
-            list(hook.iter_history_groups(["1", bad]))
-        with pytest.raises(errors.GongConfigError):
-            hook.get_user(bad)
-        assert service.calls == []
-
-
 def test_a_wrong_connection_is_one_error_and_leaves_no_thread(connect: Connect) -> None:
     before = threading.active_count()
     with pytest.raises(errors.GongConfigError) as caught, connect("http://gong.invalid", login="") as hook:
