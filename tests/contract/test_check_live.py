@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -26,10 +24,10 @@ from include.sandbox.dialect import DialectName
 from include.sandbox.world import World
 from tests.support.gong_faults import Faults
 from tests.support.gong_service import GongService
+from tests.support.hooks import Connect
 from tests.support.ports import closed_port
 
 ROOT = Path(__file__).parents[2]
-Connect = Callable[..., None]
 
 ALIKE = {
     "order of a history": "oldest first",
@@ -57,30 +55,6 @@ ANSWERS: dict[DialectName, dict[str, str]] = {
         "totalRecords": "3 more when avatars are asked for",
     },
 }
-
-
-@pytest.fixture(params=["contract", "live"])
-def dialect(request: pytest.FixtureRequest) -> DialectName:
-    name: DialectName = request.param
-    return name
-
-
-@pytest.fixture
-def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    """Points the connection at a service (or a URL)."""
-
-    def point(service: GongService | str, **fields: Any) -> None:
-        connection = {
-            "conn_type": "gong",
-            "host": service if isinstance(service, str) else service.base_url,
-            "login": GongService.key,
-            "password": GongService.secret,
-            "extra": {"calls_per_second": 0},
-            **fields,
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", json.dumps(connection))
-
-    return point
 
 
 def run(directory: Path) -> subprocess.CompletedProcess[str]:

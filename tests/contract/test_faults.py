@@ -509,7 +509,6 @@ def url_of(engine: Engine) -> str:
     return engine.url.render_as_string(hide_password=False)
 
 
-@pytest.mark.parametrize("dialect", ["contract", "live"])
 def test_unknown_fields_and_wrong_types_are_kept_to_the_last(
     connect: Connect, warehouse: Engine, dialect: Dialect
 ) -> None:

@@ -14,10 +14,7 @@ from tests.benchmarks.harness import Account, service
 from tests.support.gong_service import Dialect, GongService
 from tests.support.hooks import Connect, ids_of, world
 
-DIALECTS = ("contract", "live")
 
-
-@pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_user_and_history_arrives_through_all_endpoints(connect: Connect, dialect: Dialect) -> None:
     with world(230, dialect) as service, connect(service) as hook:
         users = list(hook.iter_users())
@@ -31,7 +28,6 @@ def test_every_user_and_history_arrives_through_all_endpoints(connect: Connect, 
         assert [u.user_id for u in hook.iter_users_by_filter(user_ids=wanted)] == wanted
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
 def test_created_bounds_are_from_included_to_excluded_in_both_dialects(
     connect: Connect, dialect: Dialect
 ) -> None:
@@ -44,7 +40,6 @@ def test_created_bounds_are_from_included_to_excluded_in_both_dialects(
         assert [u.user_id for u in got if u.created] == ["0", "1"]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
 def test_nobody_found_is_no_error(connect: Connect, dialect: Dialect) -> None:
     with GongService([], dialect=dialect) as service, connect(service) as hook:
         assert list(hook.iter_users()) == []

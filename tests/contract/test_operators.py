@@ -63,7 +63,6 @@ def test_without_a_handler_users_are_returned_as_json(service: GongService) -> N
     assert run(GongListUsersByFilterOperator(task_id="t", user_ids=ids_of(service)[:3])) == users[:3]
 
 
-@pytest.mark.parametrize("dialect", ["contract", "live"])
 def test_whom_gong_does_not_know_is_told_with_each_calls_ids(service: GongService, dialect: Dialect) -> None:
     service.dialect = dialect
     known = ids_of(service)[:70]

@@ -48,12 +48,6 @@ def sandbox(
     return client
 
 
-@pytest.fixture(params=["contract", "live"])
-def dialect(request: pytest.FixtureRequest) -> DialectName:
-    name: DialectName = request.param
-    return name
-
-
 @pytest.fixture
 def gong(dialect: DialectName) -> TestClient:
     return sandbox(dialect)
