@@ -1,4 +1,4 @@
-"""A hook on a service, by an Airflow connection."""
+"""Each dialect, and a hook on a service, by an Airflow connection."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import pytest
 
 from gong_provider.api.client import ATTEMPTS
 from gong_provider.hooks.gong import GongHook
-from tests.support.gong_service import GongService
+from tests.support.gong_service import Dialect, GongService
 from tests.support.hooks import Connect
+
+
+@pytest.fixture(params=["contract", "live"])
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    name: Dialect = request.param
+    return name
 
 
 @pytest.fixture
@@ -23,6 +29,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
         service: GongService | str,
         *,
         login: str = GongService.key,
+        password: str = GongService.secret,
         attempts: int = ATTEMPTS,
         clock: Any = None,
         **extra: Any,
@@ -32,7 +39,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
             "conn_type": "gong",
             "host": service if isinstance(service, str) else service.base_url,
             "login": login,
-            "password": GongService.secret,
+            "password": password,
             "extra": alone | extra,
         }
         monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", json.dumps(connection))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -21,15 +19,15 @@ from include.check_live.check import check
 from include.check_live.finding import order
 from include.check_live.survey import Survey
 from include.local.settings import LocalError
-from include.sandbox.__main__ import DEMO_KEY, DEMO_SECRET, DEMO_TOKEN
+from include.sandbox.__main__ import DEMO_KEY, DEMO_SECRET
 from include.sandbox.dialect import DialectName
 from include.sandbox.world import World
 from tests.support.gong_faults import Faults
 from tests.support.gong_service import GongService
+from tests.support.hooks import Connect
 from tests.support.ports import closed_port
 
 ROOT = Path(__file__).parents[2]
-Connect = Callable[..., None]
 
 ALIKE = {
     "order of a history": "oldest first",
@@ -57,40 +55,6 @@ ANSWERS: dict[DialectName, dict[str, str]] = {
         "totalRecords": "3 more when avatars are asked for",
     },
 }
-
-
-@pytest.fixture(params=["contract", "live"])
-def dialect(request: pytest.FixtureRequest) -> DialectName:
-    name: DialectName = request.param
-    return name
-
-
-@pytest.fixture
-def sandbox(dialect: DialectName) -> Iterator[str]:
-    """The address of a running sandbox."""
-    command = [sys.executable, "-m", "include.sandbox", "--dialect", dialect]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        yield process.stdout.readline().split()[2]
-        process.terminate()
-
-
-@pytest.fixture
-def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    """Points the connection at a service (or a URL)."""
-
-    def point(service: GongService | str, **fields: Any) -> None:
-        connection = {
-            "conn_type": "gong",
-            "host": service if isinstance(service, str) else service.base_url,
-            "login": GongService.key,
-            "password": GongService.secret,
-            "extra": {"calls_per_second": 0},
-            **fields,
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", json.dumps(connection))
-
-    return point
 
 
 def run(directory: Path) -> subprocess.CompletedProcess[str]:
@@ -132,10 +96,14 @@ def user(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def test_a_sandbox_of_each_dialect_is_as_assumed(
-    sandbox: str, dialect: DialectName, connect: Connect, tmp_path: Path
+    dialect: DialectName, connect: Connect, tmp_path: Path
 ) -> None:
-    connect(sandbox, login=DEMO_KEY, password=DEMO_SECRET)
-    done = run(tmp_path)
+    command = [sys.executable, "-m", "include.sandbox", "--dialect", dialect]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        sandbox = process.stdout.readline().split()[2] if process.stdout else ""
+        connect(sandbox, login=DEMO_KEY, password=DEMO_SECRET)
+        done = run(tmp_path)
+        process.terminate()
     assert (done.returncode, done.stderr) == (0, "")
     seen = answers(done.stdout)
     assert seen.pop("connection") == f"works: {sandbox.removeprefix('http://')} takes this access key"
@@ -147,44 +115,50 @@ def test_a_sandbox_of_each_dialect_is_as_assumed(
     assert_holds_nothing_of([world.users, world.avatars, histories], done.stdout)
 
 
-@pytest.mark.parametrize("dialect", ["contract"], indirect=True)
-def test_a_token_in_a_uri_works_too(sandbox: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    uri = f"gong://{sandbox.removeprefix('http://')}/http?access_token={DEMO_TOKEN}"
-    monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", uri)
-    done = run(tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert answers(done.stdout)["connection"].endswith("takes this access token")
+def test_a_token_in_a_uri_works_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    with GongService() as service:
+        address = service.base_url.removeprefix("http://")
+        monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", f"gong://{address}/http?access_token={service.token}")
+        assert answers(check())["connection"] == f"works: {address} takes this access token"
 
 
-@pytest.mark.parametrize("dialect", ["contract"], indirect=True)
-def test_a_wrong_key_is_one_call_and_a_sentence(sandbox: str, connect: Connect, tmp_path: Path) -> None:
-    connect(sandbox, login="wrong")
-    done = run(tmp_path)
+def test_a_wrong_key_is_one_call_and_a_sentence(connect: Connect, tmp_path: Path) -> None:
+    with GongService() as service:
+        connect(service, login="wrong")
+        done = run(tmp_path)
+        assert len(service.calls) == 1
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("The connection does not work: Gong answered 401. Check the access key")
     assert done.stderr.count("\n") == 1
 
 
+def test_without_a_connection_it_asks_for_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", "")
+    done = run(tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "Set AIRFLOW_CONN_GONG_DEFAULT" in done.stderr
+
+
 @pytest.mark.parametrize(
-    "given", ["", "{secret", '{"conn_type": "gong"}', '{"extra": {"refresh_token": "secret"}}']
+    ("given", "says"),
+    [
+        ("{secret", ""),
+        ('{"conn_type": "gong"}', ""),
+        ('{"extra": {"refresh_token": "secret"}}', ""),
+        ("gong://key:secret@127.0.0.1:{port}/http", "Gong was not reached: 127.0.0.1:{port} refuses"),
+    ],
 )
 def test_a_connection_that_cant_be_used_is_a_sentence(
-    given: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    given: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", given)
-    done = run(tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count("\n") == 1
-    assert "secret" not in done.stderr.replace("access key secret", "")
-
-
-def test_a_wrong_host_is_a_sentence(connect: Connect) -> None:
     with closed_port() as port:
-        connect(f"http://127.0.0.1:{port}")
-        with pytest.raises(
-            LocalError, match=f"does not work: Gong was not reached: 127.0.0.1:{port} refuses"
-        ):
+        monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", given.replace("{port}", str(port)))
+        with pytest.raises(LocalError) as caught:
             check()
+    said = str(caught.value)
+    assert says.format(port=port) in said
+    assert "\n" not in said
+    assert "secret" not in said.replace("access key secret", "").replace("client_secret", "")
 
 
 def test_an_account_without_users(connect: Connect, dialect: DialectName) -> None:

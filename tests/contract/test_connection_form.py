@@ -16,7 +16,6 @@ from gong_provider.hooks.connection import OUR_EXTRAS
 from tests.support.gong_service import GongService
 from tests.support.hooks import world
 from tests.support.landed import query
-from tests.support.ports import closed_port
 
 OAUTH = {"client_id": "app", "client_secret": "s3cret", "refresh_token": "r3fresh"}
 MADE_UP = "aB3xyz"
@@ -131,11 +130,3 @@ def test_each_failure_is_a_sentence_that_says_what_to_do(
         assert re.search(words, message), message
         assert "\n" not in message
         assert len(service.calls) == (1 if words.startswith(("answered 401", "404")) else 0)
-
-
-def test_a_service_that_is_down_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    with closed_port() as port:
-        down = {"host": f"http://127.0.0.1:{port}", "login": "key", "password": "s3cret"}
-        status, message = tried(monkeypatch, **down, extra={"coordination_conn_id": ""})
-    assert not status
-    assert re.search(r"refuses connections.*Check the host and port", message), message

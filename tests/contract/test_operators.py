@@ -21,6 +21,7 @@ from gong_provider.operators.gong import (
 )
 from tests.support.gong_faults import Faults
 from tests.support.gong_service import Dialect, GongService
+from tests.support.hooks import Connect, ids_of, world
 from tests.support.odd_world import odd_world
 from tests.support.people import quoting
 
@@ -33,19 +34,10 @@ OPERATORS: list[tuple[type[Any], str, Any]] = [
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[GongService]:
-    world = odd_world(130)
-    with GongService(world.users, world.histories) as running:
-        connection = {
-            "conn_type": "gong", "host": running.base_url, "login": running.key, "password": running.secret,
-            "extra": {"calls_per_second": 0},
-        }  # fmt: skip
-        monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", json.dumps(connection))
+def service(connect: Connect) -> Iterator[GongService]:
+    with world(130) as running:
+        connect(running)
         yield running
-
-
-def ids_of(service: GongService) -> list[str]:
-    return [str(user["id"]) for user in service.users if isinstance(user, dict)]
 
 
 def run(operator: Any) -> Any:
@@ -68,15 +60,9 @@ def test_without_a_handler_users_are_returned_as_json(service: GongService) -> N
     assert [user["user_id"] for user in users] == ids_of(service)
     one = run(GongGetUserOperator(task_id="t", user_id=ids_of(service)[0]))
     assert one == users[0]
+    assert run(GongListUsersByFilterOperator(task_id="t", user_ids=ids_of(service)[:3])) == users[:3]
 
 
-def test_users_by_filter(service: GongService) -> None:
-    wanted = ids_of(service)[:3]
-    users = run(GongListUsersByFilterOperator(task_id="t", user_ids=wanted))
-    assert [user["user_id"] for user in users] == wanted
-
-
-@pytest.mark.parametrize("dialect", ["contract", "live"])
 def test_whom_gong_does_not_know_is_told_with_each_calls_ids(service: GongService, dialect: Dialect) -> None:
     service.dialect = dialect
     known = ids_of(service)[:70]
@@ -131,7 +117,6 @@ def test_where_nobody_is_to_be_asked_for_no_call_is_made(service: GongService) -
 
 def test_one_user_is_handed_over_or_told_to_be_unknown(service: GongService) -> None:
     known = ids_of(service)[3]
-    assert run(GongGetUserOperator(task_id="t", user_id=known))["user_id"] == known
     told = {"handler": lambda answer: answer.user.user_id, "when_unknown": lambda error: error.calls}
     assert run(GongGetUserOperator(task_id="t", user_id=known, **told)) == known
     assert run(GongGetUserOperator(task_id="t", user_id="unknown", **told)) == 1
@@ -172,6 +157,9 @@ def test_without_a_handler_a_failed_history_is_an_error(service: GongService) ->
         GongListUsersByFilterOperator(task_id="late", user_ids_from=lambda: ["1"] * 100 + [".."]),
         GongListUsersByFilterOperator(task_id="both", user_ids=["1"], user_ids_from=lambda: ["1"]),
         GongGetUserOperator(task_id="empty", user_id=""),
+        GongGetUserOperator(task_id="nul", user_id="a\x00"),
+        GongGetUserSettingsHistoryOperator(task_id="long", user_ids=["1", "x" * 201]),
+        GongGetUserSettingsHistoryOperator(task_id="dots", user_ids=["1", ".."]),
     ],
     ids=lambda operator: operator.task_id,
 )

@@ -35,7 +35,7 @@ from include.warehouse.errors import WarehouseError
 from tests.support.gong_faults import Faults
 from tests.support.gong_service import GongService
 from tests.support.hooks import Connect
-from tests.support.http_server import Answer, HttpServer, Request
+from tests.support.http_server import Elsewhere
 from tests.support.people import (
     BASIC,
     CONSENT,
@@ -296,13 +296,9 @@ def test_no_error_shows_a_secret_or_a_person(
 
 @pytest.mark.parametrize(
     "words",
-    [
-        "Missing or invalid credentials",
-        "The cursor has expired",
-        "filter.userIds: too many items",
-        "API rate limit exceeded",
-    ],
-)
+    ["Missing or invalid credentials", "The cursor has expired", "filter.userIds: too many items",
+     "API rate limit exceeded"],
+)  # fmt: skip
 def test_what_helps_of_an_error_text_is_shown(words: str) -> None:
     error = errors.GongBadRequestError(
         "answered 400", errors=[f"{words}. {NAME} ({EMAIL})"], request_id="4al018gz"
@@ -456,30 +452,6 @@ def test_the_repr_of_a_connection_and_of_what_is_made_of_it_shows_no_secret(
 # --- a hostile service -----------------------------------------------------------------------------------
 
 
-class Elsewhere:
-    """Another server, that notes who asks it for what."""
-
-    def __init__(self) -> None:
-        self.met: list[Request] = []
-        self._server = HttpServer(self._answer)
-
-    async def _answer(self, request: Request, writer: Any) -> bool:
-        self.met.append(request)
-        writer.write(Answer(200, b'{"requestId": "x", "records": {}, "users": []}').to_bytes())
-        return True
-
-    def __enter__(self) -> Elsewhere:
-        self._server.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.stop()
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.port}"
-
-
 @pytest.mark.parametrize("extra", [{}, {"allow_redirects": False}, {"allow_redirects": "false"}])
 def test_a_redirect_is_not_followed_unless_asked_for(connect: Connect, extra: dict[str, Any]) -> None:
     """Followed, it carries no secret: test_a_redirect_to_another_host_gets_no_secret."""
@@ -493,21 +465,11 @@ def test_a_redirect_is_not_followed_unless_asked_for(connect: Connect, extra: di
         assert other.met == []
 
 
-ODD_IDS = [
-    "../admin",
-    "a/b?x=1#y",
-    "%2e%2e",
-    "..%2f..",
-    "..;/x",
-    "ä ñ/日本",
-    "\\..\\",
-    "a\r\nHost: evil",
-    "//evil/x",
-    "@evil",
-]
-
-
-@pytest.mark.parametrize("odd", ODD_IDS)
+@pytest.mark.parametrize(
+    "odd",
+    ["../admin", "a/b?x=1#y", "%2e%2e", "..%2f..", "..;/x", "ä ñ/日本", "\\..\\", "a\r\nHost: evil",
+     "//evil/x", "@evil"],
+)  # fmt: skip
 def test_an_id_stays_one_segment_of_the_path(connect: Connect, odd: str) -> None:
     with Elsewhere() as other, connect(other.base_url, attempts=1) as hook:
         with pytest.raises(errors.GongMalformedAnswerError):  # it knows no user
@@ -555,21 +517,8 @@ def test_tls_without_verification_is_warned_of_by_each_client(
     assert "TLS verification is off" in warnings_of(told)[0]
 
 
-NOT_OFF: dict[str, dict[str, Any]] = {
-    "nothing said": {},
-    "other values": {"verify": 0},
-    "null": {"verify": None},
-    "empty": {"verify": ""},
-    "other words": {
-        "check": False,
-        "ssl": False,
-        "verify_certs": False,
-        "insecure": True,
-        "check_hostname": False,
-    },
-    "text": {"verify": "false"},
-    "no such file": {"verify": "/nowhere.pem"},
-}
+OTHER_WORDS = {"check": False, "ssl": False, "verify_certs": False, "insecure": True, "check_hostname": False}
+NOT_OFF = [{}, OTHER_WORDS, *({"verify": value} for value in (0, None, "", "false", "/nowhere.pem"))]
 VARIABLES = [
     {},
     {"CURL_CA_BUNDLE": ""},
@@ -578,20 +527,16 @@ VARIABLES = [
 ]
 
 
-@pytest.mark.parametrize("extra", NOT_OFF)
+@pytest.mark.parametrize("extra", NOT_OFF, ids=str)
 @pytest.mark.parametrize("variables", VARIABLES, ids=str)
 def test_nothing_else_turns_verification_off(
-    connect: Connect,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    extra: str,
-    variables: dict[str, str],
+    ground: Ground, extra: dict[str, Any], variables: dict[str, str]
 ) -> None:
     for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+        ground.setenv(name, value)
     with (
-        untrusted_port(tmp_path) as (port, _),
-        connect(f"https://127.0.0.1:{port}", **NOT_OFF[extra]) as hook,
+        untrusted_port(ground.directory) as (port, _),
+        ground.connect(f"https://127.0.0.1:{port}", **extra) as hook,
         pytest.raises((errors.GongTLSError, errors.GongConfigError)),
     ):
         hook.list_users()

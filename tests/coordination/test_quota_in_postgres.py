@@ -1,4 +1,4 @@
-"""What workers share in Postgres, one question at a time: counts, pauses, days, crashes."""
+"""What workers share, one question at a time: places, pauses, days, crashes; in Postgres and in a process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import pytest
@@ -21,6 +22,7 @@ from gong_provider.coordination.database import Database
 from gong_provider.coordination.limits import CallsLeft, Limits
 from gong_provider.coordination.postgres import engine_for
 from gong_provider.coordination.postgres_quota import PostgresQuota
+from gong_provider.coordination.quota import ProcessQuota
 from gong_provider.hooks.gong import GongHook
 from tests.support import Faults, GongService, closed_port
 from tests.support.grants import grants, log_grants
@@ -31,8 +33,13 @@ NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
+Quota = ProcessQuota | PostgresQuota
+
+
 class Worker:
     """One worker's quota, with a clock of its own where one is given."""
+
+    counts_for_s = 60  # a minute counts until its end
 
     def __init__(
         self,
@@ -43,7 +50,7 @@ class Worker:
     ) -> None:
         self._engine, self._account, self._limits, self._clock = engine, account, limits, clock
 
-    def do(self, action: Callable[[PostgresQuota], Coroutine[Any, Any, T]]) -> T:
+    def do(self, action: Callable[[Quota], Coroutine[Any, Any, T]]) -> T:
         database = Database(self._engine)
         try:
             return asyncio.run(action(PostgresQuota(database, self._account, self._limits, self._clock)))
@@ -60,6 +67,18 @@ class Worker:
         return self.do(lambda quota: quota.calls_left())
 
 
+class InProcess(Worker):
+    """The same without a database: all workers are in one process."""
+
+    counts_for_s = 0
+
+    def __init__(self, limits: Limits, clock: Callable[[], datetime]) -> None:
+        self._quota = ProcessQuota(limits, lambda: (clock() - NOON).total_seconds())
+
+    def do(self, action: Callable[[Quota], Coroutine[Any, Any, T]]) -> T:
+        return asyncio.run(action(self._quota))
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = NOON
@@ -68,15 +87,32 @@ class Clock:
         return self.now
 
 
-def test_all_workers_stand_in_one_line(warehouse: Engine) -> None:
-    limits, clock = Limits(10, 0), Clock()
-    waits = [Worker(warehouse, limits, clock).take() for _ in range(11)]
-    assert waits == pytest.approx([n * limits.interval_s for n in range(11)])
-    assert Worker(warehouse, limits, clock, account="other").take() == 0
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
-def test_usage_is_kept_by_hour_and_endpoint(warehouse: Engine) -> None:
-    clock = Clock()
+@pytest.fixture(params=["postgres", "process"])
+def worker_with(request: pytest.FixtureRequest, clock: Clock) -> Callable[[Limits], Worker]:
+    """A worker of each kind, on the clock."""
+    if request.param == "process":
+        return lambda limits: InProcess(limits, clock)
+    engine: Engine = request.getfixturevalue("warehouse")
+    return lambda limits: Worker(engine, limits, clock)
+
+
+def test_all_workers_stand_in_one_line(worker_with: Callable[[Limits], Worker]) -> None:
+    limits = Limits(10, 0)
+    worker = worker_with(limits)
+    assert 0.1 < limits.interval_s <= 0.103
+    assert [worker.take() for _ in range(11)] == pytest.approx([n * limits.interval_s for n in range(11)])
+
+
+def test_an_account_has_its_own_line(warehouse: Engine, clock: Clock) -> None:
+    assert [Worker(warehouse, Limits(1, 0), clock, account).take() for account in ("acme", "other")] == [0, 0]
+
+
+def test_usage_is_kept_by_hour_and_endpoint(warehouse: Engine, clock: Clock) -> None:
     worker = Worker(warehouse, Limits(0, 100), clock)
     for minutes, endpoint in ((0, "list_users"), (1, "get_user"), (2, "get_user"), (61, "get_user")):
         clock.now = NOON + timedelta(minutes=minutes)
@@ -89,61 +125,64 @@ def test_usage_is_kept_by_hour_and_endpoint(warehouse: Engine) -> None:
     ]
 
 
-def test_a_day_is_any_24_hours(warehouse: Engine) -> None:
-    clock = Clock()
-    worker = Worker(warehouse, Limits(0, 6, reserve=2), clock)
+def test_a_day_is_any_24_hours_and_leaves_the_reserve(
+    worker_with: Callable[[Limits], Worker], clock: Clock
+) -> None:
+    worker = worker_with(Limits(0, 6, reserve=2))
     assert [worker.take(), worker.take()] == [0, 0]
     clock.now += HOUR
     assert [worker.take(), worker.take()] == [0, 0]
-    assert worker.take() == pytest.approx(23 * 3600 + 60)  # a minute counts until its end
+    assert worker.take() == pytest.approx(23 * 3600 + worker.counts_for_s)
     clock.now += timedelta(hours=22, minutes=30)
     left = worker.left()
     assert (left.now, left.for_run, left.others) == (0, 2, 0)
     clock.now += timedelta(minutes=31)
     assert [worker.take(), worker.take()] == [0, 0]
-    assert worker.take() == pytest.approx(3600)
+    assert worker.take() == pytest.approx(3540 + worker.counts_for_s)
 
 
-def test_a_place_given_back_is_not_counted(warehouse: Engine) -> None:
-    async def take_and_give_back(quota: PostgresQuota) -> None:
+def test_a_place_given_back_is_not_counted(worker_with: Callable[[Limits], Worker]) -> None:
+    async def take_and_give_back(quota: Quota) -> None:
         for _ in range(3):
             place = await quota.take("get_user")
             assert place.wait_s == 0
             await quota.give_back("get_user", place)
 
-    Worker(warehouse, Limits(0, 1), Clock()).do(take_and_give_back)
+    worker_with(Limits(0, 1)).do(take_and_give_back)
 
 
-def test_a_pause_holds_for_all_workers_and_the_latest_end_counts(warehouse: Engine) -> None:
-    limits, clock = Limits(10, 0), Clock()
-    assert Worker(warehouse, limits, clock).pause(30) == 30
-    assert Worker(warehouse, limits, clock).pause(10) == 30
-    assert Worker(warehouse, limits, clock).take() == 30
+def test_a_pause_holds_for_all_workers_and_the_latest_end_counts(
+    worker_with: Callable[[Limits], Worker],
+) -> None:
+    limits = Limits(10, 0)
+    worker = worker_with(limits)
+    assert [worker.pause(30), worker.pause(10), worker.take()] == [30, 30, 30]
     # After it, calls come one by one again, not all at once.
-    assert Worker(warehouse, limits, clock).take() == pytest.approx(30 + limits.interval_s)
+    assert worker.take() == pytest.approx(30 + limits.interval_s)
 
 
-def test_a_place_does_not_hold_when_a_pause_began(warehouse: Engine) -> None:
-    async def taken_before_a_pause(quota: PostgresQuota) -> list[bool]:
+def test_a_place_does_not_hold_when_a_pause_began(worker_with: Callable[[Limits], Worker]) -> None:
+    async def taken_before_a_pause(quota: Quota) -> list[bool]:
         places = [await quota.take("get_user") for _ in range(3)]
         await quota.pause(1.5)
         return [await quota.holds(place) for place in places]
 
-    assert Worker(warehouse, Limits(1, 0), Clock()).do(taken_before_a_pause) == [False, False, True]
+    assert worker_with(Limits(1, 0)).do(taken_before_a_pause) == [False, False, True]
 
 
-def test_pauses_that_gong_does_not_time_grow_but_not_by_calls_in_flight(warehouse: Engine) -> None:
-    clock = Clock()
-    worker, pauses = Worker(warehouse, Limits(10, 0), clock), []
+def test_pauses_that_gong_does_not_time_grow_but_not_by_calls_in_flight(
+    worker_with: Callable[[Limits], Worker], clock: Clock
+) -> None:
+    worker, pauses = worker_with(Limits(10, 0)), list[float]()
     for _ in range(5):
         pauses.append(worker.pause(None))
         assert worker.pause(None) == pytest.approx(pauses[-1])
-        clock.now += timedelta(seconds=pauses[-1])
+        clock.now += timedelta(seconds=pauses[-1] + 0.001)
     assert pauses[0] < 3 < 20 < pauses[-1]
+    assert all(1.1 < later / earlier < 3.4 for earlier, later in pairwise(pauses))
 
 
-def test_hours_to_wait_mean_that_others_used_the_day(warehouse: Engine) -> None:
-    clock = Clock()
+def test_hours_to_wait_mean_that_others_used_the_day(warehouse: Engine, clock: Clock) -> None:
     worker = Worker(warehouse, Limits(0, 100, reserve=10), clock)
     for _ in range(40):
         worker.take()
@@ -159,14 +198,16 @@ def test_hours_to_wait_mean_that_others_used_the_day(warehouse: Engine) -> None:
     assert worker.left().others == 0
 
 
-def test_without_limits_the_database_is_not_asked(warehouse: Engine) -> None:
-    worker = Worker(warehouse, Limits(0, 0))
-    assert worker.take() == 0
+def test_without_limits_nobody_waits_and_the_database_is_not_asked(
+    worker_with: Callable[[Limits], Worker], warehouse: Engine
+) -> None:
+    worker = worker_with(Limits(0, 0))
+    assert [worker.take() for _ in range(9)] == [0] * 9
     assert value(warehouse, "SELECT count(*) FROM api_quota") == 0
 
 
 def test_a_lost_connection_is_made_again_and_a_lost_database_is_one_sentence(warehouse: Engine) -> None:
-    async def survive(quota: PostgresQuota) -> float:
+    async def survive(quota: Quota) -> float:
         await quota.take("get_user")
         with warehouse.begin() as connection:
             connection.execute(
@@ -183,7 +224,7 @@ def test_a_lost_connection_is_made_again_and_a_lost_database_is_one_sentence(war
 
 
 def test_a_service_that_refuses_pauses_the_client_and_every_call_is_counted(warehouse: Engine) -> None:
-    async def ask(quota: PostgresQuota, service: GongService) -> int:
+    async def ask(quota: Quota, service: GongService) -> int:
         credentials = FixedCredentials(f"Bearer {service.token}", f"{service.base_url}/v2")
         client = GongClient(transport=Transport(), credentials=credentials, quota=quota)
         answer = await client.get_user_settings_history("1")

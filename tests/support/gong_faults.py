@@ -28,8 +28,7 @@ class Faults:
     Calls are numbered from 1 in the order they arrive.
 
     :param error_500: share of the calls answered 500; so too ``reset`` (the connection, before an
-        answer), ``truncated`` (half a body under the full Content-Length), ``html`` (a page, status
-        200) and ``hang`` (no answer).
+        answer), ``truncated`` (half a body under the full Content-Length) and ``html`` (status 200).
     :param seed: which calls these are.
     :param hang_at: numbers of calls that hang for sure.
     :param rate_limited_at: numbers of calls answered 429, each with its Retry-After.
@@ -49,7 +48,6 @@ class Faults:
     reset: float = 0
     truncated: float = 0
     html: float = 0
-    hang: float = 0
     seed: int = 0
     hang_at: Collection[int] = ()
     rate_limited_at: Mapping[int, float] = field(default_factory=dict)
@@ -76,7 +74,7 @@ class Faults:
             return None
         draw = Random(f"{self.seed}/{number}").random()
         for damage in Damage:
-            draw -= getattr(self, damage.value)
+            draw -= getattr(self, damage.value, 0)
             if draw < 0:
                 return damage
         return None

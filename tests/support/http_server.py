@@ -107,6 +107,31 @@ class HttpServer:
             writer.close()
 
 
+class Elsewhere(HttpServer):
+    """Another service, up during its ``with``: it notes whoever asks it, and knows no users."""
+
+    def __init__(self) -> None:
+        super().__init__(self._note)
+        self.met: list[Request] = []
+
+    def __enter__(self) -> Elsewhere:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def base_url(self) -> str:
+        """Without /v2."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def _note(self, request: Request, writer: asyncio.StreamWriter) -> bool:
+        self.met.append(request)
+        writer.write(Answer(200, b'{"requestId": "x", "records": {}, "users": []}').to_bytes())
+        return True
+
+
 def reset(writer: asyncio.StreamWriter) -> None:
     """End a connection with RST, not FIN."""
     raw: socket.socket = writer.get_extra_info("socket")

@@ -27,9 +27,9 @@ class TokenService:
     """The endpoint, up during its ``with``. All but its URL may be changed meanwhile.
 
     :param lives_calls: calls that an access token is good for.
-    :param lives_s: seconds that it is good for; so its ``expires_in``.
-    :param says_s: an ``expires_in`` that is not true.
-    :param latency_s: how long each answer takes; the token is taken before.
+    :ivar lives_s: seconds that it is good for; so its ``expires_in``.
+    :ivar says_s: an ``expires_in`` that is not true.
+    :ivar latency_s: how long each answer takes; the token is taken before.
     :ivar seed: the refresh token that a consent would give now.
     :ivar base_url: answered as api_base_url_for_customer; None: left out.
     :ivar fault: what goes over the wire in place of the answer that is due.
@@ -39,18 +39,11 @@ class TokenService:
 
     client_id, client_secret = "app-id", "app-s3cret+/="
 
-    def __init__(
-        self,
-        *,
-        lives_calls: float = math.inf,
-        lives_s: float = 86_400,
-        says_s: float | None = None,
-        latency_s: float = 0,
-    ) -> None:
+    def __init__(self, *, lives_calls: float = math.inf) -> None:
         self.lives_calls = lives_calls
-        self.lives_s = lives_s
-        self.says_s = says_s
-        self.latency_s = latency_s
+        self.lives_s: float = 86_400
+        self.says_s: float | None = None
+        self.latency_s: float = 0
         self.base_url: str | None = None
         self.fault: WireFault | None = None
         self.takes = True

@@ -1,14 +1,16 @@
-"""What a run was asked to do is checked before any call."""
+"""What a run was asked to do, and how long to keep, is checked before any call."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from gong_provider.api.errors import GongConfigError
 from include.sync.choices import read_choices
+from include.sync.retention import read_retention
+from include.warehouse.retention import Retention
 
 
 def test_without_params_everyone_is_meant_now() -> None:
@@ -56,3 +58,30 @@ def test_what_cannot_be_is_a_sentence(params: dict[str, Any], sentence: str) -> 
 def test_another_partition_key_is_refused(key: str) -> None:
     with pytest.raises(GongConfigError, match="UTC day"):
         read_choices({}, key)
+
+
+def keep(monkeypatch: pytest.MonkeyPatch, versions: str, left_users: str) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS", versions)
+    monkeypatch.setenv("AIRFLOW_VAR_GONG_KEEP_LEFT_USERS_DAYS", left_users)
+
+
+@pytest.mark.parametrize(
+    ("versions", "left_users", "kept"),
+    [
+        ("", " ", Retention()),
+        ("365", "", Retention(versions=timedelta(days=365))),
+        ("1", " 30\n", Retention(timedelta(days=1), timedelta(days=30))),
+    ],
+)
+def test_days_to_keep_are_read(
+    versions: str, left_users: str, kept: Retention, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(monkeypatch, versions, left_users)
+    assert read_retention() == kept
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "1.5", "a year", "100001", "9" * 5000, "²"])
+def test_what_is_no_number_of_days_is_refused(days: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(monkeypatch, "", days)
+    with pytest.raises(GongConfigError, match="gong_keep_left_users_days must be a whole number of days"):
+        read_retention()

@@ -58,13 +58,13 @@ def test_a_portion_is_asked_for_while_it_is_fresh_and_is_claimed_anew_as_one_whe
         while (user_id := await work.next()) is not None:
             ids.append(user_id)
             assert await work.still_ours(user_id)
-            await asyncio.sleep(0.25 if len(ids) == 100 else 0.002)  # one stall among fast calls
+            await asyncio.sleep(0.25 if len(ids) == 100 else 0)  # one stall among fast calls
         return ids
 
     assert asyncio.run(at_two_paces()) == IDS
     again = sum(map(len, portions)) - len(IDS)
     assert 0 < again <= claims.LARGEST_PORTION
-    assert len(portions) < 60
+    assert len(portions) < 20
 
 
 def test_who_is_busy_is_offered_again_until_he_is_ours_or_done(monkeypatch: pytest.MonkeyPatch) -> None:

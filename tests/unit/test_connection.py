@@ -1,21 +1,34 @@
-"""What an Airflow connection says becomes settings, or a sentence; nothing secret becomes a header."""
+"""What an Airflow connection says becomes settings, or a sentence; its tokens are encrypted or refused."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from airflow.sdk import Connection
+from airflow.sdk.crypto import get_fernet
+from cryptography.fernet import Fernet
 
 from gong_provider.api.errors import GongConfigError
 from gong_provider.coordination.limits import Limits
+from gong_provider.hooks.cipher import FernetCipher
 from gong_provider.hooks.connection import extras_for_http_hook, read_connection
 from gong_provider.hooks.gong import GongHook
+from gong_provider.hooks.oauth import DEFAULT_OAUTH_ENDPOINT
+
+OAUTH = {"client_id": "app", "client_secret": "s3cret", "refresh_token": "r3fresh"}
 
 
 def connection(**fields: Any) -> Connection:
     return Connection(conn_id="c", conn_type="gong", **{"login": "key", "password": "secret", **fields})
+
+
+def oauth(**extra: Any) -> dict[str, Any]:
+    return {"extra": json.dumps(OAUTH | extra)}
 
 
 @pytest.mark.parametrize(
@@ -52,13 +65,21 @@ def test_the_base_url_comes_with_or_without_v2(
         ({"host": "https://x:99999"}, "port"),
         ({"extra": '{"calls_per_second": "fast"}'}, "calls_per_second must be a number"),
         ({"extra": '{"calls_per_day": -1}'}, "calls_per_day must be a number"),
+        (oauth(client_id=None, client_secret=None), "lacks the extras client_id and client_secret: OAuth"),
+        (oauth(refresh_token=""), "lacks the extra refresh_token"),
+        (oauth(client_secret=None), "lacks the extra client_secret"),
+        (oauth(oauth_endpoint="app.gong.io"), r"must be a bare http\(s\) URL"),
+        (oauth(oauth_endpoint="ftp://gong.test/x"), r"must be a bare http\(s\) URL"),
+        (oauth(oauth_endpoint="https://gong.test/x?refresh_token=r3fresh"), "without user"),
+        (oauth(oauth_endpoint="https://u:s3cret@gong.test/x"), "without user"),
+        (oauth(oauth_endpoint="https://gong.test:99999/x"), "must be"),
     ],
 )
 def test_what_is_wrong_is_said_and_no_secret_with_it(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(GongConfigError, match=words) as caught:
         read_connection(connection(**fields))
-    assert "secret" not in str(caught.value).replace("access key secret", "")
-    assert "pw" not in str(caught.value)
+    said = str(caught.value).replace("access key secret", "").replace("client_secret", "")
+    assert not [secret for secret in ("secret", "pw", "s3cret", "r3fresh") if secret in said]
 
 
 def test_defaults_are_gongs_own_limits() -> None:
@@ -74,15 +95,24 @@ def test_extras_of_a_uri_are_text_and_blank_ones_are_defaults() -> None:
 def test_basic_and_bearer() -> None:
     basic = read_connection(connection(password="sécret")).authorization
     assert base64.b64decode(basic.removeprefix("Basic ")).decode() == "key:sécret"
-    bearer = read_connection(connection(extra='{"access_token": "t0k"}'))
-    assert bearer.authorization == "Bearer t0k"
+    bearer = read_connection(connection(extra='{"access_token": "t0k", "client_id": " "}'))
+    assert (bearer.oauth, bearer.authorization) == (None, "Bearer t0k")
     assert "t0k" not in bearer.key_hash
+
+
+def test_oauth_wins_over_key_and_fixed_token_and_its_client_is_the_account() -> None:
+    settings = read_connection(connection(**oauth(access_token="t0k")))
+    assert settings.oauth is not None
+    assert settings.oauth.oauth_endpoint == DEFAULT_OAUTH_ENDPOINT
+    assert settings.authorization == ""
+    assert settings.key_hash == hashlib.sha256(b"app").hexdigest()
 
 
 def test_nothing_of_ours_and_nothing_secret_is_a_header() -> None:
     extras = {
         "x-team": "revops", "client_secret": "s", "refresh_token": "r", "X-Api-Key": "k",
-        "Authorization": "a", "access_token": "t", "calls_per_day": 1, "verify": False,
+        "Authorization": "a", "access_token": "t", "calls_per_day": 1, "verify": False, "client_id": "i",
+        "oauth_endpoint": "o",
     }  # fmt: skip
     assert extras_for_http_hook(extras) == {"x-team": "revops", "verify": False}
 
@@ -97,3 +127,36 @@ def test_the_hooks_session_has_what_the_connection_says(monkeypatch: pytest.Monk
     assert "r3fresh" not in str(dict(session.headers))
     assert "pass/word" not in str(dict(session.headers))
     assert hook.settings.timeout_s == 5
+
+
+@pytest.fixture
+def fernet_key(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Sets Airflow's key."""
+
+    def use(key: str) -> None:
+        monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", key)
+        get_fernet.cache_clear()
+
+    yield use
+    get_fernet.cache_clear()
+
+
+def test_airflows_key_encrypts_and_a_rotated_one_still_reads(fernet_key: Any) -> None:
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    fernet_key(old)
+    stored = FernetCipher().encrypt("tökén")
+    assert stored != "tökén"
+    fernet_key(f"{new},{old}")
+    assert FernetCipher().decrypt(stored) == "tökén"
+    fernet_key(new)
+    with pytest.raises(ValueError, match="another key"):
+        FernetCipher().decrypt(stored)
+
+
+@pytest.mark.parametrize(("key", "words"), [("", "has no .core. fernet_key"), ("short", "is no Fernet key")])
+def test_without_a_key_nothing_is_stored(fernet_key: Any, key: str, words: str) -> None:
+    fernet_key(key)
+    with pytest.raises(
+        GongConfigError, match=f"{words}, and OAuth tokens are never stored as plain text: set one"
+    ):
+        FernetCipher()

@@ -1,14 +1,12 @@
 """Which days `make backfill` takes, and how they become Airflow's range."""
 
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from airflow.sdk import CronPartitionTimetable
 from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 
-from include.local.__main__ import main
 from include.local.backfill import command, days
 from include.local.forecast import told
 from include.local.settings import LocalError
@@ -55,19 +53,6 @@ def test_the_calls_are_told_in_a_sentence() -> None:
     assert told(days_of_march[0], days_of_march[0], Forecast(0, 1)).startswith(
         "2026-03-01: 1 call: 0 to list"
     )
-
-
-@pytest.mark.parametrize("given", ["yes", "2", "true"])
-def test_dry_run_is_1_or_nothing(
-    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    for name, value in {"FROM": "2026-01-01", "TO": "2026-01-01", "DRY_RUN": given}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("GONG_LOCAL_DIR", str(tmp_path / "local"))
-    monkeypatch.delenv("MAKELEVEL", raising=False)
-    assert main(["backfill"]) == 1
-    assert f"DRY_RUN={given} is neither 1 nor 0" in capsys.readouterr().err
-    assert not (tmp_path / "local").exists()
 
 
 def test_the_range_yields_exactly_these_days() -> None:

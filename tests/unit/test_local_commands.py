@@ -1,4 +1,4 @@
-"""What the commands show, the environment they make, and how they refuse."""
+"""What the commands show, the environment they make, what they take and how they refuse."""
 
 import os
 import stat
@@ -8,6 +8,7 @@ import pytest
 
 from gong_provider.operators.progress import duration
 from include.local.__main__ import main
+from include.local.erase import request, told
 from include.local.progress import describe
 from include.local.runs import reasons
 from include.local.session import Session
@@ -56,16 +57,65 @@ def test_settings_for_another_airflow_do_not_get_in(tmp_path: Path, monkeypatch:
     assert configured["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
 
 
-@pytest.mark.parametrize("conf", ["[1]", "{nope", '"text"'])
-def test_a_bad_conf_is_refused_before_anything_starts(
-    conf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+A_DAY = {"FROM": "2026-01-01", "TO": "2026-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "says"),
+    [
+        ("run", {"CONF": "[1]"}, "CONF must be a JSON object"),
+        ("run", {"CONF": "{nope"}, "CONF must be a JSON object"),
+        ("run", {"CONF": '"text"'}, "CONF must be a JSON object"),
+        ("backfill", A_DAY | {"DRY_RUN": "yes"}, "DRY_RUN=yes is neither 1 nor 0"),
+        ("backfill", A_DAY | {"DRY_RUN": "2"}, "DRY_RUN=2 is neither 1 nor 0"),
+        ("erase", {}, "USER_ID is missing: whom to forget, by his Gong id. Use: make erase USER_ID="),
+        ("erase", {"USER_ID": ""}, "USER_ID is missing"),
+        ("erase", {"USER_ID": "paula@firm.example"}, "USER_ID is an e-mail address. Give the user's Gong id"),
+        ("erase", {"USER_ID": "1" * 201}, "at most 200 characters"),
+        ("erase", {"USER_ID": "1", "UNDO": "yes"}, "UNDO must be 1"),
+    ],
+)
+def test_what_a_command_can_not_take_is_refused_before_anything_starts(
+    command: str,
+    variables: dict[str, str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("CONF", conf)
-    monkeypatch.setenv("GONG_LOCAL_DIR", str(tmp_path / "local"))
-    monkeypatch.delenv("MAKELEVEL", raising=False)
-    assert main(["run"]) == 1
-    assert "CONF must be a JSON object" in capsys.readouterr().err
+    for name in ("CONF", "DRY_RUN", "USER_ID", "UNDO", "MAKELEVEL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (variables | {"GONG_LOCAL_DIR": str(tmp_path / "local")}).items():
+        monkeypatch.setenv(name, value)
+    assert main([command]) == 1
+    said = capsys.readouterr().err
+    assert says in said
+    assert "paula" not in said
     assert not (tmp_path / "local").exists()
+
+
+@pytest.mark.parametrize(("given", "undo"), [("", False), ("0", False), ("1", True)])
+def test_an_id_to_erase_is_taken_as_it_is(given: str, undo: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER_ID", " 007")
+    monkeypatch.setenv("UNDO", given)
+    assert request() == {"user_id": " 007", "undo": undo}
+
+
+def test_what_was_erased_is_told_by_table() -> None:
+    rows = {"user_facts": 1, "user_settings_history": 1200}
+    assert told({"was_forgotten": False, "rows": rows}, undo=False) == [
+        "This user is forgotten: no sync loads him any more.",
+        "Rows removed, or that name him no longer: 1 in user_facts, 1,200 in user_settings_history.",
+        "What backups and logs still hold, and for how long: docs/privacy.md.",
+    ]
+    assert told({"was_forgotten": True, "rows": {}}, undo=False) == [
+        "This user is forgotten already: no sync loads him any more.",
+        "Nothing was held of him.",
+    ]
+    (lifted,) = told({"was_forgotten": True, "rows": {}}, undo=True)
+    assert "The tombstone is lifted" in lifted
+    (never,) = told({"was_forgotten": False, "rows": {}}, undo=True)
+    assert "was not forgotten" in never
 
 
 def test_only_our_own_postgres_shows_its_password() -> None:

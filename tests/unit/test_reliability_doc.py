@@ -24,7 +24,11 @@ def fault_rows() -> list[list[str]]:
 
 def named_tests() -> list[tuple[str, str]]:
     """Function and case ("" for none) of each test that a row names."""
-    return [found for row in fault_rows() for found in re.findall(r"`(test_\w+)(?:\[([^\]]*)\])?`", row[-1])]
+    return [found for row in fault_rows() for found in named_in(row[-1])]
+
+
+def named_in(text: str) -> list[tuple[str, str]]:
+    return re.findall(r"`(test_\w+)(?:\[([^\]]*)\])?`", text)
 
 
 @pytest.mark.parametrize("row", fault_rows(), ids=lambda row: row[0])
@@ -35,7 +39,7 @@ def test_a_fault_has_an_answer_a_text_and_a_test(row: list[str]) -> None:
 
 
 def test_each_test_that_is_named_exists() -> None:
-    for name, case in named_tests():
+    for name, case in named_in((ROOT / "docs" / "reliability.md").read_text()):
         sources = [text for text in SOURCES.values() if f"\ndef {name}(" in text]
         assert len(sources) == 1, f"{name} is no test, or that of several"
         assert not case or f'"{case}"' in sources[0], f"{name} has no case {case}"
@@ -50,9 +54,3 @@ def test_each_test_of_a_fault_is_named() -> None:
     cases = set(re.findall(r'^    "([^"]+)": \(', source, re.MULTILINE))
     unnamed = cases - {case for _, case in named_tests()}
     assert not unnamed, f"no row of docs/reliability.md names the cases {unnamed}"
-
-
-def test_each_test_that_the_rest_of_the_page_names_exists() -> None:
-    page = (ROOT / "docs" / "reliability.md").read_text()
-    for name in set(re.findall(r"`(test_\w+)", page)):
-        assert any(f"\ndef {name}(" in text for text in SOURCES.values()), f"{name} is no test"

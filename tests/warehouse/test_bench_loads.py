@@ -1,14 +1,17 @@
-"""The benchmark's own contestants land the right rows, and a wrong, missing or doubled one is found."""
+"""Whom the benchmark measures; they land the right rows, and a wrong, missing or doubled one is found."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg2
 import pytest
 
 from include.local.postgres import Cluster
-from tests.benchmarks.contestants import Contestant, contestants, limit
+from tests.benchmarks import contestants as found
+from tests.benchmarks.contestants import OURS, Contestant, contestants, limit
 from tests.benchmarks.harness import Account, Course, service
 from tests.benchmarks.rows import served, what_is_wrong
 
@@ -36,6 +39,41 @@ def test_a_contestant_lands_all_rows_and_says_how_long_it_took(
 def test_a_contestant_that_fails_is_told_with_its_last_words(course: Course) -> None:
     broken = Contestant("broken", "broken", ["-c", "raise SystemExit('no such thing')"], "", "")
     assert course.run(broken).wrong == "failed: no such thing"
+
+
+def test_ours_come_first_and_the_limit_is_none_of_them() -> None:
+    names = [each.name for each in contestants()]
+    assert names[: len(OURS)] == list(OURS)
+    assert "limit" not in names
+
+
+def test_a_peer_is_what_its_folder_says_and_runs_in_an_environment_made_once_for_its_requirements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, home = tmp_path / "peers" / "slow", tmp_path / "bench" / "venvs" / "slow"
+    folder.mkdir(parents=True)
+    (folder / "requirements.txt").write_text("# none\n")
+    (folder / "rows.py").write_text(
+        "USERS_SQL = 'u'\nCHANGES_SQL = 'c'\nMOST_USERS = 50\nTITLE = 'a slow one'\n"
+    )
+    (folder / "contestant.py").write_text("import sys; print(sys.prefix)\n")
+    (tmp_path / "peers" / "unfinished").mkdir()
+    monkeypatch.setattr(found, "PEERS", tmp_path / "peers")
+    monkeypatch.setattr(found, "BENCH", tmp_path / "bench")
+    peer = contestants()[-1]
+    assert (peer.name, peer.title, peer.most_users, peer.is_dag) == ("slow", "a slow one", 50, False)
+    assert (peer.users_sql, peer.changes_sql, peer.packages) == ("u", "c", [])
+    done = subprocess.run(peer.command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(home)
+    made: list[list[object]] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: made.append(command))
+    assert peer.command
+    assert made == []
+    (folder / "requirements.txt").write_text("# others\n")
+    assert peer.command
+    (again, install) = made
+    assert again[1:] == ["-m", "venv", "--clear", home]
+    assert (install[0], install[-1]) == (home / "bin" / "python", folder / "requirements.txt")
 
 
 SPOILED = {

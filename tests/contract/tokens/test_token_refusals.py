@@ -9,6 +9,7 @@ import pytest
 
 from gong_provider.api.errors import GongCoordinationError
 from gong_provider.api.shared import Access
+from gong_provider.coordination import tokens as tokens_module
 from gong_provider.coordination.token_errors import TokensRefusedError
 from gong_provider.coordination.token_rows import TokenRows
 from gong_provider.coordination.tokens import RenewedCredentials
@@ -47,8 +48,10 @@ def test_after_a_401_a_newer_pair_is_taken_without_a_renewal(account: Account, t
 
 
 def test_tokens_that_are_given_and_refused_are_not_asked_for_without_end(
-    account: Account, tokens: TokenService
+    account: Account, tokens: TokenService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tokens_module, "NEWS_S", 0.2)
+
     async def refuse_all() -> None:
         credentials = account.credentials()
         while True:
