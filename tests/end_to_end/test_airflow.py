@@ -1,13 +1,14 @@
-"""One running stack (`make up`): scheduled, triggered through REST, backfilled by command, disturbed."""
+"""One running stack (`make up`): scheduled, triggered and backfilled through REST, disturbed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from include.local.runs import close_backfills
 from include.sandbox.dialect import contract_user
 from include.sandbox.world import World
 from tests.end_to_end.stack import Stack, log_of, running_stack
@@ -49,29 +50,57 @@ def test_the_grid_reads_like_a_story(stack: Stack) -> None:
     assert states["finish"] == "success"
 
 
+def backfill(stack: Stack, first: date, last: date, **how: Any) -> list[str]:
+    """From the UI's own dialog: the DAG's limit of one run at a time does not bind it. Each run's state."""
+    close_backfills(stack.airflow)  # Airflow does so every half minute; until then it takes no other
+    known = {run["dag_run_id"] for run in stack.runs("backfill")}
+    days = {"from_date": f"{first}T00:00:00Z", "to_date": f"{last}T23:59:59Z"}
+    stack.airflow.post("backfills", {"dag_id": "gong_users_sync", **days, **how})
+    made = [run for run in stack.runs("backfill") if run["dag_run_id"] not in known]
+    expected = [str(first + timedelta(days=number)) for number in range((last - first).days + 1)]
+    assert sorted(run["partition_key"] for run in made) == expected
+    return [stack.finished(run["dag_run_id"], seconds=300) for run in made]
+
+
 def test_a_backfill_of_many_days_at_once_is_right(stack: Stack, database_url: str) -> None:
-    """As from the UI's own dialog: the DAG's limit of one run at a time does not bind it."""
     odd = odd_world(120)
     days = [YESTERDAY - timedelta(days=number) for number in range(10, 5, -1)]
     with GongService(odd.users, odd.histories) as service:
         stack.point_to(service, database_url)
-        known = {run["dag_run_id"] for run in stack.runs("backfill")}
-        backfill = {
-            "dag_id": "gong_users_sync",
-            "from_date": f"{days[0]}T00:00:00Z",
-            "to_date": f"{days[-1]}T23:59:59Z",
-            "max_active_runs": 5,
-        }
-        stack.airflow.post("backfills", backfill)
-        made = [run for run in stack.runs("backfill") if run["dag_run_id"] not in known]
-        assert sorted(run["partition_key"] for run in made) == [str(day) for day in days]
-        for run in made:
-            assert stack.finished(run["dag_run_id"]) == "success"
+        assert set(backfill(stack, days[0], days[-1], max_active_runs=5)) == {"success"}
         assert set(service.histories_asked.values()) == {1}
     assert landed_users(database_url) == odd.expected_users()
     assert landed_changes(database_url) == odd.expected_changes()
     runs = query(database_url, "SELECT day, state FROM sync_runs ORDER BY day")
     assert [(run["day"], run["state"]) for run in runs] == [(day, "success") for day in days]
+
+
+@pytest.mark.timeout(900)
+def test_ten_days_cost_one_listing_and_a_history_a_user_and_then_nothing(
+    stack: Stack, database_url: str
+) -> None:
+    """And their order changes nothing."""
+    odd = odd_world(400)
+    first, last = YESTERDAY - timedelta(days=20), YESTERDAY - timedelta(days=11)
+    with GongService(odd.users, odd.histories) as service:
+        stack.point_to(service, database_url)
+        assert set(backfill(stack, first, last, max_active_runs=1)) == {"success"}  # as make backfill does
+        assert len(service.calls) == 400 / 100 + 400
+        written = query(database_url, COVERAGE.format("recording_coverage_daily"))
+        assert all(row["complete"] for row in written if first <= row["day"] <= last)
+        again = {"run_backwards": True, "reprocess_behavior": "completed", "max_active_runs": 6}
+        assert set(backfill(stack, first, last, **again)) == {"success"}
+        assert len(service.calls) == 400 / 100 + 400
+    assert query(database_url, COVERAGE.format("recording_coverage_daily")) == written
+    assert query(database_url, COVERAGE.format("derived_recording_coverage('-infinity')")) == written
+    assert landed_users(database_url) == odd.expected_users()
+    assert landed_changes(database_url) == odd.expected_changes()
+
+
+COVERAGE = """
+    SELECT day, setting_key, users_on, users_off, users_unknown, joined, left_gong, changes, complete
+    FROM {} ORDER BY day, setting_key
+"""
 
 
 @pytest.mark.parametrize("dialect", ["contract", "live"])
