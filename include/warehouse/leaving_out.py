@@ -13,8 +13,6 @@ from gong_provider.api.models import HistoryOutcome, User, UsersPage
 from include.warehouse.forgotten import add_addresses, hash_of, normal, people_of, read_forgotten
 from include.warehouse.mentions import remove_mentions
 
-LEFT_OUT = "forgotten_user"
-
 # In one order, so that two loads of the same people wait for each other, never in a circle.
 _LOCK = text(
     "SELECT FROM forgotten WHERE user_hash = ANY (CAST(:hashes AS bytea[])) ORDER BY user_hash FOR UPDATE"
@@ -43,7 +41,7 @@ def page_without_forgotten(connection: Connection, page: UsersPage, *, listed: b
         page,
         users=[forgotten.without_mentions(user) for user in page.users if not forgotten.has(user.user_id)],
         rejected=[record for record in page.rejected if not forgotten.is_named_in(record.raw)],
-        counts=page.counts + Counter({LEFT_OUT: len(left_out)}),
+        counts=page.counts + Counter(forgotten_user=len(left_out)),
     )
 
 
