@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from gong_provider.api.endpoints import check_instant, check_span, check_user_id
 from gong_provider.api.errors import GongConfigError
 
 HISTORY = ("auto", "all", "changed", "none")
-
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,8 @@ def read_choices(params: Mapping[str, Any], partition_key: str | None) -> Choice
 def _day(partition_key: str | None) -> date | None:
     if not partition_key:
         return None
-    if _DAY.fullmatch(partition_key):
-        with suppress(ValueError):
-            return date.fromisoformat(partition_key)
+    with suppress(ValueError):
+        day = date.fromisoformat(partition_key)
+        if day.isoformat() == partition_key:
+            return day
     raise GongConfigError("The partition key must be a UTC day such as 2026-01-31")

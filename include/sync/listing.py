@@ -66,16 +66,16 @@ def _settle_account(connection: Connection, ids: list[str], at: datetime) -> Non
 
 def _refuse_to_begin_for_ever(connection: Connection, run: Run, page: UsersPage) -> None:
     """A list of more pages than a day has calls waits for the next day; its cursor may not live so long."""
-    stored = listing_progress.pages_so_far(connection, run.key)
+    stored = listing_progress.load_progress(connection, run.key)
     _, limits = gong_account()
     pages = math.ceil((page.total_records or 0) / max(1, len(page.users)))
-    if stored > 1 and limits.ours and pages > limits.ours:
+    if stored and stored.pages > 1 and limits.ours and pages > limits.ours:
         raise AirflowFailException(
             f"Gong's list of users has {pages:,} pages, of which a day's calls suffice for {limits.ours:,}. "
-            f"It had come to page {stored:,} and waited for more calls; now Gong refuses to go on there, and "
-            "begun anew it would stop there again. What was listed is kept. Ask Gong's support for more "
-            "calls a day and raise calls_per_day, or lower calls_reserve; until then, list some users at a "
-            "time with created_from and created_to"
+            f"It had come to page {stored.pages:,} and waited for more calls; now Gong refuses to go on "
+            "there, and begun anew it would stop there again. What was listed is kept. Ask Gong's support "
+            "for more calls a day and raise calls_per_day, or lower calls_reserve; until then, list some "
+            "users at a time with created_from and created_to"
         )
 
 

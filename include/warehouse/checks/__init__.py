@@ -53,8 +53,8 @@ def run_checks(connection: Connection, run: RunKey, at: datetime) -> list[Result
 
     :param at: now.
     """
-    sample = connection.scalars(_SAMPLE, run._asdict() | {"size": _SAMPLE_SIZE}).all()
-    return [_run_check(connection, run, check, at, list(sample)) for check in CHECKS]
+    sample = list(connection.scalars(_SAMPLE, run._asdict() | {"size": _SAMPLE_SIZE}))
+    return [_run_check(connection, run, check, at, sample) for check in CHECKS]
 
 
 def _run_check(connection: Connection, run: RunKey, check: Check, at: datetime, sample: list[str]) -> Result:
