@@ -7,7 +7,7 @@ from datetime import timedelta
 from airflow.sdk import Variable
 
 from gong_provider.api.errors import GongConfigError
-from include.warehouse.retention import Retention
+from include.warehouse.removal import Retention
 
 
 def read_retention() -> Retention:

@@ -23,7 +23,7 @@ from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, headway, leaving, listing_progress, plan, runs
 from include.warehouse.connect import transaction
 from include.warehouse.coverage import rewrite_coverage
-from include.warehouse.retention import remove_outdated
+from include.warehouse.removal import remove_outdated
 
 if TYPE_CHECKING:
     from gong_provider.hooks.gong import GongHook

@@ -15,8 +15,8 @@ from include.warehouse import copy
 from include.warehouse.connect import by_index
 from include.warehouse.copy import Encoder
 from include.warehouse.coverage import owe_coverage
+from include.warehouse.forgotten import read_forgotten
 from include.warehouse.incoming import Incoming
-from include.warehouse.leaving_out import histories_without_forgotten
 from include.warehouse.oddities import account_for
 from include.warehouse.periods import refresh_periods
 from include.warehouse.runs import RunKey
@@ -163,7 +163,8 @@ def load_histories(
     :raises WarehouseError: the run was never opened.
     """
     calls = sum(outcome.calls for outcome in outcomes)
-    outcomes = histories_without_forgotten(connection, outcomes)
+    if forgotten := read_forgotten(connection):  # before anything is written
+        outcomes = forgotten.histories_without(outcomes)
     histories = [outcome for outcome in outcomes if isinstance(outcome, SettingsHistory)]
     _OUTCOMES.fill(connection, [_outcome_row(each, settling) for each in outcomes])
     _CHANGES.fill(

@@ -6,7 +6,7 @@ import pytest
 
 from gong_provider.api.errors import GongConfigError
 from include.sync.retention import read_retention
-from include.warehouse.retention import Retention
+from include.warehouse.removal import Retention
 
 
 def given(monkeypatch: pytest.MonkeyPatch, versions: str, left_users: str) -> None:
