@@ -14,7 +14,7 @@ from gong_provider.api.errors import GongConfigError
 HISTORY = ("auto", "all", "changed", "none")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """A checked run.
 
@@ -24,12 +24,12 @@ class Choices:
     :ivar accept_deletions: however many users are gone, they are marked so.
     """
 
-    day: date | None
+    day: date | None = None
     history: str
     user_ids: list[str] | None
-    created_from: datetime | None
-    created_to: datetime | None
-    accept_deletions: bool
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    accept_deletions: bool = False
 
     @property
     def scope(self) -> str:

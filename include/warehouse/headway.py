@@ -43,7 +43,7 @@ class Headway:
     lately: int
     days: int
 
-    def first_ones_a_day(self, planned: int = 0) -> float | None:
+    def first_ones_a_day(self, planned: int) -> float | None:
         """What was achieved, with what is planned for today; None: too early to say."""
         came = self.lately + planned
         return came / self.days if self.days > 1 and came else None
