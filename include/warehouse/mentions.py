@@ -37,7 +37,7 @@ _MEANS_MORE, _ESCAPED = re.compile(r"[\\%_]"), r"\\\g<0>"
 _NAMES = Incoming("names_to_find", {"pattern": copy.text})
 
 # Rows that may name him; which do is decided by whoever reads them.
-_MAY_NAME = f"lower(concat_ws(' ', {{columns}})) LIKE ANY (ARRAY(SELECT pattern FROM {_NAMES.name}))"  # noqa: S608
+_MAY_NAME = f"lower(concat_ws(' ', {{columns}})) LIKE ANY (ARRAY(SELECT pattern FROM {_NAMES.name}))"  # noqa: S608 (a name of ours)
 _REJECTED = text(f"""
     SELECT record_key, raw FROM rejected_records WHERE {_MAY_NAME.format(columns="raw")}
 """)  # noqa: S608 (a constant)
