@@ -9,4 +9,3 @@ TABLES = ("users", "user_versions", "user_settings_history", "setting_periods", 
 # By name only. A URI is fixed when the file is parsed, and the warehouse's address is not known then; and
 # whoever writes Asset("gong_users") in a DAG of his own means this very asset.
 ASSETS = {table: Asset(f"gong_{table}") for table in TABLES}
-OUTLETS = list(ASSETS.values())

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 
 from gong_provider.api.shared import DAY_USED_UP_S
 from gong_provider.coordination.limits import CallsLeft, Limits
+from include.warehouse.runs import Listing
 
 _USERS_PER_PAGE = 100
 _LISTING_SHARE = 5
@@ -30,16 +31,12 @@ def tasks_at_once(limits: Limits) -> int:
     return min(_MOST_TASKS, math.ceil(limits.calls_per_second / _CALLS_PER_TASK) + 1)
 
 
-def listing_rests_until(limits: Limits, newest: tuple[datetime, int] | None) -> datetime | None:
-    """When the next listing of everyone is due, where one would take too much of the day; else None.
-
-    :param newest: when the last one started, and its number of users.
-    """
+def listing_rests_until(limits: Limits, newest: Listing | None) -> datetime | None:
+    """When the next listing of everyone is due, where one would take too much of the day; else None."""
     if newest is None or not limits.calls_per_day:
         return None
-    started_at, users = newest
-    days = listing_every(limits, users)
-    return started_at + timedelta(days=days, hours=-2) if days > 1 else None
+    days = listing_every(limits, newest.users)
+    return newest.started_at + timedelta(days=days, hours=-2) if days > 1 else None
 
 
 def listing_every(limits: Limits, users: int) -> int:

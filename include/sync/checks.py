@@ -15,6 +15,8 @@ from include.warehouse.connect import in_transaction, schema_of
 
 log = logging.getLogger(__name__)
 
+_LEVELS = {"warning": logging.WARNING, "error": logging.ERROR}
+
 
 def check_run() -> dict[str, int]:
     """Check what is held; a line of log and a row of ``check_results`` for each check.
@@ -24,7 +26,8 @@ def check_run() -> dict[str, int]:
     engine = warehouse_engine()
     results = in_transaction(engine, _check)
     for result in results:
-        log.log(_LEVELS[result.passed, result.severity], "Check %s: %s", result.name, result.sentence)
+        level = logging.INFO if result.passed else _LEVELS[result.severity]
+        log.log(level, "Check %s: %s", result.name, result.sentence)
     failed = [result for result in results if not result.passed]
     errors = [result for result in failed if result.severity == "error"]
     if errors:
@@ -35,14 +38,6 @@ def check_run() -> dict[str, int]:
             f"{table}; docs/operations.md says what to do"
         )
     return {"passed": len(results) - len(failed), "warnings": len(failed)}
-
-
-_LEVELS = {
-    (True, "error"): logging.INFO,
-    (True, "warning"): logging.INFO,
-    (False, "warning"): logging.WARNING,
-    (False, "error"): logging.ERROR,
-}
 
 
 def _check(connection: Connection) -> list[checks.Result]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,10 +13,8 @@ from gong_provider.api.errors import GongConfigError
 
 HISTORY = ("auto", "all", "changed", "none")
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """A checked run.
 
@@ -27,12 +24,12 @@ class Choices:
     :ivar accept_deletions: however many users are gone, they are marked so.
     """
 
-    day: date | None
+    day: date | None = None
     history: str
     user_ids: list[str] | None
-    created_from: datetime | None
-    created_to: datetime | None
-    accept_deletions: bool
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    accept_deletions: bool = False
 
     @property
     def scope(self) -> str:
@@ -80,7 +77,8 @@ def read_choices(params: Mapping[str, Any], partition_key: str | None) -> Choice
 def _day(partition_key: str | None) -> date | None:
     if not partition_key:
         return None
-    if _DAY.fullmatch(partition_key):
-        with suppress(ValueError):
-            return date.fromisoformat(partition_key)
+    with suppress(ValueError):
+        day = date.fromisoformat(partition_key)
+        if day.isoformat() == partition_key:
+            return day
     raise GongConfigError("The partition key must be a UTC day such as 2026-01-31")

@@ -44,7 +44,7 @@ def plan_for(run: Run) -> list[plan.BatchDescriptor]:
     with transaction(warehouse_engine()) as connection:
         if choices.scope == "everyone":
             newest = runs.newest_listing(connection)
-            choice["listed_since"] = newest[0] if newest else None
+            choice["listed_since"] = newest.started_at if newest else None
         else:
             choice["listed_since"] = runs.run_row(connection, run.key).started_at
             choice["user_ids"] = choices.user_ids

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from datetime import datetime
 
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Connection
 
 from gong_provider.api.models import Listing, ListingProgress, UsersPage
 from gong_provider.api.shared import utc_now
+from gong_provider.coordination.limits import Limits
 from include.sync.run import SETTLING, Run, gong_account, open_row, run_key, this_run
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, leaving, listing_progress, runs, users
@@ -44,9 +44,8 @@ def load_page(run: Run, page: UsersPage) -> dict[str, int]:
 
 def _load_page(connection: Connection, run: Run, page: UsersPage, listing: Listing) -> None:
     if listing.pages == 1:
-        ids = [user.user_id for user in page.users]
-        _settle_account(connection, ids, page.requested_at)
-        _refuse_to_begin_for_ever(connection, run, page)
+        limits = _settle_account(connection, page)
+        _refuse_to_begin_for_ever(connection, run, page, limits)
         if not runs.is_running(connection, run.key):
             open_row(connection, run, page.requested_at)
     users.load_users(connection, run.key, page, listed=run.choices.scope == "everyone")
@@ -56,26 +55,26 @@ def _load_page(connection: Connection, run: Run, page: UsersPage, listing: Listi
         _finish_listing(connection, run, page, listing)
 
 
-def _settle_account(connection: Connection, ids: list[str], at: datetime) -> None:
-    identity, _ = gong_account()
+def _settle_account(connection: Connection, page: UsersPage) -> Limits:
+    identity, limits = gong_account()
     try:
-        account.settle_account(connection, identity, ids, at=at)
+        account.settle_account(connection, identity, [user.user_id for user in page.users], page.requested_at)
     except AccountMismatchError as error:
         raise AirflowFailException(str(error)) from None  # no retry makes it the same account
+    return limits
 
 
-def _refuse_to_begin_for_ever(connection: Connection, run: Run, page: UsersPage) -> None:
+def _refuse_to_begin_for_ever(connection: Connection, run: Run, page: UsersPage, limits: Limits) -> None:
     """A list of more pages than a day has calls waits for the next day; its cursor may not live so long."""
-    stored = listing_progress.pages_so_far(connection, run.key)
-    _, limits = gong_account()
+    stored = listing_progress.load_progress(connection, run.key)
     pages = math.ceil((page.total_records or 0) / max(1, len(page.users)))
-    if stored > 1 and limits.ours and pages > limits.ours:
+    if stored and stored.pages > 1 and limits.ours and pages > limits.ours:
         raise AirflowFailException(
             f"Gong's list of users has {pages:,} pages, of which a day's calls suffice for {limits.ours:,}. "
-            f"It had come to page {stored:,} and waited for more calls; now Gong refuses to go on there, and "
-            "begun anew it would stop there again. What was listed is kept. Ask Gong's support for more "
-            "calls a day and raise calls_per_day, or lower calls_reserve; until then, list some users at a "
-            "time with created_from and created_to"
+            f"It had come to page {stored.pages:,} and waited for more calls; now Gong refuses to go on "
+            "there, and begun anew it would stop there again. What was listed is kept. Ask Gong's support "
+            "for more calls a day and raise calls_per_day, or lower calls_reserve; until then, list some "
+            "users at a time with created_from and created_to"
         )
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from gong_provider.coordination.limits import CallsLeft, Limits
 from include.sync.budget import histories_a_day
+from include.sync.summary import counted
 from include.warehouse.headway import Headway
 
 ADVICE = (
@@ -32,7 +33,7 @@ def outlook(held: Headway, limits: Limits, calls: CallsLeft, planned: int = 0) -
         return f"{said}; others use all of the day's calls. {ADVICE}"
     days = math.ceil(max(0, held.missing - planned) / rate)
     day = calls.at.date() + timedelta(days=days)
-    when = f"by about {day}, {days:,} day{'' if days == 1 else 's'}" if days else "today,"
+    when = f"by about {day}, {counted(days, 'day')}" if days else "today,"
     return f"{said}: covered {when} at {rate:,.0f} a day. {ADVICE}"
 
 

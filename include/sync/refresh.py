@@ -39,8 +39,7 @@ def open_run() -> str:
     """
     run = _this_run()
     ready(run)
-    asked = ids_to_refresh()
-    if not asked:
+    if not ids_to_refresh():
         return "plan_histories"
     return "get_user" if len(_ids(run)) == 1 else "filter_users"
 
@@ -124,14 +123,7 @@ def read_refresh(params: Mapping[str, Any]) -> Choices:
     unique = list(dict.fromkeys(ids))
     if len(unique) > MOST_USERS:
         raise GongConfigError(f"At most {MOST_USERS} users are refreshed at once, not {len(unique)}")
-    return Choices(
-        day=None,
-        history="all" if params.get("history", True) else "none",
-        user_ids=unique,
-        created_from=None,
-        created_to=None,
-        accept_deletions=False,
-    )
+    return Choices(history="all" if params.get("history", True) else "none", user_ids=unique)
 
 
 def _page(users: list[User], at: datetime, gong_time: datetime, calls: int) -> UsersPage:

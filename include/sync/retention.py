@@ -7,10 +7,7 @@ from datetime import timedelta
 from airflow.sdk import Variable
 
 from gong_provider.api.errors import GongConfigError
-from include.warehouse.retention import Retention
-
-KEEP_VERSIONS = "gong_keep_versions_days"
-KEEP_LEFT_USERS = "gong_keep_left_users_days"
+from include.warehouse.removal import Retention
 
 
 def read_retention() -> Retention:
@@ -18,7 +15,7 @@ def read_retention() -> Retention:
 
     :raises GongConfigError: one is no number of days.
     """
-    return Retention(versions=_days(KEEP_VERSIONS), left_users=_days(KEEP_LEFT_USERS))
+    return Retention(_days("gong_keep_versions_days"), _days("gong_keep_left_users_days"))
 
 
 def _days(name: str) -> timedelta | None:

@@ -23,7 +23,7 @@ from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, headway, leaving, listing_progress, plan, runs
 from include.warehouse.connect import transaction
 from include.warehouse.coverage import rewrite_coverage
-from include.warehouse.retention import remove_outdated
+from include.warehouse.removal import remove_outdated
 
 if TYPE_CHECKING:
     from gong_provider.hooks.gong import GongHook
@@ -107,10 +107,10 @@ def _needs_no_listing(connection: Connection, run: Run) -> bool:
     rests_until = budget.listing_rests_until(limits, newest)
     if newest is None or rests_until is None or now >= rests_until:
         return False
-    listed_at, users = newest
+    days = budget.listing_every(limits, newest.users)
     warning = (
-        f"Users were not listed: the list is of {listed_at:%Y-%m-%d %H:%M} UTC. It takes over a fifth of the "
-        f"day's {limits.ours:,} calls, so it is made every {budget.listing_every(limits, users)} days"
+        f"Users were not listed: the list is of {newest.started_at:%Y-%m-%d %H:%M} UTC. It takes over a "
+        f"fifth of the day's {limits.ours:,} calls, so it is made every {days} days"
     )
     log.warning(warning)
     runs.add_warning(connection, run.key, warning)
@@ -204,7 +204,7 @@ def finish_run() -> dict[str, int]:
 def _note_left(connection: Connection, run: runs.RunKey, limits: Limits, calls: CallsLeft) -> None:
     newest = runs.newest_listing(connection)
     left = plan.histories_left(connection, run)
-    day = budget.covered_by(left, limits, calls, newest[1] if newest else 0)
+    day = budget.covered_by(left, limits, calls, newest.users if newest else 0)
     said = None
     if left and runs.run_row(connection, run).scope == "everyone":
         said = outlook(headway.headway(connection, calls.at), limits, calls)

@@ -16,13 +16,14 @@ def summary(row: Mapping[str, Any]) -> str:
         said = "Nothing was owed: 0 calls"
     else:
         said = (
-            f"{_counted(row['users_listed'], 'user')}, {row['users_new']:,} new, "
-            f"{_counted(row['changes_new'], 'change')}, {_counted(calls, 'call')}"
+            f"{counted(row['users_listed'], 'user')}, {row['users_new']:,} new, "
+            f"{counted(row['changes_new'], 'change')}, {counted(calls, 'call')}"
         )
     if row["histories_left"] is None:  # it ended before that was counted
         return said
-    return f"{said}, {_counted(row['histories_left'], 'history', 'histories')} left"
+    return f"{said}, {counted(row['histories_left'], 'history', 'histories')} left"
 
 
-def _counted(number: int, one: str, many: str = "") -> str:
+def counted(number: int, one: str, many: str = "") -> str:
+    """So many things."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

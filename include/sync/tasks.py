@@ -14,7 +14,7 @@ from airflow.sdk import TriggerRule, task
 from gong_provider.operators.gong import GongGetUserSettingsHistoryOperator
 from gong_provider.retry import GONG_RETRY_POLICY
 from include.page.links import PAGE_LINKS
-from include.sync.assets import OUTLETS
+from include.sync.assets import ASSETS
 from include.sync.failing import say_that_it_is_tried_again, say_what_to_do
 from include.sync.story import told
 
@@ -31,7 +31,6 @@ DEFAULT_ARGS: dict[str, Any] = {
 # No e-mail address: Airflow would keep it with the run, for all who may see it.
 USER_ID: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^@]*$"}
 """JSON schema of a user's id in a form."""
-
 
 _BATCH_NAME = "batch {{ task.batch.batch }} of {{ task.batch.of }} · {{ task.batch.users }} users"
 
@@ -69,7 +68,7 @@ def load_histories(batches: Any) -> None:
     def check() -> dict[str, int]:
         return dict(_steps().check_run())
 
-    @task(trigger_rule=TriggerRule.ALL_DONE, outlets=OUTLETS, **told("finish"))
+    @task(trigger_rule=TriggerRule.ALL_DONE, outlets=list(ASSETS.values()), **told("finish"))
     def finish() -> dict[str, int]:
         return dict(_steps().finish_run())
 

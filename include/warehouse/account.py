@@ -10,8 +10,7 @@ from sqlalchemy import Connection, text
 
 from include.warehouse.errors import AccountMismatchError
 
-_HELD = text("SELECT base_url, key_hash, account FROM account")
-_HELD_LOCKED = text("SELECT base_url, key_hash, account FROM account FOR UPDATE")
+_HELD = "SELECT base_url, key_hash, account FROM account"
 
 _FIRST = text("""
     INSERT INTO account (account, base_url, key_hash, settled_at)
@@ -75,7 +74,7 @@ def settle_account(
 
 
 def _held(connection: Connection, *, lock: bool = False) -> AccountIdentity | None:
-    row = connection.execute(_HELD_LOCKED if lock else _HELD).one_or_none()
+    row = connection.execute(text(f"{_HELD} FOR UPDATE" if lock else _HELD)).one_or_none()
     return AccountIdentity(*row) if row else None
 
 

@@ -71,14 +71,9 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         raise_alone(WarehouseError(f"The warehouse {trouble}", may_pass=postgres.may_pass(error)))
 
 
-_LOOK_UP = """
-    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
-    SET LOCAL enable_material = off; SET LOCAL enable_seqscan = off;
-"""
-_AS_USUAL = """
-    SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT;
-    SET LOCAL enable_material TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT;
-"""
+_OTHER_WAYS = ("hashjoin", "mergejoin", "material", "seqscan")
+_LOOK_UP = "".join(f"SET LOCAL enable_{way} TO off; " for way in _OTHER_WAYS)
+_AS_USUAL = "".join(f"SET LOCAL enable_{way} TO DEFAULT; " for way in _OTHER_WAYS)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Connection, text
 
@@ -26,6 +26,7 @@ _WRITE = text("""
     INSERT INTO recording_coverage_daily
     SELECT *, :at FROM derived_recording_coverage(CAST(:first_day AS date))
 """)
+_COMPLETE_UNTIL = text("SELECT max(day) FROM recording_coverage_daily WHERE complete")
 
 
 def owe_coverage(connection: Connection, *since: datetime | None) -> None:
@@ -45,3 +46,9 @@ def rewrite_coverage(connection: Connection, at: datetime) -> int:
     first_day = {"first_day": connection.scalar(_FIRST_DAY)}
     connection.execute(_FORGET, first_day)
     return connection.execute(_WRITE, first_day | {"at": at}).rowcount
+
+
+def complete_until(connection: Connection) -> date | None:
+    """The newest day about which nothing is missing, None where there is none yet."""
+    day: date | None = connection.scalar(_COMPLETE_UNTIL)
+    return day

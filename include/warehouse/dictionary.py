@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -42,31 +43,30 @@ _FUNCTIONS = text("""
 
 def dictionary(connection: Connection) -> str:
     """Every table, view and function of the schema, by name, with the meaning of each column."""
-    sections = []
     rows = connection.execute(_COLUMNS).all()
-    for (relation, kind, about), columns in groupby(
-        rows, key=lambda row: (row.relation, row.kind, row.about)
-    ):
-        lines = [
-            f"## {relation} ({kind})",
-            "",
-            about or "",
-            "",
-            "| column | type | meaning |",
-            "|---|---|---|",
-        ]
-        lines += [f"| `{column.name}` | {column.type} | {column.meaning or ''} |" for column in columns]
-        sections.append("\n".join(lines) + "\n")
+    relations = groupby(rows, key=lambda row: (row.relation, row.kind, row.about))
+    sections = [
+        _section(f"## {relation} ({kind})", about or "", columns=[row[3:] for row in columns])
+        for (relation, kind, about), columns in relations
+    ]
     return "\n".join([*sections, *map(_function, connection.execute(_FUNCTIONS))])
 
 
 def _function(row: Row[Any]) -> str:
     about, *meanings = (row.meanings or "").split("\n")
     meaning = dict(line.split(": ", 1) for line in meanings)
-    lines = [f"## {row.name} (function)", "", f"`{row.name}({row.parameters})`", "", about]
-    if row.columns:
-        lines += ["", "| column | type | meaning |", "|---|---|---|"]
-    for column in row.columns or ():
-        name, type_ = column.split("|", 1)
-        lines.append(f"| `{name}` | {type_} | {meaning.get(name, '')} |")
-    return "\n".join(lines) + "\n"
+    columns = [column.split("|", 1) for column in row.columns or ()]
+    return _section(
+        f"## {row.name} (function)",
+        f"`{row.name}({row.parameters})`",
+        about,
+        columns=[(name, type_, meaning.get(name)) for name, type_ in columns],
+    )
+
+
+def _section(*paragraphs: str, columns: Sequence[Sequence[str | None]]) -> str:
+    """Paragraphs, and a table of columns where there are any: name, type and meaning."""
+    table = [f"| `{name}` | {type_} | {meaning or ''} |" for name, type_, meaning in columns]
+    if table:
+        paragraphs += ("\n".join(["| column | type | meaning |", "|---|---|---|", *table]),)
+    return "\n\n".join(paragraphs) + "\n"

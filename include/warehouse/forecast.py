@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from include.warehouse import plan, runs
 from include.warehouse.runs import RunKey
-
-_NEWEST = text("SELECT pages, started_at FROM listings ORDER BY started_at DESC LIMIT 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ def forecast(connection: Connection, last_day: date, at: datetime) -> Forecast |
     Whoever came or left since the newest listing is not known. Leaves no trace, but needs the loader's
     rights: it plans a run as the last day's would be planned, and rolls that back.
     """
-    newest = connection.execute(_NEWEST).one_or_none()
+    newest = runs.newest_listing(connection)
     if newest is None:
         return None
     covered = runs.listing_covers(connection, datetime.combine(last_day, time(), UTC) + timedelta(days=1))

@@ -7,8 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from include.warehouse.leaving import THERE
+
 # As for a complete day: a history that fails, or is gone, is not waited for. Plans are kept for a week.
-_HEADWAY = text("""
+_HEADWAY = text(f"""
     WITH lately AS (
         SELECT dag_id, run_id, started_at FROM sync_runs
         WHERE scope = 'everyone' AND started_at > CAST(:at AS timestamptz) - interval '7 days'
@@ -19,11 +21,11 @@ _HEADWAY = text("""
            (SELECT count(DISTINCT user_id)
             FROM lately JOIN history_plan USING (dag_id, run_id) JOIN user_marks USING (user_id)
             WHERE reason = 'never' AND history_fetched_at IS NOT NULL) AS lately,
-           (SELECT CAST(:at AS timestamptz)::date - min(started_at)::date + 1 FROM lately) AS days
+           (SELECT coalesce(CAST(:at AS timestamptz)::date - min(started_at)::date, 0) + 1 FROM lately)
     FROM user_marks
-    WHERE (gone_at > last_seen_at) IS NOT TRUE
+    WHERE {THERE}
       AND last_seen_at >= (SELECT max(started_at) FROM listings)
-""")
+""")  # noqa: S608 (a constant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Headway:
     lately: int
     days: int
 
-    def first_ones_a_day(self, planned: int = 0) -> float | None:
+    def first_ones_a_day(self, planned: int) -> float | None:
         """What was achieved, with what is planned for today; None: too early to say."""
         came = self.lately + planned
         return came / self.days if self.days > 1 and came else None
@@ -49,5 +51,4 @@ class Headway:
 
 def headway(connection: Connection, at: datetime) -> Headway:
     """How far the histories of all users are at a moment."""
-    row = connection.execute(_HEADWAY, {"at": at}).one()
-    return Headway(row.users, row.missing, row.lately, row.days or 1)
+    return Headway(*connection.execute(_HEADWAY, {"at": at}).one())

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import attrgetter
 
 from sqlalchemy import Connection, text
 
@@ -14,11 +15,11 @@ from include.warehouse import copy
 from include.warehouse.connect import by_index
 from include.warehouse.copy import Encoder
 from include.warehouse.coverage import owe_coverage
+from include.warehouse.forgotten import read_forgotten
 from include.warehouse.incoming import Incoming
-from include.warehouse.leaving_out import histories_without_forgotten
-from include.warehouse.oddities import add_counts, store_rejected
+from include.warehouse.oddities import account_for
 from include.warehouse.periods import refresh_periods
-from include.warehouse.runs import RunKey, add_to_run
+from include.warehouse.runs import RunKey
 
 _OUTCOME_COLUMNS: dict[str, Encoder] = {
     "user_id": copy.text,
@@ -28,25 +29,28 @@ _OUTCOME_COLUMNS: dict[str, Encoder] = {
     "gone": copy.boolean,
 }
 
-_CHANGE_COLUMNS: dict[str, Encoder] = {
-    "user_id": copy.text,
+_TOLD: dict[str, Encoder] = {
     "setting_name": copy.text,
     "previous_value": copy.text,
     "new_value": copy.text,
-    "changed_at": copy.instant,
     "changed_by": copy.text,
-    "setting_key": copy.text,
-    "change_key": copy.bytea,
-    "extra": copy.jsonb,
-    "first_seen_at": copy.instant,
+    "changed_at": copy.instant,
     "place": copy.integer,
+    "extra": copy.jsonb,
 }
+_OF_CHANGE: dict[str, Encoder] = {"change_key": copy.bytea, "setting_key": copy.text, **_TOLD}
+_CHANGE_COLUMNS: dict[str, Encoder] = {"user_id": copy.text, "first_seen_at": copy.instant, **_OF_CHANGE}
+_row_of = attrgetter(*_OF_CHANGE)
 
 _OUTCOMES = Incoming("incoming_outcomes", _OUTCOME_COLUMNS)
 _CHANGES = Incoming("incoming_changes", _CHANGE_COLUMNS)
 _OUTCOME = f"{_OUTCOMES.name} AS outcome"
 _INCOMING = f"{_CHANGES.name} AS incoming"
 _NAMES = ", ".join(_CHANGE_COLUMNS)
+
+_NEW = ", ".join(f"incoming.{name}" for name in _TOLD)
+_HELD = ", ".join(f"held.{name}" for name in _TOLD)
+_MERGED = ", ".join(f"merged.{name}" for name in _TOLD)
 
 # In one order, so that two loads of the same users wait for each other, never in a circle. Who is untold, of
 # whom no history is here that was asked since he was first seen, has periods to come even without a change.
@@ -88,29 +92,14 @@ _IMPROVE = text(f"""
             SELECT coalesce(jsonb_object_agg(key, value), '{{}}') AS told
             FROM jsonb_each(believed) WHERE value <> 'null'
         ) AS not_null
-        WHERE (held.setting_name, held.previous_value, held.new_value, held.changed_by, held.changed_at,
-               held.place, held.extra)
-              IS DISTINCT FROM
-              (incoming.setting_name, incoming.previous_value, incoming.new_value, incoming.changed_by,
-               incoming.changed_at, incoming.place, incoming.extra)
+        WHERE ({_HELD}) IS DISTINCT FROM ({_NEW})
            OR incoming.first_seen_at < held.first_seen_at
     )
     UPDATE user_settings_history AS held
-    SET setting_name = merged.setting_name,
-        previous_value = merged.previous_value,
-        new_value = merged.new_value,
-        changed_by = merged.changed_by,
-        changed_at = merged.changed_at,
-        place = merged.place,
-        extra = merged.extra,
-        first_seen_at = merged.first_seen_at
+    SET (first_seen_at, {", ".join(_TOLD)}) = ROW (merged.first_seen_at, {_MERGED})
     FROM merged
     WHERE held.change_key = merged.change_key
-      AND (held.setting_name, held.previous_value, held.new_value, held.changed_by, held.changed_at,
-           held.place, held.extra, held.first_seen_at)
-          IS DISTINCT FROM
-          (merged.setting_name, merged.previous_value, merged.new_value, merged.changed_by,
-           merged.changed_at, merged.place, merged.extra, merged.first_seen_at)
+      AND (held.first_seen_at, {_HELD}) IS DISTINCT FROM (merged.first_seen_at, {_MERGED})
     RETURNING held.user_id
 """)  # noqa: S608 (only names)
 
@@ -174,10 +163,14 @@ def load_histories(
     :raises WarehouseError: the run was never opened.
     """
     calls = sum(outcome.calls for outcome in outcomes)
-    outcomes = histories_without_forgotten(connection, outcomes)
+    if forgotten := read_forgotten(connection):  # before anything is written
+        outcomes = forgotten.histories_without(outcomes)
     histories = [outcome for outcome in outcomes if isinstance(outcome, SettingsHistory)]
     _OUTCOMES.fill(connection, [_outcome_row(each, settling) for each in outcomes])
-    _CHANGES.fill(connection, _change_rows(histories))
+    _CHANGES.fill(
+        connection,
+        ((it.user_id, it.requested_at, *_row_of(change)) for it in histories for change in it.changes),
+    )
     with by_index(connection):
         marks = connection.execute(_LOCK).all()
         improved = connection.scalars(_IMPROVE).all()
@@ -191,7 +184,17 @@ def load_histories(
     gone = sum(outcome.gone for outcome in outcomes if isinstance(outcome, HistoryFailure))
     changes_new = sum(each.changes for each in added)
     loaded = HistoriesLoaded(len(histories), changes_new, len(outcomes) - len(histories) - gone, gone)
-    _account_for(connection, run, histories, loaded, calls)
+    account_for(
+        connection,
+        run,
+        [(record, history.requested_at) for history in histories for record in history.rejected],
+        sum((history.counts for history in histories), Counter[str]()),
+        histories_fetched=loaded.fetched,
+        changes_new=loaded.changes_new,
+        histories_failed=loaded.failed,
+        users_gone=loaded.gone,
+        calls_made=calls,
+    )
     return loaded
 
 
@@ -199,45 +202,3 @@ def _outcome_row(outcome: HistoryOutcome, settling: timedelta) -> tuple[object, 
     if isinstance(outcome, HistoryFailure):
         return (outcome.user_id, outcome.requested_at, None, outcome.reason, outcome.gone)
     return (outcome.user_id, outcome.requested_at, outcome.covers_until(settling), None, False)
-
-
-def _change_rows(histories: Sequence[SettingsHistory]) -> list[tuple[object, ...]]:
-    return [
-        (
-            history.user_id,
-            change.setting_name,
-            change.previous_value,
-            change.new_value,
-            change.changed_at,
-            change.changed_by,
-            change.setting_key,
-            change.change_key,
-            change.extra,
-            history.requested_at,
-            change.place,
-        )
-        for history in histories
-        for change in history.changes
-    ]
-
-
-def _account_for(
-    connection: Connection,
-    run: RunKey,
-    histories: Sequence[SettingsHistory],
-    loaded: HistoriesLoaded,
-    calls: int,
-) -> None:
-    rejected = [(record, history.requested_at) for history in histories for record in history.rejected]
-    store_rejected(connection, rejected)
-    add_counts(connection, run, sum((history.counts for history in histories), Counter[str]()))
-    add_to_run(
-        connection,
-        run,
-        histories_fetched=loaded.fetched,
-        changes_new=loaded.changes_new,
-        histories_failed=loaded.failed,
-        users_gone=loaded.gone,
-        calls_made=calls,
-        rejected_records=len(rejected),
-    )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 from zlib import crc32
 
 from sqlalchemy import Connection
@@ -11,7 +10,7 @@ from sqlalchemy import Connection
 from include.warehouse import copy
 from include.warehouse.copy import Encoder, copy_rows
 
-_TYPES: Mapping[Callable[[Any], str], str] = {
+_TYPES: Mapping[Encoder, str] = {
     copy.text: "text",
     copy.text_array: "text[]",
     copy.jsonb: "jsonb",

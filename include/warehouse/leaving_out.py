@@ -1,4 +1,4 @@
-"""Leaves forgotten people out of the answers that are loaded, and remembers by what else they go."""
+"""Leaves forgotten people out of the pages that are loaded, and remembers by what else they go."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from gong_provider.api.models import HistoryOutcome, User, UsersPage
+from gong_provider.api.models import User, UsersPage
 from include.warehouse.forgotten import add_addresses, hash_of, normal, people_of, read_forgotten
 from include.warehouse.mentions import remove_mentions
-
-LEFT_OUT = "forgotten_user"
 
 # In one order, so that two loads of the same people wait for each other, never in a circle.
 _LOCK = text(
@@ -43,19 +41,8 @@ def page_without_forgotten(connection: Connection, page: UsersPage, *, listed: b
         page,
         users=[forgotten.without_mentions(user) for user in page.users if not forgotten.has(user.user_id)],
         rejected=[record for record in page.rejected if not forgotten.is_named_in(record.raw)],
-        counts=page.counts + Counter({LEFT_OUT: len(left_out)}),
+        counts=page.counts + Counter(forgotten_user=len(left_out)),
     )
-
-
-def histories_without_forgotten(
-    connection: Connection, outcomes: Sequence[HistoryOutcome]
-) -> Sequence[HistoryOutcome]:
-    """The histories without those of forgotten users, who are no authors of the others' changes either.
-
-    Until the transaction ends, nobody's data is deleted. To be called before they are written anywhere.
-    """
-    forgotten = read_forgotten(connection)
-    return forgotten.histories_without(outcomes) if forgotten else outcomes
 
 
 def _note(connection: Connection, left_out: Sequence[User], listed_at: datetime | None) -> None:

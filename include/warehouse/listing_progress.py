@@ -27,7 +27,6 @@ _LOAD = text("""
     SELECT cursor, started_at, gong_time, pages, rejected, totals
     FROM listing_progress WHERE (dag_id, run_id) = (:dag_id, :run_id)
 """)
-_PAGES = text("SELECT pages FROM listing_progress WHERE (dag_id, run_id) = (:dag_id, :run_id)")
 _LOAD_USERS = text("SELECT unnest(user_ids) FROM listing_pages WHERE (dag_id, run_id) = (:dag_id, :run_id)")
 _CLEAR = (
     text("DELETE FROM listing_progress WHERE (dag_id, run_id) = (:dag_id, :run_id)"),
@@ -78,11 +77,6 @@ def load_progress(connection: Connection, run: RunKey) -> ListingProgress | None
         totals=frozenset(row.totals),
         ids=frozenset(connection.scalars(_LOAD_USERS, run._asdict())),
     )
-
-
-def pages_so_far(connection: Connection, run: RunKey) -> int:
-    """How many pages of the run's listing are stored, 0 where it has not begun."""
-    return connection.scalar(_PAGES, run._asdict()) or 0
 
 
 def clear_progress(connection: Connection, run: RunKey) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from include.warehouse import copy
-from include.warehouse.copy import copy_rows
 from include.warehouse.coverage import owe_coverage
 from include.warehouse.forgotten import Forgotten
+from include.warehouse.incoming import Incoming
 from include.warehouse.periods import refresh_periods
 
 _BATCH = 2_000
@@ -34,15 +34,10 @@ _MAKE_PERIODS = ("settings", "first_settings", "previous_value", "new_value")
 _MEANS_MORE, _ESCAPED = re.compile(r"[\\%_]"), r"\\\g<0>"
 
 # Copied, for what stands in a statement may come into the server's log.
-_NAMES = """
-    DROP TABLE IF EXISTS pg_temp.names_to_find;
-    CREATE TEMPORARY TABLE names_to_find (pattern text) ON COMMIT DROP;
-"""
+_NAMES = Incoming("names_to_find", {"pattern": copy.text})
 
 # Rows that may name him; which do is decided by whoever reads them.
-_MAY_NAME = """
-    lower(concat_ws(' ', {columns})) LIKE ANY (ARRAY(SELECT pattern FROM names_to_find))
-"""
+_MAY_NAME = f"lower(concat_ws(' ', {{columns}})) LIKE ANY (ARRAY(SELECT pattern FROM {_NAMES.name}))"  # noqa: S608 (a name of ours)
 _REJECTED = text(f"""
     SELECT record_key, raw FROM rejected_records WHERE {_MAY_NAME.format(columns="raw")}
 """)  # noqa: S608 (a constant)
@@ -69,8 +64,7 @@ def _write_down(connection: Connection, names: Iterable[str]) -> None:
     lowered = {name.lower() for name in names}
     escaped = {json.dumps(name, ensure_ascii=False)[1:-1] for name in lowered}
     patterns = [(f"%{_MEANS_MORE.sub(_ESCAPED, name)}%",) for name in lowered | escaped]
-    connection.exec_driver_sql(_NAMES)
-    copy_rows(connection, "names_to_find", {"pattern": copy.text}, patterns)
+    _NAMES.fill(connection, patterns)
 
 
 def _clear(connection: Connection, table: str, person: Forgotten, touched: set[str]) -> int:

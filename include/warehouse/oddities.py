@@ -1,11 +1,11 @@
-"""What an answer held besides good rows: rejected records, and oddities that are only counted."""
+"""What a load adds to its run: rejected records, oddities that are only counted, and its numbers."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from operator import itemgetter
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from gong_provider.api.models import Rejected
 from gong_provider.api.values import canonical_json
-from include.warehouse.runs import RunKey
+from include.warehouse.runs import RunKey, add_to_run
 
 _STORE_REJECTED = text("""
     INSERT INTO rejected_records AS held (record_key, kind, reason, raw, first_seen_at, last_seen_at)
@@ -30,8 +30,27 @@ _ADD_COUNTS = text("""
 """)
 
 
-def store_rejected(connection: Connection, rejected: Iterable[tuple[Rejected, datetime]]) -> None:
-    """Keep rejected records, each once however often it comes, with the instants of their answers."""
+def account_for(
+    connection: Connection,
+    run: RunKey,
+    rejected: Sequence[tuple[Rejected, datetime]],
+    counts: Counter[str],
+    **increments: int,
+) -> None:
+    """Add what a load brought to the run's; last in a transaction, as ``add_to_run`` is.
+
+    :param rejected: with the instants of their answers; kept once, however often they come.
+    :param counts: oddities by kind.
+    :raises WarehouseError: the run was never opened.
+    """
+    _store_rejected(connection, rejected)
+    rows = [run._asdict() | {"kind": kind, "count": count} for kind, count in sorted(counts.items()) if count]
+    if rows:
+        connection.execute(_ADD_COUNTS, rows)
+    add_to_run(connection, run, rejected_records=len(rejected), **increments)
+
+
+def _store_rejected(connection: Connection, rejected: Sequence[tuple[Rejected, datetime]]) -> None:
     rows = [
         {
             "record_key": key,
@@ -47,13 +66,6 @@ def store_rejected(connection: Connection, rejected: Iterable[tuple[Rejected, da
     ]
     if rows:
         connection.execute(_STORE_REJECTED, rows)
-
-
-def add_counts(connection: Connection, run: RunKey, counts: Counter[str]) -> None:
-    """Add counted oddities to those of the run."""
-    rows = [run._asdict() | {"kind": kind, "count": count} for kind, count in sorted(counts.items()) if count]
-    if rows:
-        connection.execute(_ADD_COUNTS, rows)
 
 
 def _record_key(record: Rejected) -> bytes:

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-# Only what differs is written; the view says what should be there. It is asked user by user (OFFSET 0 keeps
-# it so): for many at once the planner would read everyone's changes.
-_REFRESH = text("""
-    WITH derived AS (
+# The view says what should be there. It is asked user by user (OFFSET 0 keeps it so): for many at once the
+# planner would read everyone's changes.
+DERIVED_AND_HELD = """
+    derived AS (
         SELECT period.*
         FROM unnest(CAST(:ids AS text[])) AS one (user_id)
         CROSS JOIN LATERAL (
@@ -18,7 +18,13 @@ _REFRESH = text("""
         ) AS period
     ), held AS (
         SELECT * FROM setting_periods WHERE user_id = ANY (CAST(:ids AS text[]))
-    ), wrong AS (
+    )
+"""
+"""The setting periods of users ``:ids``, as SQL: as they should be, and as they are."""
+
+# Only what differs is written.
+_REFRESH = text(f"""
+    WITH {DERIVED_AND_HELD}, wrong AS (
         TABLE held EXCEPT ALL TABLE derived
     ), missing AS (
         TABLE derived EXCEPT ALL TABLE held
@@ -32,7 +38,7 @@ _REFRESH = text("""
         INSERT INTO setting_periods TABLE missing
     )
     SELECT min(valid_from) FROM (TABLE wrong UNION ALL TABLE missing) AS different
-""")
+""")  # noqa: S608 (a constant)
 
 
 def refresh_periods(connection: Connection, user_ids: Collection[str]) -> datetime | None:

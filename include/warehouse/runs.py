@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -112,7 +112,8 @@ _RECORD_LISTING = text("""
     ON CONFLICT DO NOTHING
 """)
 
-_NEWEST_LISTING = text("SELECT started_at, users FROM listings ORDER BY started_at DESC LIMIT 1")
+_LISTINGS = table("listings", *(column(field.name) for field in fields(Listing)))
+_NEWEST_LISTING = select(_LISTINGS).order_by(_LISTINGS.c.started_at.desc()).limit(1)
 _LISTING_COVERS = text("SELECT EXISTS (SELECT FROM listings WHERE covers_until >= :moment)")
 
 
@@ -164,9 +165,7 @@ def record_listing(connection: Connection, run: RunKey, listing: Listing, *, ful
     :param full: it was of all users; only such a one says who is there and who is not.
     """
     if full:
-        names = [field.name for field in fields(Listing)]
-        values = {name: getattr(listing, name) for name in names}
-        connection.execute(_RECORD_LISTING, run._asdict() | values)
+        connection.execute(_RECORD_LISTING, run._asdict() | asdict(listing))
     set_on_run(connection, run, {"users_listed": listing.users, "users_total": listing.total_records})
 
 
@@ -175,10 +174,10 @@ def listing_covers(connection: Connection, moment: datetime) -> bool:
     return bool(connection.scalar(_LISTING_COVERS, {"moment": moment}))
 
 
-def newest_listing(connection: Connection) -> tuple[datetime, int] | None:
-    """When the newest full listing started, and how many users it had; None when there was none."""
-    row = connection.execute(_NEWEST_LISTING).one_or_none()
-    return (row.started_at, row.users) if row else None
+def newest_listing(connection: Connection) -> Listing | None:
+    """The newest full listing; None when there was none."""
+    row = connection.execute(_NEWEST_LISTING).mappings().one_or_none()
+    return Listing(**row) if row else None
 
 
 def add_warning(connection: Connection, run: RunKey, warning: str) -> None:

@@ -15,12 +15,10 @@ from include.warehouse.connect import by_index
 from include.warehouse.coverage import owe_coverage
 from include.warehouse.facts import COLUMNS, INCOMING, USERS, facts_changed, settings_changed
 from include.warehouse.leaving_out import page_without_forgotten
-from include.warehouse.oddities import add_counts, store_rejected
+from include.warehouse.oddities import account_for
 from include.warehouse.periods import refresh_periods
-from include.warehouse.runs import RunKey, add_to_run
+from include.warehouse.runs import RunKey
 from include.warehouse.versions import store_versions
-
-OLDER_ANSWER = "older_answer"
 
 _NAMES = ", ".join(COLUMNS)
 _HELD = ", ".join(f"held.{name}" for name in COLUMNS)
@@ -149,15 +147,14 @@ def load_users(connection: Connection, run: RunKey, page: UsersPage, *, listed: 
             connection.execute(_KEEP_AVATARS)
         connection.execute(_MARK_DUE, at)
         new, changed = _store(connection, run, page)
-    store_rejected(connection, ((record, page.requested_at) for record in page.rejected))
-    add_counts(connection, run, page.counts + Counter({OLDER_ANSWER: older}))
-    add_to_run(
+    account_for(
         connection,
         run,
+        [(record, page.requested_at) for record in page.rejected],
+        page.counts + Counter(older_answer=older),
         users_new=new,
         users_changed=changed,
         calls_made=page.calls,
-        rejected_records=len(page.rejected),
     )
     return UsersLoaded(new, changed)
 

@@ -10,7 +10,7 @@ import pytest
 from gong_provider.api.errors import GongConfigError
 from include.sync.choices import read_choices
 from include.sync.retention import read_retention
-from include.warehouse.retention import Retention
+from include.warehouse.removal import Retention
 
 
 def test_without_params_everyone_is_meant_now() -> None:

@@ -39,7 +39,6 @@ LOOKED_AT = {
     "include/warehouse/ddl.py: run": "runs what stands in a migration",
     "include/warehouse/mentions.py: _clear": "names of this file's tables and columns",
     "include/warehouse/mentions.py: _write": "likewise",
-    "include/warehouse/mentions.py: _write_down": "a column's name, and how to encode it",
     "include/warehouse/removal.py: remove_users": "names of this file's tables",
     "include/page/asking.py: read_rows": "passes on what its callers give: PASSES_ON",
     "include/page/asking.py: read_row": "likewise",

@@ -20,7 +20,7 @@ from include.warehouse.connect import transaction
 from include.warehouse.coverage import rewrite_coverage
 from include.warehouse.forgetting import forget, take_back
 from include.warehouse.histories import load_histories
-from include.warehouse.retention import Retention, remove_outdated
+from include.warehouse.removal import Retention, remove_outdated
 from include.warehouse.users import load_users
 from tests.support.token_workers import KeyCipher
 from tests.warehouse.making import (

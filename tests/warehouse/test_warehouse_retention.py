@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from include.warehouse.connect import transaction
 from include.warehouse.coverage import rewrite_coverage
-from include.warehouse.retention import Retention, remove_outdated
+from include.warehouse.removal import Retention, remove_outdated
 from tests.warehouse.making import HOUR, NOON, coverage_differs, load_page, rows, value
 from tests.warehouse.paula import NORA, PAULA, dump, load_world
 

@@ -135,7 +135,9 @@ def test_only_a_full_listing_covers(warehouse: Engine) -> None:
         record_listing(connection, RUN, later, full=True)
         assert listing_covers(connection, later.covers_until)
         assert not listing_covers(connection, NOON + HOUR)
-        assert newest_listing(connection) == (NOON + HOUR, 150)
+        newest = newest_listing(connection)
+        assert newest
+        assert (newest.started_at, newest.users) == (NOON + HOUR, 150)
         assert (run_row(connection, RUN).users_listed, run_row(connection, RUN).users_total) == (150, 151)
 
 

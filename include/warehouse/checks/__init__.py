@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -53,8 +53,8 @@ def run_checks(connection: Connection, run: RunKey, at: datetime) -> list[Result
 
     :param at: now.
     """
-    sample = connection.scalars(_SAMPLE, run._asdict() | {"size": _SAMPLE_SIZE}).all()
-    return [_run_check(connection, run, check, at, list(sample)) for check in CHECKS]
+    sample = list(connection.scalars(_SAMPLE, run._asdict() | {"size": _SAMPLE_SIZE}))
+    return [_run_check(connection, run, check, at, sample) for check in CHECKS]
 
 
 def _run_check(connection: Connection, run: RunKey, check: Check, at: datetime, sample: list[str]) -> Result:
@@ -63,6 +63,5 @@ def _run_check(connection: Connection, run: RunKey, check: Check, at: datetime, 
     passed = check.allowed is None or found <= check.allowed
     sentence = check.sentence.format(found=f"{found.normalize():,f}")
     result = Result(check.name, check.severity, passed, found, sentence)
-    values = {slot: getattr(result, slot) for slot in Result.__slots__}
-    connection.execute(_STORE, run._asdict() | values | {"allowed": check.allowed, "at": at})
+    connection.execute(_STORE, run._asdict() | asdict(result) | {"allowed": check.allowed, "at": at})
     return result

@@ -3,8 +3,7 @@
 from sqlalchemy import text
 
 from include.warehouse.checks.check import Check
-
-_THERE = "(gone_at IS NULL OR gone_at <= last_seen_at)"
+from include.warehouse.leaving import THERE
 
 CHECKS = (
     Check(
@@ -111,7 +110,7 @@ CHECKS = (
             SELECT extract(epoch FROM CAST(:at AS timestamptz) - min(oldest)) / 86400
             FROM user_marks
             CROSS JOIN LATERAL (SELECT coalesce(history_fetched_at, first_seen_at)) AS each_ (oldest)
-            WHERE {_THERE} AND history_failed_at IS NULL AND history_gone_at IS NULL
+            WHERE {THERE} AND history_failed_at IS NULL AND history_gone_at IS NULL
         """),  # noqa: S608 (a constant)
         allowed=60,
     ),
@@ -126,7 +125,7 @@ CHECKS = (
                   ORDER BY left_covered_by DESC, started_at DESC LIMIT 1) AS run
             JOIN (SELECT dag_id, run_id, user_id FROM owed_histories) AS owed USING (dag_id, run_id)
             JOIN user_marks USING (user_id)
-            WHERE first_seen_at <= run.started_at AND {_THERE}
+            WHERE first_seen_at <= run.started_at AND {THERE}
         """),  # noqa: S608 (a constant)
     ),
     Check(

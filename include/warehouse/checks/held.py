@@ -4,6 +4,7 @@ from sqlalchemy import text
 
 from include.warehouse.checks.check import Check
 from include.warehouse.facts import FACTS, as_version
+from include.warehouse.periods import DERIVED_AND_HELD
 
 _VERSION = ", ".join(f"version.{name}" for name in FACTS)
 
@@ -82,27 +83,16 @@ CHECKS = (
             WHERE valid_from < before_until OR valid_from >= valid_to
         """),
     ),
-    # User by user (OFFSET 0), or Postgres reads the changes of all users to find those of a few.
     Check(
         "periods_derived",
         "error",
         "{found} setting periods of sampled users are not what their changes make of them",
-        text("""
-            WITH derived AS (
-                SELECT theirs.*
-                FROM unnest(CAST(:sample AS text[])) AS sampled (user_id)
-                CROSS JOIN LATERAL (
-                    SELECT * FROM derived_setting_periods AS period
-                    WHERE period.user_id = sampled.user_id
-                    OFFSET 0
-                ) AS theirs
-            ), held AS (
-                SELECT * FROM setting_periods WHERE user_id = ANY (CAST(:sample AS text[]))
-            )
+        text(f"""
+            WITH {DERIVED_AND_HELD.replace(":ids", ":sample")}
             SELECT count(*)
             FROM ((TABLE held EXCEPT ALL TABLE derived)
                   UNION ALL
                   (TABLE derived EXCEPT ALL TABLE held)) AS wrong
-        """),
+        """),  # noqa: S608 (a constant)
     ),
 )
