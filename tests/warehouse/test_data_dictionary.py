@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from include.warehouse.connect import transaction
-from include.warehouse.dictionary import dictionary
+from tests.warehouse.dictionary import dictionary
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data-dictionary.md"
 
