@@ -13,8 +13,8 @@ from airflow.sdk.crypto import get_fernet
 from cryptography.fernet import Fernet
 
 from gong_provider.api.errors import GongConfigError
-from gong_provider.hooks.cipher import FernetCipher
 from gong_provider.hooks.connection import extras_for_http_hook, read_connection
+from gong_provider.hooks.coordination import FernetCipher
 from gong_provider.hooks.oauth import DEFAULT_OAUTH_ENDPOINT
 from gong_provider.provider_info import get_provider_info
 

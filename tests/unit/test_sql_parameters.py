@@ -31,7 +31,7 @@ LOOKED_AT = {
     "plugins/gong_provider/coordination/schema.py: enter_schema": "a checked name",
     "plugins/gong_provider/coordination/tables.py: make_tables": "names and types of this file's tables",
     "plugins/gong_provider/coordination/tables.py: make_schema": "a checked name, quoted by SQLAlchemy",
-    "plugins/gong_provider/coordination/tables.py: _comment": "comments of this file's tables, quoted",
+    "plugins/gong_provider/coordination/tables.py: comment": "comments of this file's tables, quoted",
     "include/warehouse/copy.py: copy_rows": "names that its callers give: checked here, too",
     "include/warehouse/incoming.py: fill": "names of its callers' constants",
     "include/local/postgres.py: ensure_database": "a name of ours; CREATE DATABASE takes no parameters",

@@ -14,10 +14,9 @@ import aiohttp
 from yarl import URL
 
 from gong_provider.api import endpoints, errors
-from gong_provider.api.answers import Reply, read_reply
+from gong_provider.api.answers import Reply, no_answer, read_reply
 from gong_provider.api.endpoints import GongRequest, UsersFilter
 from gong_provider.api.models import SettingsHistory, UserAnswer, UsersPage
-from gong_provider.api.no_answer import no_answer
 from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Access, Credentials, Quota, utc_now
 from gong_provider.api.turns import Turns, Wanted
 
@@ -116,23 +115,21 @@ class GongClient:
         """One page of the users that match; which bound is included is the service's choice."""
         with_avatars = wanted.get("include_avatars", False)
         calls = 0
-        last_error: errors.GongNoSuchPathError | None = None
-        for path in await self._filter_paths():
+        paths = await self._filter_paths()
+        for path in paths:
             request = endpoints.users_by_filter(path, cursor, **wanted)
             try:
                 page = await self._call(request, lambda reply: endpoints.read_users_page(reply, with_avatars))
             except errors.GongApiError as error:
                 calls = error.calls = error.calls + calls
-                if not isinstance(error, errors.GongNoSuchPathError):
+                if not isinstance(error, errors.GongNoSuchPathError) or path == paths[-1]:
                     raise
-                last_error = error
                 continue
             if path != self._filter_path:
                 await self._quota.remember_filter_path(path)
                 self._filter_path = path
             return replace(page, calls=page.calls + calls)
-        assert last_error is not None  # noqa: S101 - each path was tried
-        raise last_error
+        raise AssertionError("unreachable")
 
     async def _filter_paths(self) -> Sequence[str]:
         """The path that is known, else all in the order to try them."""
@@ -168,9 +165,7 @@ class GongClient:
             errors.raise_alone(no_answer(error, request.method, request.path, self._timeout.total))
         try:
             reply = read_reply(
-                method=request.method,
-                path=request.path,
-                many=request.many,
+                request,
                 status=status,
                 headers=headers,
                 body=body,
@@ -183,9 +178,8 @@ class GongClient:
                 raise
             raise errors.GongDayUsedUpError(
                 error.what,
+                **request.where,
                 retry_after_s=error.retry_after_s,
-                method=request.method,
-                path=request.path,
                 status=status,
                 request_id=error.request_id,
                 errors=error.errors,

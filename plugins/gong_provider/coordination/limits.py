@@ -35,6 +35,10 @@ class Limits:
         """Calls in any 24 hours that are ours."""
         return max(1, self.calls_per_day - self.reserve) if self.calls_per_day else 0
 
+    def left(self, used: int) -> int | None:
+        """What of these is left when so many are used; None: no limit."""
+        return max(0, self.ours - used) if self.calls_per_day else None
+
     @property
     def interval_s(self) -> float:
         """How far apart the places of calls are: so no second holds more than the limit. 0: no limit."""

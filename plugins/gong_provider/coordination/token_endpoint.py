@@ -15,8 +15,8 @@ import aiohttp
 from yarl import URL
 
 from gong_provider.api import errors
+from gong_provider.api.answers import no_answer
 from gong_provider.api.client import Transport, body_of
-from gong_provider.api.no_answer import no_answer
 from gong_provider.coordination import token_errors
 
 CONNECT_S = 10.0

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from functools import cached_property
-from types import TracebackType
+from functools import cached_property, partial
 from typing import Any, Unpack
 
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk import BaseHook, Connection
 from requests import PreparedRequest, Session
-from requests.auth import AuthBase
 
 from gong_provider import __version__
 from gong_provider.api.claims import Claim
@@ -32,25 +30,19 @@ from gong_provider.api.paging import follow
 from gong_provider.api.selection import pages_by_filter
 from gong_provider.api.shared import Access, Credentials, FixedCredentials, utc_now
 from gong_provider.coordination.limits import CallsLeft
-from gong_provider.hooks.connection import GongSettings, extras_for_http_hook, read_connection
-from gong_provider.hooks.connection_answer import of_this_connection, reached
+from gong_provider.hooks.connection import (
+    GongSettings,
+    extras_for_http_hook,
+    of_this_connection,
+    reached,
+    read_connection,
+)
 from gong_provider.hooks.coordination import Coordination
 from gong_provider.hooks.loop import LoopThread
 from gong_provider.hooks.transport import transport_of
 
 GROUP_SIZE = 100
 GROUP_SECONDS = 1.0
-
-
-class _Authorization(AuthBase):
-    """Sets the header itself, so that no .netrc of the machine gets in its way."""
-
-    def __init__(self, value: Callable[[], str]) -> None:
-        self._value = value
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        request.headers["Authorization"] = self._value()
-        return request
 
 
 class GongHook(HttpHook):
@@ -86,12 +78,7 @@ class GongHook(HttpHook):
     def __enter__(self) -> GongHook:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     @cached_property
@@ -120,8 +107,13 @@ class GongHook(HttpHook):
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> Session:
         """A requests session for calls that have no method here (``run``), with our credentials."""
-        self.auth_type = lambda: _Authorization(lambda: self._access().authorization)
+        self.auth_type = lambda: self._authorize
         return super().get_conn(headers, extra_options)
+
+    def _authorize(self, request: PreparedRequest) -> PreparedRequest:
+        """Sets the header itself, so that no .netrc of the machine gets in its way."""
+        request.headers["Authorization"] = self._access().authorization
+        return request
 
     def list_users(self, cursor: str | None = None, *, include_avatars: bool = False) -> UsersPage:
         """One page of all users.
@@ -166,10 +158,7 @@ class GongHook(HttpHook):
         :param start: how far this listing came before it was cut off.
         :raises GongPagingError: the list has no end, or no two walks agree.
         """
-
-        async def fetch(cursor: str | None) -> UsersPage:
-            return await self.client.list_users(cursor, include_avatars=include_avatars)
-
+        fetch = partial(self.client.list_users, include_avatars=include_avatars)
         yield from self._run.iterate(follow(fetch, start))
 
     def iter_users(self, *, include_avatars: bool = False) -> Iterator[User]:
