@@ -64,10 +64,10 @@ class Reply:
 
 def read_reply(
     request: GongRequest,
-    *,
     status: int,
     headers: Mapping[str, str],
     body: bytes,
+    *,
     requested_at: datetime,
     received_at: datetime,
 ) -> Reply:

@@ -153,37 +153,24 @@ class GongClient:
                 if error.status == 401 and await self._credentials.renew(access):
                     continue  # not its failure: the token had ended
                 failures += 1
-                if failures >= self._attempts or not _may_pass(error):
+                rest_s = _rest_s(error, failures)
+                if failures >= self._attempts or rest_s is None:
                     raise
-                await asyncio.sleep(_rest_s(error, failures))
+                await asyncio.sleep(rest_s)
 
     async def _try(self, request: GongRequest, access: Access) -> Reply:
         requested_at = self._clock()
         try:
-            status, headers, body = await self._exchange(request, access)
+            exchanged = await self._exchange(request, access)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             errors.raise_alone(no_answer(error, request.method, request.path, self._timeout.total))
         try:
-            reply = read_reply(
-                request,
-                status=status,
-                headers=headers,
-                body=body,
-                requested_at=requested_at,
-                received_at=self._clock(),
-            )
+            reply = read_reply(request, *exchanged, requested_at=requested_at, received_at=self._clock())
         except errors.GongRateLimitError as error:
             error.retry_after_s = await self._quota.pause(error.retry_after_s)
             if error.retry_after_s < DAY_USED_UP_S:
                 raise
-            raise errors.GongDayUsedUpError(
-                error.what,
-                **request.where,
-                retry_after_s=error.retry_after_s,
-                status=status,
-                request_id=error.request_id,
-                errors=error.errors,
-            ) from None
+            raise errors.GongDayUsedUpError(**vars(error)) from None
         await self._credentials.accepted(access)
         return reply
 
@@ -247,14 +234,10 @@ async def _no_silent_retry(
         raise aiohttp.ClientConnectionError from None
 
 
-def _may_pass(error: errors.GongApiError) -> bool:
+def _rest_s(error: errors.GongApiError, failures: int) -> float | None:
+    """Half a second, doubling, with jitter; after a 429 the quota does the waiting. None: it can't pass."""
     if isinstance(error, errors.GongRateLimitError):
-        return (error.retry_after_s or 0.0) <= MAX_PAUSE_S
-    return isinstance(error, errors.GongTransientError)
-
-
-def _rest_s(error: errors.GongApiError, failures: int) -> float:
-    """Half a second, doubling, each with jitter; after a 429 the quota does the waiting."""
-    if isinstance(error, errors.GongRateLimitError):
-        return 0.0
+        return 0.0 if (error.retry_after_s or 0.0) <= MAX_PAUSE_S else None
+    if not isinstance(error, errors.GongTransientError):
+        return None
     return float(0.5 * 2 ** (failures - 1) * random.uniform(0.5, 1.5))

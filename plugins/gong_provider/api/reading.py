@@ -86,8 +86,6 @@ _CHANGE_FIELDS: Mapping[str, tuple[str, _Reader]] = {
     "time": ("changed_at", _time),
 }
 
-_CHANGE_ATTRIBUTES = ("setting_name", "previous_value", "new_value", "changed_at", "changed_by")
-
 
 def _read_fields(
     raw: Mapping[str, Any], fields: Mapping[str, tuple[str, _Reader]], counts: Counter[str]
@@ -205,7 +203,7 @@ def _read_change(
     values, extra = _read_fields(record, _CHANGE_FIELDS, counts)
     if extra.get("userId") is None or _id(extra["userId"], counts) == user_id:
         extra.pop("userId", None)
-    values = {name: values.get(name) for name in _CHANGE_ATTRIBUTES}
+    values = {name: values.get(name) for name, _ in _CHANGE_FIELDS.values()}
     name, moment, value = values["setting_name"], values["changed_at"], values["new_value"]
     values["setting_key"] = _CANONICAL_SETTING.get(name, name)
 

@@ -26,11 +26,7 @@ _TABLES: dict[str, tuple[str, Columns, str]] = {
         "What all calls of a Gong account share: one row, locked for a moment a call",
         [
             (_ACCOUNT[0], "text PRIMARY KEY", _ACCOUNT[2]),
-            (
-                "next_at",
-                f"{_INSTANT} NOT NULL DEFAULT '-infinity'",
-                "The next free place of a call",
-            ),
+            ("next_at", f"{_INSTANT} NOT NULL DEFAULT '-infinity'", "The next free place of a call"),
             ("paused_until", _INSTANT, "No call before: Gong answered 429"),
             (
                 "refusals",

@@ -35,7 +35,7 @@ class Coordination:
     :param clock: of the quota; None: the database's.
     """
 
-    def __init__(self, settings: GongSettings, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, settings: GongSettings, clock: Callable[[], datetime] | None) -> None:
         self._settings = settings
         self._clock = clock
 

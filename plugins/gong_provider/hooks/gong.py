@@ -41,9 +41,6 @@ from gong_provider.hooks.coordination import Coordination
 from gong_provider.hooks.loop import LoopThread
 from gong_provider.hooks.transport import transport_of
 
-GROUP_SIZE = 100
-GROUP_SECONDS = 1.0
-
 
 class GongHook(HttpHook):
     """Talks to Gong's Users API.
@@ -73,7 +70,6 @@ class GongHook(HttpHook):
         self.gong_conn_id = gong_conn_id
         self._clock = clock
         self._attempts = attempts
-        self._loop: LoopThread | None = None
 
     def __enter__(self) -> GongHook:
         return self
@@ -123,21 +119,21 @@ class GongHook(HttpHook):
             synthetic users that stand for Gong employees.
         :raises GongError: see ``api.errors``.
         """
-        return self._run.run(self.client.list_users(cursor, include_avatars=include_avatars))
+        return self._loop.run(self.client.list_users(cursor, include_avatars=include_avatars))
 
     def get_user(self, user_id: str) -> UserAnswer:
         """One user.
 
         :raises GongNotFoundError: Gong knows no such user.
         """
-        return self._run.run(self.client.get_user(user_id))
+        return self._loop.run(self.client.get_user(user_id))
 
     def get_user_settings_history(self, user_id: str) -> SettingsHistory:
         """All changes of one user's settings.
 
         :raises GongNotFoundError: Gong knows no such user.
         """
-        return self._run.run(self.client.get_user_settings_history(user_id))
+        return self._loop.run(self.client.get_user_settings_history(user_id))
 
     def list_users_by_filter(self, cursor: str | None = None, **wanted: Unpack[UsersFilter]) -> UsersPage:
         """One page of the users that match, as the service filters them.
@@ -148,7 +144,7 @@ class GongHook(HttpHook):
         :param cursor: of the page before; None: the first page.
         :param wanted: see ``api.endpoints.UsersFilter``.
         """
-        return self._run.run(self.client.list_users_by_filter(cursor, **wanted))
+        return self._loop.run(self.client.list_users_by_filter(cursor, **wanted))
 
     def iter_user_pages(
         self, *, include_avatars: bool = False, start: ListingProgress | None = None
@@ -159,7 +155,7 @@ class GongHook(HttpHook):
         :raises GongPagingError: the list has no end, or no two walks agree.
         """
         fetch = partial(self.client.list_users, include_avatars=include_avatars)
-        yield from self._run.iterate(follow(fetch, start))
+        yield from self._loop.iterate(follow(fetch, start))
 
     def iter_users(self, *, include_avatars: bool = False) -> Iterator[User]:
         """All users, each once."""
@@ -171,7 +167,7 @@ class GongHook(HttpHook):
         :param wanted: see ``api.endpoints.UsersFilter``; bounds are asked a second wider and cut here.
         :raises GongConfigError: an id or the bounds can't be; no call was made.
         """
-        yield from self._run.iterate(pages_by_filter(self.client, **wanted))
+        yield from self._loop.iterate(pages_by_filter(self.client, **wanted))
 
     def iter_users_by_filter(self, **wanted: Unpack[UsersFilter]) -> Iterator[User]:
         """The users that match, each once; created in ``[created_from, created_to)``.
@@ -184,8 +180,8 @@ class GongHook(HttpHook):
         self,
         user_ids: Iterable[str],
         *,
-        group_size: int = GROUP_SIZE,
-        group_seconds: float = GROUP_SECONDS,
+        group_size: int = 100,
+        group_seconds: float = 1.0,
         claim: Claim | None = None,
     ) -> Iterator[list[HistoryOutcome]]:
         """Many users' histories, several calls at once, in groups as they arrive.
@@ -208,7 +204,7 @@ class GongHook(HttpHook):
             in_flight=calls_in_flight(self.settings.limits.calls_per_second),
             claim=claim,
         )
-        yield from self._run.iterate(groups)
+        yield from self._loop.iterate(groups)
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one call out of the quota, and say what was reached or what to do."""
@@ -227,7 +223,7 @@ class GongHook(HttpHook):
 
     def calls_left(self) -> CallsLeft:
         """What the account may still call today; costs no call."""
-        return self._run.run(self._coordination.quota.calls_left())
+        return self._loop.run(self._coordination.quota.calls_left())
 
     @cached_property
     def client(self) -> GongClient:
@@ -243,7 +239,7 @@ class GongHook(HttpHook):
         )
 
     def _access(self) -> Access:
-        return self._run.run(self._credentials.current())
+        return self._loop.run(self._credentials.current())
 
     @cached_property
     def _transport(self) -> Transport:
@@ -268,21 +264,19 @@ class GongHook(HttpHook):
 
     def close(self) -> None:
         """Close the connections to Gong; the hook can be used again."""
-        if self._loop is not None:
-            if "client" in vars(self):  # else the connection was wrong, and there is none
-                self._loop.run(self.client.close())
-            if "_credentials" in vars(self):
-                self._loop.run(self._credentials.close())
-            if "_coordination" in vars(self):
-                self._coordination.close()
-            self._loop.stop()
-            self._loop = None
+        made = vars(self)
+        if "_loop" not in made:
+            return
+        for name in ("client", "_credentials"):  # where the connection was wrong, there are none
+            if name in made:
+                self._loop.run(made[name].close())
+        if "_coordination" in made:
+            self._coordination.close()
+        made.pop("_loop").stop()
 
-    @property
-    def _run(self) -> LoopThread:
-        if self._loop is None:
-            self._loop = LoopThread()
-        return self._loop
+    @cached_property
+    def _loop(self) -> LoopThread:
+        return LoopThread()
 
 
 def _distinct(pages: Iterable[UsersPage]) -> Iterator[User]:
