@@ -213,16 +213,6 @@ def _http_date(text: str | None) -> datetime | None:
         return None
 
 
-def no_answer(error: Exception, method: str, path: str, timeout_s: float | None) -> errors.GongError:
-    """The error that says why no answer came, in words that hold neither URL nor query."""
-    is_redirect = isinstance(error, aiohttp.RedirectClientError)
-    # UnicodeError: a name that no DNS could ask for.
-    if isinstance(error, (aiohttp.InvalidURL, UnicodeError)) and not is_redirect:
-        return errors.GongConfigError("The host of the connection is no valid URL")
-    kind, what = _why(error, timeout_s)
-    return kind(what, method=method, path=path)
-
-
 # The first that fits.
 _FAILURES: tuple[tuple[type[Exception], type[errors.GongApiError], str], ...] = (
     (TimeoutError, errors.GongUnavailableError, "did not answer within {timeout_s:g} s"),
@@ -240,11 +230,18 @@ _FAILURES: tuple[tuple[type[Exception], type[errors.GongApiError], str], ...] = 
 )
 
 
-def _why(error: Exception, timeout_s: float | None) -> tuple[type[errors.GongApiError], str]:
+def no_answer(error: Exception, method: str, path: str, timeout_s: float | None) -> errors.GongError:
+    """The error that says why no answer came, in words that hold neither URL nor query."""
+    is_redirect = isinstance(error, aiohttp.RedirectClientError)
+    # UnicodeError: a name that no DNS could ask for.
+    if isinstance(error, (aiohttp.InvalidURL, UnicodeError)) and not is_redirect:
+        return errors.GongConfigError("The host of the connection is no valid URL")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _why_not_connected(error)
-    kind, what = next((kind, what) for failure, kind, what in _FAILURES if isinstance(error, failure))
-    return kind, what.format(timeout_s=timeout_s, code=getattr(error, "status", None))
+        kind, what = _why_not_connected(error)
+    else:
+        kind, what = next((kind, what) for failure, kind, what in _FAILURES if isinstance(error, failure))
+        what = what.format(timeout_s=timeout_s, code=getattr(error, "status", None))
+    return kind(what, method=method, path=path)
 
 
 def _why_not_connected(error: aiohttp.ClientConnectorError) -> tuple[type[errors.GongApiError], str]:

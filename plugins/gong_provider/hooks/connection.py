@@ -199,8 +199,5 @@ def reached(host: str, page: UsersPage, left: CallsLeft | None, limits: Limits) 
 
 def of_this_connection(sentence: str, conn_id: str) -> str:
     """An error without the connection's id: in a form that is tested, Airflow makes one up."""
-    return re.sub(rf"\b([Cc]onnection) {re.escape(conn_id)}(?!\w)", _this, sentence)
-
-
-def _this(found: re.Match[str]) -> str:
-    return f"{'This' if found[1][0] == 'C' else 'this'} connection"
+    this = {"C": "This connection", "c": "this connection"}
+    return re.sub(rf"\b([Cc])onnection {re.escape(conn_id)}(?!\w)", lambda found: this[found[1]], sentence)
