@@ -5,8 +5,80 @@ from __future__ import annotations
 from typing import Any
 
 
-def _field(label: str, description: str, **schema: Any) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": schema}
+def _field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
+    """A field of the form; optional, so that a key and its secret are enough."""
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
+
+
+_SECTIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "OAuth, instead of the access key": {
+        "client_id": _field(
+            "OAuth client id",
+            "Of your app in Gong. Client id, client secret and refresh token belong together.",
+        ),
+        "client_secret": _field("OAuth client secret", "Of the same app.", format="password"),
+        "refresh_token": _field(
+            "OAuth refresh token",
+            "As the consent gave it. Used once: what follows it is kept in the coordination database.",
+            format="password",
+        ),
+        "oauth_endpoint": _field(
+            "OAuth token endpoint",
+            "Leave empty for Gong's own: https://app.gong.io/oauth2/generate-customer-token",
+        ),
+        "access_token": _field(
+            "Access token",
+            "A bearer token that nobody renews: for a short try, when there is no key.",
+            format="password",
+        ),
+    },
+    "Calls": {
+        "calls_per_second": _field(
+            "Calls per second",
+            "What Gong allows your company: 3 unless its support raised it. 0: no limit.",
+            "number",
+            minimum=0,
+            default=3,
+        ),
+        "calls_per_day": _field(
+            "Calls per day",
+            "What Gong allows your company: 10000 unless its support raised it. 0: no limit.",
+            "integer",
+            minimum=0,
+            default=10000,
+        ),
+        "calls_reserve": _field(
+            "Calls reserved",
+            "Of the calls a day, what is left to your other tools: a number, or a share such as 10%.",
+            pattern="^ *[0-9.]+ *%? *$",
+            default="10%",
+        ),
+        "coordination_conn_id": _field(
+            "Coordination connection",
+            "The Postgres connection in which all workers share the calls and OAuth's tokens. "
+            "Empty: gong_postgres, where there is one.",
+        ),
+        "timeout_s": _field(
+            "Timeout in seconds",
+            "For one whole try of a call, from connecting to the last byte.",
+            "number",
+            minimum=1,
+            default=30,
+        ),
+    },
+    "Rarely needed": {
+        "account": _field(
+            "Account",
+            "A name of your own for this Gong account; settles whose data a warehouse holds. "
+            "Needed where one OAuth app serves several accounts.",
+        ),
+        "users_filter_path": _field(
+            "Path of users by filter",
+            "Leave empty: found out by asking. Gong's own is /users/extensive.",
+        ),
+    },
+}
+"""The form's fields, by section."""
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -45,115 +117,11 @@ def get_provider_info() -> dict[str, Any]:
                         "port": "443 (the Test button of Airflow 3.3 needs it)",
                     },
                 },
-                "conn-fields": _conn_fields(),
+                "conn-fields": {
+                    name: {**field, "schema": {**field["schema"], "section": section}}
+                    for section, fields in _SECTIONS.items()
+                    for name, field in fields.items()
+                },
             }
         ],
-    }
-
-
-def _conn_fields() -> dict[str, Any]:
-    """Each with its section of the form; all optional, so that a key and its secret are enough."""
-    return {**_oauth_fields(), **_limit_fields(), **_other_fields()}
-
-
-def _oauth_fields() -> dict[str, Any]:
-    section = "OAuth, instead of the access key"
-    return {
-        "client_id": _field(
-            "OAuth client id",
-            "Of your app in Gong. Client id, client secret and refresh token belong together.",
-            type=["string", "null"],
-            section=section,
-        ),
-        "client_secret": _field(
-            "OAuth client secret",
-            "Of the same app.",
-            type=["string", "null"],
-            format="password",
-            section=section,
-        ),
-        "refresh_token": _field(
-            "OAuth refresh token",
-            "As the consent gave it. Used once: what follows it is kept in the coordination database.",
-            type=["string", "null"],
-            format="password",
-            section=section,
-        ),
-        "oauth_endpoint": _field(
-            "OAuth token endpoint",
-            "Leave empty for Gong's own: https://app.gong.io/oauth2/generate-customer-token",
-            type=["string", "null"],
-            section=section,
-        ),
-        "access_token": _field(
-            "Access token",
-            "A bearer token that nobody renews: for a short try, when there is no key.",
-            type=["string", "null"],
-            format="password",
-            section=section,
-        ),
-    }
-
-
-def _limit_fields() -> dict[str, Any]:
-    section = "Calls"
-    return {
-        "calls_per_second": _field(
-            "Calls per second",
-            "What Gong allows your company: 3 unless its support raised it. 0: no limit.",
-            type=["number", "null"],
-            minimum=0,
-            default=3,
-            section=section,
-        ),
-        "calls_per_day": _field(
-            "Calls per day",
-            "What Gong allows your company: 10000 unless its support raised it. 0: no limit.",
-            type=["integer", "null"],
-            minimum=0,
-            default=10000,
-            section=section,
-        ),
-        "calls_reserve": _field(
-            "Calls reserved",
-            "Of the calls a day, what is left to your other tools: a number, or a share such as 10%.",
-            type=["string", "null"],
-            pattern="^ *[0-9.]+ *%? *$",
-            default="10%",
-            section=section,
-        ),
-        "coordination_conn_id": _field(
-            "Coordination connection",
-            "The Postgres connection in which all workers share the calls and OAuth's tokens. "
-            "Empty: gong_postgres, where there is one.",
-            type=["string", "null"],
-            section=section,
-        ),
-        "timeout_s": _field(
-            "Timeout in seconds",
-            "For one whole try of a call, from connecting to the last byte.",
-            type=["number", "null"],
-            minimum=1,
-            default=30,
-            section=section,
-        ),
-    }
-
-
-def _other_fields() -> dict[str, Any]:
-    section = "Rarely needed"
-    return {
-        "account": _field(
-            "Account",
-            "A name of your own for this Gong account; settles whose data a warehouse holds. "
-            "Needed where one OAuth app serves several accounts.",
-            type=["string", "null"],
-            section=section,
-        ),
-        "users_filter_path": _field(
-            "Path of users by filter",
-            "Leave empty: found out by asking. Gong's own is /users/extensive.",
-            type=["string", "null"],
-            section=section,
-        ),
     }

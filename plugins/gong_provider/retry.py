@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryDecision, RetryRule
 
+from gong_provider.api import errors
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -14,19 +16,15 @@ DELAYS = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 60, 120, 300))
 """Before the second try, the third, ...; the last one stays."""
 
 _HOPELESS = RetryRule(
-    # By name: the DAG processor need not import the client to parse a DAG.
     exception=[
-        f"gong_provider.api.errors.{name}"
-        for name in (
-            "GongConfigError",
-            "GongCredentialsError",
-            "GongPermissionError",
-            "GongBadRequestError",
-            "GongNotFoundError",
-            "GongNoSuchPathError",
-            "GongTLSError",
-            "GongPagingError",
-        )
+        errors.GongConfigError,
+        errors.GongCredentialsError,
+        errors.GongPermissionError,
+        errors.GongBadRequestError,
+        errors.GongNotFoundError,
+        errors.GongNoSuchPathError,
+        errors.GongTLSError,
+        errors.GongPagingError,
     ],
     action=RetryAction.FAIL,
     reason="The same call would fail again",
@@ -39,11 +37,6 @@ class GongRetryPolicy(ExceptionRetryPolicy):
     A pause that Gong asked for is not here: the operators reschedule for it, which costs no try. A
     task that was killed never gets here: it waits the task's plain ``retry_delay``.
     """
-
-    def __init__(
-        self, rules: list[RetryRule] | None = None, default: RetryAction = RetryAction.RETRY
-    ) -> None:
-        super().__init__(rules or [_HOPELESS], default)
 
     def evaluate(
         self,
@@ -59,5 +52,5 @@ class GongRetryPolicy(ExceptionRetryPolicy):
         return RetryDecision.retry(delay, "It may pass by itself")
 
 
-GONG_RETRY_POLICY: Any = GongRetryPolicy()
+GONG_RETRY_POLICY: Any = GongRetryPolicy([_HOPELESS], RetryAction.RETRY)
 """The policy of all of Gong's operators, also for the other tasks of a DAG."""

@@ -12,13 +12,14 @@ import pytest
 
 from gong_provider.api import errors
 from gong_provider.api.answers import MAX_DEPTH, gong_time, read_reply, retry_after_s
+from gong_provider.api.endpoints import GongRequest
 
 NOW = datetime(2026, 3, 3, 12, 0, 0, tzinfo=UTC)
 
 
 def read(status: int, body: bytes = b"{}", *, many: bool = False, **headers: str) -> Any:
     return read_reply(
-        method="GET", path="/users/1", many=many, status=status, body=body,
+        GongRequest("get_user", "GET", "/users/1", many=many), status=status, body=body,
         headers={name.replace("_", "-"): said for name, said in headers.items()},
         requested_at=NOW, received_at=NOW + timedelta(seconds=1),
     )  # fmt: skip

@@ -15,8 +15,8 @@ from cryptography.fernet import Fernet
 
 from gong_provider.api.errors import GongConfigError
 from gong_provider.coordination.limits import Limits
-from gong_provider.hooks.cipher import FernetCipher
 from gong_provider.hooks.connection import extras_for_http_hook, read_connection
+from gong_provider.hooks.coordination import FernetCipher
 from gong_provider.hooks.gong import GongHook
 from gong_provider.hooks.oauth import DEFAULT_OAUTH_ENDPOINT
 

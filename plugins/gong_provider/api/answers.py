@@ -1,4 +1,4 @@
-"""From an HTTP response to JSON with its instants, or to the error that says what to do."""
+"""From an HTTP response, or its absence, to JSON with its instants or the error that says what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
+
 from gong_provider.api import errors
+from gong_provider.api.endpoints import GongRequest
 from gong_provider.api.values import clean, decode_json, needs_cleaning
 
 # Beyond this, Gong's clock and ours can't both be right, and the Date header is not believed.
@@ -36,15 +39,13 @@ _TRANSIENT = {408, 409, 425}
 class Reply:
     """One successful answer, decoded but not yet read.
 
-    :ivar method: of the request, for errors; ``path`` likewise.
     :ivar dirty: the body may hold text that Postgres can't (``values.needs_cleaning``).
     """
 
+    request: GongRequest
     body: dict[str, Any]
     requested_at: datetime
     gong_time: datetime
-    method: str
-    path: str
     dirty: bool
     counts: Counter[str] = field(default_factory=Counter)
     calls: int = 1
@@ -62,41 +63,35 @@ class Reply:
 
 
 def read_reply(
-    *,
-    method: str,
-    path: str,
-    many: bool,
+    request: GongRequest,
     status: int,
     headers: Mapping[str, str],
     body: bytes,
+    *,
     requested_at: datetime,
     received_at: datetime,
 ) -> Reply:
     """Decode one response.
 
-    :param many: 404 "No users found" is an empty list, not an error.
     :raises GongApiError: the class that fits, see ``api.errors``.
     """
     counts: Counter[str] = Counter()
     said = _decode(body, counts)
     if 200 <= status < 300:
         if not isinstance(said, dict):
-            raise errors.GongMalformedAnswerError(
-                f"answered {status} with {said}", method=method, path=path, status=status
-            )
+            what = f"answered {status} with {said}"
+            raise errors.GongMalformedAnswerError(what, **request.where, status=status)
     else:
         said = said if isinstance(said, dict) else {}
-        request = {"method": method, "path": path}
-        error = _error(status, said, headers, received_at, many=many, request=request)
+        error = _error(request, status, said, headers, received_at)
         if error is not None:
             raise error
         said = {"requestId": said.get("requestId"), "users": []}
     return Reply(
+        request=request,
         body=said,
         requested_at=requested_at,
         gong_time=gong_time(requested_at, received_at, headers.get("Date")),
-        method=method,
-        path=path,
         dirty=needs_cleaning(body),
         counts=counts,
     )
@@ -135,28 +130,17 @@ def _short(text: str) -> str:
 
 
 def _error(
-    status: int,
-    said: dict[str, Any],
-    headers: Mapping[str, str],
-    received_at: datetime,
-    *,
-    many: bool,
-    request: dict[str, str],
+    request: GongRequest, status: int, said: dict[str, Any], headers: Mapping[str, str], received_at: datetime
 ) -> errors.GongApiError | None:
     """The error of a status, None where it only means that the list is empty."""
     listed = said.get("errors")
     texts = [text for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
     texts = [_short(text) for text in texts[:MAX_ERRORS]]
-    details: dict[str, Any] = {
-        **request,
-        "status": status,
-        "request_id": _request_id(said),
-        "errors": texts,
-    }
+    details = {**request.where, "status": status, "request_id": _request_id(said), "errors": texts}
     what = f"answered {status}{_redirect(status, headers)}"
-    if status == 404 and many and any(map(_NO_USERS.search, texts)):
+    if status == 404 and request.many and any(map(_NO_USERS.search, texts)):
         return None
-    if status == 404 and not many and any(map(_NO_SUCH_USER.search, texts)):
+    if status == 404 and not request.many and any(map(_NO_SUCH_USER.search, texts)):
         return errors.GongNotFoundError(what, **details)
     if status == 429:
         wait = retry_after_s(headers.get("Retry-After"), _http_date(headers.get("Date")) or received_at)
@@ -227,3 +211,45 @@ def _http_date(text: str | None) -> datetime | None:
         return moment and (moment.replace(tzinfo=moment.tzinfo or UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+# The first that fits.
+_FAILURES: tuple[tuple[type[Exception], type[errors.GongApiError], str], ...] = (
+    (TimeoutError, errors.GongUnavailableError, "did not answer within {timeout_s:g} s"),
+    (aiohttp.TooManyRedirects, errors.GongNoSuchPathError, "redirects without end"),
+    (aiohttp.RedirectClientError, errors.GongNoSuchPathError, "redirects to what is no URL"),
+    (
+        aiohttp.ClientHttpProxyError,
+        errors.GongUnavailableError,
+        "was not reached: the proxy answered {code}",
+    ),
+    (aiohttp.ClientResponseError, errors.GongMalformedAnswerError, "answered something that is no HTTP"),
+    (aiohttp.ClientPayloadError, errors.GongMalformedAnswerError, "broke off in the middle of its answer"),
+    (ValueError, errors.GongMalformedAnswerError, "answered more than one answer can be"),
+    (Exception, errors.GongUnavailableError, "closed the connection without an answer"),
+)
+
+
+def no_answer(error: Exception, method: str, path: str, timeout_s: float | None) -> errors.GongError:
+    """The error that says why no answer came, in words that hold neither URL nor query."""
+    is_redirect = isinstance(error, aiohttp.RedirectClientError)
+    # UnicodeError: a name that no DNS could ask for.
+    if isinstance(error, (aiohttp.InvalidURL, UnicodeError)) and not is_redirect:
+        return errors.GongConfigError("The host of the connection is no valid URL")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        kind, what = _why_not_connected(error)
+    else:
+        kind, what = next((kind, what) for failure, kind, what in _FAILURES if isinstance(error, failure))
+        what = what.format(timeout_s=timeout_s, code=getattr(error, "status", None))
+    return kind(what, method=method, path=path)
+
+
+def _why_not_connected(error: aiohttp.ClientConnectorError) -> tuple[type[errors.GongApiError], str]:
+    where = f"{error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return errors.GongTLSError, f"offers no secure connection that is trusted here, at {where}"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return errors.GongUnreachableError, f"was not reached: no host is named {error.host}"
+    if isinstance(error.os_error, ConnectionRefusedError):
+        return errors.GongUnreachableError, f"was not reached: {where} refuses connections"
+    return errors.GongUnreachableError, f"was not reached: there is no route to {where}"

@@ -14,10 +14,9 @@ import aiohttp
 from yarl import URL
 
 from gong_provider.api import endpoints, errors
-from gong_provider.api.answers import Reply, read_reply
+from gong_provider.api.answers import Reply, no_answer, read_reply
 from gong_provider.api.endpoints import GongRequest, UsersFilter
 from gong_provider.api.models import SettingsHistory, UserAnswer, UsersPage
-from gong_provider.api.no_answer import no_answer
 from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Access, Credentials, Quota, utc_now
 from gong_provider.api.turns import Turns, Wanted
 
@@ -116,23 +115,21 @@ class GongClient:
         """One page of the users that match; which bound is included is the service's choice."""
         with_avatars = wanted.get("include_avatars", False)
         calls = 0
-        last_error: errors.GongNoSuchPathError | None = None
-        for path in await self._filter_paths():
+        paths = await self._filter_paths()
+        for path in paths:
             request = endpoints.users_by_filter(path, cursor, **wanted)
             try:
                 page = await self._call(request, lambda reply: endpoints.read_users_page(reply, with_avatars))
             except errors.GongApiError as error:
                 calls = error.calls = error.calls + calls
-                if not isinstance(error, errors.GongNoSuchPathError):
+                if not isinstance(error, errors.GongNoSuchPathError) or path == paths[-1]:
                     raise
-                last_error = error
                 continue
             if path != self._filter_path:
                 await self._quota.remember_filter_path(path)
                 self._filter_path = path
             return replace(page, calls=page.calls + calls)
-        assert last_error is not None  # noqa: S101 - each path was tried
-        raise last_error
+        raise AssertionError("unreachable")
 
     async def _filter_paths(self) -> Sequence[str]:
         """The path that is known, else all in the order to try them."""
@@ -156,40 +153,24 @@ class GongClient:
                 if error.status == 401 and await self._credentials.renew(access):
                     continue  # not its failure: the token had ended
                 failures += 1
-                if failures >= self._attempts or not _may_pass(error):
+                rest_s = _rest_s(error, failures)
+                if failures >= self._attempts or rest_s is None:
                     raise
-                await asyncio.sleep(_rest_s(error, failures))
+                await asyncio.sleep(rest_s)
 
     async def _try(self, request: GongRequest, access: Access) -> Reply:
         requested_at = self._clock()
         try:
-            status, headers, body = await self._exchange(request, access)
+            exchanged = await self._exchange(request, access)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             errors.raise_alone(no_answer(error, request.method, request.path, self._timeout.total))
         try:
-            reply = read_reply(
-                method=request.method,
-                path=request.path,
-                many=request.many,
-                status=status,
-                headers=headers,
-                body=body,
-                requested_at=requested_at,
-                received_at=self._clock(),
-            )
+            reply = read_reply(request, *exchanged, requested_at=requested_at, received_at=self._clock())
         except errors.GongRateLimitError as error:
             error.retry_after_s = await self._quota.pause(error.retry_after_s)
             if error.retry_after_s < DAY_USED_UP_S:
                 raise
-            raise errors.GongDayUsedUpError(
-                error.what,
-                retry_after_s=error.retry_after_s,
-                method=request.method,
-                path=request.path,
-                status=status,
-                request_id=error.request_id,
-                errors=error.errors,
-            ) from None
+            raise errors.GongDayUsedUpError(**vars(error)) from None
         await self._credentials.accepted(access)
         return reply
 
@@ -253,14 +234,10 @@ async def _no_silent_retry(
         raise aiohttp.ClientConnectionError from None
 
 
-def _may_pass(error: errors.GongApiError) -> bool:
+def _rest_s(error: errors.GongApiError, failures: int) -> float | None:
+    """Half a second, doubling, with jitter; after a 429 the quota does the waiting. None: it can't pass."""
     if isinstance(error, errors.GongRateLimitError):
-        return (error.retry_after_s or 0.0) <= MAX_PAUSE_S
-    return isinstance(error, errors.GongTransientError)
-
-
-def _rest_s(error: errors.GongApiError, failures: int) -> float:
-    """Half a second, doubling, each with jitter; after a 429 the quota does the waiting."""
-    if isinstance(error, errors.GongRateLimitError):
-        return 0.0
+        return 0.0 if (error.retry_after_s or 0.0) <= MAX_PAUSE_S else None
+    if not isinstance(error, errors.GongTransientError):
+        return None
     return float(0.5 * 2 ** (failures - 1) * random.uniform(0.5, 1.5))

@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import quote
 
-from gong_provider.api.answers import Reply
 from gong_provider.api.errors import GongConfigError, GongMalformedAnswerError
 from gong_provider.api.models import SettingsHistory, UserAnswer, UsersPage
 from gong_provider.api.reading import MAX_ID_CHARS, read_changes, read_users
 from gong_provider.api.values import clean, parse_timestamp
 
+if TYPE_CHECKING:
+    from gong_provider.api.answers import Reply
+
+IDS_PER_CALL = 100
 # The contract's path first: the live service's is tried when a host has no such path.
 FILTER_PATHS = ("/users/filter", "/users/extensive")
 
@@ -36,6 +39,11 @@ class GongRequest:
     params: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     many: bool = False
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """What an error says of it."""
+        return {"method": self.method, "path": self.path}
 
 
 def list_users(cursor: str | None, include_avatars: bool) -> GongRequest:
@@ -100,9 +108,7 @@ def read_users_page(reply: Reply, include_avatars: bool) -> UsersPage:
     about = about if isinstance(about, dict) else {}
     cursor, total = about.get("cursor"), about.get("totalRecords")
     if cursor is not None and (not isinstance(cursor, str) or clean(cursor, Counter()) != cursor):
-        raise GongMalformedAnswerError(
-            "answered a cursor that is no text", method=reply.method, path=reply.path
-        )
+        raise GongMalformedAnswerError("answered a cursor that is no text", **reply.request.where)
     users, rejected = read_users(records, reply.counts, dirty=reply.dirty)
     return UsersPage(
         **reply.answer,
@@ -118,7 +124,7 @@ def read_user(reply: Reply) -> UserAnswer:
     """The answer of one user; a user without a usable id is a malformed answer."""
     users, _ = read_users([reply.body.get("user")], reply.counts, dirty=reply.dirty)
     if not users:
-        raise GongMalformedAnswerError("answered no usable user", method=reply.method, path=reply.path)
+        raise GongMalformedAnswerError("answered no usable user", **reply.request.where)
     return UserAnswer(**reply.answer, user=users[0])
 
 
@@ -135,9 +141,7 @@ def _list(reply: Reply, name: str, *, or_else: str) -> list[Any]:
     if records is None and (name in reply.body or or_else in reply.body):
         return []
     if not isinstance(records, list):
-        raise GongMalformedAnswerError(
-            f"answered without a list of {name}", method=reply.method, path=reply.path
-        )
+        raise GongMalformedAnswerError(f"answered without a list of {name}", **reply.request.where)
     return records
 
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gong_provider.api.error_texts import HIDDEN, all_shown
 
@@ -151,9 +151,9 @@ class GongRateLimitError(GongApiError):
 
     advice = "Wait, or ask Gong to raise the limit of the account"
 
-    def __init__(self, what: str, *, retry_after_s: float | None = None, **request: object) -> None:
+    def __init__(self, what: str, *, retry_after_s: float | None = None, **request: Any) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(what, **request)  # type: ignore[arg-type]
+        super().__init__(what, **request)
 
 
 class GongDayUsedUpError(GongRateLimitError):

@@ -59,7 +59,17 @@ class _Crew:
         # Bounded: while a group is being loaded, one more waits here; what is paid for is not piled up.
         self.outcomes: asyncio.Queue[HistoryOutcome | None] = asyncio.Queue(maxsize=group_size)
 
-    async def work(self) -> None:
+    async def run(self, in_flight: int) -> None:
+        """Ask for all, so many at once, and end the outcomes by None.
+
+        Where the service answered to the end, the last failures are the users'.
+        """
+        await asyncio.gather(*(self._work() for _ in range(in_flight)))
+        if self.error is None:
+            await self._hand_out_doubtful()
+        await self.outcomes.put(None)
+
+    async def _work(self) -> None:
         """Ask for one user after the other, until the ids or the service end."""
         while self.error is None:
             try:
@@ -84,12 +94,6 @@ class _Crew:
     def _load_is_in_trouble(self) -> bool:
         now = asyncio.get_running_loop().time()
         return self.loads_since is not None and now - self.loads_since > SLOW_LOAD_S
-
-    async def close(self) -> None:
-        """Hand out what is left: the service answered to the end, so the last failures are the users'."""
-        if self.error is None:
-            await self._hand_out_doubtful()
-        await self.outcomes.put(None)
 
     async def _ask(self, user_id: str) -> None:
         asked_at = self._client.now()
@@ -134,8 +138,7 @@ async def history_groups(
     :raises GongApiError: the credentials, the limit or the service itself end the batch.
     """
     crew = _Crew(client, Claims(user_ids, claim), group_size)
-    workers = [asyncio.create_task(crew.work()) for _ in range(in_flight)]
-    closing = asyncio.create_task(_close_when_done(crew, workers))
+    running = asyncio.create_task(crew.run(in_flight))
     try:
         group: list[HistoryOutcome] = []
         changes = 0
@@ -157,13 +160,12 @@ async def history_groups(
                 changes = 0
             if over:
                 break
-        await closing
+        await running
         if crew.error is not None:
             raise crew.error
     finally:
-        for task in (*workers, closing):
-            task.cancel()
-        await asyncio.gather(*workers, closing, return_exceptions=True)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def _next(crew: _Crew, seconds: float | None) -> tuple[HistoryOutcome | None, bool]:
@@ -174,8 +176,3 @@ async def _next(crew: _Crew, seconds: float | None) -> tuple[HistoryOutcome | No
         return await asyncio.wait_for(crew.outcomes.get(), seconds), False
     except TimeoutError:
         return None, True
-
-
-async def _close_when_done(crew: _Crew, workers: list[asyncio.Task[None]]) -> None:
-    await asyncio.gather(*workers)
-    await crew.close()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 
 from gong_provider.api.errors import GongBadRequestError, GongPagingError
 from gong_provider.api.models import Listing, ListingProgress, UsersPage
@@ -15,41 +14,28 @@ MAX_PAGES_WITHOUT_NEWS = 10
 _KEPT = "What was listed so far is kept; run again, and tell Gong's support if it stays"
 
 
-@dataclass(slots=True)
 class _Walk:
-    """One walk through all pages, up to ``cursor``: where the next page is."""
+    """One walk through all pages, up to ``cursor``: where the next page is.
 
-    cursor: str | None = None
-    started_at: datetime | None = None
-    gong_time: datetime | None = None
-    pages: int = 0
-    rejected: int = 0
-    totals: set[int] = field(default_factory=set)
-    ids: set[str] = field(default_factory=set)
-    cursors: set[str] = field(default_factory=set)
-    pages_without_news: int = 0
-    is_resumed: bool = False
+    :param start: go on from here, not from the first page.
+    """
 
-    @classmethod
-    def resumed(cls, start: ListingProgress) -> _Walk:
-        return cls(
-            cursor=start.cursor,
-            started_at=start.started_at,
-            gong_time=start.gong_time,
-            pages=start.pages,
-            rejected=start.rejected,
-            totals=set(start.totals),
-            ids=set(start.ids),
-            cursors={start.cursor} if start.cursor else set(),
-            is_resumed=True,
-        )
+    def __init__(self, start: ListingProgress | None = None) -> None:
+        self.is_resumed = start is not None
+        self.cursor = start.cursor if start else None
+        self.began = (start.started_at, start.gong_time) if start else None
+        self.pages = start.pages if start else 0
+        self.rejected = start.rejected if start else 0
+        self.totals = set(start.totals if start else ())
+        self.ids = set(start.ids if start else ())
+        self.cursors = {self.cursor} if self.cursor else set()
+        self.pages_without_news = 0
 
     def add(self, page: UsersPage) -> None:
         known = len(self.ids)
         self.pages += 1
         self.rejected += len(page.rejected)
-        self.started_at = self.started_at or page.requested_at
-        self.gong_time = self.gong_time or page.gong_time
+        self.began = self.began or (page.requested_at, page.gong_time)
         self.ids.update(user.user_id for user in page.users)
         if page.total_records is not None:
             self.totals.add(page.total_records)
@@ -95,7 +81,7 @@ async def follow(
     :raises GongPagingError: the listing does not end, its cursors are refused, or two walks in a row
         gave other users.
     """
-    walk = _Walk.resumed(start) if start else _Walk()
+    walk = _Walk(start)
     before: _Walk | None = None
     refused_at = spent = 0
     while True:
@@ -131,11 +117,9 @@ async def follow(
 
 
 def _listing(walk: _Walk, finished: bool, warnings: tuple[str, ...]) -> Listing:
-    assert walk.started_at is not None  # noqa: S101 - set by the first page
-    assert walk.gong_time is not None  # noqa: S101
+    assert walk.began is not None  # noqa: S101 - set by the first page
     return Listing(
-        started_at=walk.started_at,
-        gong_time=walk.gong_time,
+        *walk.began,
         pages=walk.pages,
         users=len(walk.ids),
         total_records=max(walk.totals, default=None),

@@ -22,32 +22,26 @@ MAX_ID_CHARS = 200
 _CANONICAL_SETTING = {"callsImported": "telephonyCallsImported"}
 
 
-def _text(value: Any, counts: Counter[str]) -> str | None:
-    return value if isinstance(value, str) else None
+_Reader: TypeAlias = Callable[[Any, Counter[str]], Any]
+
+
+def _only(kind: type) -> _Reader:
+    return lambda value, _counts: value if isinstance(value, kind) else None
+
+
+_text, _bool, _list, _object = _only(str), _only(bool), _only(list), _only(dict)
 
 
 def _id(value: Any, counts: Counter[str]) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return _text(value, counts)
-
-
-def _bool(value: Any, counts: Counter[str]) -> bool | None:
-    return value if isinstance(value, bool) else None
+    return value if isinstance(value, str) else None
 
 
 def _texts(value: Any, counts: Counter[str]) -> list[str] | None:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
     return None
-
-
-def _list(value: Any, counts: Counter[str]) -> list[Any] | None:
-    return value if isinstance(value, list) else None
-
-
-def _object(value: Any, counts: Counter[str]) -> dict[str, Any] | None:
-    return value if isinstance(value, dict) else None
 
 
 def _time(value: Any, counts: Counter[str]) -> datetime | None:
@@ -58,10 +52,8 @@ def _setting_value(value: Any, counts: Counter[str]) -> str | None:
     """The contract answers text, the live service a boolean."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _text(value, counts)
+    return value if isinstance(value, str) else None
 
-
-_Reader: TypeAlias = Callable[[Any, Counter[str]], Any]
 
 _USER_FIELDS: Mapping[str, tuple[str, _Reader]] = {
     "emailAddress": ("email_address", _text),
@@ -93,8 +85,6 @@ _CHANGE_FIELDS: Mapping[str, tuple[str, _Reader]] = {
     "value": ("new_value", _setting_value),
     "time": ("changed_at", _time),
 }
-
-_CHANGE_ATTRIBUTES = ("setting_name", "previous_value", "new_value", "changed_at", "changed_by")
 
 
 def _read_fields(
@@ -213,7 +203,7 @@ def _read_change(
     values, extra = _read_fields(record, _CHANGE_FIELDS, counts)
     if extra.get("userId") is None or _id(extra["userId"], counts) == user_id:
         extra.pop("userId", None)
-    values = {name: values.get(name) for name in _CHANGE_ATTRIBUTES}
+    values = {name: values.get(name) for name, _ in _CHANGE_FIELDS.values()}
     name, moment, value = values["setting_name"], values["changed_at"], values["new_value"]
     values["setting_key"] = _CANONICAL_SETTING.get(name, name)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Unpack
 
 from gong_provider.api.client import GongClient
-from gong_provider.api.endpoints import UsersFilter, check_span, check_user_id
+from gong_provider.api.endpoints import IDS_PER_CALL, UsersFilter, check_span, check_user_id
 from gong_provider.api.models import User, UsersPage
 from gong_provider.api.paging import follow
 
-IDS_PER_CALL = 100
 _SECOND = timedelta(seconds=1)
 
 
@@ -31,13 +31,10 @@ async def pages_by_filter(client: GongClient, **wanted: Unpack[UsersFilter]) -> 
         "created_from": since and since - _SECOND,
         "created_to": until and until + _SECOND,
     }
-    for ids in _chunks(chosen):
+    starts = range(0, len(chosen or ()), IDS_PER_CALL)
+    for ids in [None] if chosen is None else [chosen[start : start + IDS_PER_CALL] for start in starts]:
         asked: UsersFilter = {**wider, "user_ids": ids}
-
-        async def fetch(cursor: str | None, asked: UsersFilter = asked) -> UsersPage:
-            return await client.list_users_by_filter(cursor, **asked)
-
-        async for page in follow(fetch):
+        async for page in follow(partial(client.list_users_by_filter, **asked)):
             yield replace(page, users=[u for u in page.users if _matches(u, ids, since, until)])
 
 
@@ -47,16 +44,6 @@ def _matches(
     """Users without a readable creation time stay: the service chose them."""
     if ids is not None and user.user_id not in ids:
         return False
-    if user.created is None:
-        return True
-    return (created_from is None or user.created >= created_from) and (
-        created_to is None or user.created < created_to
-    )
-
-
-def _chunks(ids: list[str] | None) -> Iterator[list[str] | None]:
-    if ids is None:
-        yield None
-        return
-    for start in range(0, len(ids), IDS_PER_CALL):
-        yield ids[start : start + IDS_PER_CALL]
+    is_early = created_from and user.created and user.created < created_from
+    is_late = created_to and user.created and user.created >= created_to
+    return not (is_early or is_late)

@@ -90,4 +90,4 @@ def _too_long(request: GongRequest, wait: float) -> errors.GongRateLimitError:
     if wait >= DAY_USED_UP_S:
         kind = errors.GongDayUsedUpError
         why = f"the account's calls of the day are used up, the next is free in {wait / 3600:.1f} hours"
-    return kind(f"is not called: {why}", retry_after_s=wait, method=request.method, path=request.path)
+    return kind(f"is not called: {why}", **request.where, retry_after_s=wait)

@@ -14,8 +14,8 @@ from typing import Any
 _MAX_INT_DIGITS = 4_300
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _TIMESTAMP = re.compile(
-    r"(?P<day>\d{4}-\d{2}-\d{2})[Tt ](?P<clock>\d{2}:\d{2})"
-    r"(?P<seconds>:\d{2}(?:[.,](?P<fraction>\d+))?)?(?P<zone>[Zz]|[+-]\d{2}(?::?\d{2})?)?",
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}"
+    r"(?::\d{2}(?:[.,](?P<fraction>\d+))?)?(?P<zone>[Zz]|[+-]\d{2}(?::?\d{2})?)?",
     re.ASCII,
 )
 
@@ -98,12 +98,10 @@ def parse_timestamp(value: str, counts: Counter[str]) -> datetime | None:
     if match is None:
         counts[TIME_UNREADABLE] += 1
         return None
-    day, clock, fraction, zone = match.group("day", "clock", "fraction", "zone")
-    seconds = (match["seconds"] or ":00")[:3]
-    micros = f".{(fraction or '')[:6]:0<6}"
-    offset = zone if zone and zone not in "Zz" else "+00:00"
+    fraction, zone = match["fraction"], match["zone"]
     try:
-        instant = datetime.fromisoformat(f"{day}T{clock}{seconds}{micros}{offset}").astimezone(UTC)
+        moment = datetime.fromisoformat(value.upper())
+        instant = (moment if zone else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         counts[TIME_UNREADABLE] += 1
         return None

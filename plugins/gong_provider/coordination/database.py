@@ -78,13 +78,10 @@ class Database:
                     make_tables(connection)
                 self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             except DBAPIError as error:
-                raise_alone(_coordination_error(_trouble(error, self._engine)))
+                has_code = getattr(error.orig, "pgcode", None) is not None
+                trouble = statement_trouble if has_code else connection_trouble
+                raise_alone(_coordination_error(trouble(error, self._engine.url)))
         return self._connection
-
-
-def _trouble(error: DBAPIError, engine: Engine) -> str:
-    has_code = getattr(error.orig, "pgcode", None) is not None
-    return (statement_trouble if has_code else connection_trouble)(error, engine.url)
 
 
 def _coordination_error(trouble: str) -> GongCoordinationError:

@@ -35,10 +35,15 @@ class Limits:
         """Calls in any 24 hours that are ours."""
         return max(1, self.calls_per_day - self.reserve) if self.calls_per_day else 0
 
+    def left(self, used: int) -> int | None:
+        """What of these is left when so many are used; None: no limit."""
+        return max(0, self.ours - used) if self.calls_per_day else None
+
     @property
     def interval_s(self) -> float:
         """How far apart the places of calls are: so no second holds more than the limit. 0: no limit."""
-        return _round_up(SPARE / self.calls_per_second) if self.calls_per_second else 0.0
+        # Up to the microsecond, Postgres' finest.
+        return math.ceil(SPARE / self.calls_per_second * 1e6) / 1e6 if self.calls_per_second else 0.0
 
     @property
     def ahead(self) -> int:
@@ -68,8 +73,3 @@ class CallsLeft:
 def guessed_pause_s(refusals: int) -> float:
     """Seconds of pause after so many answers 429 in a row that did not say: doubling, with jitter."""
     return min(LONGEST_GUESS_S, 2.0 ** min(refusals, 20)) * random.uniform(0.75, 1.25)
-
-
-def _round_up(seconds: float) -> float:
-    """To the microsecond, Postgres' finest."""
-    return math.ceil(seconds * 1e6) / 1e6

@@ -127,6 +127,7 @@ class PostgresQuota:
         limits: Limits,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
+        self.ahead = limits.ahead
         self._database = database
         self._account = account
         self._limits = limits
@@ -134,10 +135,6 @@ class PostgresQuota:
         # Without limits the row is not asked, and a pause holds in this process.
         self._unlimited = None if limits.calls_per_second or limits.calls_per_day else ProcessQuota(limits)
         self._begun = False
-
-    @property
-    def ahead(self) -> int:
-        return self._limits.ahead
 
     async def take(self, endpoint: str) -> Place:
         if self._unlimited:
@@ -183,10 +180,9 @@ class PostgresQuota:
     async def calls_left(self) -> CallsLeft:
         """What is left for this account, for planning."""
         row = await self._run(_LEFT)
-        ours = self._limits.ours
         return CallsLeft(
-            now=max(0, ours - row.used) if ours else None,
-            for_run=max(0, ours - row.used_for_run) if ours else None,
+            now=self._limits.left(row.used),
+            for_run=self._limits.left(row.used_for_run),
             others=row.others,
             exhausted_until=row.exhausted_until,
             at=row.now,

@@ -25,6 +25,7 @@ class ProcessQuota:
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self.ahead = limits.ahead
         self._limits = limits
         self._clock = clock
         self._next_at = 0.0
@@ -33,10 +34,6 @@ class ProcessQuota:
         self._day: deque[float] = deque()
         self._filter_path: str | None = None
         self._lock = threading.Lock()
-
-    @property
-    def ahead(self) -> int:
-        return self._limits.ahead
 
     async def take(self, endpoint: str) -> Place:  # noqa: ARG002
         with self._lock:
@@ -74,14 +71,14 @@ class ProcessQuota:
 
     async def calls_left(self) -> CallsLeft:
         """What is left, as far as this process knows."""
-        now, limits = self._clock(), self._limits
+        now = self._clock()
         with self._lock:
             self._day_free_at(now)
             used = len(self._day)
             used_for_run = sum(at > now - _DAY_S + _RUN_S for at in self._day)
         return CallsLeft(
-            now=max(0, limits.ours - used) if limits.calls_per_day else None,
-            for_run=max(0, limits.ours - used_for_run) if limits.calls_per_day else None,
+            now=self._limits.left(used),
+            for_run=self._limits.left(used_for_run),
             others=0,
             exhausted_until=None,
             at=datetime.now(UTC),

@@ -15,22 +15,14 @@ Columns = Sequence[tuple[str, str, str]]
 """Each column's name, definition and meaning."""
 
 _INSTANT = "timestamptz"
-_ACCOUNT = (
-    "account",
-    "text",
-    "Whose calls: extra account, else the host, with a hash of the key where many share it",
-)
+_WHOSE = "Whose calls: extra account, else the host, with a hash of the key where many share it"
 
 _TABLES: dict[str, tuple[str, Columns, str]] = {
     "api_quota": (
         "What all calls of a Gong account share: one row, locked for a moment a call",
         [
-            (_ACCOUNT[0], "text PRIMARY KEY", _ACCOUNT[2]),
-            (
-                "next_at",
-                f"{_INSTANT} NOT NULL DEFAULT '-infinity'",
-                "The next free place of a call",
-            ),
+            ("account", "text PRIMARY KEY", _WHOSE),
+            ("next_at", f"{_INSTANT} NOT NULL DEFAULT '-infinity'", "The next free place of a call"),
             ("paused_until", _INSTANT, "No call before: Gong answered 429"),
             (
                 "refusals",
@@ -47,7 +39,7 @@ _TABLES: dict[str, tuple[str, Columns, str]] = {
     "api_calls": (
         "Calls granted, by minute and endpoint; kept. Read it by hour through api_usage",
         [
-            (_ACCOUNT[0], "text NOT NULL", _ACCOUNT[2]),
+            ("account", "text NOT NULL", _WHOSE),
             ("minute", f"{_INSTANT} NOT NULL", "The minute"),
             ("endpoint", "text NOT NULL", "The kind of call, such as list_users or settings_history"),
             ("calls", "integer NOT NULL", "Calls granted, retries included"),
@@ -87,7 +79,7 @@ _TABLES: dict[str, tuple[str, Columns, str]] = {
 _KEYS = {"api_calls": "PRIMARY KEY (account, minute, endpoint)"}
 
 _USAGE: Columns = [
-    _ACCOUNT,
+    ("account", "", _WHOSE),
     ("hour", "", "The hour"),
     ("endpoint", "", "The kind of call, such as list_users or settings_history"),
     ("calls", "", "Calls granted, retries included"),

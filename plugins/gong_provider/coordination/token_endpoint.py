@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -15,8 +16,8 @@ import aiohttp
 from yarl import URL
 
 from gong_provider.api import errors
+from gong_provider.api.answers import no_answer
 from gong_provider.api.client import Transport, body_of
-from gong_provider.api.no_answer import no_answer
 from gong_provider.coordination import token_errors
 
 CONNECT_S = 10.0
@@ -105,7 +106,10 @@ class TokenEndpoint:
         said = said if isinstance(said, dict) else {}
         if 200 <= status < 300:
             tokens = _tokens(said, refresh_token, is_plain=self._url.startswith("http:"))
-            return tokens or NotExchanged(self._malformed(status, body), Fate.UNKNOWN)
+            if tokens:
+                return tokens
+            what = f"answered {status} with {'an HTML page' if body.lstrip()[:1] == b'<' else 'no tokens'}"
+            return NotExchanged(self._error(token_errors.TokenEndpointMalformedError, what), Fate.UNKNOWN)
         return self._refused(status, said, refresh_token)
 
     async def _send(self, refresh_token: str) -> tuple[int, bytes]:
@@ -137,24 +141,20 @@ class TokenEndpoint:
         )
         return NotExchanged(self._error(_OURS.get(type(found), type(found)), found.what + doubt), fate)
 
-    def _malformed(self, status: int, body: bytes) -> errors.GongApiError:
-        what = "an HTML page" if body.lstrip()[:1] == b"<" else "no tokens"
-        return self._error(token_errors.TokenEndpointMalformedError, f"answered {status} with {what}")
-
     def _refused(self, status: int, said: dict[str, Any], refresh_token: str) -> NotExchanged:
         code = said.get("error")
         code = code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
-        words = self._words(said, refresh_token)
         what = f"answered {status} {code}".rstrip()
+        kind: type[errors.GongApiError] = token_errors.ClientRefusedError
+        fate = Fate.KEPT
         if code == "invalid_grant":
             what = "takes the refresh token no more (invalid_grant): it was used, revoked, or has ended"
-            return NotExchanged(self._error(token_errors.ConnectAgainError, what, words), Fate.DEAD)
-        if status >= 500 or status in (408, 425, 429):
-            fate = Fate.UNKNOWN if status >= 500 else Fate.KEPT
-            return NotExchanged(self._error(token_errors.TokenEndpointDownError, what, words), fate)
-        if status in (404, 405) or status < 400:
-            return NotExchanged(self._error(token_errors.NoTokenEndpointError, what, words), Fate.KEPT)
-        return NotExchanged(self._error(token_errors.ClientRefusedError, what, words), Fate.KEPT)
+            kind, fate = token_errors.ConnectAgainError, Fate.DEAD
+        elif status >= 500 or status in (408, 425, 429):
+            kind, fate = token_errors.TokenEndpointDownError, Fate.UNKNOWN if status >= 500 else Fate.KEPT
+        elif status in (404, 405) or status < 400:
+            kind = token_errors.NoTokenEndpointError
+        return NotExchanged(self._error(kind, what, self._words(said, refresh_token)), fate)
 
     def _words(self, said: dict[str, Any], refresh_token: str) -> list[str]:
         """Gong's own words, without the secrets it may repeat."""
@@ -166,10 +166,10 @@ class TokenEndpoint:
         return [_LONG_WORD.sub("[...]", words)]
 
     def _error(
-        self, kind: type[errors.GongApiError], what: str, words: list[str] | None = None
+        self, kind: type[errors.GongApiError], what: str, words: Sequence[str] = ()
     ) -> errors.GongApiError:
         # Never its status: a 401 of the API itself means that the access token has ended.
-        return kind(what, method="POST", path=self._path, errors=words or (), calls=0)
+        return kind(what, method="POST", path=self._path, errors=words, calls=0)
 
 
 def _tokens(said: dict[str, Any], refresh_token: str, *, is_plain: bool) -> Tokens | None:

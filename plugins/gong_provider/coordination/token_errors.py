@@ -10,8 +10,6 @@ from gong_provider.api.errors import (
     GongUnavailableError,
 )
 
-_CHECK_ENDPOINT = "Check the extra oauth_endpoint of the connection, and that Gong is up; then run again"
-
 
 class ConnectAgainError(GongCredentialsError):
     """The stored refresh token leads nowhere any more: only a person can get another."""
@@ -43,7 +41,7 @@ class TokensRefusedError(GongCredentialsError):
 class TokenEndpointDownError(GongUnavailableError):
     """No usable answer came from the token endpoint."""
 
-    advice = _CHECK_ENDPOINT
+    advice = "Check the extra oauth_endpoint of the connection, and that Gong is up; then run again"
 
 
 class TokenEndpointMalformedError(GongMalformedAnswerError):

@@ -122,7 +122,11 @@ class RenewedCredentials:
                 if self._lives(row, row.valid_s):
                     return self._hold(row, min(row.valid_s, _POLLS_S[1]))
                 if time.monotonic() > give_up_at:
-                    raise self._still_leased()
+                    raise token_errors.TokenEndpointDownError(
+                        "tokens of this account were still being renewed by another worker after "
+                        f"{self._lease_s:.0f} s",
+                        calls=0,
+                    )
                 await asyncio.sleep(pause)
                 pause = min(1.5 * pause, _POLLS_S[1])
             row = await self._rows.read()
@@ -194,12 +198,6 @@ class RenewedCredentials:
                 log.warning("New OAuth tokens are not stored yet: %s", error)
                 await asyncio.sleep(pause)
         return await self._rows.store(lease, tokens, sent_at, was_refused=was_refused)
-
-    def _still_leased(self) -> token_errors.TokenEndpointDownError:
-        return token_errors.TokenEndpointDownError(
-            f"tokens of this account were still being renewed by another worker after {self._lease_s:.0f} s",
-            calls=0,
-        )
 
 
 def _dead(row: TokenRow) -> token_errors.ConnectAgainError:

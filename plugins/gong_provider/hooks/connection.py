@@ -1,17 +1,21 @@
-"""What an Airflow connection of type ``gong`` says, checked, before any call is made."""
+"""What an Airflow connection of type ``gong`` says, checked, and what its Test button answers."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
+from airflow.sdk import Connection
+
 from gong_provider.api.errors import GongConfigError, raise_alone
-from gong_provider.coordination.limits import Limits
+from gong_provider.api.models import UsersPage
+from gong_provider.coordination.limits import CallsLeft, Limits
 from gong_provider.hooks.oauth import OAUTH_EXTRAS, OAuthSettings, read_oauth
 
 DEFAULT_HOST = "https://api.gong.io"
@@ -36,20 +40,6 @@ OUR_EXTRAS = frozenset(
     }
 )
 _SECRET_WORDS = ("auth", "cookie", "credential", "key", "pass", "private", "secret", "token")
-
-
-class AirflowConnection(Protocol):
-    """The part of Airflow's Connection that is read here."""
-
-    conn_id: str
-    host: str | None
-    schema: str | None
-    port: int | None
-    login: str | None
-    password: str | None
-
-    @property
-    def extra_dejson(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +83,7 @@ class GongSettings:
         return f"{self.base_url} {self.key_hash[:16]}" if shared else self.base_url
 
 
-def read_connection(connection: AirflowConnection) -> GongSettings:
+def read_connection(connection: Connection) -> GongSettings:
     """Check a connection.
 
     :raises GongConfigError: in a sentence, what is missing or wrong in it.
@@ -125,7 +115,7 @@ def extras_for_http_hook(extras: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _authorization(connection: AirflowConnection, extras: Mapping[str, Any]) -> tuple[str, str]:
+def _authorization(connection: Connection, extras: Mapping[str, Any]) -> tuple[str, str]:
     """The header's value, and what tells the account: the access key, else the token."""
     token = str(extras.get("access_token") or "").strip()
     if token:
@@ -139,7 +129,7 @@ def _authorization(connection: AirflowConnection, extras: Mapping[str, Any]) -> 
     )
 
 
-def _base_url(connection: AirflowConnection) -> str:
+def _base_url(connection: Connection) -> str:
     host = (connection.host or DEFAULT_HOST).strip().rstrip("/")
     if "://" not in host:
         host = f"{connection.schema if connection.schema == 'http' else 'https'}://{host}"
@@ -191,3 +181,23 @@ def _number(extras: Mapping[str, Any], name: str, default: float) -> float:
         hint = ", or a share such as 10%" if name == "calls_reserve" else ""
         raise GongConfigError(f"The connection's extra {name} must be a number of 0 or more{hint}")
     return number
+
+
+def reached(host: str, page: UsersPage, left: CallsLeft | None, limits: Limits) -> str:
+    """What answered, and what is left of the day.
+
+    :param left: None where no quota of all workers says it.
+    """
+    if page.total_records is None:
+        said = f"it answers with {len(page.users):,} users on a page"
+    else:
+        said = f"{page.total_records:,} users"
+    if left and left.now is not None:
+        said += f", {left.now:,} of our {limits.ours:,} calls of the day are left"
+    return f"Connected to Gong at {host}: {said}"
+
+
+def of_this_connection(sentence: str, conn_id: str) -> str:
+    """An error without the connection's id: in a form that is tested, Airflow makes one up."""
+    this = {"C": "This connection", "c": "this connection"}
+    return re.sub(rf"\b([Cc])onnection {re.escape(conn_id)}(?!\w)", lambda found: this[found[1]], sentence)

@@ -1,4 +1,4 @@
-"""What workers share, by an Airflow connection: the database, and the quota in it."""
+"""What workers share, by Airflow's connection and key: the database, the quota and the tokens in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from datetime import datetime
 from functools import cached_property
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.crypto import get_fernet
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from cryptography.fernet import InvalidToken
 
 from gong_provider.api.client import Transport
 from gong_provider.api.errors import GongConfigError
@@ -17,7 +19,6 @@ from gong_provider.coordination.postgres import AddressError, address_of, engine
 from gong_provider.coordination.postgres_quota import PostgresQuota
 from gong_provider.coordination.quota import ProcessQuota, process_quota
 from gong_provider.coordination.tokens import RenewedCredentials
-from gong_provider.hooks.cipher import FernetCipher
 from gong_provider.hooks.connection import GongSettings
 from gong_provider.hooks.oauth import OAuthSettings
 
@@ -34,7 +35,7 @@ class Coordination:
     :param clock: of the quota; None: the database's.
     """
 
-    def __init__(self, settings: GongSettings, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, settings: GongSettings, clock: Callable[[], datetime] | None) -> None:
         self._settings = settings
         self._clock = clock
 
@@ -102,3 +103,35 @@ class Coordination:
         """Give the database's connection back."""
         if "database" in vars(self) and self.database is not None:
             self.database.close()
+
+
+class FernetCipher:
+    """Encrypts with Airflow's Fernet key; a list of keys is Airflow's way to rotate them.
+
+    :raises GongConfigError: Airflow has no key, or one that is none.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self._fernet = get_fernet()
+        except AirflowException:
+            raise GongConfigError(_no_key("Airflow's [core] fernet_key is no Fernet key")) from None
+        if not self._fernet.is_encrypted:
+            raise GongConfigError(_no_key("Airflow has no [core] fernet_key"))
+
+    def encrypt(self, text: str) -> str:
+        return self._fernet.encrypt(text.encode()).decode()
+
+    def decrypt(self, text: str) -> str:
+        """:raises ValueError: it was encrypted with another key."""
+        try:
+            return self._fernet.decrypt(text).decode()
+        except InvalidToken:
+            raise ValueError("encrypted with another key") from None
+
+
+def _no_key(what: str) -> str:
+    return (
+        f"{what}, and OAuth tokens are never stored as plain text: set one (AIRFLOW__CORE__FERNET_KEY), "
+        "the same for all workers"
+    )

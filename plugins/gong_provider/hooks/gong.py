@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from functools import cached_property
-from types import TracebackType
+from functools import cached_property, partial
 from typing import Any, Unpack
 
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk import BaseHook, Connection
 from requests import PreparedRequest, Session
-from requests.auth import AuthBase
 
 from gong_provider import __version__
 from gong_provider.api.claims import Claim
@@ -32,25 +30,16 @@ from gong_provider.api.paging import follow
 from gong_provider.api.selection import pages_by_filter
 from gong_provider.api.shared import Access, Credentials, FixedCredentials, utc_now
 from gong_provider.coordination.limits import CallsLeft
-from gong_provider.hooks.connection import GongSettings, extras_for_http_hook, read_connection
-from gong_provider.hooks.connection_answer import of_this_connection, reached
+from gong_provider.hooks.connection import (
+    GongSettings,
+    extras_for_http_hook,
+    of_this_connection,
+    reached,
+    read_connection,
+)
 from gong_provider.hooks.coordination import Coordination
 from gong_provider.hooks.loop import LoopThread
 from gong_provider.hooks.transport import transport_of
-
-GROUP_SIZE = 100
-GROUP_SECONDS = 1.0
-
-
-class _Authorization(AuthBase):
-    """Sets the header itself, so that no .netrc of the machine gets in its way."""
-
-    def __init__(self, value: Callable[[], str]) -> None:
-        self._value = value
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        request.headers["Authorization"] = self._value()
-        return request
 
 
 class GongHook(HttpHook):
@@ -81,17 +70,11 @@ class GongHook(HttpHook):
         self.gong_conn_id = gong_conn_id
         self._clock = clock
         self._attempts = attempts
-        self._loop: LoopThread | None = None
 
     def __enter__(self) -> GongHook:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     @cached_property
@@ -120,8 +103,13 @@ class GongHook(HttpHook):
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> Session:
         """A requests session for calls that have no method here (``run``), with our credentials."""
-        self.auth_type = lambda: _Authorization(lambda: self._access().authorization)
+        self.auth_type = lambda: self._authorize
         return super().get_conn(headers, extra_options)
+
+    def _authorize(self, request: PreparedRequest) -> PreparedRequest:
+        """Sets the header itself, so that no .netrc of the machine gets in its way."""
+        request.headers["Authorization"] = self._access().authorization
+        return request
 
     def list_users(self, cursor: str | None = None, *, include_avatars: bool = False) -> UsersPage:
         """One page of all users.
@@ -131,21 +119,21 @@ class GongHook(HttpHook):
             synthetic users that stand for Gong employees.
         :raises GongError: see ``api.errors``.
         """
-        return self._run.run(self.client.list_users(cursor, include_avatars=include_avatars))
+        return self._loop.run(self.client.list_users(cursor, include_avatars=include_avatars))
 
     def get_user(self, user_id: str) -> UserAnswer:
         """One user.
 
         :raises GongNotFoundError: Gong knows no such user.
         """
-        return self._run.run(self.client.get_user(user_id))
+        return self._loop.run(self.client.get_user(user_id))
 
     def get_user_settings_history(self, user_id: str) -> SettingsHistory:
         """All changes of one user's settings.
 
         :raises GongNotFoundError: Gong knows no such user.
         """
-        return self._run.run(self.client.get_user_settings_history(user_id))
+        return self._loop.run(self.client.get_user_settings_history(user_id))
 
     def list_users_by_filter(self, cursor: str | None = None, **wanted: Unpack[UsersFilter]) -> UsersPage:
         """One page of the users that match, as the service filters them.
@@ -156,7 +144,7 @@ class GongHook(HttpHook):
         :param cursor: of the page before; None: the first page.
         :param wanted: see ``api.endpoints.UsersFilter``.
         """
-        return self._run.run(self.client.list_users_by_filter(cursor, **wanted))
+        return self._loop.run(self.client.list_users_by_filter(cursor, **wanted))
 
     def iter_user_pages(
         self, *, include_avatars: bool = False, start: ListingProgress | None = None
@@ -166,11 +154,8 @@ class GongHook(HttpHook):
         :param start: how far this listing came before it was cut off.
         :raises GongPagingError: the list has no end, or no two walks agree.
         """
-
-        async def fetch(cursor: str | None) -> UsersPage:
-            return await self.client.list_users(cursor, include_avatars=include_avatars)
-
-        yield from self._run.iterate(follow(fetch, start))
+        fetch = partial(self.client.list_users, include_avatars=include_avatars)
+        yield from self._loop.iterate(follow(fetch, start))
 
     def iter_users(self, *, include_avatars: bool = False) -> Iterator[User]:
         """All users, each once."""
@@ -182,7 +167,7 @@ class GongHook(HttpHook):
         :param wanted: see ``api.endpoints.UsersFilter``; bounds are asked a second wider and cut here.
         :raises GongConfigError: an id or the bounds can't be; no call was made.
         """
-        yield from self._run.iterate(pages_by_filter(self.client, **wanted))
+        yield from self._loop.iterate(pages_by_filter(self.client, **wanted))
 
     def iter_users_by_filter(self, **wanted: Unpack[UsersFilter]) -> Iterator[User]:
         """The users that match, each once; created in ``[created_from, created_to)``.
@@ -195,8 +180,8 @@ class GongHook(HttpHook):
         self,
         user_ids: Iterable[str],
         *,
-        group_size: int = GROUP_SIZE,
-        group_seconds: float = GROUP_SECONDS,
+        group_size: int = 100,
+        group_seconds: float = 1.0,
         claim: Claim | None = None,
     ) -> Iterator[list[HistoryOutcome]]:
         """Many users' histories, several calls at once, in groups as they arrive.
@@ -219,7 +204,7 @@ class GongHook(HttpHook):
             in_flight=calls_in_flight(self.settings.limits.calls_per_second),
             claim=claim,
         )
-        yield from self._run.iterate(groups)
+        yield from self._loop.iterate(groups)
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one call out of the quota, and say what was reached or what to do."""
@@ -238,7 +223,7 @@ class GongHook(HttpHook):
 
     def calls_left(self) -> CallsLeft:
         """What the account may still call today; costs no call."""
-        return self._run.run(self._coordination.quota.calls_left())
+        return self._loop.run(self._coordination.quota.calls_left())
 
     @cached_property
     def client(self) -> GongClient:
@@ -254,7 +239,7 @@ class GongHook(HttpHook):
         )
 
     def _access(self) -> Access:
-        return self._run.run(self._credentials.current())
+        return self._loop.run(self._credentials.current())
 
     @cached_property
     def _transport(self) -> Transport:
@@ -279,21 +264,19 @@ class GongHook(HttpHook):
 
     def close(self) -> None:
         """Close the connections to Gong; the hook can be used again."""
-        if self._loop is not None:
-            if "client" in vars(self):  # else the connection was wrong, and there is none
-                self._loop.run(self.client.close())
-            if "_credentials" in vars(self):
-                self._loop.run(self._credentials.close())
-            if "_coordination" in vars(self):
-                self._coordination.close()
-            self._loop.stop()
-            self._loop = None
+        made = vars(self)
+        if "_loop" not in made:
+            return
+        for name in ("client", "_credentials"):  # where the connection was wrong, there are none
+            if name in made:
+                self._loop.run(made[name].close())
+        if "_coordination" in made:
+            self._coordination.close()
+        made.pop("_loop").stop()
 
-    @property
-    def _run(self) -> LoopThread:
-        if self._loop is None:
-            self._loop = LoopThread()
-        return self._loop
+    @cached_property
+    def _loop(self) -> LoopThread:
+        return LoopThread()
 
 
 def _distinct(pages: Iterable[UsersPage]) -> Iterator[User]:

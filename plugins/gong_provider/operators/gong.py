@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowRescheduleException
 
-from gong_provider.operators.histories import HistoriesAsDicts
+from gong_provider.api import errors
+from gong_provider.api.endpoints import IDS_PER_CALL, check_instant
+from gong_provider.api.models import HistoryFailure
 from gong_provider.operators.progress import Progress
 from gong_provider.retry import GONG_RETRY_POLICY
 
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from gong_provider.api.claims import Claim
-    from gong_provider.api.errors import GongNotFoundError
     from gong_provider.api.models import HistoryOutcome, Listing, ListingProgress, UserAnswer, UsersPage
     from gong_provider.hooks.gong import GongHook
 
@@ -36,7 +38,7 @@ class _GongOperator(BaseOperator):
     that is too long for a worker to wait frees him: the task is rescheduled, which costs no try.
     """
 
-    template_fields: ClassVar[Sequence[str]] = ("gong_conn_id",)  # type: ignore[misc]
+    template_fields: Sequence[str] = ("gong_conn_id",)
     ui_color = "#e7defa"
 
     def __init__(self, *, gong_conn_id: str = "gong_default", **kwargs: Any) -> None:
@@ -53,11 +55,9 @@ class _GongOperator(BaseOperator):
 
     @contextmanager
     def _rescheduled(self) -> Iterator[None]:
-        from gong_provider.api.errors import GongRateLimitError
-
         try:
             yield
-        except GongRateLimitError as error:
+        except errors.GongRateLimitError as error:
             goes_on_at = datetime.now(UTC) + timedelta(seconds=max(1.0, error.retry_after_s or 0.0))
             self.log.warning("%s. The task goes on at %s", error, goes_on_at.isoformat(timespec="seconds"))
             raise AirflowRescheduleException(goes_on_at) from None  # type: ignore[no-untyped-call]
@@ -86,7 +86,7 @@ class GongListUsersOperator(_GongOperator):
     :param gong_conn_id: connection of type ``gong``. (templated)
     """
 
-    template_fields: ClassVar[Sequence[str]] = (*_GongOperator.template_fields, "include_avatars")  # type: ignore[misc]
+    template_fields = (*_GongOperator.template_fields, "include_avatars")
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class GongListUsersByFilterOperator(_GongOperator):
     :param gong_conn_id: connection of type ``gong``. (templated)
     """
 
-    template_fields: ClassVar[Sequence[str]] = (  # type: ignore[misc]
+    template_fields = (
         *_GongOperator.template_fields,
         "user_ids",
         "created_from",
@@ -162,8 +162,6 @@ class GongListUsersByFilterOperator(_GongOperator):
         self.when_asked = when_asked
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
-        from gong_provider.api.endpoints import check_instant
-
         created_from = check_instant("created_from", self.created_from)
         created_to = check_instant("created_to", self.created_to)
         ids = self._whom()
@@ -182,17 +180,13 @@ class GongListUsersByFilterOperator(_GongOperator):
 
     def _whom(self) -> list[str] | None:
         """The ids, each once; None: no ids were given, the filter is another."""
-        from gong_provider.api.errors import GongConfigError
-
         if self.user_ids_from and self.user_ids:
-            raise GongConfigError("Give either user_ids or user_ids_from: not both")
+            raise errors.GongConfigError("Give either user_ids or user_ids_from: not both")
         if self.user_ids_from:
             return list(dict.fromkeys(self.user_ids_from()))
         return list(dict.fromkeys(_ids(self.user_ids))) if self.user_ids else None
 
     def _telling_when_asked(self, pages: Iterable[UsersPage], ids: list[str]) -> Iterator[UsersPage]:
-        from gong_provider.api.selection import IDS_PER_CALL
-
         start = 0
         for page in pages:
             yield page  # comes back when it was handed over
@@ -213,14 +207,14 @@ class GongGetUserOperator(_GongOperator):
     :param gong_conn_id: connection of type ``gong``. (templated)
     """
 
-    template_fields: ClassVar[Sequence[str]] = (*_GongOperator.template_fields, "user_id")  # type: ignore[misc]
+    template_fields = (*_GongOperator.template_fields, "user_id")
 
     def __init__(
         self,
         *,
         user_id: str,
         handler: Callable[[UserAnswer], Any] | None = None,
-        when_unknown: Callable[[GongNotFoundError], Any] | None = None,
+        when_unknown: Callable[[errors.GongNotFoundError], Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -229,12 +223,10 @@ class GongGetUserOperator(_GongOperator):
         self.when_unknown = when_unknown
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
-        from gong_provider.api.errors import GongNotFoundError
-
         with self._rescheduled(), self.hook() as hook:
             try:
                 answer = hook.get_user(self.user_id)
-            except GongNotFoundError as error:
+            except errors.GongNotFoundError as error:
                 if self.when_unknown is None:
                     raise
                 return self.when_unknown(error)
@@ -261,7 +253,7 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
     :param gong_conn_id: connection of type ``gong``. (templated)
     """
 
-    template_fields: ClassVar[Sequence[str]] = (*_GongOperator.template_fields, "user_ids", "batch")  # type: ignore[misc]
+    template_fields = (*_GongOperator.template_fields, "user_ids", "batch")
 
     def __init__(
         self,
@@ -287,18 +279,13 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         self.group_seconds = group_seconds
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
-        from gong_provider.api.errors import GongDayUsedUpError
-
         ids = list(self.batch_to_ids(self.batch)) if self.batch_to_ids else _ids(self.user_ids)
-        handler = self.handler or HistoriesAsDicts()
-        result: Any = {} if self.handler is None else None
+        result: Any = None if self.handler else {}
+        handler = self.handler or partial(_collect, result)
         said = Progress("histories", len(ids), self.log.info)
         with self._rescheduled(), self.hook() as hook, said:
             groups = hook.iter_history_groups(
-                ids,
-                group_size=self.group_size,
-                group_seconds=self.group_seconds,
-                claim=self.claim,
+                ids, group_size=self.group_size, group_seconds=self.group_seconds, claim=self.claim
             )
             try:
                 for group in groups:
@@ -306,11 +293,22 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
                     fetched = sum(hasattr(outcome, "changes") for outcome in group)
                     calls = sum(outcome.calls for outcome in group)
                     said.add(fetched, calls, failed=len(group) - fetched)
-            except GongDayUsedUpError as error:
+            except errors.GongDayUsedUpError as error:
                 if self.when_day_is_used_up == "wait":
                     raise
                 self.log.warning("%s. What is not fetched is left to a later run", error)
         return result
+
+
+def _collect(changes: dict[str, Any], group: list[HistoryOutcome]) -> dict[str, Any]:
+    """The handler for small use: raises the first failure."""
+    for outcome in group:
+        if isinstance(outcome, HistoryFailure):
+            raise errors.GongError(outcome.reason)
+        changes[outcome.user_id] = [
+            asdict(change) | {"change_key": change.change_key.hex()} for change in outcome.changes
+        ]
+    return changes
 
 
 def _flag(value: bool | str) -> bool:
@@ -319,9 +317,7 @@ def _flag(value: bool | str) -> bool:
 
 
 def _ids(value: Sequence[str] | str | None) -> list[str]:
-    from gong_provider.api.errors import GongConfigError
-
     ids = [value] if isinstance(value, str) else list(value or ())
     if not ids:
-        raise GongConfigError("No user ids were given")
+        raise errors.GongConfigError("No user ids were given")
     return ids
