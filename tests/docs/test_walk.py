@@ -1,4 +1,4 @@
-"""The way of one user through the code, in docs/architecture.md, names files and functions that are there."""
+"""The map and the way of one user, in docs/architecture.md, name files and functions that are there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from tests.support.documents import ROOT
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 STEPS = re.findall(r"^\| `([\w/]+\.py)` \| `(\w+)` \|", PAGE, re.M)
+
+
+def test_each_file_of_the_map_is_there() -> None:
+    names = re.findall(r"(?:^| )(\w+\.py)\b", PAGE.partition("```\n")[2].partition("```")[0], re.M)
+    there = {path.name for folder in ("dags", "plugins", "include") for path in (ROOT / folder).rglob("*.py")}
+    assert len(names) > 50
+    assert set(names) - there == set()
 
 
 def test_the_walk_goes_from_the_socket_to_the_page() -> None:
