@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from include.local.connections import GONG, WAREHOUSE, postgres_connection, sandbox_connection, variable
 from include.local.session import Session
 from include.local.settings import ROOT, LocalError, Place
+from include.sync.summary import counted
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.errors import WarehouseError
 from include.warehouse.forecast import Forecast, forecast
@@ -36,10 +37,9 @@ def told(begin: date, end: date, owed: Forecast) -> str:
     """A forecast in words."""
     if not owed.calls:
         return f"{_days(begin, end)}: 0 calls. All of it is here already."
-    calls = "1 call" if owed.calls == 1 else f"{owed.calls:,} calls"
     return (
-        f"{_days(begin, end)}: {calls}: {owed.pages:,} to list the users, {owed.histories:,} "
-        "histories. Retries come on top; what the day's limit does not allow is left to later runs."
+        f"{_days(begin, end)}: {counted(owed.calls, 'call')}: {owed.pages:,} to list the users, "
+        f"{owed.histories:,} histories. Retries come on top; what the day's limit does not allow is left to later runs."
     )
 
 

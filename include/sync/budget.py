@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from gong_provider.api.shared import DAY_USED_UP_S
 from gong_provider.coordination.limits import CallsLeft, Limits
-from include.warehouse.runs import Listing
+from include.warehouse.runs import ListingRow
 
 _USERS_PER_PAGE = 100
 _LISTING_SHARE = 5
@@ -31,7 +31,7 @@ def tasks_at_once(limits: Limits) -> int:
     return min(_MOST_TASKS, math.ceil(limits.calls_per_second / _CALLS_PER_TASK) + 1)
 
 
-def listing_rests_until(limits: Limits, newest: Listing | None) -> datetime | None:
+def listing_rests_until(limits: Limits, newest: ListingRow | None) -> datetime | None:
     """When the next listing of everyone is due, where one would take too much of the day; else None."""
     if newest is None or not limits.calls_per_day:
         return None

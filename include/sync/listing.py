@@ -79,7 +79,7 @@ def _refuse_to_begin_for_ever(connection: Connection, run: Run, page: UsersPage,
 
 
 def _finish_listing(connection: Connection, run: Run, page: UsersPage, listing: Listing) -> None:
-    done = runs.Listing(
+    done = runs.ListingRow(
         started_at=listing.started_at,
         covers_until=min(listing.gong_time - SETTLING, listing.started_at),
         finished_at=utc_now(),

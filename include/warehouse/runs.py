@@ -54,8 +54,8 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """A finished listing.
+class ListingRow:
+    """A row of listings: one that was finished.
 
     :ivar started_at: when its first request started.
     :ivar covers_until: the same moment on Gong's clock.
@@ -112,7 +112,7 @@ _RECORD_LISTING = text("""
     ON CONFLICT DO NOTHING
 """)
 
-_LISTINGS = table("listings", *(column(field.name) for field in fields(Listing)))
+_LISTINGS = table("listings", *(column(field.name) for field in fields(ListingRow)))
 _NEWEST_LISTING = select(_LISTINGS).order_by(_LISTINGS.c.started_at.desc()).limit(1)
 _LISTING_COVERS = text("SELECT EXISTS (SELECT FROM listings WHERE covers_until >= :moment)")
 
@@ -159,7 +159,7 @@ def abandon(connection: Connection, run: RunKey, at: datetime) -> None:
     connection.execute(update(_RUNS).where(*running).values(state="abandoned", finished_at=at))
 
 
-def record_listing(connection: Connection, run: RunKey, listing: Listing, *, full: bool) -> None:
+def record_listing(connection: Connection, run: RunKey, listing: ListingRow, *, full: bool) -> None:
     """Note what a finished listing brought.
 
     :param full: it was of all users; only such a one says who is there and who is not.
@@ -174,10 +174,10 @@ def listing_covers(connection: Connection, moment: datetime) -> bool:
     return bool(connection.scalar(_LISTING_COVERS, {"moment": moment}))
 
 
-def newest_listing(connection: Connection) -> Listing | None:
+def newest_listing(connection: Connection) -> ListingRow | None:
     """The newest full listing; None when there was none."""
     row = connection.execute(_NEWEST_LISTING).mappings().one_or_none()
-    return Listing(**row) if row else None
+    return ListingRow(**row) if row else None
 
 
 def add_warning(connection: Connection, run: RunKey, warning: str) -> None:

@@ -15,7 +15,7 @@ from gong_provider.api.models import Listing as Progress
 from gong_provider.api.reading import read_changes, read_users
 from include.warehouse.connect import transaction
 from include.warehouse.histories import HistoriesLoaded, load_histories
-from include.warehouse.runs import Listing, RunKey, open_run, record_listing
+from include.warehouse.runs import ListingRow, RunKey, open_run, record_listing
 from include.warehouse.users import UsersLoaded, load_users
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -74,13 +74,13 @@ def load_page(
         return load_users(connection, RUN, page(records, at, **more), listed=listed)
 
 
-def listing(at: datetime = NOON, users: int = 1, **more: Any) -> Listing:
+def listing(at: datetime = NOON, users: int = 1, **more: Any) -> ListingRow:
     """A list of all users that was whole."""
     of_one_page: dict[str, Any] = {
         "started_at": at, "covers_until": at - SETTLING, "finished_at": at, "with_avatars": False,
         "pages": 1, "users": users, "total_records": users, "moved": False,
     }  # fmt: skip
-    return Listing(**of_one_page | more)
+    return ListingRow(**of_one_page | more)
 
 
 def listed(engine: Engine, records: Sequence[Any], at: datetime = NOON, **more: Any) -> None:
