@@ -39,7 +39,8 @@ def told(begin: date, end: date, owed: Forecast) -> str:
         return f"{_days(begin, end)}: 0 calls. All of it is here already."
     return (
         f"{_days(begin, end)}: {counted(owed.calls, 'call')}: {owed.pages:,} to list the users, "
-        f"{owed.histories:,} histories. Retries come on top; what the day's limit does not allow is left to later runs."
+        f"{owed.histories:,} histories. Retries come on top; what the day's limit does not allow is left to "
+        "later runs."
     )
 
 
