@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from gong_provider.api.answers import Reply
 from gong_provider.api.client import GongClient
-from gong_provider.api.endpoints import GongRequest
 from gong_provider.api.errors import GongApiError, GongRateLimitError
+from gong_provider.api.models import GongRequest
 from gong_provider.api.shared import Access, utc_now
 from gong_provider.coordination.quota import ProcessQuota
 from gong_provider.hooks.gong import GongHook

@@ -10,7 +10,7 @@ from typing import Any
 
 from gong_provider.api import endpoints
 from gong_provider.api.errors import GongRateLimitError
-from gong_provider.api.models import SettingsHistory, User, UsersPage
+from gong_provider.api.models import GongRequest, SettingsHistory, User, UsersPage
 from include.check_live.calls import MAX_CALLS, Answer, CheckClient, Heard
 
 PAGES = 3
@@ -99,7 +99,7 @@ async def _filter(client: CheckClient, seen: Survey, paths: Sequence[str]) -> No
         seen.empty = await _ask_page(client, _filtered(seen.filter_path, []))
 
 
-def _filtered(path: str, ids: Sequence[str]) -> endpoints.GongRequest:
+def _filtered(path: str, ids: Sequence[str]) -> GongRequest:
     """Users by id; without ids, those created on a day when there was no Gong."""
     return endpoints.users_by_filter(
         path,
@@ -112,7 +112,7 @@ def _filtered(path: str, ids: Sequence[str]) -> endpoints.GongRequest:
 
 
 async def _ask_page(
-    client: CheckClient, request: endpoints.GongRequest, *, with_avatars: bool = False
+    client: CheckClient, request: GongRequest, *, with_avatars: bool = False
 ) -> Answer[UsersPage]:
     return await client.ask(request, partial(endpoints.read_users_page, include_avatars=with_avatars))
 

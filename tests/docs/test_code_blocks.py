@@ -113,7 +113,9 @@ EXPORTS = [block for block in named("bash") if "export AIRFLOW_CONN_" in block.t
 @pytest.mark.parametrize("block", EXPORTS, ids=place)
 def test_a_connection_on_a_page_is_one(block: Block) -> None:
     exports = "\n".join(part for part in re.split(r"\n(?=\S)", block.text) if part.startswith("export"))
-    script = f"{exports}\n{sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+    script = (
+        f"{exports}\n{shlex.quote(sys.executable)} -c 'import json, os; print(json.dumps({{**os.environ}}))'"
+    )
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
     )

@@ -12,7 +12,7 @@ import pytest
 
 from gong_provider.api import errors
 from gong_provider.api.answers import MAX_DEPTH, gong_time, read_reply, retry_after_s
-from gong_provider.api.endpoints import GongRequest
+from gong_provider.api.models import GongRequest
 
 NOW = datetime(2026, 3, 3, 12, 0, 0, tzinfo=UTC)
 

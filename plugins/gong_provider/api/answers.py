@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from gong_provider.api import errors
-from gong_provider.api.endpoints import GongRequest
+from gong_provider.api.models import GongRequest
 from gong_provider.api.values import clean, decode_json, needs_cleaning
 
 # Beyond this, Gong's clock and ours can't both be right, and the Date header is not believed.

@@ -15,8 +15,8 @@ from yarl import URL
 
 from gong_provider.api import endpoints, errors
 from gong_provider.api.answers import Reply, no_answer, read_reply
-from gong_provider.api.endpoints import GongRequest, UsersFilter
-from gong_provider.api.models import SettingsHistory, UserAnswer, UsersPage
+from gong_provider.api.endpoints import UsersFilter
+from gong_provider.api.models import GongRequest, SettingsHistory, UserAnswer, UsersPage
 from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Access, Credentials, Quota, utc_now
 from gong_provider.api.turns import Turns, Wanted
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import quote
 
 from gong_provider.api.errors import GongConfigError, GongMalformedAnswerError
-from gong_provider.api.models import SettingsHistory, UserAnswer, UsersPage
+from gong_provider.api.models import GongRequest, SettingsHistory, UserAnswer, UsersPage
 from gong_provider.api.reading import MAX_ID_CHARS, read_changes, read_users
 from gong_provider.api.values import clean, parse_timestamp
 
 if TYPE_CHECKING:
-    from gong_provider.api.answers import Reply
+    from gong_provider.api.answers import Reply  # it loads an HTTP client, which a DAG file must not
 
 IDS_PER_CALL = 100
 # The contract's path first: the live service's is tried when a host has no such path.
@@ -23,27 +22,6 @@ FILTER_PATHS = ("/users/filter", "/users/extensive")
 
 MAX_COUNT = 2**31 - 1
 """A count over this is none, and no database column would hold it."""
-
-
-@dataclass(frozen=True, slots=True)
-class GongRequest:
-    """One call: ``path`` below the base URL, quoted; ``body`` is sent as JSON.
-
-    :ivar endpoint: its name in the usage.
-    :ivar many: the answer is a list, for which 404 "No users found" means empty.
-    """
-
-    endpoint: str
-    method: str
-    path: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-    many: bool = False
-
-    @property
-    def where(self) -> dict[str, Any]:
-        """What an error says of it."""
-        return {"method": self.method, "path": self.path}
 
 
 def list_users(cursor: str | None, include_avatars: bool) -> GongRequest:

@@ -1,11 +1,33 @@
-"""What Gong answers, as typed objects: both dialects become the same User and SettingsChange."""
+"""What Gong is asked and answers, as typed objects: both dialects become the same User and SettingsChange."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class GongRequest:
+    """One call: ``path`` below the base URL, quoted; ``body`` is sent as JSON.
+
+    :ivar endpoint: its name in the usage.
+    :ivar many: the answer is a list, for which 404 "No users found" means empty.
+    """
+
+    endpoint: str
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    many: bool = False
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """What an error says of it."""
+        return {"method": self.method, "path": self.path}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from gong_provider.api import errors
-from gong_provider.api.endpoints import GongRequest
+from gong_provider.api.models import GongRequest
 from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Place, Quota
 
 LATE_S = 0.03
