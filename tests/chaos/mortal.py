@@ -16,7 +16,6 @@ from include.local.airflow_api import AirflowApiError
 from include.local.postgres import Cluster
 from tests.end_to_end.commands import Checkout, checkout, eventually
 from tests.end_to_end.stack import TWIN, Stack, add_twin
-from tests.support import GongService
 
 DAG = "gong_users_sync"
 
@@ -87,12 +86,6 @@ class MortalStack:
         """Ctrl-C."""
         self._up.process.terminate()
         self._up.process.communicate(timeout=60)
-
-
-def calling(made: Checkout, service: GongService) -> list[psutil.Process]:
-    """The processes of tasks that are connected to a service."""
-    port = make_url(service.base_url).port
-    return _those(made, lambda p: any(c.raddr and c.raddr.port == port for c in p.net_connections("tcp")))
 
 
 def tasks(made: Checkout) -> list[psutil.Process]:

@@ -302,7 +302,7 @@ def test_a_killed_listing_goes_on_with_the_next_page(
     stack: MortalStack, service: GongService, odd: OddWorld, database_url: str
 ) -> None:
     run_id = begun(stack, service, database_url, history="none")
-    kill_the_listing(stack, service, pages=5)
+    kill_the_listing(stack, run_id, service, pages=5)
     assert stack.ended(run_id) == "success"
     assert landed_users(database_url) == odd.expected_users()
     assert PAGES <= len(service.calls) <= PAGES + 1
@@ -313,7 +313,7 @@ def test_a_killed_listing_whose_cursor_is_refused_starts_over_once(
     stack: MortalStack, service: GongService, odd: OddWorld, database_url: str
 ) -> None:
     run_id = begun(stack, service, database_url, history="none")
-    kill_the_listing(stack, service, pages=5)
+    kill_the_listing(stack, run_id, service, pages=5)
     before = len(service.calls)
     service.faults = Faults(wire={before + 1: instead(400, b'{"errors": ["The cursor has expired"]}')})
     assert stack.ended(run_id) == "success"
@@ -328,8 +328,7 @@ def warnings_of_the_listing(database_url: str) -> list[str]:
     return [warning for warning in last_run(database_url)["warnings"] if "manager" not in warning]
 
 
-def kill_the_listing(stack: MortalStack, service: GongService, pages: int) -> None:
+def kill_the_listing(stack: MortalStack, run_id: str, service: GongService, pages: int) -> None:
     service.latency_s = 0.3
     eventually(lambda: len(service.calls) >= pages, f"{pages} pages asked")
-    (task,) = mortal.calling(stack.checkout, service)
-    task.kill()
+    stack.airflow.running(run_id).kill()

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import pytest
-from sqlalchemy import make_url
 
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import Stack, log_of, running_stack
@@ -109,18 +107,8 @@ def test_a_killed_confirmation_asks_for_nobody_twice(stack: Stack, database_url:
         )  # of the listing's one and the three that ask: the third
         run_id = stack.trigger(conf=USERS_ONLY | {"accept_deletions": True})
         eventually(lambda: len(service.calls) == before + 3, "the second call that asks")
-        (task,) = asking(stack, service)
-        task.kill()
+        stack.running(run_id).kill()
         assert stack.finished(run_id) == "success"
         assert len(service.calls) - before == 1 + 3 + 1
     assert len(deleted(database_url)) == 250
     assert last_run(database_url)["users_left"] == 250
-
-
-def asking(stack: Stack, service: GongService) -> list[psutil.Process]:
-    port = make_url(service.base_url).port
-    return [
-        process
-        for process in stack.checkout.processes()
-        if any(c.raddr and c.raddr.port == port for c in process.net_connections("tcp"))
-    ]
