@@ -42,7 +42,7 @@ def run() -> int:
             line.end()
         why = "" if state == "success" else reasons(session.airflow, run_id)
         note(session.airflow, run_id, why)
-        if why:
+        if state != "success":
             raise LocalError(why)
         _tell(session, warehouse, run_id, time.monotonic() - begin)
     return 0
