@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg2
 from psycopg2 import sql
 from sqlalchemy import make_url
@@ -123,20 +122,12 @@ class CeleryStack(RunningAirflow):
             return str(scheduled[0]["dag_run_id"])
         return self.trigger()
 
-    def workers_calling(self, service: GongService) -> list[str]:
-        """The workers whose tasks are connected to a service."""
-        port = make_url(service.base_url).port
+    def workers_at(self, run_id: str) -> list[str]:
+        """The workers that run tasks of a run now, by the processes that Airflow names."""
+        pids = {task["pid"] for task in self.tasks(run_id) if task["state"] == "running"}
         return [name for name in WORKERS if self.is_up(name) and any(
-            connected_to(process, port) for process in self.containers.members(name)
+            process.pid in pids for process in self.containers.members(name)
         )]  # fmt: skip
-
-
-def connected_to(process: psutil.Process, port: int | None) -> bool:
-    """Whether a process has a connection to a port."""
-    try:
-        return any(each.raddr and each.raddr.port == port for each in process.net_connections("tcp"))
-    except psutil.Error:
-        return False
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def test_a_worker_that_is_killed_costs_the_calls_in_flight(stack: CeleryStack) -
     with GongService(odd.users, odd.histories, latency_s=0.1, calls_per_second=RATE) as service:
         run_id = stack.begin(service, calls_per_second=RATE)
         in_the_middle(service, users)
-        victim = stack.workers_calling(service)[0]
+        victim = eventually(lambda: stack.workers_at(run_id), "a worker with a task of the run", 10)[0]
         lost = asked_lately(service)
         stack.containers.kill(victim)
         killed_at = time.time()
