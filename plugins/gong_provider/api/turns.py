@@ -30,10 +30,12 @@ class Turns:
     """The turns of one process; a few of its calls at a time hold a place, the others queue here.
 
     :param quota: gives the places.
+    :param ready: returns when a call has what it needs; it may take long.
     """
 
-    def __init__(self, quota: Quota) -> None:
+    def __init__(self, quota: Quota, ready: Callable[[], Awaitable[object]]) -> None:
         self._quota = quota
+        self._ready = ready
         self._places = asyncio.Semaphore(quota.ahead)
         self._check_s = 0.0
         self._said_at = -SAY_S
@@ -46,6 +48,7 @@ class Turns:
         """
         may_be_late = False
         async with self._places:
+            await self._ready()
             while wanted is None or await wanted():
                 place = await self._quota.take(request.endpoint)
                 if place.wait_s > MAX_PAUSE_S:
@@ -68,6 +71,7 @@ class Turns:
             self._say(left, clock())
             await asyncio.sleep(min(SAY_S, left - self._check_s))
         await asyncio.sleep(max(0.0, left - self._check_s))
+        await self._ready()  # here, so that who waits for it is late: else all such would call at once
         asked_at = clock()
         holds = await self._quota.holds(place)
         self._check_s = min(clock() - asked_at, 1.0)
