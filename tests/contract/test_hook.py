@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -38,6 +39,31 @@ def test_created_bounds_are_from_included_to_excluded_in_both_dialects(
             created_from=datetime(2026, 1, 1, tzinfo=UTC), created_to=datetime(2026, 1, 2, tzinfo=UTC)
         )
         assert [u.user_id for u in got if u.created] == ["0", "1"]
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "created"),
+    [
+        (datetime(2026, 3, 29, 3, tzinfo=BERLIN), None, "2026-03-29T01:30:00Z"),
+        (None, datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1), "2026-10-25T01:00:00Z"),
+        (
+            datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN),
+            datetime(2026, 10, 25, 2, 10, tzinfo=BERLIN, fold=1),
+            "2026-10-25T01:00:00Z",
+        ),
+        (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), "2026-10-25T01:00:00Z"),
+    ],
+    ids=["from the hour that is skipped", "to the hour that comes twice", "within that hour", "for ever"],
+)
+def test_created_bounds_leave_nobody_out_where_the_clocks_change(
+    connect: Connect, since: datetime | None, until: datetime | None, created: str
+) -> None:
+    with GongService([{"id": "1", "created": created}]) as service, connect(service) as hook:
+        got = hook.iter_users_by_filter(created_from=since, created_to=until)
+        assert [u.user_id for u in got] == ["1"]
 
 
 def test_nobody_found_is_no_error(connect: Connect, dialect: Dialect) -> None:

@@ -153,6 +153,11 @@ def test_without_a_handler_a_failed_history_is_an_error(service: GongService) ->
     [
         GongGetUserSettingsHistoryOperator(task_id="none"),
         GongListUsersByFilterOperator(task_id="when", created_from="yesterday"),
+        GongListUsersByFilterOperator(
+            task_id="zone",
+            created_from=datetime.min,  # noqa: DTZ901
+            created_to="2026-01-02T00:00:00Z",
+        ),
         GongListUsersByFilterOperator(task_id="who", user_ids=[".."]),
         GongListUsersByFilterOperator(task_id="late", user_ids_from=lambda: ["1"] * 100 + [".."]),
         GongListUsersByFilterOperator(task_id="both", user_ids=["1"], user_ids_from=lambda: ["1"]),

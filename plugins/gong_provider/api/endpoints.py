@@ -136,12 +136,14 @@ def check_user_id(user_id: str) -> str:
 
 
 def check_instant(name: str, value: datetime | str | None) -> datetime | None:
-    """The instant that an argument says, None where it says none.
+    """The instant that an argument says, in UTC, None where it says none.
 
-    :raises GongConfigError: it is text that is no date and time.
+    :raises GongConfigError: it is text that is no date and time, or a datetime without a time zone.
     """
-    if not value or isinstance(value, datetime):
-        return value or None
+    if not value:
+        return None
+    if isinstance(value, datetime):
+        return _in_utc(value)
     moment = parse_timestamp(value, Counter())
     if moment is None:
         raise GongConfigError(f"{name} must be a date and time such as 2026-01-31T00:00:00Z")
@@ -158,8 +160,12 @@ def _segment(user_id: str) -> str:
     return quote(check_user_id(user_id), safe="")
 
 
-def _instant(moment: datetime) -> str:
+def _in_utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise GongConfigError("created_from and created_to need a time zone")
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+    return moment.astimezone(UTC)
+
+
+def _instant(moment: datetime) -> str:
+    text = _in_utc(moment).isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
     return text.replace("+00:00", "Z")
