@@ -96,6 +96,15 @@ def test_a_group_of_long_histories_closes_by_its_changes(connect: Connect) -> No
     assert [len(group) for group in groups] == [2, 2, 2]
 
 
+def test_a_hook_that_was_closed_can_be_used_again(connect: Connect) -> None:
+    with world(60) as service:
+        hook = connect(service, calls_per_second=30)
+        for _ in range(2):
+            with hook:
+                groups = hook.iter_history_groups(ids_of(service)[:40])
+                assert sum(len(group) for group in groups) == 40
+
+
 def test_a_wrong_connection_is_one_error_and_leaves_no_thread(connect: Connect) -> None:
     before = threading.active_count()
     with pytest.raises(errors.GongConfigError) as caught, connect("http://gong.invalid", login="") as hook:

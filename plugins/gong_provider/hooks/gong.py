@@ -267,11 +267,12 @@ class GongHook(HttpHook):
         made = vars(self)
         if "_loop" not in made:
             return
-        for name in ("client", "_credentials"):  # where the connection was wrong, there are none
+        # Taken out, for their locks are of this loop. Where the connection was wrong, there are none.
+        for name in ("client", "_credentials"):
             if name in made:
-                self._loop.run(made[name].close())
+                self._loop.run(made.pop(name).close())
         if "_coordination" in made:
-            self._coordination.close()
+            made.pop("_coordination").close()
         made.pop("_loop").stop()
 
     @cached_property
