@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.sdk.execution_time.timeout import timeout
 
 from gong_provider.api import errors
 from gong_provider.api.histories import LARGE_GROUP
@@ -103,6 +105,13 @@ def test_a_hook_that_was_closed_can_be_used_again(connect: Connect) -> None:
             with hook:
                 groups = hook.iter_history_groups(ids_of(service)[:40])
                 assert sum(len(group) for group in groups) == 40
+
+
+def test_what_interrupts_a_batch_is_what_is_raised(connect: Connect) -> None:
+    with world(20, latency_s=5) as service, connect(service) as hook:
+        groups = hook.iter_history_groups(ids_of(service))
+        with pytest.raises(AirflowTaskTimeout), timeout(0.5):  # type: ignore[no-untyped-call]
+            list(groups)
 
 
 def test_a_wrong_connection_is_one_error_and_leaves_no_thread(connect: Connect) -> None:
