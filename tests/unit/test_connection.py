@@ -65,6 +65,7 @@ def test_the_base_url_comes_with_or_without_v2(
         ({"host": "https://x:99999"}, "port"),
         ({"extra": '{"calls_per_second": "fast"}'}, "calls_per_second must be a number"),
         ({"extra": '{"calls_per_day": -1}'}, "calls_per_day must be a number"),
+        ({"extra": '{"access_token": "pw\\nr3fresh"}'}, "access_token of connection c holds what"),
         (oauth(client_id=None, client_secret=None), "lacks the extras client_id and client_secret: OAuth"),
         (oauth(refresh_token=""), "lacks the extra refresh_token"),
         (oauth(client_secret=None), "lacks the extra client_secret"),

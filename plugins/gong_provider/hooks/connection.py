@@ -119,6 +119,11 @@ def _authorization(connection: Connection, extras: Mapping[str, Any]) -> tuple[s
     """The header's value, and what tells the account: the access key, else the token."""
     token = str(extras.get("access_token") or "").strip()
     if token:
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            raise GongConfigError(
+                f"The extra access_token of connection {connection.conn_id} holds what no token can: a "
+                "blank, a line's end or another odd character; paste it anew"
+            )
         return f"Bearer {token}", token
     if connection.login and connection.password:
         pair = f"{connection.login}:{connection.password}".encode()
