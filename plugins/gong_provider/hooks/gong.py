@@ -195,7 +195,7 @@ class GongHook(HttpHook):
         :raises GongApiError: what no other call would escape (credentials, limit, service down),
             after all that was answered was handed out.
         """
-        ids = [check_user_id(user_id) for user_id in user_ids]
+        ids = list(dict.fromkeys(map(check_user_id, user_ids)))
         groups = history_groups(
             self.client,
             ids,
