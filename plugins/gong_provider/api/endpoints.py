@@ -83,7 +83,9 @@ def read_users_page(reply: Reply, include_avatars: bool) -> UsersPage:
     """A list answer. Paging ends when the cursor is absent, null or empty."""
     records = _list(reply, "users", or_else="records")
     about = reply.body.get("records")
-    about = about if isinstance(about, dict) else {}
+    about = {} if about is None else about
+    if not isinstance(about, dict):
+        raise GongMalformedAnswerError("answered records that are no object", **reply.request.where)
     cursor, total = about.get("cursor"), about.get("totalRecords")
     if cursor is not None and (not isinstance(cursor, str) or clean(cursor, Counter()) != cursor):
         raise GongMalformedAnswerError("answered a cursor that is no text", **reply.request.where)
