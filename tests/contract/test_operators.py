@@ -163,6 +163,7 @@ def test_without_a_handler_a_failed_history_is_an_error(service: GongService) ->
         GongListUsersByFilterOperator(task_id="both", user_ids=["1"], user_ids_from=lambda: ["1"]),
         GongGetUserOperator(task_id="empty", user_id=""),
         GongGetUserOperator(task_id="nul", user_id="a\x00"),
+        GongGetUserSettingsHistoryOperator(task_id="half", user_ids=["1", "\ud800"]),
         GongGetUserSettingsHistoryOperator(task_id="long", user_ids=["1", "x" * 201]),
         GongGetUserSettingsHistoryOperator(task_id="dots", user_ids=["1", ".."]),
     ],

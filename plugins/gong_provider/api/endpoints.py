@@ -130,8 +130,11 @@ def check_user_id(user_id: str) -> str:
 
     :raises GongConfigError: it can't be a Gong user id, nor a segment of a path.
     """
-    if not isinstance(user_id, str) or user_id in ("", ".", "..") or "\x00" in user_id:
-        raise GongConfigError("A Gong user id must be text and not empty, '.', '..' or with NUL")
+    is_text = isinstance(user_id, str) and clean(user_id, Counter()) == user_id
+    if not is_text or user_id in ("", ".", ".."):
+        raise GongConfigError(
+            "A Gong user id must be text without NUL or half characters, and not empty, '.' or '..'"
+        )
     if len(user_id) > MAX_ID_CHARS:
         raise GongConfigError(f"A Gong user id has at most {MAX_ID_CHARS} characters")
     return user_id
