@@ -116,7 +116,7 @@ def _expiry(token: str) -> float | None:
     """The claim ``exp`` of a JWT, unchecked."""
     try:
         return float(jwt.decode(token, options={"verify_signature": False})["exp"])
-    except (jwt.InvalidTokenError, LookupError, TypeError, ValueError):
+    except (jwt.InvalidTokenError, LookupError, TypeError, ValueError, OverflowError):
         return None
 
 

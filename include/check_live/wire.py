@@ -38,7 +38,7 @@ def findings(seen: Survey) -> Iterable[Finding]:
 def _date(heard: Heard) -> datetime | None:
     try:
         date = parsedate_to_datetime(heard.date or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 

@@ -243,8 +243,9 @@ def test_clocks_far_apart_differ() -> None:
     date, clock, *_ = wire.findings(Survey(heard=heard))
     assert not date.differs
     assert (clock.seen, clock.differs) == ("600 s ahead of ours", True)
-    date, clock, *_ = wire.findings(Survey(heard=[Heard(200, None, now, now), *heard]))
-    assert (date.seen, date.differs) == ("with 1 of 2 answers", True)
+    heard += [Heard(200, none, now, now) for none in (None, "Mon, 01 Jan 99999999999 00:00:00 GMT")]
+    date, clock, *_ = wire.findings(Survey(heard=heard))
+    assert (date.seen, date.differs) == ("with 1 of 3 answers", True)
 
 
 @pytest.mark.parametrize(

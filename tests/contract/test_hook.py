@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.sdk.execution_time.timeout import timeout
 
 from gong_provider.api import errors
 from gong_provider.api.histories import LARGE_GROUP
@@ -20,7 +23,8 @@ def test_every_user_and_history_arrives_through_all_endpoints(connect: Connect, 
         users = list(hook.iter_users())
         assert [user.user_id for user in users] == ids_of(service)
         assert len(service.calls) == 3
-        histories = [h for group in hook.iter_history_groups(ids_of(service)) for h in group]
+        asked = [*ids_of(service), ids_of(service)[0]]
+        histories = [h for group in hook.iter_history_groups(asked) for h in group]
         assert {h.user_id for h in histories} == set(ids_of(service))
         assert all(count == 1 for count in service.histories_asked.values())
         assert hook.get_user(users[5].user_id).user == users[5]
@@ -38,6 +42,31 @@ def test_created_bounds_are_from_included_to_excluded_in_both_dialects(
             created_from=datetime(2026, 1, 1, tzinfo=UTC), created_to=datetime(2026, 1, 2, tzinfo=UTC)
         )
         assert [u.user_id for u in got if u.created] == ["0", "1"]
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "created"),
+    [
+        (datetime(2026, 3, 29, 3, tzinfo=BERLIN), None, "2026-03-29T01:30:00Z"),
+        (None, datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1), "2026-10-25T01:00:00Z"),
+        (
+            datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN),
+            datetime(2026, 10, 25, 2, 10, tzinfo=BERLIN, fold=1),
+            "2026-10-25T01:00:00Z",
+        ),
+        (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), "2026-10-25T01:00:00Z"),
+    ],
+    ids=["from the hour that is skipped", "to the hour that comes twice", "within that hour", "for ever"],
+)
+def test_created_bounds_leave_nobody_out_where_the_clocks_change(
+    connect: Connect, since: datetime | None, until: datetime | None, created: str
+) -> None:
+    with GongService([{"id": "1", "created": created}]) as service, connect(service) as hook:
+        got = hook.iter_users_by_filter(created_from=since, created_to=until)
+        assert [u.user_id for u in got] == ["1"]
 
 
 def test_nobody_found_is_no_error(connect: Connect, dialect: Dialect) -> None:
@@ -68,6 +97,22 @@ def test_a_group_of_long_histories_closes_by_its_changes(connect: Connect) -> No
         ids = [user.user_id for user in hook.iter_users()]
         groups = list(hook.iter_history_groups(ids))
     assert [len(group) for group in groups] == [2, 2, 2]
+
+
+def test_a_hook_that_was_closed_can_be_used_again(connect: Connect) -> None:
+    with world(60) as service:
+        hook = connect(service, calls_per_second=30)
+        for _ in range(2):
+            with hook:
+                groups = hook.iter_history_groups(ids_of(service)[:40])
+                assert sum(len(group) for group in groups) == 40
+
+
+def test_what_interrupts_a_batch_is_what_is_raised(connect: Connect) -> None:
+    with world(20, latency_s=5) as service, connect(service) as hook:
+        groups = hook.iter_history_groups(ids_of(service))
+        with pytest.raises(AirflowTaskTimeout), timeout(0.5):  # type: ignore[no-untyped-call]
+            list(groups)
 
 
 def test_a_wrong_connection_is_one_error_and_leaves_no_thread(connect: Connect) -> None:

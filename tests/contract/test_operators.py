@@ -153,11 +153,17 @@ def test_without_a_handler_a_failed_history_is_an_error(service: GongService) ->
     [
         GongGetUserSettingsHistoryOperator(task_id="none"),
         GongListUsersByFilterOperator(task_id="when", created_from="yesterday"),
+        GongListUsersByFilterOperator(
+            task_id="zone",
+            created_from=datetime.min,  # noqa: DTZ901
+            created_to="2026-01-02T00:00:00Z",
+        ),
         GongListUsersByFilterOperator(task_id="who", user_ids=[".."]),
         GongListUsersByFilterOperator(task_id="late", user_ids_from=lambda: ["1"] * 100 + [".."]),
         GongListUsersByFilterOperator(task_id="both", user_ids=["1"], user_ids_from=lambda: ["1"]),
         GongGetUserOperator(task_id="empty", user_id=""),
         GongGetUserOperator(task_id="nul", user_id="a\x00"),
+        GongGetUserSettingsHistoryOperator(task_id="half", user_ids=["1", "\ud800"]),
         GongGetUserSettingsHistoryOperator(task_id="long", user_ids=["1", "x" * 201]),
         GongGetUserSettingsHistoryOperator(task_id="dots", user_ids=["1", ".."]),
     ],

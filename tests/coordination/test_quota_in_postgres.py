@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, TypeVar
 
+import psycopg2
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from gong_provider.api.client import GongClient, Transport
 from gong_provider.api.errors import GongConfigError, GongCoordinationError
@@ -221,6 +222,20 @@ def test_a_lost_connection_is_made_again_and_a_lost_database_is_one_sentence(war
         gone = engine_for(warehouse.url.set(port=port))
         with pytest.raises(GongCoordinationError, match=r"nothing answers there.*No call is made without it"):
             Worker(gone, Limits(1, 0)).take()
+
+
+def test_a_place_is_given_back_once_though_the_connection_breaks_at_its_end(warehouse: Engine) -> None:
+    def break_off(*_: object) -> None:
+        raise psycopg2.OperationalError("server closed the connection unexpectedly")
+
+    async def give_one_back(quota: Quota) -> None:
+        for _ in range(2):
+            place = await quota.take("get_user")
+        event.listen(warehouse, "after_cursor_execute", break_off, once=True)
+        await quota.give_back("get_user", place)
+
+    Worker(warehouse, Limits(100, 10)).do(give_one_back)
+    assert value(warehouse, "SELECT sum(calls) FROM api_calls") == 1
 
 
 def test_a_service_that_refuses_pauses_the_client_and_every_call_is_counted(warehouse: Engine) -> None:

@@ -116,3 +116,7 @@ def test_an_error_of_many_long_texts_is_one_short_line() -> None:
 @pytest.mark.parametrize("none", [None, "Mon, 01 Jan 2026 00:00:00 +9999999"])
 def test_without_a_date_gongs_clock_is_taken_for_the_furthest_behind(none: str | None) -> None:
     assert gong_time(NOW, NOW, none) == NOW - timedelta(minutes=5)
+
+
+def test_a_clock_that_is_set_back_during_a_call_claims_nothing_after_it() -> None:
+    assert gong_time(NOW + timedelta(hours=1), NOW, date(NOW)) == NOW

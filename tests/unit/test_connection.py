@@ -65,6 +65,9 @@ def test_the_base_url_comes_with_or_without_v2(
         ({"host": "https://x:99999"}, "port"),
         ({"extra": '{"calls_per_second": "fast"}'}, "calls_per_second must be a number"),
         ({"extra": '{"calls_per_day": -1}'}, "calls_per_day must be a number"),
+        ({"extra": '{"calls_per_day": 1%s}' % ("0" * 400)}, "calls_per_day must be a number"),
+        ({"extra": '["secret"]'}, "extra of connection c must be a JSON object"),
+        ({"extra": '{"access_token": "pw\\nr3fresh"}'}, "access_token of connection c holds what"),
         (oauth(client_id=None, client_secret=None), "lacks the extras client_id and client_secret: OAuth"),
         (oauth(refresh_token=""), "lacks the extra refresh_token"),
         (oauth(client_secret=None), "lacks the extra client_secret"),
@@ -85,6 +88,10 @@ def test_what_is_wrong_is_said_and_no_secret_with_it(fields: dict[str, Any], wor
 def test_defaults_are_gongs_own_limits() -> None:
     settings = read_connection(connection())
     assert (settings.limits, settings.timeout_s) == (Limits(3, 10_000, reserve=1000), 30)
+
+
+def test_less_than_a_call_a_day_is_a_limit() -> None:
+    assert read_connection(connection(extra='{"calls_per_day": 0.5, "calls_reserve": 0}')).limits.ours == 1
 
 
 def test_extras_of_a_uri_are_text_and_blank_ones_are_defaults() -> None:

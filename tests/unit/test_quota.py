@@ -9,6 +9,8 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gong_provider.api.endpoints import get_user
+from gong_provider.api.turns import Turns
 from gong_provider.coordination.limits import Limits, guessed_pause_s
 from gong_provider.coordination.quota import ProcessQuota, process_quota
 
@@ -22,6 +24,28 @@ def test_no_second_holds_more_than_the_limit_however_callers_stall(rate: float, 
         clock.now += asyncio.run(quota.take("list_users")).wait_s
         moments.append(clock.now)
     assert all(later - earlier >= 1 / rate for earlier, later in pairwise(moments))
+
+
+def test_calls_that_were_kept_waiting_for_the_last_word_on_them_do_not_go_out_at_once() -> None:
+    async def work() -> list[float]:
+        clock = asyncio.get_running_loop().time
+        begin, moments = clock(), list[float]()
+
+        async def wanted() -> bool:
+            stall_s = begin + 1 - clock()
+            await asyncio.sleep(stall_s if stall_s < 0.8 else 0)
+            return True
+
+        async def call() -> None:
+            await turns.take(get_user("1"), wanted)
+            moments.append(clock())
+
+        turns = Turns(ProcessQuota(Limits(20, 0)), lambda: asyncio.sleep(0))
+        await asyncio.gather(*(call() for _ in range(20)))
+        return moments
+
+    moments = asyncio.run(work())
+    assert max(sum(start <= at < start + 0.2 for at in moments) for start in moments) <= 6
 
 
 def test_one_account_has_one_quota() -> None:

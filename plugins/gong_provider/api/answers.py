@@ -195,12 +195,13 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
 def gong_time(requested_at: datetime, received_at: datetime, date: str | None) -> datetime:
     """When the request started, on Gong's clock; of two readings the lower.
 
-    Without a Date header near our clock, it is ours less the largest difference we believe.
+    Never after the answer was written, though our clock was set back meanwhile. Without a Date header
+    near our clock, it is ours less the largest difference we believe.
     """
     theirs = _http_date(date)
     if theirs is None or abs(theirs - received_at) > MAX_CLOCK_DIFFERENCE:
         return requested_at - MAX_CLOCK_DIFFERENCE
-    return min(requested_at, requested_at + (theirs - received_at))
+    return min(requested_at, requested_at + (theirs - received_at), theirs)
 
 
 @lru_cache(maxsize=8)  # many answers a second say the same one

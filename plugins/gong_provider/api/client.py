@@ -72,7 +72,7 @@ class GongClient:
         self._filter_path = filter_path
         self._attempts = attempts
         self._clock = clock
-        self._turns = Turns(quota)
+        self._turns = Turns(quota, credentials.current)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -175,9 +175,7 @@ class GongClient:
         return reply
 
     async def _take_turn(self, request: GongRequest, wanted: Wanted | None) -> Access:
-        # Before the turn, not in its time: a token that ends is renewed, connections are readied.
-        await self._credentials.current()
-        self._connections()
+        self._connections()  # before the turn, not in its time
         await self._turns.take(request, wanted)
         return await self._credentials.current()
 

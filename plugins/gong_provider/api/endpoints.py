@@ -83,7 +83,9 @@ def read_users_page(reply: Reply, include_avatars: bool) -> UsersPage:
     """A list answer. Paging ends when the cursor is absent, null or empty."""
     records = _list(reply, "users", or_else="records")
     about = reply.body.get("records")
-    about = about if isinstance(about, dict) else {}
+    about = {} if about is None else about
+    if not isinstance(about, dict):
+        raise GongMalformedAnswerError("answered records that are no object", **reply.request.where)
     cursor, total = about.get("cursor"), about.get("totalRecords")
     if cursor is not None and (not isinstance(cursor, str) or clean(cursor, Counter()) != cursor):
         raise GongMalformedAnswerError("answered a cursor that is no text", **reply.request.where)
@@ -128,20 +130,25 @@ def check_user_id(user_id: str) -> str:
 
     :raises GongConfigError: it can't be a Gong user id, nor a segment of a path.
     """
-    if not isinstance(user_id, str) or user_id in ("", ".", "..") or "\x00" in user_id:
-        raise GongConfigError("A Gong user id must be text and not empty, '.', '..' or with NUL")
+    is_text = isinstance(user_id, str) and clean(user_id, Counter()) == user_id
+    if not is_text or user_id in ("", ".", ".."):
+        raise GongConfigError(
+            "A Gong user id must be text without NUL or half characters, and not empty, '.' or '..'"
+        )
     if len(user_id) > MAX_ID_CHARS:
         raise GongConfigError(f"A Gong user id has at most {MAX_ID_CHARS} characters")
     return user_id
 
 
 def check_instant(name: str, value: datetime | str | None) -> datetime | None:
-    """The instant that an argument says, None where it says none.
+    """The instant that an argument says, in UTC, None where it says none.
 
-    :raises GongConfigError: it is text that is no date and time.
+    :raises GongConfigError: it is text that is no date and time, or a datetime without a time zone.
     """
-    if not value or isinstance(value, datetime):
-        return value or None
+    if not value:
+        return None
+    if isinstance(value, datetime):
+        return _in_utc(value)
     moment = parse_timestamp(value, Counter())
     if moment is None:
         raise GongConfigError(f"{name} must be a date and time such as 2026-01-31T00:00:00Z")
@@ -158,8 +165,12 @@ def _segment(user_id: str) -> str:
     return quote(check_user_id(user_id), safe="")
 
 
-def _instant(moment: datetime) -> str:
+def _in_utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise GongConfigError("created_from and created_to need a time zone")
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+    return moment.astimezone(UTC)
+
+
+def _instant(moment: datetime) -> str:
+    text = _in_utc(moment).isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
     return text.replace("+00:00", "Z")

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Unpack
 
 from gong_provider.api.client import GongClient
-from gong_provider.api.endpoints import IDS_PER_CALL, UsersFilter, check_span, check_user_id
+from gong_provider.api.endpoints import IDS_PER_CALL, UsersFilter, check_instant, check_span, check_user_id
 from gong_provider.api.models import User, UsersPage
 from gong_provider.api.paging import follow
 
@@ -23,19 +23,30 @@ async def pages_by_filter(client: GongClient, **wanted: Unpack[UsersFilter]) -> 
 
     :raises GongConfigError: an id or the bounds can't be; no call was made.
     """
-    user_ids, since, until = wanted.get("user_ids"), wanted.get("created_from"), wanted.get("created_to")
+    # In UTC: elsewhere a second is none where the clocks change.
+    since = check_instant("created_from", wanted.get("created_from"))
+    until = check_instant("created_to", wanted.get("created_to"))
+    user_ids = wanted.get("user_ids")
     chosen = None if user_ids is None else list(dict.fromkeys(map(check_user_id, user_ids)))
     check_span(since, until)
     wider: UsersFilter = {
         **wanted,
-        "created_from": since and since - _SECOND,
-        "created_to": until and until + _SECOND,
+        "created_from": _moved(since, -_SECOND),
+        "created_to": _moved(until, _SECOND),
     }
     starts = range(0, len(chosen or ()), IDS_PER_CALL)
     for ids in [None] if chosen is None else [chosen[start : start + IDS_PER_CALL] for start in starts]:
         asked: UsersFilter = {**wider, "user_ids": ids}
         async for page in follow(partial(client.list_users_by_filter, **asked)):
             yield replace(page, users=[u for u in page.users if _matches(u, ids, since, until)])
+
+
+def _moved(bound: datetime | None, by: timedelta) -> datetime | None:
+    """The bound; none at the end of all dates, beyond which nobody was created."""
+    try:
+        return bound and bound + by
+    except OverflowError:
+        return None
 
 
 def _matches(

@@ -30,10 +30,12 @@ class Turns:
     """The turns of one process; a few of its calls at a time hold a place, the others queue here.
 
     :param quota: gives the places.
+    :param ready: returns when a call has what it needs; it may take long.
     """
 
-    def __init__(self, quota: Quota) -> None:
+    def __init__(self, quota: Quota, ready: Callable[[], Awaitable[object]]) -> None:
         self._quota = quota
+        self._ready = ready
         self._places = asyncio.Semaphore(quota.ahead)
         self._check_s = 0.0
         self._said_at = -SAY_S
@@ -46,20 +48,20 @@ class Turns:
         """
         may_be_late = False
         async with self._places:
+            await self._ready()
             while wanted is None or await wanted():
                 place = await self._quota.take(request.endpoint)
                 if place.wait_s > MAX_PAUSE_S:
                     raise _too_long(request, place.wait_s)
-                late_s = await self._wait_for(place)
-                in_time = late_s is not None and (late_s <= LATE_S or may_be_late)
-                if in_time and (not place.wait_s or wanted is None or await wanted()):
+                late_s = await self._wait_for(place, wanted)
+                if late_s is not None and (late_s <= LATE_S or may_be_late):
                     return
                 await self._quota.give_back(request.endpoint, place)
                 may_be_late = late_s is not None  # where all is slow, late is better than never
         raise NotWantedError
 
-    async def _wait_for(self, place: Place) -> float | None:
-        """Seconds by which it is used late; None: a pause began, and it can't be used at all."""
+    async def _wait_for(self, place: Place, wanted: Wanted | None) -> float | None:
+        """Seconds by which it is used late; None: it can't be, a pause began or the call is not needed."""
         clock = asyncio.get_running_loop().time
         due = clock() + place.wait_s
         if place.wait_s <= 0:
@@ -68,8 +70,10 @@ class Turns:
             self._say(left, clock())
             await asyncio.sleep(min(SAY_S, left - self._check_s))
         await asyncio.sleep(max(0.0, left - self._check_s))
+        # Here, so that who waits for these is late: else all such would call at once.
+        await self._ready()
         asked_at = clock()
-        holds = await self._quota.holds(place)
+        holds = (wanted is None or await wanted()) and await self._quota.holds(place)
         self._check_s = min(clock() - asked_at, 1.0)
         await asyncio.sleep(max(0.0, due - clock()))
         return clock() - due if holds else None

@@ -33,27 +33,29 @@ class Database:
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
 
-    async def run(self, statements: str, parameters: Mapping[str, Any]) -> Row[Any] | None:
+    async def run(
+        self, statements: str, parameters: Mapping[str, Any], *, once: bool = False
+    ) -> Row[Any] | None:
         """Run statements (``%(name)s``) as one transaction; the first row of the last, if it has any.
 
         Plain names mean the tables of the schema that the engine's address names.
 
         A statement may run twice when the connection breaks at its end: write it so that this does
-        no harm.
+        no harm, or say ``once``.
 
         :raises GongCoordinationError: the database can't be reached, or refuses.
         """
         async with self._lock:
-            work = asyncio.ensure_future(asyncio.to_thread(self._run, statements, parameters))
+            work = asyncio.ensure_future(asyncio.to_thread(self._run, statements, parameters, once))
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
                 await asyncio.wait([work])  # the thread still has the connection
                 raise
 
-    def _run(self, statements: str, parameters: Mapping[str, Any]) -> Row[Any] | None:
+    def _run(self, statements: str, parameters: Mapping[str, Any], once: bool) -> Row[Any] | None:
         values = {"search_path": search_path(self._engine.url), **parameters}
-        for is_last in (False, True):
+        for is_last in (True,) if once else (False, True):
             connection = self._connected()
             try:
                 result = connection.exec_driver_sql(_ENTER + statements, values)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
 
+from gong_provider.api.errors import GongCoordinationError
 from gong_provider.api.shared import DAY_USED_UP_S, MAX_PAUSE_S, Place
 from gong_provider.coordination.database import Database
 from gong_provider.coordination.limits import CallsLeft, Limits, guessed_pause_s
@@ -156,7 +158,8 @@ class PostgresQuota:
     async def give_back(self, endpoint: str, place: Place) -> None:
         if not self._unlimited:
             values = {"account": self._account, "at": place.at, "endpoint": endpoint}
-            await self._database.run(_GIVE_BACK, values)
+            with suppress(GongCoordinationError):  # then it counts still; given back twice, one too few would
+                await self._database.run(_GIVE_BACK, values, once=True)
 
     async def pause(self, seconds: float | None) -> float:
         if self._unlimited:

@@ -89,6 +89,8 @@ def read_connection(connection: Connection) -> GongSettings:
     :raises GongConfigError: in a sentence, what is missing or wrong in it.
     """
     extras = connection.extra_dejson
+    if not isinstance(extras, dict):
+        raise GongConfigError(f"The extra of connection {connection.conn_id} must be a JSON object")
     oauth = read_oauth(connection.conn_id, extras)
     authorization, identity = ("", oauth.client_id) if oauth else _authorization(connection, extras)
     path = str(extras.get("users_filter_path") or "").strip()
@@ -119,6 +121,11 @@ def _authorization(connection: Connection, extras: Mapping[str, Any]) -> tuple[s
     """The header's value, and what tells the account: the access key, else the token."""
     token = str(extras.get("access_token") or "").strip()
     if token:
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            raise GongConfigError(
+                f"The extra access_token of connection {connection.conn_id} holds what no token can: a "
+                "blank, a line's end or another odd character; paste it anew"
+            )
         return f"Bearer {token}", token
     if connection.login and connection.password:
         pair = f"{connection.login}:{connection.password}".encode()
@@ -154,7 +161,7 @@ def _base_url(connection: Connection) -> str:
 
 
 def _limits(extras: Mapping[str, Any]) -> Limits:
-    calls_per_day = int(_number(extras, "calls_per_day", DEFAULT_CALLS_PER_DAY))
+    calls_per_day = math.ceil(_number(extras, "calls_per_day", DEFAULT_CALLS_PER_DAY))  # 0 is no limit
     said = _text(extras, "calls_reserve") or DEFAULT_CALLS_RESERVE
     share = said.removesuffix("%").strip()
     number = _number({"calls_reserve": share}, "calls_reserve", 0)
@@ -175,7 +182,7 @@ def _number(extras: Mapping[str, Any], name: str, default: float) -> float:
         return default
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1.0
     if not 0 <= number < float("inf"):
         hint = ", or a share such as 10%" if name == "calls_reserve" else ""

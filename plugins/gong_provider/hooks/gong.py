@@ -195,7 +195,7 @@ class GongHook(HttpHook):
         :raises GongApiError: what no other call would escape (credentials, limit, service down),
             after all that was answered was handed out.
         """
-        ids = [check_user_id(user_id) for user_id in user_ids]
+        ids = list(dict.fromkeys(map(check_user_id, user_ids)))
         groups = history_groups(
             self.client,
             ids,
@@ -267,11 +267,12 @@ class GongHook(HttpHook):
         made = vars(self)
         if "_loop" not in made:
             return
-        for name in ("client", "_credentials"):  # where the connection was wrong, there are none
+        # Taken out, for their locks are of this loop. Where the connection was wrong, there are none.
+        for name in ("client", "_credentials"):
             if name in made:
-                self._loop.run(made[name].close())
+                self._loop.run(made.pop(name).close())
         if "_coordination" in made:
-            self._coordination.close()
+            made.pop("_coordination").close()
         made.pop("_loop").stop()
 
     @cached_property

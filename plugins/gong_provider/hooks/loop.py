@@ -30,16 +30,22 @@ class LoopThread:
 
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
         """The items, one by one; what the iterator has under way goes on between them."""
+        running = asyncio.Lock()
 
         async def step() -> T:
-            return cast("T", await anext(items, _END))
+            async with running:
+                return cast("T", await anext(items, _END))
+
+        async def end() -> None:
+            async with running:  # a step that was cancelled takes a while to end
+                await cast("AsyncGenerator[T]", items).aclose()
 
         try:
             while (item := self.run(step())) is not _END:
                 yield item
         finally:
             if not self._loop.is_closed():
-                self.run(cast("AsyncGenerator[T]", items).aclose())
+                self.run(end())
 
     def stop(self) -> None:
         """End the loop, with all that still runs on it."""

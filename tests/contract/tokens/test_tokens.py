@@ -10,12 +10,16 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
+from gong_provider.api.client import GongClient, Transport
 from gong_provider.api.errors import GongCoordinationError, GongUnavailableError
 from gong_provider.coordination import tokens as tokens_module
+from gong_provider.coordination.limits import Limits
 from gong_provider.coordination.postgres import engine_for
+from gong_provider.coordination.quota import ProcessQuota
 from gong_provider.coordination.token_endpoint import Tokens
 from gong_provider.coordination.token_errors import ConnectAgainError
 from gong_provider.coordination.token_rows import TokenRows
+from tests.support import GongService
 from tests.support.token_service import TokenService
 from tests.support.token_workers import Account
 from tests.support.wire_faults import instead, reset_before
@@ -119,6 +123,26 @@ def test_a_renewal_outlives_the_call_that_began_it(account: Account, tokens: Tok
 
     asyncio.run(work())
     assert (account.current().generation, tokens.asked) == (1, 1)
+
+
+def test_calls_that_waited_for_a_renewal_keep_the_rate_after_it(
+    account: Account, tokens: TokenService
+) -> None:
+    ids = [str(number) for number in range(20)]
+    with GongService([{"id": user_id} for user_id in ids], tokens=tokens, calls_per_second=10) as gong:
+        tokens.base_url = gong.base_url
+
+        async def work() -> None:
+            credentials, quota = account.credentials(), ProcessQuota(Limits(10, 0))
+            client = GongClient(transport=Transport(), credentials=credentials, quota=quota)
+            await credentials.current()
+            tokens.latency_s = 1
+            asyncio.get_running_loop().call_later(0.5, tokens.revoke)
+            await asyncio.gather(*map(client.get_user_settings_history, ids))
+            await client.close()
+
+        asyncio.run(work())
+    assert (gong.answered_429, tokens.given) == (0, 2)
 
 
 def test_a_pasted_refresh_token_wins_once_and_an_old_connection_does_nothing(
