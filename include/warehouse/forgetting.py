@@ -43,6 +43,13 @@ _FINISHED = text("""
 _ANALYZE = f"ANALYZE {', '.join(sorted({*TABLES_OF_USERS, *TABLES_WITH_MENTIONS, 'listing_pages'}))}"
 
 _OWED = text("SELECT EXISTS (SELECT FROM recording_coverage_owed)")
+# The newest listing was of him, too; by its number it is checked that everyone in it is held, and he is not.
+_UNCOUNT = text("""
+    UPDATE listings SET users = users - 1
+    FROM forgotten
+    WHERE user_hash = :user_hash AND greatest(listed_at, forgotten_at) >= started_at
+      AND started_at = (SELECT max(started_at) FROM listings)
+""")
 _UNDO = text("DELETE FROM forgotten WHERE user_hash = :user_hash")
 
 
@@ -108,7 +115,9 @@ def take_back(connection: Connection, user_id: str) -> bool:
 
     :return: whether there was one.
     """
-    return bool(connection.execute(_UNDO, {"user_hash": hash_of(user_id)}).rowcount)
+    his = {"user_hash": hash_of(user_id)}
+    connection.execute(_UNCOUNT, his)
+    return bool(connection.execute(_UNDO, his).rowcount)
 
 
 def _know_addresses(connection: Connection, user_id: str) -> set[str]:

@@ -36,8 +36,12 @@ _MEANS_MORE, _ESCAPED = re.compile(r"[\\%_]"), r"\\\g<0>"
 # Copied, for what stands in a statement may come into the server's log.
 _NAMES = Incoming("names_to_find", {"pattern": copy.text})
 
-# Rows that may name him; which do is decided by whoever reads them.
-_MAY_NAME = f"lower(concat_ws(' ', {{columns}})) LIKE ANY (ARRAY(SELECT pattern FROM {_NAMES.name}))"  # noqa: S608 (a name of ours)
+# Rows that may name him; which do is decided by whoever reads them. Letters beyond ASCII may be any, for what
+# makes them small is the database's locale: not Python's, and none in some.
+_BEYOND_ASCII = re.compile(r"i?[^\x00-\x7f]+")  # İ becomes an i and a dot above
+_MAY_NAME = f"""
+    lower(concat_ws(' ', {{columns}}) COLLATE "C") LIKE ANY (ARRAY(SELECT pattern FROM {_NAMES.name}))
+"""  # noqa: S608 (a name of ours)
 _REJECTED = text(f"""
     SELECT record_key, raw FROM rejected_records WHERE {_MAY_NAME.format(columns="raw")}
 """)  # noqa: S608 (a constant)
@@ -63,8 +67,8 @@ def _write_down(connection: Connection, names: Iterable[str]) -> None:
     """What to look for: names as they are, and as jsonb shows them, with some letters escaped."""
     lowered = {name.lower() for name in names}
     escaped = {json.dumps(name, ensure_ascii=False)[1:-1] for name in lowered}
-    patterns = [(f"%{_MEANS_MORE.sub(_ESCAPED, name)}%",) for name in lowered | escaped]
-    _NAMES.fill(connection, patterns)
+    patterns = {_BEYOND_ASCII.sub("%", _MEANS_MORE.sub(_ESCAPED, name)) for name in lowered | escaped}
+    _NAMES.fill(connection, [(f"%{pattern}%",) for pattern in patterns])
 
 
 def _clear(connection: Connection, table: str, person: Forgotten, touched: set[str]) -> int:

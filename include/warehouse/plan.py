@@ -16,13 +16,19 @@ _FORGET = text("DELETE FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run
 
 # The first half of the budget goes to the oldest coverage, the second to what changed; what one half
 # leaves the other takes. Both halves advance together, should the day end before the plan does.
-# Of those never fetched, the active come first: who is inactive records nothing now.
+# Of those never asked, the active come first: who is inactive records nothing now. Who failed was asked:
+# his turn comes again after all others', or a few who fail for good would take half of each day.
 _PLAN = text("""
     WITH owed AS (
         SELECT user_id, history_fetched_at, history_due_since IS NOT NULL AS is_due,
                row_number() OVER (
-                   ORDER BY history_fetched_at NULLS FIRST, active IS FALSE, user_id) AS age_rank
-        FROM owed_histories LEFT JOIN user_facts USING (user_id)
+                   ORDER BY asked_at NULLS FIRST, active IS FALSE, user_id) AS age_rank
+        FROM owed_histories
+        JOIN (
+            SELECT user_id, greatest(history_fetched_at, history_failed_at, history_gone_at) AS asked_at
+            FROM user_marks
+        ) AS mark USING (user_id)
+        LEFT JOIN user_facts USING (user_id)
         WHERE (dag_id, run_id) = (:dag_id, :run_id)
           AND last_seen_at >= coalesce(CAST(:listed_since AS timestamptz), '-infinity')
           AND (NOT :only_changed OR history_due_since IS NOT NULL OR history_fetched_at IS NULL)

@@ -38,7 +38,7 @@ _OPEN = text(f"""
         INSERT INTO user_versions (user_id, valid_from, {_NAMES}, seen_in_dag, seen_in_run)
         SELECT user_id, :at, {as_version("incoming")}, :dag_id, :run_id
         FROM {INCOMING} JOIN user_marks USING (user_id)
-        WHERE coalesce(gone_at < :at, true)
+        WHERE coalesce(gone_at <= :at, true)
           AND NOT EXISTS (SELECT FROM user_versions AS held
                           WHERE held.user_id = incoming.user_id AND held.valid_to IS NULL)
         RETURNING user_id

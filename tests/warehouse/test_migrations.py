@@ -66,7 +66,6 @@ ROWS = {
         INSERT INTO history_claims VALUES ('1', 'gong_users_sync', 'before', '2026-03-10 12:01');
         INSERT INTO listing_progress VALUES ('gong_users_sync', 'cut off', 'cursor', '2026-03-09',
                                              '2026-03-09', 1, 0, '{3}');
-        INSERT INTO listing_users VALUES ('gong_users_sync', 'cut off', '1');
     """,
     "0003": """
         INSERT INTO user_versions (user_id, valid_from, valid_to, settings, active, seen_in_run)
@@ -97,7 +96,9 @@ ROWS = {
     "0008": r"INSERT INTO forgotten VALUES ('\x05', '2026-03-02', '2026-03-02', NULL);",
     "0009": "",
     "0010": "",
+    "0011": "INSERT INTO listing_pages VALUES ('gong_users_sync', 'cut off', 1, '{1}');",
 }
+UNTIL_0010 = "INSERT INTO listing_users VALUES ('gong_users_sync', 'cut off', '1')"
 
 _TABLES = """
     SELECT relname FROM pg_class
@@ -113,6 +114,8 @@ def filled(engine: Engine, revision: str) -> dict[str, list[dict[str, Any]]]:
         for each in REVISIONS:
             if each <= revision and ROWS[each]:
                 connection.exec_driver_sql(ROWS[each])
+        if "0002" <= revision <= "0010":
+            connection.exec_driver_sql(UNTIL_0010)
     return held(engine)
 
 
@@ -143,6 +146,7 @@ def test_rows_are_kept_and_what_is_new_is_filled_in(database_url: str, revision:
     assert migrate(engine)
     after = held(engine)
     listed = [row["user_id"] for row in before.pop("listing_users", [])]
+    listed += [id_ for row in before.get("listing_pages", []) for id_ in row["user_ids"]]
     assert [id_ for row in after["listing_pages"] for id_ in row["user_ids"]] == listed
     for table, kept in before.items():
         if kept:

@@ -107,6 +107,14 @@ def test_what_is_no_fact_is_no_change_and_each_fact_is_one(warehouse: Engine) ->
     ]
 
 
+def test_an_active_flag_that_changed_is_a_change_also_of_who_has_no_settings(warehouse: Engine) -> None:
+    load_page(warehouse, [user()], at=NOON - DAY)
+    load_page(warehouse, [user(active=False)])
+    assert changes(warehouse) == [
+        (NOON, "Active: on → off, seen 10 March 2026, by whom is not told by Gong"),
+    ]
+
+
 def test_of_whom_gong_does_not_say_when_he_was_created_is_said_to_be_seen(warehouse: Engine) -> None:
     load_page(warehouse, [user(created=None)])
     assert changes(warehouse) == [(NOON, "Joined, seen 10 March 2026")]

@@ -199,6 +199,14 @@ def test_who_comes_back_is_there_again_with_a_gap(warehouse: Engine) -> None:
     assert deleted(warehouse) == {"0000": NOON + 6 * HOUR + MINUTE}
 
 
+def test_who_is_seen_at_the_very_instant_at_which_he_was_gone_has_his_version(warehouse: Engine) -> None:
+    left_after(warehouse, 1, 2)
+    load_page(warehouse, [{"id": "0000"}], NOON + HOUR + MINUTE)
+    assert deleted(warehouse) == {}
+    spans = "SELECT valid_from, valid_to FROM user_versions WHERE user_id = '0000' ORDER BY valid_from"
+    assert rows(warehouse, spans) == [(NOON, NOON + HOUR + MINUTE), (NOON + HOUR + MINUTE, None)]
+
+
 def test_an_answer_from_before_he_left_does_not_bring_him_back(warehouse: Engine) -> None:
     left_after(warehouse, 1, 2)
     load_page(warehouse, [{"id": "0000", "title": "VP"}], NOON + HOUR + MINUTE / 2)

@@ -125,9 +125,12 @@ def test_a_history_asked_before_the_first_sight_tells_nothing_of_what_was_seen_t
 
 def test_who_was_not_created_yet_has_no_settings(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1", "created": CREATED, "settings": {SETTING: True}}])
-    load_group(warehouse, history("1", [live(T1, True)]))
-    as_of = "SELECT value, basis FROM settings_as_of(:at) WHERE setting_key = :setting"
-    assert rows(warehouse, as_of, at=BORN - HOUR, setting=SETTING) == []
+    load_page(warehouse, [{"id": "told of before", "created": CREATED}])
+    load_group(
+        warehouse, history("1", [live(T1, True)]), history("told of before", [live(BORN - 2 * HOUR, True)])
+    )
+    assert rows(warehouse, "SELECT user_id FROM settings_as_of(:at)", at=BORN - HOUR) == []
+    as_of = "SELECT value, basis FROM settings_as_of(:at) WHERE (user_id, setting_key) = ('1', :setting)"
     assert rows(warehouse, as_of, at=BORN, setting=SETTING) == [("false", "inferred")]
     assert rows(warehouse, as_of, at=T1, setting=SETTING) == [("true", "changed")]
 

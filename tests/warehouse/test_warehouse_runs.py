@@ -161,12 +161,13 @@ def test_batches_are_few_alike_and_not_small(warehouse: Engine) -> None:
         )
 
 
-def test_never_fetched_first_then_oldest(warehouse: Engine) -> None:
-    load_page(warehouse, [{"id": user_id} for user_id in "abcd"])
-    load_group(warehouse, history("a", at=NOON - HOUR), history("b", at=NOON - 2 * HOUR))
+def test_never_asked_first_then_oldest_and_who_failed_waits_his_turn(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": user_id} for user_id in "abcdef"])
+    load_group(warehouse, history("a", at=NOON - 2 * HOUR), history("b", at=NOON - 4 * HOUR))
+    load_group(warehouse, failure("e", NOON - 3 * HOUR), failure("f", NOON - HOUR, gone=True))
     with transaction(warehouse) as connection:
         plan_histories(connection, RUN)
-        assert ids_of_batch(connection, RUN, 1) == ["c", "d", "b", "a"]
+        assert ids_of_batch(connection, RUN, 1) == ["c", "d", "b", "e", "a", "f"]
 
 
 def test_only_the_chosen_are_planned(warehouse: Engine) -> None:

@@ -96,9 +96,10 @@ DOUBT = "interval '15 minutes'"
 # A setting that was seen to change and of which the history tells nothing (yet).
 SEEN_SETTINGS = f"""
     SELECT 'setting', {setting_words("held.key")}, {on_off("held.value")}, {on_off("shown.value")}
-    FROM jsonb_each_text(before.settings || jsonb_build_object('active', before.active)) AS held
+    FROM jsonb_each_text(coalesce(before.settings, '{{}}') || jsonb_build_object('active', before.active))
+        AS held
     CROSS JOIN LATERAL (
-        SELECT (after.settings || jsonb_build_object('active', after.active)) ->> held.key
+        SELECT (coalesce(after.settings, '{{}}') || jsonb_build_object('active', after.active)) ->> held.key
     ) AS shown (value)
     WHERE held.value <> shown.value
       AND NOT EXISTS (
