@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 
 from gong_provider.api import errors
-from gong_provider.api.histories import LARGE_GROUP
+from gong_provider.api.histories import LARGE_GROUP, MOST_IN_FLIGHT
 from tests.benchmarks.harness import Account, service
 from tests.support.gong_service import Dialect, GongService
 from tests.support.hooks import Connect, ids_of, world
@@ -81,6 +81,14 @@ def test_a_group_closes_after_its_time_however_few_are_in_it(connect: Connect) -
         groups = hook.iter_history_groups(ids_of(service)[:30], group_size=100, group_seconds=0.5)
         assert len(list(groups)) >= 3
         assert time.monotonic() - started == pytest.approx(30 / 20, rel=0.2)
+
+
+def test_a_limit_that_is_meant_as_none_opens_no_more_sockets_than_a_process_may(connect: Connect) -> None:
+    with world(MOST_IN_FLIGHT + 50, latency_s=2) as service, connect(service, calls_per_second=1e6) as hook:
+        histories = [history for group in hook.iter_history_groups(ids_of(service)) for history in group]
+        first = service.calls[0].time
+        assert sum(call.time < first + 1.9 for call in service.calls) == MOST_IN_FLIGHT
+    assert len(histories) == MOST_IN_FLIGHT + 50
 
 
 def test_a_slow_reader_loses_nothing_and_is_not_flooded(connect: Connect) -> None:

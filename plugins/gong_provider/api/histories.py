@@ -17,6 +17,8 @@ IN_FLIGHT = 16
 """Calls in flight at least: more gains nothing where nothing limits them (docs/architecture.md)."""
 SLOWEST_S = 2.5
 """The latency at which one task alone still keeps the limit of calls a second."""
+MOST_IN_FLIGHT = 500
+"""Each is a socket, and a process may usually open 1,024 files."""
 
 SLOW_LOAD_S = 1.0
 """A handler that takes longer with a group is in trouble: no call is begun until it is done."""
@@ -42,7 +44,7 @@ _FATAL = (
 
 def calls_in_flight(calls_per_second: float) -> int:
     """How many calls a task keeps in flight, so that latency does not slow it below the limit."""
-    return max(IN_FLIGHT, math.ceil(calls_per_second * SLOWEST_S))
+    return min(max(IN_FLIGHT, math.ceil(calls_per_second * SLOWEST_S)), MOST_IN_FLIGHT)
 
 
 class _Crew:
