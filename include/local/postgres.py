@@ -3,6 +3,7 @@
 import os
 import pwd
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -206,6 +207,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def psql() -> str:
+    """The program in a shell's words: the machine's, or the one that came with our server."""
+    return "psql" if shutil.which("psql") else shlex.quote(str(_bin_directory() / "psql"))
 
 
 def _bin_directory() -> Path:
