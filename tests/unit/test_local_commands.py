@@ -114,6 +114,8 @@ def test_what_was_erased_is_told_by_table() -> None:
         "This user is forgotten already: no sync loads him any more.",
         "Nothing was held of him.",
     ]
+    (_, nothing) = told({"was_forgotten": False, "rows": {}}, undo=False)
+    assert nothing.startswith("Nothing was held of him. Was it the right id?")
     (lifted,) = told({"was_forgotten": True, "rows": {}}, undo=True)
     assert "The tombstone is lifted" in lifted
     (never,) = told({"was_forgotten": False, "rows": {}}, undo=True)
