@@ -20,6 +20,8 @@ from sqlalchemy import make_url
 from include.local.postgres import Cluster
 from include.sandbox.dialect import contract_user
 from include.sandbox.world import World
+from include.warehouse.connect import engine_for
+from include.warehouse.migrate import migrate
 from tests.end_to_end.commands import ROOT, Checkout, checkout, eventually
 from tests.support import GongService, babbling_port, closed_port, odd_world
 from tests.support.expected_rows import expected_changes, expected_user
@@ -123,6 +125,29 @@ def refuses_another_account(made: Checkout, database_url: str) -> None:
     assert code != 0
     assert "is another: give it a database of its own" in said
     assert dump(database_url) == before
+
+
+def test_an_erasure_that_was_stopped_is_not_carried_out_by_the_next_command(
+    fresh: Checkout, database_url: str
+) -> None:
+    """Its run is in Airflow's metadata, and no task of it has begun."""
+    warehouse = {"AIRFLOW_CONN_GONG_POSTGRES": uri(database_url)}
+    migrate(engine_for(database_url))
+    process = fresh.start("erase", USER_ID="424242", **warehouse)
+    scheduler = eventually(
+        lambda: next((p for p in fresh.processes() if "scheduler" in p.cmdline()), None), "the scheduler"
+    )
+    scheduler.suspend()
+    cluster = Cluster(fresh.local / "postgres")
+    cluster.port = int((cluster.directory / "data" / "postmaster.pid").read_text().split("\n")[3])
+    queued = "SELECT FROM public.dag_run WHERE dag_id = 'gong_user_erase' AND state = 'queued'"
+    eventually(lambda: query(cluster.url("airflow"), queued), "the run")
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate()
+    assert said.endswith("Stopped.\n")
+    code, said = fresh.run("run", **warehouse)
+    assert code == 0, said
+    assert query(database_url, "SELECT FROM forgotten") == []
 
 
 def test_the_scheduler_is_killed(fresh: Checkout, database_url: str) -> None:
