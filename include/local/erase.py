@@ -59,7 +59,8 @@ def told(done: dict[str, Any], *, undo: bool) -> list[str]:
     again = " already" if done["was_forgotten"] else ""
     lines = [f"This user is forgotten{again}: no sync loads him any more."]
     if not done["rows"]:
-        return [*lines, "Nothing was held of him."]
+        doubt = "" if done["was_forgotten"] else " Was it the right id? UNDO=1 takes this one back."
+        return [*lines, f"Nothing was held of him.{doubt}"]
     rows = ", ".join(f"{number:,} in {table}" for table, number in done["rows"].items())
     return [
         *lines,

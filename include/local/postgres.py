@@ -3,12 +3,14 @@
 import os
 import pwd
 import secrets
+import shlex
 import shutil
 import signal
 import socket
 import stat
 import subprocess
 import time
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -92,6 +94,11 @@ class Cluster:
                     cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         finally:
             connection.close()
+
+    def execute(self, database: str, statement: str, parameters: tuple[object, ...]) -> None:
+        """One statement, committed."""
+        with closing(self._connect(database)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
 
     def running_pid(self) -> int | None:
         """The pid of the server that runs on these files, whoever started it."""
@@ -191,8 +198,8 @@ class Cluster:
                 return True
         return False
 
-    def _connect(self) -> "psycopg2.extensions.connection":
-        return psycopg2.connect(self.url("postgres").replace("+psycopg2", ""), connect_timeout=5)
+    def _connect(self, database: str = "postgres") -> "psycopg2.extensions.connection":
+        return psycopg2.connect(self.url(database).replace("+psycopg2", ""), connect_timeout=5)
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
@@ -206,6 +213,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def psql() -> str:
+    """The program in a shell's words: the machine's, or the one that came with our server."""
+    return "psql" if shutil.which("psql") else shlex.quote(str(_bin_directory() / "psql"))
 
 
 def _bin_directory() -> Path:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from include.local.airflow_api import Airflow, AirflowApiError
 from include.local.session import Session
-from include.local.settings import DAG_ID, LocalError
+from include.local.settings import DAG_ID, DAG_IDS, LocalError
 from include.sync.summary import summary
 
 FINAL = ("success", "failed")
@@ -26,9 +26,10 @@ def make_ready(session: Session, dag_id: str = DAG_ID) -> None:
     if session.owned:
         # Runs and backfills of a killed command would go on, or stand in the way of the new ones.
         close_backfills(airflow)
-        for each in {DAG_ID, dag_id}:
+        for each in DAG_IDS:
             for run in runs(airflow, each, state=["queued", "running"]):
                 airflow.patch(path_of(run["dag_run_id"], each), {"state": "failed"})
+                airflow.patch(f"dags/{each}", {"is_paused": False})
     airflow.patch(f"dags/{dag_id}", {"is_paused": False})
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 
 from gong_provider.coordination.schema import PARAMETER
 from include.local.airflow_api import Airflow
+from include.local.postgres import psql
 from include.local.settings import LocalError, Place, write_private
 
 _LOCK_SECONDS = 10.0
@@ -47,7 +48,7 @@ class Session:
         url = make_url(self.warehouse_url).set(drivername="postgresql")
         url = url.difference_update_query([PARAMETER])  # psql takes libpq's words only
         url = url if self.embedded else url._replace(password=None)
-        return f"psql '{url.render_as_string(hide_password=False)}'"
+        return f"{psql()} '{url.render_as_string(hide_password=False)}'"
 
     @property
     def airflow(self) -> Airflow:

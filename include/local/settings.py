@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 
 ROOT = Path(__file__).resolve().parents[2]
 DAG_ID = "gong_users_sync"
+DAG_IDS = (DAG_ID, "gong_user_refresh", "gong_user_erase")
 LOGIN = "admin"
 MARKER = "GONG_LOCAL_STACK"  # every process we start carries it, so that a later command finds what was left
 

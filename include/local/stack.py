@@ -12,10 +12,14 @@ from include.local.connections import GONG, WAREHOUSE, Sources, variable
 from include.local.postgres import Cluster, free_port
 from include.local.processes import Processes, stop_leftovers
 from include.local.session import Session
-from include.local.settings import LOGIN, Place, airflow_environment, base_environment
+from include.local.settings import DAG_IDS, LOGIN, Place, airflow_environment, base_environment
 
 _AIRFLOW = [sys.executable, "-m", "airflow"]
 _SECONDS = 120.0
+_PAUSE = """
+    UPDATE dag SET is_paused = true
+    WHERE dag_id = ANY (%s) AND dag_id IN (SELECT dag_id FROM dag_run WHERE state IN ('queued', 'running'))
+"""
 
 
 class Stack:
@@ -36,6 +40,8 @@ class Stack:
         environment = session.environment
         self._start_gong(environment)
         self._migrate(environment)
+        # What a stopped command left would go on at once, with today's connections: make_ready ends it first.
+        self._cluster.execute("airflow", _PAUSE, ([*DAG_IDS],))
         self._start_airflow(environment, "api-server", "dag-processor")
         if not self._lasting:
             self._start_airflow(environment, "scheduler")

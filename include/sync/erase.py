@@ -48,7 +48,7 @@ def erase_user() -> dict[str, Any]:
     for table, rows in erased.rows.items():
         log.info("%s: %d rows", table, rows)
     if not erased.rows:
-        log.info("Nothing was held of him")
+        log.info("Nothing was held of him%s", ": was it the right id?" if erased.is_new else "")
     return {"was_forgotten": not erased.is_new, "rows": erased.rows}
 
 

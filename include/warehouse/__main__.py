@@ -28,10 +28,12 @@ def main() -> None:
 
 
 def _url() -> str:
-    url = next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), None)
-    if url is None:
+    name = next((name for name in _VARIABLES if os.environ.get(name)), None)
+    if name is None:
         raise WarehouseError(f"Say which database: set {_VARIABLES[0]} to a postgresql:// URL.")
-    return url
+    if os.environ[name].lstrip().startswith("{"):
+        raise WarehouseError(f"{name} is JSON: set {_VARIABLES[0]} to the same as a postgresql:// URL.")
+    return os.environ[name]
 
 
 if __name__ == "__main__":

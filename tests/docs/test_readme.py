@@ -55,7 +55,7 @@ CLAIMS = {
     "its data and yours never share a database": [
         "test_sandbox_and_account_never_share_the_embedded_database"
     ],
-    "`pip install .`, copy `dags/`": [
+    "`pip install . alembic apache-airflow-providers-postgres`, copy `dags/`": [
         "test_what_the_page_copies_is_all_that_the_dags_need",
         "test_airflow_lists_it_with_its_hook_and_connection_form",
     ],

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -16,7 +20,9 @@ from sqlalchemy import make_url
 from include.local.postgres import Cluster
 from include.sandbox.dialect import contract_user
 from include.sandbox.world import World
-from tests.end_to_end.commands import Checkout, checkout, eventually
+from include.warehouse.connect import engine_for
+from include.warehouse.migrate import migrate
+from tests.end_to_end.commands import ROOT, Checkout, checkout, eventually
 from tests.support import GongService, babbling_port, closed_port, odd_world
 from tests.support.expected_rows import expected_changes, expected_user
 from tests.support.landed import landed_changes, landed_users, last_run, query
@@ -38,6 +44,28 @@ def connection_to(service: GongService | str, **fields: Any) -> str:
 
 def uri(database_url: str) -> str:
     return database_url.replace("postgresql+psycopg2", "postgres")
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_checkout_that_was_moved_does_not_use_the_provider_of_where_it_was(
+    moved: bool, tmp_path: Path
+) -> None:
+    look = [sys.executable, "-I", "-c", "import gong_provider as it; print(it.__path__[0])"]
+    installed = Path(subprocess.check_output(look, text=True).strip())
+    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
+        shutil.copy2(ROOT / name, tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / ".venv" / "ready").touch()
+    (tmp_path / "plugins").mkdir()
+    if moved:
+        shutil.copytree(installed, tmp_path / "plugins" / "gong_provider")
+    else:
+        (tmp_path / "plugins" / "gong_provider").symlink_to(installed)
+    planned = subprocess.check_output(["make", "--dry-run", "run"], cwd=tmp_path, text=True)
+    assert ("Installing into .venv" in planned) == moved
 
 
 def test_from_nothing_and_again(fresh: Checkout, database_url: str) -> None:
@@ -97,6 +125,29 @@ def refuses_another_account(made: Checkout, database_url: str) -> None:
     assert code != 0
     assert "is another: give it a database of its own" in said
     assert dump(database_url) == before
+
+
+def test_an_erasure_that_was_stopped_is_not_carried_out_by_the_next_command(
+    fresh: Checkout, database_url: str
+) -> None:
+    """Its run is in Airflow's metadata, and no task of it has begun."""
+    warehouse = {"AIRFLOW_CONN_GONG_POSTGRES": uri(database_url)}
+    migrate(engine_for(database_url))
+    process = fresh.start("erase", USER_ID="424242", **warehouse)
+    scheduler = eventually(
+        lambda: next((p for p in fresh.processes() if "scheduler" in p.cmdline()), None), "the scheduler"
+    )
+    scheduler.suspend()
+    cluster = Cluster(fresh.local / "postgres")
+    cluster.port = int((cluster.directory / "data" / "postmaster.pid").read_text().split("\n")[3])
+    queued = "SELECT FROM public.dag_run WHERE dag_id = 'gong_user_erase' AND state = 'queued'"
+    eventually(lambda: query(cluster.url("airflow"), queued), "the run")
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate()
+    assert said.endswith("Stopped.\n")
+    code, said = fresh.run("run", **warehouse)
+    assert code == 0, said
+    assert query(database_url, "SELECT FROM forgotten") == []
 
 
 def test_the_scheduler_is_killed(fresh: Checkout, database_url: str) -> None:

@@ -1,7 +1,9 @@
 """What the commands show, the environment they make, what they take and how they refuse."""
 
 import os
+import shlex
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -112,19 +114,28 @@ def test_what_was_erased_is_told_by_table() -> None:
         "This user is forgotten already: no sync loads him any more.",
         "Nothing was held of him.",
     ]
+    (_, nothing) = told({"was_forgotten": False, "rows": {}}, undo=False)
+    assert nothing.startswith("Nothing was held of him. Was it the right id?")
     (lifted,) = told({"was_forgotten": True, "rows": {}}, undo=True)
     assert "The tombstone is lifted" in lifted
     (never,) = told({"was_forgotten": False, "rows": {}}, undo=True)
     assert "was not forgotten" in never
 
 
-def test_only_our_own_postgres_shows_its_password() -> None:
-    def psql(*, embedded: bool) -> str:
-        url = "postgresql+psycopg2://me:s3cret@db:5432/gong"
-        return Session("", "", "", {}, url, embedded, "", os.getpid(), 0.0, check=lambda: None).psql
+def opened_by(*, embedded: bool) -> str:
+    url = "postgresql+psycopg2://me:s3cret@db:5432/gong"
+    return Session("", "", "", {}, url, embedded, "", os.getpid(), 0.0, check=lambda: None).psql
 
-    assert psql(embedded=True) == "psql 'postgresql://me:s3cret@db:5432/gong'"
-    assert psql(embedded=False) == "psql 'postgresql://me@db:5432/gong'"
+
+def test_only_our_own_postgres_shows_its_password() -> None:
+    assert opened_by(embedded=True).endswith("psql 'postgresql://me:s3cret@db:5432/gong'")
+    assert opened_by(embedded=False).endswith("psql 'postgresql://me@db:5432/gong'")
+
+
+def test_a_machine_without_psql_has_the_one_of_our_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    program, _ = shlex.split(opened_by(embedded=True))
+    assert subprocess.run([program, "--version"], check=False).returncode == 0
 
 
 def test_a_failed_run_is_explained_by_its_tasks_own_words() -> None:

@@ -68,12 +68,16 @@ def test_strangers_are_refused(settled: Engine) -> None:
 
 
 def test_names_settle_it_either_way(settled: Engine) -> None:
+    assert not known(settled, replace(OURS, account="acme"))
     settle(settled, replace(OURS, account="acme"))
     assert known(settled, OURS)
     with pytest.raises(AccountMismatchError):
         settle(settled, replace(OURS, account="other"))
     assert not known(settled, replace(OURS, account="other"))
+    assert known(settled, replace(MOVED, account="acme"))
     settle(settled, replace(MOVED, account="acme"), ["x", "y"])
+    ((note,),) = rows(settled, "SELECT notes[2] FROM account")
+    assert "the service moved from https://api.gong.io to https://us-1.api.gong.io" in note
     with pytest.raises(AccountMismatchError, match="extra `account` to acme"):
         settle(settled, AccountIdentity("https://elsewhere", "hash-3"), ["x", "y"])
 

@@ -124,8 +124,25 @@ def test_a_loader_without_the_right_to_create_is_told_what_to_run(database_url: 
     few = engine_for(url.set(username=name, password="few"))
     with pytest.raises(WarehouseError, match="run `make migrate`"):
         migrate(few)
-    with pytest.raises(WarehouseError, match="does not exist; run `make migrate`"):
+    migrate(engine_for(url))
+    with pytest.raises(WarehouseError, match=r"does not exist; run `make migrate`.*, grant this login USAGE"):
         rows(few, "SELECT * FROM users")
+
+
+def test_the_command_says_which_variable_it_can_not_read() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "include.warehouse", "migrate"],
+        cwd=PROJECT,
+        env={
+            "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}",
+            "AIRFLOW_CONN_GONG_POSTGRES": '{"conn_type": "postgres", "password": "s3cret"}',
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = "AIRFLOW_CONN_GONG_POSTGRES is JSON: set GONG_WAREHOUSE_URL to the same as a postgresql:// URL.\n"
+    assert (done.returncode, done.stderr) == (1, said)
 
 
 def test_the_command_migrates_the_schema_that_the_address_names_and_says_so_in_one_line(

@@ -50,7 +50,8 @@ _CONNECTION_TROUBLES = (
 _MIGRATE = "run `make migrate` (or `python -m include.warehouse migrate`) as a role that may make tables"
 _STATEMENT_ADVICE = {
     "3F000": _MIGRATE,  # no such schema
-    "42P01": _MIGRATE,  # no such table
+    # No such table; so it is called, too, where the login may not look into its schema.
+    "42P01": f"{_MIGRATE}; where that was done, grant this login USAGE on the schema",
     "42703": _MIGRATE,  # no such column
     "42501": f"grant this right; where it is the right to create, {_MIGRATE} instead",
     "53100": "its disk is full; make room, and the next try goes on",
