@@ -94,7 +94,7 @@ def _stack(command: str, *, airflow: bool = True) -> Iterator[Session]:
     try:
         session = stack.start() if airflow else stack.start_without_airflow()
         if command == "up":
-            make_ready(session)  # first: it ends what a killed command left, and no run of another's
+            make_ready(session)
             lock.publish(session)
         yield session
     except AirflowApiError:

@@ -10,7 +10,6 @@ import socket
 import stat
 import subprocess
 import time
-from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -94,11 +93,6 @@ class Cluster:
                     cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         finally:
             connection.close()
-
-    def execute(self, database: str, statement: str, parameters: tuple[object, ...]) -> None:
-        """One statement, committed."""
-        with closing(self._connect(database)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
 
     def running_pid(self) -> int | None:
         """The pid of the server that runs on these files, whoever started it."""
@@ -198,8 +192,8 @@ class Cluster:
                 return True
         return False
 
-    def _connect(self, database: str = "postgres") -> "psycopg2.extensions.connection":
-        return psycopg2.connect(self.url(database).replace("+psycopg2", ""), connect_timeout=5)
+    def _connect(self) -> "psycopg2.extensions.connection":
+        return psycopg2.connect(self.url("postgres").replace("+psycopg2", ""), connect_timeout=5)
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()

@@ -39,6 +39,8 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        with _sessions_file(self._place).open("a") as known:
+            known.write(f"{self._running[name].pid}\n")
 
     def check(self) -> None:
         """Raise when a process failed, or ended that should be running."""
@@ -77,13 +79,39 @@ class Processes:
 
 
 def stop_leftovers(place: Place) -> None:
-    """End every process of an earlier command on this folder, found by the marker in its environment."""
+    """End every process of an earlier command on this folder."""
+    end(leftovers(place))
+    _sessions_file(place).unlink(missing_ok=True)
+
+
+def leftovers(place: Place) -> list[psutil.Process]:
+    """The processes that commands on this folder started, found by the marker in their environment."""
+    sessions = _sessions(place)
     found = []
     for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):  # ended meanwhile, or another user's
-            if process.pid != os.getpid() and process.environ().get(MARKER) == str(place.directory):
+        with suppress(psutil.Error, OSError):  # ended meanwhile
+            if process.pid != os.getpid() and _is_ours(process, place, sessions):
                 found.append(process)
-    end(found)
+    return found
+
+
+def _is_ours(process: psutil.Process, place: Place, sessions: set[int]) -> bool:
+    try:
+        return process.environ().get(MARKER) == str(place.directory)
+    except psutil.AccessDenied:  # Airflow lets nobody but root look into its workers
+        return os.getsid(process.pid) in sessions and "airflow" in " ".join(process.cmdline())
+
+
+def _sessions_file(place: Place) -> Path:
+    return place.directory / "sessions"
+
+
+def _sessions(place: Place) -> set[int]:
+    """The sessions that were begun here; after a restart of the machine their numbers are others'."""
+    known = _sessions_file(place)
+    if not known.exists() or known.stat().st_mtime < psutil.boot_time():
+        return set()
+    return set(map(int, known.read_text().split()))
 
 
 def end(processes: list[psutil.Process]) -> None:

@@ -20,17 +20,18 @@ _MOST_NOTE_CHARS = 1000
 
 
 def make_ready(session: Session, dag_id: str = DAG_ID) -> None:
-    """Wait until Airflow has read the DAG, clear up after a killed command, and let the DAG run."""
+    """Wait until Airflow has read the DAG, and let it run."""
     airflow = session.airflow
     session.wait(lambda: _is_parsed(airflow, dag_id, session.started_at), f"The DAG {dag_id}", _PARSE_SECONDS)
-    if session.owned:
-        # Runs and backfills of a killed command would go on, or stand in the way of the new ones.
-        close_backfills(airflow)
-        for each in DAG_IDS:
-            for run in runs(airflow, each, state=["queued", "running"]):
-                airflow.patch(path_of(run["dag_run_id"], each), {"state": "failed"})
-                airflow.patch(f"dags/{each}", {"is_paused": False})
     airflow.patch(f"dags/{dag_id}", {"is_paused": False})
+
+
+def end_leftovers(airflow: Airflow) -> None:
+    """Mark failed what a command that was stopped or killed left under way."""
+    close_backfills(airflow)
+    for dag_id in DAG_IDS:
+        for run in runs(airflow, dag_id, state=["queued", "running"]):
+            airflow.patch(path_of(run["dag_run_id"], dag_id), {"state": "failed"})
 
 
 def path_of(run_id: str, dag_id: str = DAG_ID) -> str:

@@ -11,15 +11,12 @@ from include.local import connections
 from include.local.connections import GONG, WAREHOUSE, Sources, variable
 from include.local.postgres import Cluster, free_port
 from include.local.processes import Processes, stop_leftovers
+from include.local.runs import end_leftovers
 from include.local.session import Session
-from include.local.settings import DAG_IDS, LOGIN, Place, airflow_environment, base_environment
+from include.local.settings import LOGIN, Place, airflow_environment, base_environment
 
 _AIRFLOW = [sys.executable, "-m", "airflow"]
 _SECONDS = 120.0
-_PAUSE = """
-    UPDATE dag SET is_paused = true
-    WHERE dag_id = ANY (%s) AND dag_id IN (SELECT dag_id FROM dag_run WHERE state IN ('queued', 'running'))
-"""
 
 
 class Stack:
@@ -40,15 +37,13 @@ class Stack:
         environment = session.environment
         self._start_gong(environment)
         self._migrate(environment)
-        # What a stopped command left would go on at once, with today's connections: make_ready ends it first.
-        self._cluster.execute("airflow", _PAUSE, ([*DAG_IDS],))
         self._start_airflow(environment, "api-server", "dag-processor")
-        if not self._lasting:
-            self._start_airflow(environment, "scheduler")
         session.wait(lambda: session.airflow.answers() and self._gong_is_there(), "Airflow", _SECONDS)
-        if self._lasting:  # no scheduled run may start before its connections are right
+        # Before there is a scheduler: what a stopped command left would go on, with today's connections.
+        end_leftovers(session.airflow)
+        if self._lasting:
             session = replace(session, warehouse_url=self._keep_connections(session))
-            self._start_airflow(environment, "scheduler")
+        self._start_airflow(environment, "scheduler")
         return session
 
     def start_without_airflow(self) -> Session:

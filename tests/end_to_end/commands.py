@@ -10,14 +10,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from include.local.processes import leftovers
+from include.local.settings import Place
+
 ROOT = Path(__file__).resolve().parents[2]
-MARKER = "GONG_LOCAL_STACK"
 SECONDS = 180
 
 
@@ -62,14 +64,12 @@ class Checkout:
 
     def processes(self) -> list[psutil.Process]:
         """Whatever a command of this checkout has started and left running."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            marked = process.environ().get(MARKER) == str(self.local)
-            return marked or str(self.local) in " ".join(process.cmdline())
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            return False
+        found = set(leftovers(Place(self.local)))
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if str(self.local) in " ".join(process.cmdline()):
+                    found.add(process)
+        return list(found)
 
 
 @contextmanager
