@@ -12,6 +12,7 @@ from gong_provider.api.endpoints import check_instant, check_span, check_user_id
 from gong_provider.api.errors import GongConfigError
 
 HISTORY = ("auto", "all", "changed", "none")
+PARAMS = ("history", "user_ids", "created_from", "created_to", "accept_deletions", "include_avatars")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,9 @@ def read_choices(params: Mapping[str, Any], partition_key: str | None) -> Choice
 
     :raises GongConfigError: in a sentence, what can't be.
     """
+    unknown = sorted(params.keys() - PARAMS)
+    if unknown:  # a misspelt one would ask for everyone
+        raise GongConfigError(f"A run takes {', '.join(PARAMS)}, and no {', '.join(unknown)}")
     ids = params.get("user_ids") or None
     if ids is not None and not isinstance(ids, Sequence):
         raise GongConfigError("user_ids must be a list of Gong user ids")

@@ -17,6 +17,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from include.page.links import GongPageLink, owner_links
 from include.sync.alerts import alerts_of
+from include.sync.choices import PARAMS
 from include.sync.failing import say_that_it_is_tried_again, say_what_to_do
 from tests.dags.conftest import ROOT, airflow_environment
 
@@ -82,6 +83,10 @@ def test_each_param_is_typed_and_described(dags: dict[str, Any], dag_id: str) ->
         assert param.schema["title"], name
         choices = param.schema.get("enum")
         assert choices is None or set(param.schema["values_display"]) == set(choices)
+
+
+def test_the_sync_refuses_all_params_but_its_own(dags: dict[str, Any]) -> None:
+    assert set(dags["gong_users_sync"].params) == set(PARAMS)
 
 
 # --- what is loaded -------------------------------------------------------------------------------------

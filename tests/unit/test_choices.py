@@ -45,6 +45,7 @@ def test_deletions_are_accepted_only_where_it_is_said() -> None:
         ({"user_ids": ["1"], "created_from": "2026-02-01T00:00:00Z"}, "either user_ids"),
         ({"created_from": "yesterday"}, "created_from must be a date and time"),
         ({"history": "some"}, "history must be"),
+        ({"history": "none", "user_id": ["1"]}, "A run takes history, user_ids, .*, and no user_id$"),
         ({"accept_deletions": True, "user_ids": ["1"]}, "choose no users with it"),
         ({"accept_deletions": True, "created_to": "2026-02-01T00:00:00Z"}, "choose no users with it"),
     ],
