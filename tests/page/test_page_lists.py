@@ -98,6 +98,16 @@ def test_a_list_goes_on_after_the_longest_change(warehouse: Engine) -> None:
             assert sorted(text[0] for text in found) == ["A", "B", "C", "J"]
 
 
+def test_all_contradictions_of_the_last_user_are_reached(warehouse: Engine) -> None:
+    told = [{"setting": name, "value": value, "time": "2026-03-05T10:00:00Z"}
+            for name in ("a", "b", "c") for value in (True, False)]  # fmt: skip
+    load_page(warehouse, [{"id": "1"}, {"id": "2"}])
+    load_group(warehouse, history("2", told))
+    pages = pages_of(warehouse, "conflicts", limit=1)
+    assert [row["setting_key"] for page in pages for row in page.rows] == ["a", "b", "c"]
+    assert [page.note for page in pages] == ["", *["Users 2 to 2 of 2 by id were looked at."] * 2]
+
+
 def test_a_warehouse_without_rows_has_empty_answers(warehouse: Engine) -> None:
     for on in (None, THIRD):
         for name in QUESTIONS:
