@@ -90,9 +90,13 @@ _EVIDENCE = """
            seen_in_run
     FROM evidence(:user_id, :moment)
 """
+# No history tells that somebody left.
 _TIMELINE = """
-    SELECT setting_key, value, valid_from, valid_to, basis, change.changed_by
+    SELECT setting_key, value, valid_from,
+           least(valid_to, CASE WHEN gone_at > last_seen_at THEN gone_at END) AS valid_to,
+           basis, change.changed_by
     FROM setting_periods AS period
+    JOIN user_marks USING (user_id)
     LEFT JOIN LATERAL (
         SELECT changed_by
         FROM user_settings_history AS history

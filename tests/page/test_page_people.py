@@ -78,6 +78,8 @@ def test_timeline(company: Engine) -> None:
     ]
     then = told(person_of(company, "5", on=date(2026, 2, 28)).timeline, *keys)
     assert then[0][:3] == (RECORDED, "false", at(27, "10:00"))
+    jo = told(person_of(company, "10").timeline, "valid_to")
+    assert (len(jo), set(jo)) == (4, {(at(5, "00:32"),)})  # when he left
 
 
 def test_versions_say_what_had_changed(company: Engine) -> None:
