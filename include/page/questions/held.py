@@ -10,6 +10,7 @@ from include.page.questions.who import EMAIL, TITLE, USER
 from include.page.table import Asked, Column, Question, Table
 
 _ALWAYS_NOW = "This is about now, whichever day is asked for."
+_WITHOUT_RETURNERS = "Without those who have come back since; the changes have them."
 
 CHECK_COLUMNS = (
     Column("passed", "Passed", "yes_no"),
@@ -98,7 +99,8 @@ def _left(connection: Connection, asked: Asked) -> Table:
     before, user_id = parts_of(asked.after, 2)
     end = instant_of(before) if before else asked.moment or "infinity"
     rows = read_rows(_LEFT, connection, before=end, user_id=user_id, limit=asked.limit + 1)
-    return Table(columns, *cut(rows, asked.limit, "left_at", "user_id"))
+    note = _WITHOUT_RETURNERS if asked.on else ""
+    return Table(columns, *cut(rows, asked.limit, "left_at", "user_id"), note)
 
 
 STALE = Question(
