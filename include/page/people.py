@@ -90,9 +90,13 @@ _EVIDENCE = """
            seen_in_run
     FROM evidence(:user_id, :moment)
 """
+# No history tells that somebody left.
 _TIMELINE = """
-    SELECT setting_key, value, valid_from, valid_to, basis, change.changed_by
+    SELECT setting_key, value, valid_from,
+           least(valid_to, CASE WHEN gone_at > last_seen_at THEN gone_at END) AS valid_to,
+           basis, change.changed_by
     FROM setting_periods AS period
+    JOIN user_marks USING (user_id)
     LEFT JOIN LATERAL (
         SELECT changed_by
         FROM user_settings_history AS history
@@ -132,14 +136,15 @@ _VERSIONS = """
 _CHANGES = """
     SELECT *
     FROM (
-        SELECT at, user_id, kind, sentence, changed_by,
-               row_number() OVER (PARTITION BY at, kind, sentence) AS number
+        SELECT at, user_id, kind, sentence, changed_by, hash,
+               row_number() OVER (PARTITION BY at, kind, hash) AS number
         FROM changes_since('-infinity')
+        CROSS JOIN LATERAL hashtextextended(sentence, 0) AS hash
         WHERE user_id = :user_id
     ) AS change
-    WHERE (at, kind, sentence, number)
-          < (CAST(:until AS timestamptz), :kind, :sentence, CAST(:number AS bigint))
-    ORDER BY at DESC, kind DESC, sentence DESC, number DESC
+    WHERE (at, kind, hash, number)
+          < (CAST(:until AS timestamptz), :kind, CAST(:hash AS bigint), CAST(:number AS bigint))
+    ORDER BY at DESC, kind DESC, hash DESC, number DESC
     LIMIT :limit
 """
 
@@ -214,8 +219,8 @@ def _newest(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str, str]
 
 def _changes(connection: Connection, user_id: str, asked: Asked) -> Table:
     columns = (Column("at", "When", "moment"), Column("kind", "Kind"), Column("sentence", "What"))
-    before, kind, sentence, number = parts_of(asked.after, 4)
+    before, kind, hash_, number = parts_of(asked.after, 4)
     until = instant_of(before) if before else asked.moment or "infinity"
-    rows = read_rows(_CHANGES, connection, user_id=user_id, until=until, kind=kind, sentence=sentence,
+    rows = read_rows(_CHANGES, connection, user_id=user_id, until=until, kind=kind, hash=hash_ or "0",
                number=number or "0", limit=asked.limit + 1)  # fmt: skip
-    return Table(columns, *cut(rows, asked.limit, "at", "kind", "sentence", "number"))
+    return Table(columns, *cut(rows, asked.limit, "at", "kind", "hash", "number"))

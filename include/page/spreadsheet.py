@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -15,7 +16,8 @@ from include.page.table import Asked, Table
 ROWS_AT_ONCE = 10_000
 
 _BYTE_ORDER_MARK = "\ufeff"  # without it Excel takes UTF-8 for something else
-_BEGINS_A_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+# Where commas are for decimals, Excel begins a cell at each semicolon, and a row at each line's end in it.
+_BEGINS_A_FORMULA = re.compile('(^|[;\r\n])(?="*[=+\\-@\t＝＋－＠])')
 
 
 def as_csv(ask: Callable[[Asked], Table], asked: Asked) -> Iterator[str]:
@@ -71,7 +73,7 @@ def _in_words(value: Any) -> str:
 
 def _harmless(text: str) -> str:
     """With an apostrophe before what a spreadsheet would take for a formula."""
-    return f"'{text}" if text.startswith(_BEGINS_A_FORMULA) else text
+    return _BEGINS_A_FORMULA.sub(r"\1'", text)
 
 
 def _written(rows: list[list[Any]]) -> str:

@@ -37,7 +37,7 @@ class Cursors:
             claims = jwt.decode(cursor, self._key, ["HS256"])
         except jwt.ExpiredSignatureError:
             raise CursorError("The cursor has expired") from None
-        except jwt.InvalidTokenError:
+        except (jwt.InvalidTokenError, UnicodeError):
             raise CursorError("The cursor is invalid") from None
         if claims["about"] != _digest(question):
             raise CursorError("The cursor belongs to another request")

@@ -116,6 +116,16 @@ def test_a_cursor_fits_only_the_question_it_came_from(gong: TestClient) -> None:
     errors(gong.get("/v2/users", params={"cursor": cursor, "includeAvatars": "true"}), 400)
 
 
+def test_half_a_surrogate_pair_is_nobodys_id_and_no_cursor(gong: TestClient, dialect: DialectName) -> None:
+    def asked(body: bytes) -> Any:
+        json_type = {"Content-Type": "application/json"}
+        return gong.post(FILTER_PATHS[dialect], content=body, headers=json_type)
+
+    nobody = asked(rb'{"filter": {"userIds": ["\ud800"]}}')
+    assert nobody.status_code == (200 if dialect == "contract" else 404)
+    assert errors(asked(rb'{"filter": {}, "cursor": "\ud800"}'), 400) == ["The cursor is invalid"]
+
+
 def test_what_is_over_the_limit_is_told_when_to_come_back(dialect: DialectName) -> None:
     gong = sandbox(dialect, calls_per_second=3)
     answers = [gong.get("/v2/users/1") for _ in range(4)]

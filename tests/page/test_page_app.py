@@ -72,6 +72,8 @@ def test_lists_and_people_are_those_known_by_hand(page: httpx.Client) -> None:
     assert Markup(page.get("/users/5").text).words("h1") == ["Eve Fox"]
     assert Markup(page.get("/users/5?on=2026-03-03").text).words("h1") == ["Eve Frost"]
     assert Markup(page.get("/users/10").text).words("h1") == ["Jo Kerr left"]
+    assert Markup(page.get("/users/10?on=2026-03-03").text).words("h1") == ["Jo Kerr"]
+    assert Markup(page.get("/users/10?on=2026-03-05").text).words("h1") == ["10 left"]
     run = numbers(Markup(page.get(RUN).text))
     assert (run["Users"], run["Failed histories"]) == ("9", "1")
 

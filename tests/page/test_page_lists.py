@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 
@@ -13,6 +14,8 @@ from include.page.questions import PLOTS, QUESTIONS, past
 from include.page.table import Asked
 from include.warehouse.connect import transaction
 from tests.page.asked import SIXTH, THIRD, asked_of, ids, pages_of, plot_of
+from tests.page.served import Markup, served_from
+from tests.warehouse.making import history, load_group, load_page
 
 PAGED = sorted(set(QUESTIONS) - {"settings", "calls", "checks"})
 
@@ -77,6 +80,32 @@ def test_a_switch_flipped_to_and_fro_in_one_instant_is_shown_each_time(company: 
     finn = [row["sentence"] for row in day.rows if row["user_id"] == "6"]
     assert len(finn) == 2
     assert finn[0] != finn[1]
+
+
+def test_a_list_goes_on_after_the_longest_change(warehouse: Engine) -> None:
+    told = [{"settingName": name, "previousValue": "x" * 50_000, "newValue": name * 50_000,
+             "changedAt": "2026-03-05T10:00:00Z"} for name in "abc"]  # fmt: skip
+    load_page(warehouse, [{"id": "1", "settings": {}, "created": "2026-03-05T09:00:00Z"}])
+    load_group(warehouse, history("1", told))
+    with served_from(warehouse.url) as client:
+        for path in ("/changes?since=2026-03-05&on=2026-03-05&limit=1", "/users/1?on=2026-03-05&limit=1"):
+            found = []
+            while path:
+                markup = Markup(client.get(path).text)
+                found += [text for text in markup.words("td") if re.match("[ABC]: x|Joined", text)]
+                links = [attrs["href"] for _, attrs, _ in markup.elements if attrs.get("rel") == "next"]
+                path = links[0].partition("#")[0] if links else ""
+            assert sorted(text[0] for text in found) == ["A", "B", "C", "J"]
+
+
+def test_all_contradictions_of_the_last_user_are_reached(warehouse: Engine) -> None:
+    told = [{"setting": name, "value": value, "time": "2026-03-05T10:00:00Z"}
+            for name in ("a", "b", "c") for value in (True, False)]  # fmt: skip
+    load_page(warehouse, [{"id": "1"}, {"id": "2"}])
+    load_group(warehouse, history("2", told))
+    pages = pages_of(warehouse, "conflicts", limit=1)
+    assert [row["setting_key"] for page in pages for row in page.rows] == ["a", "b", "c"]
+    assert [page.note for page in pages] == ["", *["Users 2 to 2 of 2 by id were looked at."] * 2]
 
 
 def test_a_warehouse_without_rows_has_empty_answers(warehouse: Engine) -> None:

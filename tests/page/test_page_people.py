@@ -17,6 +17,7 @@ from include.page.table import Asked, Table
 from include.warehouse.connect import transaction
 from include.warehouse.migrate import migrate
 from tests.page.asked import THIRD, told
+from tests.page.served import Markup, served_from
 from tests.support.roles import LOADER, READER, make_roles
 from tests.warehouse.making import load_page
 from tests.warehouse.small_company import ADA, CALLS, RECORDED, at, tell
@@ -77,6 +78,8 @@ def test_timeline(company: Engine) -> None:
     ]
     then = told(person_of(company, "5", on=date(2026, 2, 28)).timeline, *keys)
     assert then[0][:3] == (RECORDED, "false", at(27, "10:00"))
+    jo = told(person_of(company, "10").timeline, "valid_to")
+    assert (len(jo), set(jo)) == (4, {(at(5, "00:32"),)})  # when he left
 
 
 def test_versions_say_what_had_changed(company: Engine) -> None:
@@ -180,3 +183,16 @@ def _still(part: Any) -> Any:
         marks = {key: value for key, value in part.marks.items() if key != "history_age"}
         return [part.facts, marks, *map(_still, tables)]
     return part
+
+
+def test_who_has_no_name_but_blanks_is_called_by_his_id(warehouse: Engine) -> None:
+    nameless = {"id": "1", "firstName": "", "lastName": " "}
+    load_page(warehouse, [nameless, {"id": "2", "firstName": "Ann", "managerId": "1"}])
+    with served_from(warehouse.url) as client:
+        chart_, users, one, two = (
+            Markup(client.get(path).text) for path in ("/org-chart", "/users", "/users/1", "/users/2")
+        )
+    assert "1 report of 1" in chart_.words("summary")
+    assert users.words("th")[-2:] == ["1", "Ann"]
+    assert (one.words("title"), one.words("h1")) == (["1 · Gong"], ["1"])
+    assert "1" in two.words("a")

@@ -93,6 +93,7 @@ def test_while_the_first_run_goes_on(warehouse: Engine) -> None:
     with served_from(warehouse.url) as client:
         for path in ("/", "/syncs", "/users/1", "/runs/gong_users_sync/manual__1", "/org-chart"):
             assert client.get(path).status_code == 200, path
+        assert "No check failed" not in client.get("/").text  # none has run
 
 
 class Impatient(Warehouse):

@@ -27,31 +27,33 @@ _FAR_BACK = """
          ) AS newest HAVING count(*) = :limit)) AS since
 """
 # What is the same in every word, a switch flipped to and fro in one instant, is told apart by a number.
+# A place has a sentence's hash: whole, a long one makes an address that no server takes.
 _CHANGES = """
     SELECT *
     FROM (
-        SELECT at, user_id, name, kind, sentence, changed_by,
-               row_number() OVER (PARTITION BY at, user_id, kind, sentence) AS number
+        SELECT at, user_id, name, kind, sentence, changed_by, hash,
+               row_number() OVER (PARTITION BY at, user_id, kind, hash) AS number
         FROM changes_since(:since)
+        CROSS JOIN LATERAL hashtextextended(sentence, 0) AS hash
         WHERE at <= :until
     ) AS change
-    WHERE (at, user_id, kind, sentence, number)
-          < (CAST(:until AS timestamptz), :user_id, :kind, :sentence, CAST(:number AS bigint))
-    ORDER BY at DESC, user_id DESC, kind DESC, sentence DESC, number DESC
+    WHERE (at, user_id, kind, hash, number)
+          < (CAST(:until AS timestamptz), :user_id, :kind, CAST(:hash AS bigint), CAST(:number AS bigint))
+    ORDER BY at DESC, user_id DESC, kind DESC, hash DESC, number DESC
     LIMIT :limit
 """
 _COLUMNS = (Column("at", "When", "moment"), USER, Column("kind", "Kind"), Column("sentence", "What"))
 
 
 def _ask(connection: Connection, asked: Asked) -> Table:
-    before, user_id, kind, sentence, number = parts_of(asked.after, 5)
+    before, user_id, kind, hash_, number = parts_of(asked.after, 5)
     end = asked.moment or datetime.now(UTC)
     since = datetime.combine(asked.since, time(), UTC) if asked.since else end - LATELY
     until = instant_of(before) if before else end
-    key = {"until": until, "user_id": user_id, "kind": kind, "sentence": sentence, "number": number or "0"}
+    key = {"until": until, "user_id": user_id, "kind": kind, "hash": hash_ or "0", "number": number or "0"}
     rows = _newest(connection, since, until, key, asked.limit + 1)
     note = f"Since {since:%-d %B %Y %H:%M} UTC."
-    return Table(_COLUMNS, *cut(rows, asked.limit, "at", "user_id", "kind", "sentence", "number"), note)
+    return Table(_COLUMNS, *cut(rows, asked.limit, "at", "user_id", "kind", "hash", "number"), note)
 
 
 def _newest(connection: Connection, since: datetime, until: datetime, key: Row, limit: int) -> list[Row]:

@@ -10,6 +10,7 @@ from include.page.questions.who import EMAIL, TITLE, USER
 from include.page.table import Asked, Column, Question, Table
 
 _ALWAYS_NOW = "This is about now, whichever day is asked for."
+_WITHOUT_RETURNERS = "Without those who have come back since; the changes have them."
 
 CHECK_COLUMNS = (
     Column("passed", "Passed", "yes_no"),
@@ -70,9 +71,7 @@ def _stale(connection: Connection, asked: Asked) -> Table:
 
 def _conflicts(connection: Connection, asked: Asked) -> Table:
     begin, setting_key, kind, at = parts_of(asked.after, 4)
-    last = end_of_window(connection, begin, share=4)
-    if last is None:
-        return Table(_CONFLICT_COLUMNS, [])
+    last = end_of_window(connection, begin, share=4) or begin  # the last user may have more
     found = read_rows(_CONFLICTS, connection, first=begin, last=last, setting_key=setting_key, kind=kind,
                 at=at or "-infinity", limit=asked.limit + 1)  # fmt: skip
     rows, after = cut(found, asked.limit, "user_id", "setting_key", "kind", "at")
@@ -100,7 +99,8 @@ def _left(connection: Connection, asked: Asked) -> Table:
     before, user_id = parts_of(asked.after, 2)
     end = instant_of(before) if before else asked.moment or "infinity"
     rows = read_rows(_LEFT, connection, before=end, user_id=user_id, limit=asked.limit + 1)
-    return Table(columns, *cut(rows, asked.limit, "left_at", "user_id"))
+    note = _WITHOUT_RETURNERS if asked.on else ""
+    return Table(columns, *cut(rows, asked.limit, "left_at", "user_id"), note)
 
 
 STALE = Question(

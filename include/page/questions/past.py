@@ -104,5 +104,5 @@ def looked_at(connection: Connection, begin: str, last: str) -> tuple[bool, str]
     is_end = looked["until"] == looked["everyone"]
     if is_end and not looked["before"]:
         return is_end, ""
-    first = looked["before"] + 1
+    first = min(looked["before"] + 1, looked["until"])  # a place may be within a user
     return is_end, f"Users {first:,} to {looked['until']:,} of {looked['everyone']:,} by id were looked at."
