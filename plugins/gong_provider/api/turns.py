@@ -47,8 +47,8 @@ class Turns:
         :raises NotWantedError: the call is not needed any more.
         """
         may_be_late = False
+        await self._ready()  # before they queue: all who wait for it wait together, also where it fails
         async with self._places:
-            await self._ready()
             while wanted is None or await wanted():
                 place = await self._quota.take(request.endpoint)
                 if place.wait_s > MAX_PAUSE_S:
