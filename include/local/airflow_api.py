@@ -24,7 +24,7 @@ class Airflow:
         """Whether the api-server serves tasks yet: its first such call takes seconds, best spent here."""
         try:
             return self._session.get(f"{self.address}/execution/health", timeout=_TIMEOUT).ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from include.local.forecast import foretell
 from include.local.progress import Warehouse
-from include.local.runs import FINAL, close_backfills, make_ready, note, reasons, runs
+from include.local.runs import FINAL, close_backfills, make_ready, note, path_of, reasons, runs
 from include.local.session import Session
 from include.local.settings import DAG_ID, ROOT, LocalError
 
@@ -74,9 +74,12 @@ def _watch(session: Session, waiting: set[str]) -> bool:
     warehouse, succeeded = Warehouse(session.warehouse_url), True
     while waiting:
         session.check()
-        ended = [
-            run for run in _backfill_runs(session) if run["dag_run_id"] in waiting and run["state"] in FINAL
-        ]
+        there = {run["dag_run_id"]: run for run in _backfill_runs(session)}
+        for run_id in waiting - there.keys():
+            if not session.airflow.get(path_of(run_id)):
+                print(f"{run_id} · deleted", flush=True)
+                waiting, succeeded = waiting - {run_id}, False
+        ended = [there[run_id] for run_id in waiting & there.keys() if there[run_id]["state"] in FINAL]
         for run in sorted(ended, key=lambda run: str(run["partition_key"])):
             waiting.remove(run["dag_run_id"])
             succeeded &= run["state"] == "success"

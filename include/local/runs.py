@@ -15,6 +15,8 @@ from include.sync.summary import summary
 
 FINAL = ("success", "failed")
 _PARSE_SECONDS = 120.0
+_PAGE = 100
+"""Airflow answers no more at once, whatever is asked for."""
 _MOST_REASONS = 3
 _MOST_NOTE_CHARS = 1000
 
@@ -59,8 +61,13 @@ def follow(session: Session, run_id: str, show: Callable[[str], None], dag_id: s
 
 def runs(airflow: Airflow, dag_id: str = DAG_ID, **filters: Any) -> list[dict[str, Any]]:
     """The DAG's runs, the newest first."""
-    found = airflow.get(f"dags/{dag_id}/dagRuns", order_by="-id", limit=1000, **filters)
-    return list(found.get("dag_runs", []))
+    found: list[dict[str, Any]] = []
+    while True:
+        where = {"order_by": "-id", "limit": _PAGE, "offset": len(found)}
+        page = airflow.get(f"dags/{dag_id}/dagRuns", **where, **filters).get("dag_runs", [])
+        found += page
+        if len(page) < _PAGE:
+            return found
 
 
 def reasons(airflow: Airflow, run_id: str, dag_id: str = DAG_ID) -> str:

@@ -83,6 +83,6 @@ def _day(partition_key: str | None) -> date | None:
         return None
     with suppress(ValueError):
         day = date.fromisoformat(partition_key)
-        if day.isoformat() == partition_key:
+        if day.isoformat() == partition_key and day < date.max:  # whose end no clock has
             return day
     raise GongConfigError("The partition key must be a UTC day such as 2026-01-31")

@@ -44,11 +44,16 @@ _ANALYZE = f"ANALYZE {', '.join(sorted({*TABLES_OF_USERS, *TABLES_WITH_MENTIONS,
 
 _OWED = text("SELECT EXISTS (SELECT FROM recording_coverage_owed)")
 # The newest listing was of him, too; by its number it is checked that everyone in it is held, and he is not.
+# Where all of that number are held without him, he was not in it: his id may have been a wrong one.
 _UNCOUNT = text("""
     UPDATE listings SET users = users - 1
     FROM forgotten
     WHERE user_hash = :user_hash AND greatest(listed_at, forgotten_at) >= started_at
       AND started_at = (SELECT max(started_at) FROM listings)
+      AND users > (SELECT count(*) FROM users WHERE last_seen_at >= started_at)
+                  + (SELECT count(*) FROM forgotten AS other
+                     WHERE other.user_hash <> :user_hash
+                       AND greatest(other.listed_at, other.forgotten_at) >= started_at)
 """)
 _UNDO = text("DELETE FROM forgotten WHERE user_hash = :user_hash")
 

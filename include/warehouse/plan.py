@@ -113,6 +113,7 @@ _PURGE = text("""
     DELETE FROM history_plan USING sync_runs
     WHERE (history_plan.dag_id, history_plan.run_id) = (sync_runs.dag_id, sync_runs.run_id)
       AND sync_runs.started_at < :before
+      AND state <> 'running'
 """)
 
 _PURGE_CLAIMS = text("DELETE FROM history_claims WHERE claimed_at < :before")
@@ -201,6 +202,6 @@ def failed_histories(connection: Connection, run: RunKey) -> int:
 
 
 def purge_plans(connection: Connection, before: datetime) -> None:
-    """Forget the plans of runs that started before a moment, and claims from before it."""
+    """Forget the plans of runs that started before a moment and are over, and claims from before it."""
     connection.execute(_PURGE, {"before": before})
     connection.execute(_PURGE_CLAIMS, {"before": before})

@@ -19,6 +19,7 @@ from gong_provider.operators.gong import (
     GongListUsersByFilterOperator,
     GongListUsersOperator,
 )
+from gong_provider.operators.progress import Progress
 from tests.support.gong_faults import Faults
 from tests.support.gong_service import Dialect, GongService
 from tests.support.hooks import Connect, ids_of, world
@@ -140,6 +141,15 @@ def test_histories_come_in_groups_or_as_a_dict(service: GongService) -> None:
     changes = run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids[1]))
     assert len(changes[ids[1]]) == sum(change[0] == ids[1] for change in odd_world(130).expected_changes())
     json.dumps(changes, default=str)
+
+
+def test_an_id_that_is_given_twice_is_counted_once(
+    service: GongService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(gong, "Progress", lambda what, of, _: Progress(what, of, said.append))
+    run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=[*ids_of(service)[:2], ids_of(service)[0]]))
+    assert said[-1].startswith("histories 2 of 2 · 2 calls in ")
 
 
 def test_without_a_handler_a_failed_history_is_an_error(service: GongService) -> None:

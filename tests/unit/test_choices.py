@@ -55,7 +55,7 @@ def test_what_cannot_be_is_a_sentence(params: dict[str, Any], sentence: str) -> 
         read_choices(params, None)
 
 
-@pytest.mark.parametrize("key", ["2026-13-01", "20260101", "2026-01-01T00:00:00", "eu"])
+@pytest.mark.parametrize("key", ["2026-13-01", "20260101", "2026-01-01T00:00:00", "eu", "9999-12-31"])
 def test_another_partition_key_is_refused(key: str) -> None:
     with pytest.raises(GongConfigError, match="UTC day"):
         read_choices({}, key)

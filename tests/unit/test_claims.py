@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
 from gong_provider.api import claims
 from gong_provider.api.claims import Claimed, Claims
+from gong_provider.api.endpoints import get_user
+from gong_provider.api.turns import NotWantedError, Turns
+from gong_provider.coordination.limits import Limits
+from gong_provider.coordination.quota import ProcessQuota
 
 IDS = [str(number) for number in range(1000)]
 
@@ -95,6 +100,24 @@ def test_what_waited_long_is_asked_about_again(monkeypatch: pytest.MonkeyPatch) 
         return [fresh, await work.still_ours(first), await work.still_ours(second)]
 
     assert asyncio.run(two()) == [True, True, False]
+
+
+def test_whom_another_task_fetched_while_his_turn_came_is_not_asked_for_and_not_waited_for() -> None:
+    fetched: set[str] = set()
+
+    async def call_after_another() -> None:
+        turns = Turns(ProcessQuota(Limits(2, 0)), lambda: asyncio.sleep(0))
+        work = Claims(["0"], lambda ids: Claimed([i for i in ids if i not in fetched], ()))
+        await turns.take(get_user("another"), None)
+        user_id = await work.next()
+        assert user_id is not None
+        turn = asyncio.create_task(turns.take(get_user(user_id), partial(work.still_ours, user_id)))
+        await asyncio.sleep(0.1)
+        fetched.add(user_id)
+        with pytest.raises(NotWantedError):
+            await asyncio.wait_for(turn, 3)
+
+    asyncio.run(call_after_another())
 
 
 def test_nothing_is_handed_out_once_the_batch_has_ended() -> None:

@@ -1,13 +1,15 @@
 """Which days `make backfill` takes, and how they become Airflow's range."""
 
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from airflow.sdk import CronPartitionTimetable
 from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 
-from include.local.backfill import command, days
+from include.local.backfill import _watch, command, days
 from include.local.forecast import told
 from include.local.settings import LocalError
 from include.warehouse.forecast import Forecast
@@ -67,3 +69,14 @@ def test_the_range_yields_exactly_these_days() -> None:
         info.partition_key for info in timetable.iter_partition_dagrun_infos(earliest=earliest, latest=latest)
     ]
     assert keys == ["2026-01-01", "2026-01-02", "2026-01-03"]
+
+
+def test_a_run_that_is_deleted_meanwhile_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    looks = iter(range(3))
+    session: Any = SimpleNamespace(
+        airflow=SimpleNamespace(get=lambda *_, **__: {}),  # for a 404, too
+        warehouse_url="postgresql://x",
+        check=lambda: next(looks),
+    )
+    assert not _watch(session, {"a run"})
+    assert capsys.readouterr().out == "a run · deleted\n"

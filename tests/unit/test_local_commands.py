@@ -7,14 +7,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from airflow.api_fastapi.common.parameters import LimitFilter
 
 from gong_provider.operators.progress import duration
+from include.local import airflow_api
 from include.local.__main__ import main
 from include.local.erase import request, told
 from include.local.progress import describe
-from include.local.runs import reasons
+from include.local.runs import reasons, runs
 from include.local.session import Session
 from include.local.settings import Place, airflow_environment, base_environment
+from tests.support.ports import silent_port
 
 BEGIN = {"users_listed": 0, "histories_planned": 0, "histories_fetched": 0, "calls_made": 3}
 
@@ -136,6 +139,25 @@ def test_a_machine_without_psql_has_the_one_of_our_server(monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", "")
     program, _ = shlex.split(opened_by(embedded=True))
     assert subprocess.run([program, "--version"], check=False).returncode == 0
+
+
+def test_an_api_server_that_is_slow_to_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(airflow_api, "_TIMEOUT", 0.1)
+    with silent_port() as port:
+        assert not airflow_api.Airflow(f"http://127.0.0.1:{port}", "", "").answers()
+
+
+def test_more_runs_than_airflow_answers_at_once_are_all_found() -> None:
+    found = runs(_ManyRuns(), run_type="backfill")  # type: ignore[arg-type]
+    assert found == [{"dag_run_id": str(number)} for number in range(365)]
+
+
+class _ManyRuns:
+    """Airflow's REST API after a backfill of a year."""
+
+    def get(self, _: str, *, limit: int, offset: int = 0, **__: object) -> dict[str, object]:
+        most = LimitFilter.depends(limit).value or 0
+        return {"dag_runs": [{"dag_run_id": str(i)} for i in range(offset, min(offset + most, 365))]}
 
 
 def test_a_failed_run_is_explained_by_its_tasks_own_words() -> None:

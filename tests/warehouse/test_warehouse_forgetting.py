@@ -212,6 +212,14 @@ def test_readers_and_dumps_neither_wait_nor_are_waited_for(warehouse: Engine) ->
         assert in_background(lambda: forgotten(warehouse)).result(30).is_new
 
 
+def test_an_undo_of_a_wrong_id_takes_nobody_out_of_the_newest_listing(warehouse: Engine) -> None:
+    load_world(warehouse)
+    forget(warehouse, "a wrong id", NOON + HOUR)
+    with transaction(warehouse) as connection:
+        assert take_back(connection, "a wrong id")
+    assert value(warehouse, "SELECT users FROM listings") == 3
+
+
 def test_after_an_undo_the_next_answers_bring_him_back(warehouse: Engine) -> None:
     load_world(warehouse, run_is_open=False)
     before = dump(warehouse)

@@ -258,6 +258,9 @@ def test_plans_are_purged_by_the_start_of_their_run_and_claims_by_their_own(ware
         plan_histories(connection, LATER)
         claim(connection, RUN, ["1"])
         purge_plans(connection, NOON + HOUR)
+        assert ids_of_batch(connection, RUN, 1) == ["1"], "one that was cleared goes on, however old it is"
+        close_run(connection, RUN, "success", NOON)
+        purge_plans(connection, NOON + HOUR)
     assert value(warehouse, "SELECT run_id FROM history_plan") == LATER.run_id
     assert value(warehouse, "SELECT count(*) FROM history_claims") == 1
     with transaction(warehouse) as connection:

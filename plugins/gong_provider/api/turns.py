@@ -47,13 +47,17 @@ class Turns:
         :raises NotWantedError: the call is not needed any more.
         """
         may_be_late = False
+        await self._ready()  # before they queue: all who wait for it wait together, also where it fails
         async with self._places:
-            await self._ready()
             while wanted is None or await wanted():
                 place = await self._quota.take(request.endpoint)
                 if place.wait_s > MAX_PAUSE_S:
                     raise _too_long(request, place.wait_s)
-                late_s = await self._wait_for(place, wanted)
+                try:
+                    late_s = await self._wait_for(place, wanted)
+                except NotWantedError:
+                    await self._quota.give_back(request.endpoint, place)
+                    raise
                 if late_s is not None and (late_s <= LATE_S or may_be_late):
                     return
                 await self._quota.give_back(request.endpoint, place)
@@ -61,7 +65,10 @@ class Turns:
         raise NotWantedError
 
     async def _wait_for(self, place: Place, wanted: Wanted | None) -> float | None:
-        """Seconds by which it is used late; None: it can't be, a pause began or the call is not needed."""
+        """Seconds by which it is used late; None: a pause began, and it can't be used at all.
+
+        :raises NotWantedError: the call is not needed any more.
+        """
         clock = asyncio.get_running_loop().time
         due = clock() + place.wait_s
         if place.wait_s <= 0:
@@ -73,7 +80,9 @@ class Turns:
         # Here, so that who waits for these is late: else all such would call at once.
         await self._ready()
         asked_at = clock()
-        holds = (wanted is None or await wanted()) and await self._quota.holds(place)
+        if wanted is not None and not await wanted():
+            raise NotWantedError
+        holds = await self._quota.holds(place)
         self._check_s = min(clock() - asked_at, 1.0)
         await asyncio.sleep(max(0.0, due - clock()))
         return clock() - due if holds else None

@@ -279,7 +279,8 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         self.group_seconds = group_seconds
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
-        ids = list(self.batch_to_ids(self.batch)) if self.batch_to_ids else _ids(self.user_ids)
+        given = self.batch_to_ids(self.batch) if self.batch_to_ids else _ids(self.user_ids)
+        ids = list(dict.fromkeys(given))
         result: Any = None if self.handler else {}
         handler = self.handler or partial(_collect, result)
         said = Progress("histories", len(ids), self.log.info)

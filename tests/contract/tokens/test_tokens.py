@@ -17,7 +17,7 @@ from gong_provider.coordination.limits import Limits
 from gong_provider.coordination.postgres import engine_for
 from gong_provider.coordination.quota import ProcessQuota
 from gong_provider.coordination.token_endpoint import Tokens
-from gong_provider.coordination.token_errors import ConnectAgainError
+from gong_provider.coordination.token_errors import ConnectAgainError, TokenEndpointDownError
 from gong_provider.coordination.token_rows import TokenRows
 from tests.support import GongService
 from tests.support.token_service import TokenService
@@ -143,6 +143,27 @@ def test_calls_that_waited_for_a_renewal_keep_the_rate_after_it(
 
         asyncio.run(work())
     assert (gong.answered_429, tokens.given) == (0, 2)
+
+
+def test_calls_that_wait_for_a_renewal_wait_together_also_where_it_fails(
+    account: Account, tokens: TokenService
+) -> None:
+    tokens.fault, tokens.takes, tokens.latency_s = instead(500), False, 0.5
+
+    async def work() -> list[object]:
+        client = GongClient(
+            transport=Transport(),
+            credentials=account.credentials(),
+            quota=ProcessQuota(Limits(3, 0)),
+            attempts=1,
+        )
+        calls = map(client.get_user_settings_history, "0123456789")
+        came: list[object] = list(await asyncio.gather(*calls, return_exceptions=True))
+        await client.close()
+        return came
+
+    assert {type(error) for error in asyncio.run(work())} == {TokenEndpointDownError}
+    assert tokens.asked == 1
 
 
 def test_a_pasted_refresh_token_wins_once_and_an_old_connection_does_nothing(
