@@ -217,6 +217,24 @@ def test_a_forgotten_user_is_no_user_who_is_missing(sound: Engine) -> None:
     assert failed(sound) == []
 
 
+@pytest.mark.parametrize(
+    ("of_others", "promised"),
+    [
+        ("UPDATE sync_runs SET scope = 'everyone'", 3),
+        ("UPDATE sync_runs SET scope = 'selection'", 0),  # it promised those who were chosen
+        ("UPDATE sync_runs SET history = 'changed'", 0),
+        ("UPDATE listings SET started_at = started_at + interval '1 minute'", 0),  # not listed, not asked
+    ],
+)
+def test_a_history_that_no_run_promised_is_not_missed(sound: Engine, of_others: str, promised: int) -> None:
+    with transaction(sound) as connection:
+        connection.exec_driver_sql(
+            "UPDATE sync_runs SET left_covered_by = '2026-03-09', histories_since = '2026-03-10 12:30+00'"
+        )
+        connection.exec_driver_sql(of_others)
+    assert checked(sound)["histories_promised"].found == promised
+
+
 def test_a_run_that_is_cleared_checks_again_with_one_row_a_check(sound: Engine) -> None:
     checked(sound)
     with transaction(sound) as connection:
