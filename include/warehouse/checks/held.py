@@ -18,6 +18,9 @@ CHECKS = (
                    - (SELECT count(*) FROM users WHERE last_seen_at >= listing.started_at)
                    - (SELECT count(*) FROM forgotten
                       WHERE greatest(listed_at, forgotten_at) >= listing.started_at)
+                   - coalesce((SELECT count FROM run_oddities AS oddity
+                               WHERE (oddity.dag_id, oddity.run_id) = (listing.dag_id, listing.run_id)
+                                 AND kind = 'lifted_tombstone'), 0)
             FROM listings AS listing
             ORDER BY started_at DESC LIMIT 1
         """),
