@@ -21,6 +21,7 @@ from include.warehouse.histories import load_histories
 from include.warehouse.migrate import migrate
 from include.warehouse.plan import plan_histories
 from include.warehouse.runs import RunKey, record_listing
+from include.warehouse.users import load_users
 from tests.warehouse.making import (
     HOUR,
     NOON,
@@ -31,6 +32,7 @@ from tests.warehouse.making import (
     load_group,
     load_page,
     opened,
+    page,
     rows,
     value,
 )
@@ -136,6 +138,12 @@ def fewer_changes(connection: Connection) -> None:
     connection.execute(text("DELETE FROM user_settings_history WHERE user_id = '3'"))
 
 
+def one_missing_and_one_new(connection: Connection) -> None:
+    load_users(connection, RUN, page([{"id": "4"}], NOON + HOUR / 2))  # by a refresh, not in the listing
+    for table in ("user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods"):
+        connection.execute(text(f"DELETE FROM {table} WHERE user_id = '3'"))
+
+
 def a_leaver_with_a_version(connection: Connection) -> None:
     connection.execute(text("UPDATE user_marks SET gone_at = :at WHERE user_id = '3'"), {"at": NOW})
 
@@ -144,6 +152,7 @@ TWICE = "INSERT INTO {0} SELECT * FROM {0} WHERE user_id = '3'"
 SPOILED = [
     Spoiled("users_held", 1, [f"DELETE FROM {table} WHERE user_id = '3'" for table in (
         "user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods")]),
+    Spoiled("users_held", 1, one_missing_and_one_new),
     Spoiled("keys_enforced", 1, ["ALTER TABLE user_versions DROP CONSTRAINT user_versions_never_overlap"]),
     Spoiled("user_ids_unique", 1, ["ALTER TABLE user_facts DROP CONSTRAINT user_facts_pkey",
                                    TWICE.format("user_facts")], also=frozenset({"keys_enforced"})),

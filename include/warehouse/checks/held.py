@@ -15,7 +15,9 @@ CHECKS = (
         "{found} users of the newest listing are not held",
         text("""
             SELECT listing.users
-                   - (SELECT count(*) FROM users WHERE last_seen_at >= listing.started_at)
+                   - (SELECT count(*) FROM user_facts JOIN user_marks USING (user_id)
+                      WHERE CASE WHEN listing.with_avatars THEN listed_with_avatars_at ELSE listed_at END
+                            >= listing.started_at)
                    - (SELECT count(*) FROM forgotten
                       WHERE greatest(listed_at, forgotten_at) >= listing.started_at)
                    - coalesce((SELECT count FROM run_oddities AS oddity
