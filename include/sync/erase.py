@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,6 @@ from airflow.sdk import get_current_context
 from gong_provider.api.endpoints import check_user_id
 from gong_provider.api.errors import GongConfigError
 from gong_provider.api.shared import utc_now
-from gong_provider.api.values import clean
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import forgetting
 from include.warehouse.connect import in_transaction
@@ -60,4 +58,4 @@ def read_request(params: Mapping[str, Any]) -> tuple[str, bool]:
     user_id: Any = params.get("user_id")
     if isinstance(user_id, str) and "@" in user_id:
         raise GongConfigError("user_id must be a Gong user id, not an e-mail address")
-    return clean(check_user_id(user_id), Counter()), params.get("undo") is True
+    return check_user_id(user_id), params.get("undo") is True

@@ -43,17 +43,15 @@ _FINISHED = text("""
 _ANALYZE = f"ANALYZE {', '.join(sorted({*TABLES_OF_USERS, *TABLES_WITH_MENTIONS, 'listing_pages'}))}"
 
 _OWED = text("SELECT EXISTS (SELECT FROM recording_coverage_owed)")
-# The newest listing was of him, too; by its number it is checked that everyone in it is held, and he is not.
-# Where all of that number are held without him, he was not in it: his id may have been a wrong one.
-_UNCOUNT = text("""
-    UPDATE listings SET users = users - 1
-    FROM forgotten
-    WHERE user_hash = :user_hash AND greatest(listed_at, forgotten_at) >= started_at
-      AND started_at = (SELECT max(started_at) FROM listings)
-      AND users > (SELECT count(*) FROM users WHERE last_seen_at >= started_at)
-                  + (SELECT count(*) FROM forgotten AS other
-                     WHERE other.user_hash <> :user_hash
-                       AND greatest(other.listed_at, other.forgotten_at) >= started_at)
+# The newest listing, and one that is under way, were of him, too: it is checked that all of them are held.
+_STILL_LISTED = text("""
+    INSERT INTO run_oddities AS held (dag_id, run_id, kind, count)
+    SELECT DISTINCT dag_id, run_id, 'lifted_tombstone', 1
+    FROM (SELECT dag_id, run_id, started_at FROM listing_progress
+          UNION
+          (SELECT dag_id, run_id, started_at FROM listings ORDER BY started_at DESC LIMIT 1)) AS listing
+    WHERE started_at <= (SELECT greatest(listed_at, forgotten_at) FROM forgotten WHERE user_hash = :user_hash)
+    ON CONFLICT (dag_id, run_id, kind) DO UPDATE SET count = held.count + 1
 """)
 _UNDO = text("DELETE FROM forgotten WHERE user_hash = :user_hash")
 
@@ -120,8 +118,9 @@ def take_back(connection: Connection, user_id: str) -> bool:
 
     :return: whether there was one.
     """
+    connection.exec_driver_sql(_WAIT_FOR_LOADS)
     his = {"user_hash": hash_of(user_id)}
-    connection.execute(_UNCOUNT, his)
+    connection.execute(_STILL_LISTED, his)
     return bool(connection.execute(_UNDO, his).rowcount)
 
 

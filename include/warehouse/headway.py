@@ -9,15 +9,15 @@ from sqlalchemy import Connection, text
 
 from include.warehouse.leaving import THERE
 
-# As for a complete day: a history that fails, or is gone, is not waited for. Plans are kept for a week.
+# As for a complete day: a history that fails, or is gone, is not waited for; nor is it here.
+# Plans are kept for a week.
 _HEADWAY = text(f"""
     WITH lately AS (
         SELECT dag_id, run_id, started_at FROM sync_runs
         WHERE scope = 'everyone' AND started_at > CAST(:at AS timestamptz) - interval '7 days'
     )
     SELECT count(*) AS users,
-           count(*) FILTER (WHERE history_fetched_at IS NULL AND history_failed_at IS NULL
-                              AND history_gone_at IS NULL) AS missing,
+           count(*) FILTER (WHERE history_fetched_at IS NULL) AS missing,
            (SELECT count(DISTINCT user_id)
             FROM lately JOIN history_plan USING (dag_id, run_id) JOIN user_marks USING (user_id)
             WHERE reason = 'never' AND history_fetched_at IS NOT NULL) AS lately,
@@ -25,6 +25,7 @@ _HEADWAY = text(f"""
     FROM user_marks
     WHERE {THERE}
       AND last_seen_at >= (SELECT max(started_at) FROM listings)
+      AND (history_fetched_at IS NOT NULL OR (history_failed_at IS NULL AND history_gone_at IS NULL))
 """)  # noqa: S608 (a constant)
 
 
@@ -32,7 +33,7 @@ _HEADWAY = text(f"""
 class Headway:
     """How far it is.
 
-    :ivar users: in the newest listing, or seen since.
+    :ivar users: in the newest listing, or seen since; without those whose history could never be had.
     :ivar missing: of these, whose history was never fetched.
     :ivar lately: users whose first history came in the last 7 days, as planned by runs for everyone.
     :ivar days: since the first of those runs, today included.

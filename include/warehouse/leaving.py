@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from include.warehouse.coverage import owe_coverage
+from include.warehouse.forgotten import hold_off_forgetting
 from include.warehouse.runs import RunKey, add_warning
 
 THERE = "(gone_at > last_seen_at) IS NOT TRUE"
@@ -147,6 +148,7 @@ def settle(connection: Connection, run: RunKey, *, accept: bool) -> Settled:
 
     :param accept: also when they are more than a fifth of the users, and more than ten.
     """
+    hold_off_forgetting(connection)
     locked = list(connection.scalars(_LOCK_CONFIRMED))
     connection.execute(_LOCK)
     leavers = {"ids": list(connection.scalars(_STILL_CONFIRMED, {"ids": locked}))}

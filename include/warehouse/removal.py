@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, text
 
 from include.warehouse.coverage import owe_coverage
+from include.warehouse.forgotten import hold_off_forgetting
 
 # In one order with the loads', so that they wait for each other, never in a circle: user_marks first.
 _LOCK = text("SELECT FROM user_marks WHERE user_id = ANY (CAST(:ids AS text[])) ORDER BY user_id FOR UPDATE")
@@ -80,6 +81,7 @@ def remove_outdated(connection: Connection, retention: Retention, now: datetime)
 
     :return: how many versions and users were removed, by name; empty where nothing is set.
     """
+    hold_off_forgetting(connection)
     removed = {}
     if retention.left_users is not None:
         users = list(connection.scalars(_LEFT, {"before": now - retention.left_users}))

@@ -118,7 +118,7 @@ REJECTED = {"emailAddress": MAIL, "firstName": "Paulina"}
 def load_world(engine: Engine, run_is_open: bool = True) -> None:
     """Everyone, twice, so that there are versions; histories; and a run that is still under way."""
     load_page(engine, [paula(OLD_MAIL), otto(), nora()], NOON - HOUR, with_avatars=True)
-    load_page(engine, [paula(), otto(title="Chef"), nora(), REJECTED], with_avatars=True)
+    load_page(engine, [paula(), otto(title="Chef"), nora(), REJECTED], listed=True, with_avatars=True)
     load_group(engine, history(PAULA, PAULAS), history(OTTO, OTTOS), history(NORA, NORAS))
     with transaction(engine) as connection:
         connection.execute(

@@ -82,6 +82,14 @@ def test_a_switch_set_to_what_it_was_claims_no_value_before(warehouse: Engine) -
     assert found == [("off", "on"), (None, "on")]
 
 
+def test_of_several_changes_at_one_instant_none_is_from_a_value_to_itself(warehouse: Engine) -> None:
+    load_page(warehouse, [user(**recording(True))])
+    there_and_back = [live(NOON - 2 * HOUR, True), live(NOON - 2 * HOUR, False), live(NOON - HOUR, True)]
+    load_group(warehouse, history("1", there_and_back))
+    found = rows(warehouse, "SELECT old_value, new_value FROM changes_since(:at)", at=NOON - DAY)
+    assert sorted(map(str, found)) == ["('off', 'on')", "('on', 'off')", "(None, 'on')"]
+
+
 def test_what_is_no_fact_is_no_change_and_each_fact_is_one(warehouse: Engine) -> None:
     boss = {"firstName": "Sam", "lastName": "Poe"}
     before = user(managerId="2", emailAliases=["a", "b"], personalMeetingUrls=["x"],
@@ -175,6 +183,41 @@ def test_evidence_tells_since_when_a_value_was_seen_whatever_else_changed(wareho
         ("active", "true", NOON),
         (WEB, "false", NOON + DAY),
     ]
+
+
+def test_who_was_seen_has_a_state_then_also_where_gong_says_nothing_of_it(warehouse: Engine) -> None:
+    load_page(warehouse, [user(active=None)])
+    state = "SELECT name, active, is_recorded, has_consent_page FROM user_states_as_of(:at)"
+    assert rows(warehouse, state, at=NOON) == [("Ann Lee", None, None, False)]
+    assert rows(warehouse, state, at=NOON - HOUR) == []
+
+
+def test_evidence_has_each_setting_of_then_and_denies_no_value_that_it_tells(warehouse: Engine) -> None:
+    load_page(warehouse, [user(created=None, **recording(True))])
+    load_group(warehouse, history("1", [live(NOON - DAY, False)]))
+    load_page(warehouse, [user(created=None, settings={"gone": "x"})], at=NOON + DAY)
+    load_page(warehouse, [user(created=None, settings={})], at=NOON + 2 * DAY)
+    query = "SELECT setting_key, value, proof FROM evidence('1', :at)"
+    proofs = {key: (told, proof) for key, told, proof in rows(warehouse, query, at=NOON - HOUR)}
+    assert proofs[WEB][0] == "false"
+    assert proofs[WEB][1].startswith("A change of 9 March 2026 12:00 says so")  # before our first sight
+    assert proofs["active"][1].startswith("Not in Gong yet")
+    assert ("gone", "x") in {row[:2] for row in rows(warehouse, query, at=NOON + DAY)}
+
+
+def test_evidence_names_that_one_of_several_changes_at_one_instant_which_says_so(warehouse: Engine) -> None:
+    steps = [("Low", "Mid", "first@x.example"), ("Mid", "High", "last@x.example")]
+    told = [
+        {"settingName": "level", "previousValue": before, "newValue": after, "changedBy": by,
+         "changedAt": NOON.isoformat()}
+        for before, after, by in steps
+    ]  # fmt: skip
+    load_page(warehouse, [user("1"), user("2")])
+    load_group(warehouse, history("1", told), history("2", told[::-1]))
+    query = "SELECT value, changed_by FROM evidence(:id, :at) WHERE setting_key = 'level'"
+    for each in "12":
+        assert rows(warehouse, query, id=each, at=NOON - HOUR) == [("Low", "first@x.example")]
+        assert rows(warehouse, query, id=each, at=NOON) == [("High", "last@x.example")]
 
 
 def test_an_answer_about_today_reads_each_table_once_for_each_role(warehouse: Engine) -> None:

@@ -21,6 +21,7 @@ from include.warehouse.histories import load_histories
 from include.warehouse.migrate import migrate
 from include.warehouse.plan import plan_histories
 from include.warehouse.runs import RunKey, record_listing
+from include.warehouse.users import load_users
 from tests.warehouse.making import (
     HOUR,
     NOON,
@@ -31,6 +32,7 @@ from tests.warehouse.making import (
     load_group,
     load_page,
     opened,
+    page,
     rows,
     value,
 )
@@ -136,6 +138,12 @@ def fewer_changes(connection: Connection) -> None:
     connection.execute(text("DELETE FROM user_settings_history WHERE user_id = '3'"))
 
 
+def one_missing_and_one_new(connection: Connection) -> None:
+    load_users(connection, RUN, page([{"id": "4"}], NOON + HOUR / 2))  # by a refresh, not in the listing
+    for table in ("user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods"):
+        connection.execute(text(f"DELETE FROM {table} WHERE user_id = '3'"))
+
+
 def a_leaver_with_a_version(connection: Connection) -> None:
     connection.execute(text("UPDATE user_marks SET gone_at = :at WHERE user_id = '3'"), {"at": NOW})
 
@@ -144,6 +152,7 @@ TWICE = "INSERT INTO {0} SELECT * FROM {0} WHERE user_id = '3'"
 SPOILED = [
     Spoiled("users_held", 1, [f"DELETE FROM {table} WHERE user_id = '3'" for table in (
         "user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods")]),
+    Spoiled("users_held", 1, one_missing_and_one_new),
     Spoiled("keys_enforced", 1, ["ALTER TABLE user_versions DROP CONSTRAINT user_versions_never_overlap"]),
     Spoiled("user_ids_unique", 1, ["ALTER TABLE user_facts DROP CONSTRAINT user_facts_pkey",
                                    TWICE.format("user_facts")], also=frozenset({"keys_enforced"})),
@@ -215,6 +224,24 @@ def test_each_check_is_seen_to_fail_and_says_what_to_do() -> None:
 def test_a_forgotten_user_is_no_user_who_is_missing(sound: Engine) -> None:
     forget(sound, "3", NOON + HOUR / 2)
     assert failed(sound) == []
+
+
+@pytest.mark.parametrize(
+    ("of_others", "promised"),
+    [
+        ("UPDATE sync_runs SET scope = 'everyone'", 3),
+        ("UPDATE sync_runs SET scope = 'selection'", 0),  # it promised those who were chosen
+        ("UPDATE sync_runs SET history = 'changed'", 0),
+        ("UPDATE listings SET started_at = started_at + interval '1 minute'", 0),  # not listed, not asked
+    ],
+)
+def test_a_history_that_no_run_promised_is_not_missed(sound: Engine, of_others: str, promised: int) -> None:
+    with transaction(sound) as connection:
+        connection.exec_driver_sql(
+            "UPDATE sync_runs SET left_covered_by = '2026-03-09', histories_since = '2026-03-10 12:30+00'"
+        )
+        connection.exec_driver_sql(of_others)
+    assert checked(sound)["histories_promised"].found == promised
 
 
 def test_a_run_that_is_cleared_checks_again_with_one_row_a_check(sound: Engine) -> None:

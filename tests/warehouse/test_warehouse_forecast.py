@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.forecast import Forecast, forecast
+from include.warehouse.headway import headway
 from include.warehouse.migrate import is_current
 from tests.warehouse.making import HOUR, NOON, failure, history, listed, load_group, load_page, rows, value
 
@@ -45,6 +46,15 @@ def test_who_failed_today_or_is_listed_no_more_is_not_asked(warehouse: Engine) -
     load_group(warehouse, failure("2"))
     assert owed(warehouse) == Forecast(pages=0, histories=1)
     assert owed(warehouse, at=NOON + DAY) == Forecast(pages=0, histories=2)
+
+
+def test_a_history_that_failed_is_neither_here_nor_missing(warehouse: Engine) -> None:
+    listed(warehouse, [{"id": user_id} for user_id in "12345"])
+    load_group(warehouse, history("1"), history("2"), failure("3"), failure("4", gone=True))
+    load_group(warehouse, failure("2", at=NOON + HOUR))
+    with transaction(warehouse) as connection:
+        held = headway(connection, NOON + HOUR)
+    assert (held.users, held.missing) == (3, 1)
 
 
 def test_it_leaves_no_trace(warehouse: Engine) -> None:

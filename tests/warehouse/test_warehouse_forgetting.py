@@ -6,16 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from include.local.postgres import Cluster
 from include.warehouse.checks import run_checks
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.forgetting import Erased, forget, take_back
 from include.warehouse.forgotten import hash_of
+from include.warehouse.listing_progress import save_progress
 from include.warehouse.migrate import migrate
+from include.warehouse.runs import RunKey, record_listing
 from include.warehouse.users import load_users
 from tests.warehouse.making import (
     HOUR,
@@ -24,9 +28,12 @@ from tests.warehouse.making import (
     coverage_differs,
     differences,
     history,
+    listing,
     load_group,
     load_page,
+    opened,
     page,
+    page_of_listing,
     rows,
     value,
 )
@@ -240,3 +247,38 @@ def test_after_an_undo_the_next_answers_bring_him_back(warehouse: Engine) -> Non
     names = "SELECT changed_by, extra FROM user_settings_history WHERE user_id = :id"
     assert (MAIL.upper(), {}) in rows(warehouse, names, id=OTTO)
     assert len(rows(warehouse, names, id=PAULA)) == 2
+
+
+def test_an_undo_while_everyone_is_listed_makes_nobody_missing(warehouse: Engine) -> None:
+    load_world(warehouse, run_is_open=False)
+    forgotten(warehouse)
+    began, pages = NOON + 3 * HOUR, ([paula(), otto()], [nora()])
+    listing_run = RunKey(RUN.dag_id, "lists")
+
+    def load_a_page(connection: Connection, number: int) -> None:
+        opened(connection, listing_run, began)
+        load_users(connection, listing_run, page(pages[number], began), listed=True)
+        so_far = page_of_listing(pages[number], None if number else "next", began, pages=number + 1)
+        assert so_far.listing
+        save_progress(
+            connection, listing_run, replace(so_far, listing=replace(so_far.listing, started_at=began))
+        )
+
+    with in_flight(warehouse, lambda connection: load_a_page(connection, 0)) as commit:
+        undone = in_background(lambda: lifted(warehouse))  # it waits for the page that leaves her out
+        time.sleep(0.2)
+        commit()
+        assert undone.result(30)
+    with transaction(warehouse) as connection:
+        load_a_page(connection, 1)
+        record_listing(connection, listing_run, listing(began, users=3), full=True)
+        held = {each.name: each.found for each in run_checks(connection, listing_run, began + HOUR)}
+        assert held["users_held"] == 0
+        connection.exec_driver_sql("DELETE FROM user_marks WHERE user_id = %s", (NORA,))
+        held = {each.name: each.found for each in run_checks(connection, listing_run, began + HOUR)}
+        assert held["users_held"] == 1
+
+
+def lifted(engine: Engine) -> bool:
+    with transaction(engine) as connection:
+        return take_back(connection, PAULA)

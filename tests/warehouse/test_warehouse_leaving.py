@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from include.warehouse import leaving
 from include.warehouse.connect import transaction
+from include.warehouse.forgetting import bury, erase
 from include.warehouse.leaving import Settled
 from include.warehouse.runs import RunKey, run_row
 from include.warehouse.users import load_users
@@ -284,6 +285,20 @@ def test_who_is_seen_just_while_it_is_settled_stays_with_his_version(confirmed: 
     assert rows(confirmed, "SELECT user_id FROM user_versions WHERE valid_to IS NULL ORDER BY 1") == [
         ("0000",), ("0001",),
     ]  # fmt: skip
+
+
+def test_it_waits_for_an_erasure_before_it_locks_anyone(confirmed: Engine) -> None:
+    """Else each might wait for a user whom the other has locked."""
+    with transaction(confirmed) as connection:
+        bury(connection, "0001", NOON)
+    with ThreadPoolExecutor() as pool, transaction(confirmed) as connection:
+        erase(connection, "0001")
+        settling = pool.submit(settle_other, confirmed)
+        until_it_waits(connection)
+        waits = "SELECT relation::regclass::text FROM pg_locks WHERE NOT granted"
+        assert connection.exec_driver_sql(waits).scalars().all() == ["forgotten"]
+        connection.commit()
+        assert settling.result().left == 2
 
 
 def until_it_waits(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,10 @@ from sqlalchemy import Engine
 
 from include.warehouse.connect import transaction
 from include.warehouse.coverage import rewrite_coverage
+from include.warehouse.forgetting import bury, erase
 from include.warehouse.removal import Retention, remove_outdated
 from tests.warehouse.making import HOUR, NOON, coverage_differs, load_page, rows, value
-from tests.warehouse.paula import NORA, PAULA, dump, load_world
+from tests.warehouse.paula import NORA, PAULA, dump, in_background, in_flight, load_world
 
 DAY = timedelta(days=1)
 NOW = NOON + 100 * DAY
@@ -89,3 +91,19 @@ def test_who_came_back_stays(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": PAULA}], NOW - HOUR)
     assert removed(warehouse, left_users=1, versions=1) == {"users who left": 0, "versions": 3}
     assert value(warehouse, "SELECT count(*) FROM user_facts WHERE user_id = :id", id=PAULA) == 1
+
+
+def test_it_waits_for_an_erasure_before_it_touches_a_row(warehouse: Engine) -> None:
+    """Else each might wait for a version that the other has touched."""
+    load_world(warehouse)
+    with transaction(warehouse) as connection:
+        bury(connection, PAULA, NOW)
+    with in_flight(warehouse, lambda connection: erase(connection, PAULA)) as commit:
+        done = in_background(lambda: removed(warehouse, versions=99))
+        deadline = time.monotonic() + 10
+        waiting = "SELECT relation::regclass::text FROM pg_locks WHERE NOT granted"
+        while not (waits := rows(warehouse, waiting)):
+            assert time.monotonic() < deadline
+        assert waits == [("forgotten",)]
+        commit()
+        assert done.result(30) == {"versions": 1}

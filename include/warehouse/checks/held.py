@@ -15,9 +15,14 @@ CHECKS = (
         "{found} users of the newest listing are not held",
         text("""
             SELECT listing.users
-                   - (SELECT count(*) FROM users WHERE last_seen_at >= listing.started_at)
+                   - (SELECT count(*) FROM user_facts JOIN user_marks USING (user_id)
+                      WHERE CASE WHEN listing.with_avatars THEN listed_with_avatars_at ELSE listed_at END
+                            >= listing.started_at)
                    - (SELECT count(*) FROM forgotten
                       WHERE greatest(listed_at, forgotten_at) >= listing.started_at)
+                   - coalesce((SELECT count FROM run_oddities AS oddity
+                               WHERE (oddity.dag_id, oddity.run_id) = (listing.dag_id, listing.run_id)
+                                 AND kind = 'lifted_tombstone'), 0)
             FROM listings AS listing
             ORDER BY started_at DESC LIMIT 1
         """),

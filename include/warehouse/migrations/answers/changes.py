@@ -74,7 +74,8 @@ def _facts() -> str:
     return ", ".join(rows)
 
 
-# A change that does not say what was before flipped a switch, if a period begins with it.
+# A change that does not say what was before flipped a switch, if a period begins with it: of several at one
+# instant, those of the value that stayed.
 TOLD = f"""
     SELECT change.changed_at, change.user_id, 'setting',
            coalesce({setting_words("change.setting_key")}, 'A setting without a name'),
@@ -84,6 +85,7 @@ TOLD = f"""
            ON period.user_id = change.user_id
           AND period.setting_key = change.setting_key
           AND period.valid_from = change.changed_at
+          AND period.value = lower(change.new_value)
     CROSS JOIN LATERAL (
         SELECT CASE period.value WHEN 'true' THEN 'false' WHEN 'false' THEN 'true' END
     ) AS flipped (opposite)

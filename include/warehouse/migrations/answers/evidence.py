@@ -26,7 +26,7 @@ def _time(instant: str) -> str:
 
 
 HOW = f"""
-    CASE WHEN moment < joined_at THEN 'Not in Gong yet'
+    CASE WHEN source IS NULL AND moment < joined_at THEN 'Not in Gong yet'
          WHEN left_at <= moment THEN 'No longer in Gong'
          WHEN source = 'seen' THEN 'Seen in the profile from ' || {_time("first_seen.valid_from")} || ' on'
          WHEN basis = 'changed' THEN 'A change of ' || {_time("proving.changed_at")} || ' says so'
@@ -62,6 +62,9 @@ QUERY = f"""
     CROSS JOIN LATERAL (
         SELECT jsonb_object_keys(coalesce(settings, '{{}}') || '{{"active": null}}')
         UNION
+        SELECT jsonb_object_keys(seen.settings)
+        FROM users_as_of(moment) AS seen WHERE seen.user_id = wanted_user_id
+        UNION
         SELECT period.setting_key FROM setting_periods AS period WHERE period.user_id = wanted_user_id
     ) AS known (setting_key)
     LEFT JOIN (
@@ -75,7 +78,11 @@ QUERY = f"""
           AND change.user_id = wanted_user_id
           AND change.setting_key = known.setting_key
           AND change.changed_at >= held.valid_from
-        ORDER BY change.changed_at, lower(change.new_value) = held.value DESC NULLS LAST, place DESC
+        ORDER BY change.changed_at,
+                 CASE held.basis WHEN 'changed' THEN lower(change.new_value) = lower(held.value)
+                                 WHEN 'previous' THEN lower(change.previous_value) = lower(held.value)
+                                 ELSE lower(change.new_value) <> held.value END DESC NULLS LAST,
+                 place DESC
         LIMIT 1
     ) AS proving ON true
     LEFT JOIN LATERAL (

@@ -66,6 +66,7 @@ PRESENT = f"""
     CROSS JOIN LATERAL in_effect(active, {NAMES})
 """  # noqa: S608 (constants)
 
+# Also who has no setting at all: what was seen of him is known.
 PAST = f"""
     SELECT user_id, {full_name("profile")}, profile.email_address, profile.title, profile.manager_id,
            CASE WHEN profile.valid_from IS NOT NULL
@@ -77,7 +78,7 @@ PAST = f"""
         CROSS JOIN LATERAL (SELECT {switch("value")}) AS switch (is_on)
         GROUP BY user_id
     ) AS setting
-    LEFT JOIN users_as_of(moment) AS profile USING (user_id)
+    FULL JOIN users_as_of(moment) AS profile USING (user_id)
     CROSS JOIN LATERAL in_effect(setting.active, {NAMES})
 """  # noqa: S608 (constants)
 
@@ -102,6 +103,11 @@ def create() -> None:
         [(name, meaning) for name, _, meaning in [*PROFILE, *STATE, *TIMES]],
         PRESENT,
     )
+    create_past()
+
+
+def create_past() -> None:
+    """The state at any moment, also in place of an older one."""
     ddl.create_function(
         "user_states_as_of(moment timestamptz)",
         "Each user at a moment in the words of the glossary; settings as in effective_settings_as_of, the "

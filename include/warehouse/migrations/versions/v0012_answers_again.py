@@ -1,7 +1,7 @@
-"""Answers made anew: changes of who has no settings, and no settings of who was not created yet."""
+"""Answers made anew: what they told of whom Gong says little, and of settings that are no longer answered."""
 
 from include.warehouse import ddl
-from include.warehouse.migrations.answers import changes
+from include.warehouse.migrations.answers import changes, evidence, states
 
 revision = "0012"
 down_revision = "0011"
@@ -26,4 +26,6 @@ SETTINGS_AS_OF = """
 
 def upgrade() -> None:
     ddl.run(SETTINGS_AS_OF)
+    states.create_past()
     changes.create_function()
+    evidence.create()
