@@ -102,7 +102,7 @@ _TIMELINE = """
         FROM user_settings_history AS history
         WHERE period.basis = 'changed' AND history.user_id = period.user_id
           AND history.changed_at = period.valid_from AND history.setting_key = period.setting_key
-        ORDER BY changed_by IS NULL, place DESC
+        ORDER BY lower(new_value) = lower(period.value) DESC NULLS LAST, changed_by IS NULL, place DESC
         LIMIT 1
     ) AS change ON true
     WHERE user_id = :user_id AND valid_from < :moment

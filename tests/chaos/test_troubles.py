@@ -331,4 +331,6 @@ def warnings_of_the_listing(database_url: str) -> list[str]:
 def kill_the_listing(stack: MortalStack, run_id: str, service: GongService, pages: int) -> None:
     service.latency_s = 0.3
     eventually(lambda: len(service.calls) >= pages, f"{pages} pages asked")
+    service.latency_s = 4  # the task waits while Airflow is asked for it
     stack.airflow.running(run_id).kill()
+    service.latency_s = 0
