@@ -31,6 +31,7 @@ def outlook(held: Headway, limits: Limits, calls: CallsLeft, planned: int = 0) -
     rate = held.first_ones_a_day(planned) or a_day
     if not rate:
         return f"{said}; others use all of the day's calls. {ADVICE}"
+    rate = max(rate, 1)  # less is no budget, but a week in which little was asked
     days = math.ceil(max(0, held.missing - planned) / rate)
     day = calls.at.date() + timedelta(days=days)
     when = f"by about {day}, {counted(days, 'day')}" if days else "today,"

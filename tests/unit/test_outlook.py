@@ -34,6 +34,8 @@ def calls(others: int = 0) -> CallsLeft:
          "50,000 of 200,000 settings histories are here (25%): {by} 2026-12-23, 22 days at 7,000 a day"),
         (Headway(N, 4000, 49_000, 7), 7000,
          "196,000 of 200,000 settings histories are here (98%): covered today, at 8,000 a day"),
+        (Headway(N, 100, 1, 8), 0,
+         "199,900 of 200,000 settings histories are here (99%): {by} 2027-03-11, 100 days at 1 a day"),
     ],
 )  # fmt: skip
 def test_before_everyone_is_covered(held: Headway, planned: int, says: str) -> None:
