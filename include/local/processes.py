@@ -85,7 +85,7 @@ def stop_leftovers(place: Place) -> None:
 
 
 def leftovers(place: Place) -> list[psutil.Process]:
-    """The processes that commands on this folder started, found by the marker in their environment."""
+    """What commands on this folder started: by the marker in its environment, or by its session."""
     sessions = _sessions(place)
     found = []
     for process in psutil.process_iter():

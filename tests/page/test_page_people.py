@@ -19,7 +19,7 @@ from include.warehouse.migrate import migrate
 from tests.page.asked import THIRD, told
 from tests.page.served import Markup, served_from
 from tests.support.roles import LOADER, READER, make_roles
-from tests.warehouse.making import NOON, history, load_group, load_page
+from tests.warehouse.making import AT_ONE_INSTANT, history, load_group, load_page
 from tests.warehouse.small_company import ADA, CALLS, RECORDED, at, tell
 
 DAYS = (None, THIRD, date(2026, 2, 27))
@@ -85,14 +85,8 @@ def test_timeline(company: Engine) -> None:
 def test_of_several_changes_at_one_instant_the_timeline_names_who_made_the_one_that_stayed(
     warehouse: Engine,
 ) -> None:
-    steps = [("Low", "Mid", "first@x.example"), ("Mid", "High", "last@x.example")]
-    changes = [
-        {"settingName": "level", "previousValue": before, "newValue": after, "changedBy": by,
-         "changedAt": NOON.isoformat()}
-        for before, after, by in steps
-    ]  # fmt: skip
     load_page(warehouse, [{"id": "1"}, {"id": "2"}])
-    load_group(warehouse, history("1", changes), history("2", changes[::-1]))
+    load_group(warehouse, history("1", AT_ONE_INSTANT), history("2", AT_ONE_INSTANT[::-1]))
     for user_id in "12":
         newest = told(person_of(warehouse, user_id).timeline, "value", "changed_by")[0]
         assert newest == ("High", "last@x.example")

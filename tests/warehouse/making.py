@@ -20,6 +20,12 @@ from include.warehouse.users import UsersLoaded, load_users
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+AT_ONE_INSTANT = [
+    {"settingName": "level", "previousValue": before, "newValue": after, "changedBy": by,
+     "changedAt": NOON.isoformat()}
+    for before, after, by in (("Low", "Mid", "first@x.example"), ("Mid", "High", "last@x.example"))
+]  # fmt: skip
+"""Records of two changes; High is what stays."""
 SETTLING = timedelta(minutes=10)
 RUN = RunKey("gong_users_sync", "manual__1")
 

@@ -11,7 +11,17 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from include.warehouse.connect import transaction
-from tests.warehouse.making import HOUR, NOON, failure, history, load_group, load_page, rows, value
+from tests.warehouse.making import (
+    AT_ONE_INSTANT,
+    HOUR,
+    NOON,
+    failure,
+    history,
+    load_group,
+    load_page,
+    rows,
+    value,
+)
 
 WEB = "webConferencesRecorded"
 DAY = timedelta(days=1)
@@ -206,14 +216,8 @@ def test_evidence_has_each_setting_of_then_and_denies_no_value_that_it_tells(war
 
 
 def test_evidence_names_that_one_of_several_changes_at_one_instant_which_says_so(warehouse: Engine) -> None:
-    steps = [("Low", "Mid", "first@x.example"), ("Mid", "High", "last@x.example")]
-    told = [
-        {"settingName": "level", "previousValue": before, "newValue": after, "changedBy": by,
-         "changedAt": NOON.isoformat()}
-        for before, after, by in steps
-    ]  # fmt: skip
     load_page(warehouse, [user("1"), user("2")])
-    load_group(warehouse, history("1", told), history("2", told[::-1]))
+    load_group(warehouse, history("1", AT_ONE_INSTANT), history("2", AT_ONE_INSTANT[::-1]))
     query = "SELECT value, changed_by FROM evidence(:id, :at) WHERE setting_key = 'level'"
     for each in "12":
         assert rows(warehouse, query, id=each, at=NOON - HOUR) == [("Low", "first@x.example")]
