@@ -21,7 +21,6 @@ from include.warehouse.errors import WarehouseError
 __all__ = [
     "address",
     "address_of",
-    "by_index",
     "engine_for",
     "in_transaction",
     "place",
@@ -69,22 +68,6 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     except (DBAPIError, psycopg2.Error) as error:
         trouble = postgres.statement_trouble(error, engine.url)
         raise_alone(WarehouseError(f"The warehouse {trouble}", may_pass=postgres.may_pass(error)))
-
-
-_OTHER_WAYS = ("hashjoin", "mergejoin", "material", "seqscan")
-_LOOK_UP = "".join(f"SET LOCAL enable_{way} TO off; " for way in _OTHER_WAYS)
-_AS_USUAL = "".join(f"SET LOCAL enable_{way} TO DEFAULT; " for way in _OTHER_WAYS)
-
-
-@contextmanager
-def by_index(connection: Connection) -> Iterator[None]:
-    """Let statements look their rows up one by one: for a load, which names at most some hundred users.
-
-    A table that grew since it was analyzed looks small, and the planner would read it whole, every time.
-    """
-    connection.exec_driver_sql(_LOOK_UP)
-    yield
-    connection.exec_driver_sql(_AS_USUAL)
 
 
 def in_transaction(engine: Engine, load: Callable[[Connection], T]) -> T:

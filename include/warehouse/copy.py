@@ -16,23 +16,24 @@ Encoder: TypeAlias = Callable[[Any], str]
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _ELEMENT_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\""})
 _NULL = r"\N"
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def text(value: str) -> str:
     """Encode for a text column."""
-    # Most are plain words and ids, and to see that takes a tenth of what translating them does.
-    return value if value.isalnum() else value.translate(_ESCAPES)
+    # Most are plain words, and to see that takes a tenth of what translating them does.
+    return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
 
 
 def text_array(value: Sequence[str]) -> str:
     """Encode for a text[] column."""
-    elements = [f'"{element.translate(_ELEMENT_ESCAPES)}"' for element in value]
-    return text("{" + ",".join(elements) + "}")
+    elements = ",".join([f'"{element.translate(_ELEMENT_ESCAPES)}"' for element in value])
+    return text(f"{{{elements}}}")
 
 
 def jsonb(value: object) -> str:
     """Encode for a jsonb column."""
-    return "{}" if value == {} else text(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    return "{}" if value == {} else text(_JSON.encode(value))
 
 
 def boolean(value: bool) -> str:

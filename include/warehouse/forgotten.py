@@ -15,11 +15,12 @@ from gong_provider.api.models import HistoryOutcome, SettingsChange, SettingsHis
 # Whoever writes of users holds this until he commits: a deletion waits for him, and he for a deletion.
 # Those who only read, a dump or an analyst, neither wait nor are waited for.
 _HOLD = "LOCK TABLE forgotten IN ROW EXCLUSIVE MODE"
-_READ = text("""
+_HOLD_AND_READ = f"""
+    {_HOLD};
     SELECT user_hash, false FROM forgotten
     UNION ALL
     SELECT address_hash, true FROM forgotten_addresses
-""")
+"""  # noqa: S608 (a constant)
 
 _ADD_ADDRESSES = text("""
     INSERT INTO forgotten_addresses (user_hash, address_hash)
@@ -145,9 +146,8 @@ def hold_off_forgetting(connection: Connection) -> None:
 
 def read_forgotten(connection: Connection) -> Forgotten:
     """Everyone who is forgotten; until the transaction ends, nobody's data is deleted."""
-    hold_off_forgetting(connection)
     ids, addresses = set[bytes](), set[bytes]()
-    for value, is_address in connection.execute(_READ):
+    for value, is_address in connection.exec_driver_sql(_HOLD_AND_READ):
         (addresses if is_address else ids).add(bytes(value))
     return Forgotten(frozenset(ids), frozenset(addresses))
 

@@ -12,11 +12,10 @@ from sqlalchemy import Connection, text
 
 from gong_provider.api.models import HistoryFailure, HistoryOutcome, SettingsHistory
 from include.warehouse import copy
-from include.warehouse.connect import by_index
 from include.warehouse.copy import Encoder
 from include.warehouse.coverage import owe_coverage
 from include.warehouse.forgotten import read_forgotten
-from include.warehouse.incoming import Incoming
+from include.warehouse.incoming import Incoming, at_hand
 from include.warehouse.oddities import account_for
 from include.warehouse.periods import refresh_periods
 from include.warehouse.runs import RunKey
@@ -63,6 +62,18 @@ _LOCK = text(f"""
     FOR UPDATE OF marks
 """)  # noqa: S608 (only names)
 
+_ADD = text(f"""
+    WITH added AS (
+        INSERT INTO user_settings_history ({_NAMES})
+        SELECT {_NAMES}
+        FROM {_INCOMING}
+        ORDER BY change_key
+        ON CONFLICT (change_key) DO NOTHING
+        RETURNING user_id, changed_at
+    )
+    SELECT user_id, count(*) AS changes, min(changed_at) AS changed_at FROM added GROUP BY user_id
+""")  # noqa: S608 (only names)
+
 # Of two values the newer answer's is believed, but null never is.
 _IMPROVE = text(f"""
     WITH merged AS (
@@ -101,20 +112,6 @@ _IMPROVE = text(f"""
     WHERE held.change_key = merged.change_key
       AND (held.first_seen_at, {_HELD}) IS DISTINCT FROM (merged.first_seen_at, {_MERGED})
     RETURNING held.user_id
-""")  # noqa: S608 (only names)
-
-_ADD = text(f"""
-    WITH added AS (
-        INSERT INTO user_settings_history ({_NAMES})
-        SELECT {_NAMES}
-        FROM {_INCOMING}
-        WHERE NOT EXISTS (SELECT FROM user_settings_history AS held
-                          WHERE held.change_key = incoming.change_key)
-        ORDER BY change_key
-        ON CONFLICT (change_key) DO NOTHING
-        RETURNING user_id, changed_at
-    )
-    SELECT user_id, count(*) AS changes, min(changed_at) AS changed_at FROM added GROUP BY user_id
 """)  # noqa: S608 (only names)
 
 _MARK_FETCHED = text(f"""
@@ -166,23 +163,21 @@ def load_histories(
     if forgotten := read_forgotten(connection):  # before anything is written
         outcomes = forgotten.histories_without(outcomes)
     histories = [outcome for outcome in outcomes if isinstance(outcome, SettingsHistory)]
-    _OUTCOMES.fill(connection, [_outcome_row(each, settling) for each in outcomes])
-    _CHANGES.fill(
-        connection,
-        ((it.user_id, it.requested_at, *_row_of(change)) for it in histories for change in it.changes),
-    )
-    with by_index(connection):
+    told = [(it.user_id, it.requested_at, *_row_of(change)) for it in histories for change in it.changes]
+    incoming = {_OUTCOMES: [_outcome_row(each, settling) for each in outcomes], _CHANGES: told}
+    with at_hand(connection, incoming):
         marks = connection.execute(_LOCK).all()
-        improved = connection.scalars(_IMPROVE).all()
         added = connection.execute(_ADD).all()
+        changes_new = sum(each.changes for each in added)
+        improved = connection.scalars(_IMPROVE).all() if changes_new < len(told) else ()
         connection.execute(_MARK_FETCHED)
-        connection.execute(_MARK_FAILED)
+        if len(histories) < len(outcomes):
+            connection.execute(_MARK_FAILED)
         untold = {mark.user_id for mark in marks if mark.is_untold}
         periods_since = refresh_periods(connection, untold.union(improved, (each.user_id for each in added)))
     since = [each.unknown_from for each in marks] + [each.changed_at for each in added]
     owe_coverage(connection, *since, periods_since)
     gone = sum(outcome.gone for outcome in outcomes if isinstance(outcome, HistoryFailure))
-    changes_new = sum(each.changes for each in added)
     loaded = HistoriesLoaded(len(histories), changes_new, len(outcomes) - len(histories) - gone, gone)
     account_for(
         connection,

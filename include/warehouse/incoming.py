@@ -1,8 +1,10 @@
-"""What a load has at hand: a temporary table, made once a session and empty whenever a load begins."""
+"""What a load has at hand: temporary tables, made once a session and empty whenever a load begins."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
 from zlib import crc32
 
 from sqlalchemy import Connection
@@ -20,6 +22,12 @@ _TYPES: Mapping[Encoder, str] = {
     copy.bytea: "bytea",
 }
 
+Rows: TypeAlias = Iterable[Sequence[object]]
+
+_OTHER_WAYS = ("hashjoin", "mergejoin", "material", "seqscan")
+_LOOK_UP = "".join(f"SET LOCAL enable_{way} TO off; " for way in _OTHER_WAYS)
+_AS_USUAL = "".join(f"SET LOCAL enable_{way} TO DEFAULT; " for way in _OTHER_WAYS)
+
 
 class Incoming:
     """A temporary table for the rows of one load.
@@ -29,6 +37,7 @@ class Incoming:
 
     :param columns: each column's name and encoder, in the order of a row's values.
     :ivar name: as SQL names it.
+    :ivar prepare: statements that make it, empty.
     """
 
     def __init__(self, name: str, columns: Mapping[str, Encoder]) -> None:
@@ -37,9 +46,27 @@ class Incoming:
         self._columns = columns
         create = f"CREATE TEMPORARY TABLE IF NOT EXISTS {self.name} ({definition}) ON COMMIT DELETE ROWS"
         empty = f"DELETE FROM {self.name}"  # noqa: S608 (a name of ours)
-        self._prepare = f"{create}; {empty}"  # a load before may have been in the same transaction
+        self.prepare = f"{create}; {empty}; "  # a load before may have been in the same transaction
 
-    def fill(self, connection: Connection, rows: Iterable[Sequence[object]]) -> None:
+    def fill(self, connection: Connection, rows: Rows) -> None:
         """Let it hold these rows, and no other, until the transaction ends."""
-        connection.exec_driver_sql(self._prepare)
+        connection.exec_driver_sql(self.prepare)
+        self.add(connection, rows)
+
+    def add(self, connection: Connection, rows: Rows) -> None:
+        """Let it hold these rows too."""
         copy_rows(connection, self.name, self._columns, rows)
+
+
+@contextmanager
+def at_hand(connection: Connection, tables: Mapping[Incoming, Rows]) -> Iterator[None]:
+    """Fill tables, and let statements look their rows up one by one: a load names at most some hundred users.
+
+    A table that grew since it was analyzed looks small, and the planner would read it whole, every time.
+    """
+    # One message: each costs a way to the database and back.
+    connection.exec_driver_sql("".join([*(table.prepare for table in tables), _LOOK_UP]))
+    for table, rows in tables.items():
+        table.add(connection, rows)
+    yield
+    connection.exec_driver_sql(_AS_USUAL)

@@ -11,9 +11,9 @@ from operator import attrgetter
 from sqlalchemy import Connection, text
 
 from gong_provider.api.models import UsersPage
-from include.warehouse.connect import by_index
 from include.warehouse.coverage import owe_coverage
 from include.warehouse.facts import COLUMNS, INCOMING, USERS, facts_changed, settings_changed
+from include.warehouse.incoming import at_hand
 from include.warehouse.leaving_out import page_without_forgotten
 from include.warehouse.oddities import account_for
 from include.warehouse.periods import refresh_periods
@@ -137,9 +137,8 @@ def load_users(connection: Connection, run: RunKey, page: UsersPage, *, listed: 
     :raises WarehouseError: the run was never opened.
     """
     page = page_without_forgotten(connection, page, listed=listed)
-    USERS.fill(connection, map(_row_of, page.users))
     at = {"at": page.requested_at}
-    with by_index(connection):
+    with at_hand(connection, {USERS: map(_row_of, page.users)}):
         owe_coverage(connection, connection.scalar(_MISSED))
         connection.execute(_MARK, at | {"listed": listed, "with_avatars": page.with_avatars})
         older = connection.execute(_IGNORE_OLDER, at).rowcount

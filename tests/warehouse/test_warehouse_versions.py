@@ -112,5 +112,11 @@ def test_the_database_itself_refuses_an_overlap(warehouse: Engine) -> None:
         INSERT INTO user_versions (user_id, valid_from, valid_to) VALUES ('1', :since, :until) RETURNING 1
     """
     rows(warehouse, version, since=NOON - HOUR, until=NOON)  # up to the next one: no overlap
-    with pytest.raises(WarehouseError, match="user_versions_never_overlap"):
+    with pytest.raises(WarehouseError, match="SQLSTATE 23P01"):
         rows(warehouse, version, since=NOON - 2 * HOUR, until=NOON + HOUR)
+    longer = "UPDATE user_versions SET valid_to = :until WHERE valid_to = :since RETURNING 1"
+    rows(warehouse, longer, since=NOON, until=NOON - HOUR / 2)
+    with pytest.raises(WarehouseError, match="SQLSTATE 23P01"):
+        rows(warehouse, longer, since=NOON - HOUR / 2, until=NOON + HOUR)
+    closed = "SELECT valid_from, valid_to FROM user_versions WHERE valid_to IS NOT NULL"
+    assert rows(warehouse, closed) == [(NOON - HOUR, NOON - HOUR / 2)]

@@ -85,6 +85,8 @@ _CHANGE_FIELDS: Mapping[str, tuple[str, _Reader]] = {
     "value": ("new_value", _setting_value),
     "time": ("changed_at", _time),
 }
+_TO_THE_SECOND = len("2026-03-10T13:00:00")
+_NO_VALUES = dict.fromkeys(attribute for attribute, _ in _CHANGE_FIELDS.values())
 
 
 def _read_fields(
@@ -203,9 +205,10 @@ def _read_change(
     values, extra = _read_fields(record, _CHANGE_FIELDS, counts)
     if extra.get("userId") is None or _id(extra["userId"], counts) == user_id:
         extra.pop("userId", None)
-    values = {name: values.get(name) for name, _ in _CHANGE_FIELDS.values()}
+    values = _NO_VALUES | values
     name, moment, value = values["setting_name"], values["changed_at"], values["new_value"]
     values["setting_key"] = _CANONICAL_SETTING.get(name, name)
+    exact = moment.isoformat() if moment else ""
 
     def raw(contract: str, live: str) -> str:
         return canonical_json(record.get(contract, record.get(live)))
@@ -213,10 +216,10 @@ def _read_change(
     identity = (
         user_id,
         raw("settingName", "setting") if name is None else values["setting_key"],
-        raw("changedAt", "time") if moment is None else moment.replace(microsecond=0).isoformat(),
+        f"{exact[:_TO_THE_SECOND]}+00:00" if moment else raw("changedAt", "time"),
         raw("newValue", "value") if value is None else _canonical_value(value),
     )
-    return identity, moment.isoformat() if moment else "", values, extra
+    return identity, exact, values, extra
 
 
 def _canonical_value(value: str) -> str:

@@ -105,6 +105,8 @@ def parse_timestamp(value: str, counts: Counter[str]) -> datetime | None:
     except (ValueError, OverflowError):
         counts[TIME_UNREADABLE] += 1
         return None
-    counts[TIME_WITHOUT_ZONE] += zone is None
-    counts[TIME_CUT] += fraction is not None and len(fraction) > 6
+    if zone is None:
+        counts[TIME_WITHOUT_ZONE] += 1
+    if fraction is not None and len(fraction) > 6:
+        counts[TIME_CUT] += 1
     return instant
