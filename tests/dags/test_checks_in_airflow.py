@@ -58,7 +58,7 @@ def test_a_run_as_a_loader_of_least_rights_checks_what_it_loaded(airflow: Airflo
 
 def test_a_failed_check_fails_the_run_which_publishes_nothing(airflow: Airflow, roles: Roles) -> None:
     with transaction(roles.owner) as connection:
-        dropped = "ALTER TABLE user_versions DISABLE TRIGGER user_versions_never_overlap_insert"
+        dropped = "ALTER TABLE user_versions DISABLE TRIGGER user_versions_apart_insert"
         connection.execute(text(dropped))
     is_well, told = sync(airflow, roles)
     assert not is_well

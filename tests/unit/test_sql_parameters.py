@@ -34,6 +34,8 @@ LOOKED_AT = {
     "plugins/gong_provider/coordination/tables.py: comment": "names of its callers' tables; comments, quoted",
     "include/warehouse/copy.py: copy_rows": "names that its callers give: checked here, too",
     "include/warehouse/incoming.py: fill": "names of its callers' constants",
+    "include/warehouse/incoming.py: add": "likewise",
+    "include/warehouse/incoming.py: at_hand": "likewise, and a constant",
     "include/local/postgres.py: ensure_database": "a name of ours; CREATE DATABASE takes no parameters",
     "include/warehouse/checks/__init__.py: _run_check": "runs what stands in the table of checks",
     "include/warehouse/ddl.py: run": "runs what stands in a migration",

@@ -153,7 +153,7 @@ SPOILED = [
     Spoiled("users_held", 1, [f"DELETE FROM {table} WHERE user_id = '3'" for table in (
         "user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods")]),
     Spoiled("users_held", 1, one_missing_and_one_new),
-    Spoiled("keys_enforced", 1, ["ALTER TABLE user_versions DISABLE TRIGGER user_versions_never_overlap_insert"]),
+    Spoiled("keys_enforced", 1, ["ALTER TABLE user_versions DISABLE TRIGGER user_versions_apart_insert"]),
     Spoiled("user_ids_unique", 1, ["ALTER TABLE user_facts DROP CONSTRAINT user_facts_pkey",
                                    TWICE.format("user_facts")], also=frozenset({"keys_enforced"})),
     Spoiled("user_ids_unique", 1, ["DELETE FROM user_facts WHERE user_id = '3'"],
@@ -166,7 +166,7 @@ SPOILED = [
     Spoiled("versions_match", 2, ["DELETE FROM user_versions WHERE user_id <> '1'"]),
     Spoiled("versions_match", 1, a_leaver_with_a_version),
     Spoiled("versions_apart", 1,
-            ["ALTER TABLE user_versions DISABLE TRIGGER user_versions_never_overlap_insert",
+            ["ALTER TABLE user_versions DISABLE TRIGGER user_versions_apart_insert",
              """INSERT INTO user_versions (user_id, valid_from, valid_to)
                 SELECT user_id, valid_from - interval '2 days', valid_from + interval '1 day'
                 FROM user_versions WHERE user_id = '3'"""], also=frozenset({"keys_enforced"})),

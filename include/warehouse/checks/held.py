@@ -36,14 +36,15 @@ CHECKS = (
             FROM unnest(ARRAY[
                 'user_facts_pkey', 'user_marks_pkey', 'user_settings_history_pkey', 'user_versions_pkey',
                 'user_versions_user_id_idx',
-                'user_versions_never_overlap_insert', 'user_versions_never_overlap_update'
+                'user_versions_apart_insert', 'user_versions_apart_update'
             ]) AS needed (name)
             WHERE NOT EXISTS (
                 SELECT FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
                 WHERE relnamespace = current_schema()::regnamespace AND relname = needed.name AND indisvalid)
               AND NOT EXISTS (
                 SELECT FROM pg_trigger
-                WHERE tgrelid = 'user_versions'::regclass AND tgname = needed.name AND tgenabled IN ('O', 'A'))
+                WHERE tgrelid = 'user_versions'::regclass AND tgname = needed.name
+                  AND tgenabled IN ('O', 'A'))
         """),
     ),
     Check(

@@ -5,9 +5,9 @@ from include.warehouse import ddl
 revision = "0013"
 down_revision = "0012"
 
-# Once a statement, whatever it writes: by the primary key, one look for each version written. The table is named
-# when it runs, for a schema can get another name. Two loads at once are kept apart by their users' rows of
-# user_marks, which whoever writes versions holds.
+# Once a statement, whatever it writes: by the primary key, one look for each version written. The table is
+# named when it runs, for a schema can get another name. Two loads at once are kept apart by their users' rows
+# of user_marks, which whoever writes versions holds.
 REFUSE = """
     CREATE FUNCTION refuse_overlapping_versions() RETURNS trigger
     LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET enable_seqscan TO off
@@ -39,10 +39,11 @@ REFUSE = """
 def upgrade() -> None:
     ddl.run("ALTER TABLE user_versions DROP CONSTRAINT user_versions_never_overlap")
     ddl.run(REFUSE)
-    ddl.run("COMMENT ON FUNCTION refuse_overlapping_versions IS 'A trigger: no two versions of a user overlap'")
+    about = "A trigger: no two versions of a user overlap"
+    ddl.run(f"COMMENT ON FUNCTION refuse_overlapping_versions IS '{about}'")
     for event in ("insert", "update"):
         ddl.run(f"""
-            CREATE TRIGGER user_versions_never_overlap_{event} AFTER {event} ON user_versions
+            CREATE TRIGGER user_versions_apart_{event} AFTER {event} ON user_versions
             REFERENCING NEW TABLE AS written
             FOR EACH STATEMENT EXECUTE FUNCTION refuse_overlapping_versions()
         """)
