@@ -30,8 +30,8 @@ USERS, PAGE_SIZE, RATE = 240, 20, 60
 PAGES = USERS // PAGE_SIZE
 LATENCY_S = 0.05
 IN_FLIGHT_S = 0.3
-UNCOMMITTED_S = 1.5
-"""A group is open for a second; then it takes a moment to load, on a machine that is busy."""
+UNCOMMITTED_S = 2.5
+"""A group is open for a second; then it takes a moment to load, two where the machine is slow and busy."""
 STALLED_S = 1.0
 """So long calls go on while a group can't be loaded."""
 STATEMENT_TIMEOUT_S = 1
