@@ -84,8 +84,9 @@ def base_environment(place: Place) -> dict[str, str]:
 
 
 def airflow_environment(place: Place, *, database_url: str, port: int, scheduled: bool) -> dict[str, str]:
-    """Airflow's whole configuration; no airflow.cfg is read or written by us."""
+    """What we set of Airflow's configuration; the rest is Airflow's own, with the airflow.cfg in its home."""
     address = f"http://127.0.0.1:{port}"
+    logs = place.directory / "airflow" / "logs"
     sections: dict[str, dict[str, Any]] = {
         "core": {
             "dags_folder": ROOT / "dags",
@@ -100,6 +101,10 @@ def airflow_environment(place: Place, *, database_url: str, port: int, scheduled
             "execution_api_server_url": f"{address}/execution/",
         },
         "database": {"sql_alchemy_conn": database_url},
+        "logging": {  # else Airflow's own file keeps the place where the checkout was first
+            "base_log_folder": logs,
+            "dag_processor_child_process_log_directory": logs / "dag_processor",
+        },
         "api": {"base_url": address, "host": "127.0.0.1", "port": port, "secret_key": place.secrets["api"]},
         "api_auth": {"jwt_secret": place.secrets["jwt"]},
         "scheduler": {
