@@ -64,7 +64,7 @@ def test_each_service_says_by_its_own_check_that_it_is_well(stack: CeleryStack) 
 def test_a_run_stays_under_the_limit_that_all_workers_share(stack: CeleryStack) -> None:
     odd = odd_world(2000)
     taken = {name: stack.containers.said(name).count("received") for name in WORKERS}
-    with GongService(odd.users, odd.histories, latency_s=0.05, calls_per_second=100) as service:
+    with GongService(odd.users, odd.histories, latency_s=0.05, calls_per_second=RATE) as service:
         refused = run_of_2000(stack, service)
         if refused:  # the machine may have stalled: twice it does not
             refused = run_of_2000(stack, service)
@@ -77,10 +77,10 @@ def run_of_2000(stack: CeleryStack, service: GongService) -> int:
     """How many calls the service refused, of a run whose places kept the limit on the database's clock."""
     service.calls.clear()
     service.answered_429 = 0
-    assert stack.finished(stack.begin(service, calls_per_second=100)) == "success"
-    assert most_in(1, grants(engine_for(stack.warehouse))) <= 100
+    assert stack.finished(stack.begin(service, calls_per_second=RATE)) == "success"
+    # Up to the limit, too: it is what held, not the machine.
+    assert 0.9 * RATE <= most_in(1, grants(engine_for(stack.warehouse))) <= RATE
     assert len(service.calls) == 2000 / 100 + 2000 + service.answered_429
-    assert span_s(service) <= 1.25 * 2000 / 100
     return service.answered_429
 
 
