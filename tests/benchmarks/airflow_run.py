@@ -22,7 +22,7 @@ from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, peak_byte
 from tests.benchmarks.contestants import BENCH
 
 _PLACE = Place((BENCH / "airflow").resolve())
-_POLL_S = 0.2
+_POLL_S = 0.5
 _SECONDS = 3000
 
 
