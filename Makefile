@@ -12,8 +12,9 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 READY := .venv/ready
 TEST_READY := .venv/ready-for-tests
-# It measures a rate: nothing else runs beside it.
-TIMED := tests/end_to_end/test_shared_budget.py
+# They measure a rate: nothing else runs beside them.
+TIMED := tests/coordination/test_shared_quota.py tests/end_to_end/test_shared_budget.py
+AT_ONCE := --numprocesses 2 --dist loadfile $(addprefix --ignore ,$(TIMED))
 
 # A .venv whose Python is gone is made again; one that holds another folder's provider gets this one's.
 OURS := import os, gong_provider as it; print(os.path.samefile(it.__path__[0], "plugins/gong_provider"))
@@ -50,10 +51,10 @@ test: $(TEST_READY) ## All tests (ARGS= for pytest instead: make test ARGS=tests
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
-	$(PY) -m pytest tests/unit tests/contract tests/coordination tests/warehouse tests/page tests/docs
+	$(PY) -m pytest $(AT_ONCE) tests/unit tests/contract tests/coordination tests/warehouse tests/page tests/docs
 	$(PY) -m pytest $(TIMED)
-	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) $(PY) -m pytest --numprocesses 2 --dist loadfile --durations 10 \
-	  tests/dags tests/end_to_end tests/chaos --ignore $(TIMED)
+	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) $(PY) -m pytest $(AT_ONCE) --durations 10 \
+	  tests/dags tests/end_to_end tests/chaos
 	$(PY) -m pytest --durations 5 tests/celery
 	$(PY) -m pytest --durations 5 tests/browser
 endif
