@@ -46,7 +46,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def stack(browser: Browser) -> Iterator[Stack]:
     """One for all: what a test changes in it, it puts back."""
-    with running_stack(from_nothing=True) as running:
+    with running_stack() as running:
         yield running
 
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import re
-import shutil
 import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -125,50 +119,22 @@ def undeadlocked(order: Callable[[], Any]) -> None:
 
 
 @contextmanager
-def running_stack(
-    prepare: Callable[[Checkout], None] | None = None, *, from_nothing: bool = False
-) -> Iterator[Stack]:
+def running_stack(prepare: Callable[[Checkout], None] | None = None) -> Iterator[Stack]:
     """A stack whose own scheduled run is over, stopped at the end.
 
     :param prepare: called with the checkout before it starts.
-    :param from_nothing: not as someone starts it who had it running before, which takes a third of the time.
     """
     with checkout() as made:
-        if not from_nothing:
-            _copy(_used_before(), made.local)
         if prepare:
             prepare(made)
-        with _up(made) as stack:
+        stack = Stack(made)
+        try:
+            scheduled = eventually(lambda: stack.runs("scheduled"), "the scheduler's own run")
+            assert stack.finished(scheduled[0]["dag_run_id"]) == "success"
             yield stack
-
-
-@contextmanager
-def _up(made: Checkout) -> Iterator[Stack]:
-    stack = Stack(made)
-    try:
-        scheduled = eventually(lambda: stack.runs("scheduled"), "the scheduler's own run")
-        assert stack.finished(scheduled[0]["dag_run_id"]) == "success"
-        yield stack
-    finally:
-        stack.process.terminate()
-        stack.process.communicate(timeout=60)
-
-
-@cache
-def _used_before() -> Path:
-    """The local folder of a stack that ran until its own scheduled run was over, and was stopped."""
-    kept = Path(tempfile.mkdtemp(prefix="gong-e2e-")) / "local"
-    atexit.register(shutil.rmtree, kept.parent, ignore_errors=True)
-    with checkout() as made:
-        with _up(made):
-            pass
-        _copy(made.local, kept)
-    return kept
-
-
-def _copy(local: Path, to: Path) -> None:
-    """With owners and modes: PostgreSQL's files may be another user's, and are for no other."""
-    subprocess.run(["cp", "-a", local, to], check=True)
+        finally:
+            stack.process.terminate()
+            stack.process.communicate(timeout=60)
 
 
 def log_of(stack: Stack, run_id: str, task_id: str) -> str:

@@ -22,7 +22,7 @@ YESTERDAY = (datetime.now(UTC) - timedelta(days=1, minutes=30)).date()
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with running_stack(from_nothing=True) as running:
+    with running_stack() as running:
         yield running
 
 

@@ -38,7 +38,7 @@ def stack(said: dict[str, tuple[int, str]]) -> Iterator[Stack]:
         said["backfill"] = made.run("backfill", **FIVE_DAYS)
         said["over covered days"] = made.run("backfill", **FIVE_DAYS, DRY_RUN="1")
 
-    with running_stack(prepare, from_nothing=True) as running:
+    with running_stack(prepare) as running:
         for dag in (EXAMPLE, PLAIN):
             eventually(lambda dag=dag: running.airflow.get(f"dags/{dag}"), f"{dag} to be read")
             running.airflow.patch(f"dags/{dag}", {"is_paused": False})

@@ -28,7 +28,7 @@ HAS_OPENLINEAGE = importlib.util.find_spec("airflow.providers.openlineage") is n
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with running_stack(configure, from_nothing=True) as running:
+    with running_stack(configure) as running:
         yield running
 
 

@@ -17,7 +17,7 @@ RATE = 20
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with running_stack(add_twin, from_nothing=True) as running:
+    with running_stack(add_twin) as running:
         yield running
 
 

@@ -4,6 +4,7 @@ import os
 import shlex
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,24 @@ def test_settings_for_another_airflow_do_not_get_in(tmp_path: Path, monkeypatch:
     assert environment["NO_PROXY"] == "intern.example,127.0.0.1,localhost"
     configured = airflow_environment(place, database_url="postgresql://x", port=1, scheduled=False)
     assert configured["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+
+
+def test_airflow_forgets_where_a_moved_checkout_was(tmp_path: Path) -> None:
+    """It writes a file with the paths of its first start, and reads that from then on."""
+
+    def settings_at(place: Place) -> str:
+        configured = airflow_environment(place, database_url="postgresql://x", port=1, scheduled=False)
+        command = [sys.executable, "-m", "airflow", "config", "list", "--show-values"]
+        return subprocess.check_output(command, env=base_environment(place) | configured, text=True)
+
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    assert str(before) in settings_at(Place(before))
+    assert str(before) in (before / "airflow" / "airflow.cfg").read_text()
+    before.rename(after)
+    moved = settings_at(Place(after))
+    assert str(after) in moved
+    assert str(before) not in moved
 
 
 A_DAY = {"FROM": "2026-01-01", "TO": "2026-01-01"}
