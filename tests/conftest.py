@@ -1,4 +1,4 @@
-"""One embedded PostgreSQL a session; each test gets a database of its own."""
+"""One embedded PostgreSQL a session; each test gets a database, and has a name, of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,13 @@ from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
 
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tests with one node id, xdist would run one and say nothing of the others."""
+    twice = [name for name, times in Counter(item.nodeid for item in items).items() if times > 1]
+    if twice:
+        raise pytest.UsageError(f"several tests have one node id: {twice}")
 
 
 @pytest.fixture(scope="session")
