@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from include.local.airflow_api import AirflowApiError
 from include.local.postgres import Cluster
 from tests.end_to_end.commands import Checkout, checkout, eventually
-from tests.end_to_end.stack import TWIN, Stack, add_twin
+from tests.end_to_end.stack import ASK_EVERY_S, TWIN, Stack, add_twin
 
 DAG = "gong_users_sync"
 
@@ -62,7 +62,7 @@ class MortalStack:
                 return state if state in ("success", "failed") else None
             return None
 
-        return str(eventually(end, f"the end of {run_id}", seconds))
+        return str(eventually(end, f"the end of {run_id}", seconds, ASK_EVERY_S))
 
     def buried(self) -> None:
         """Wait until `make up` has ended; it leaves nothing running."""

@@ -87,10 +87,10 @@ def checkout() -> Iterator[Checkout]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def eventually(condition: Any, what: str, seconds: float = 120) -> Any:
+def eventually(condition: Any, what: str, seconds: float = 120, every_s: float = 0.1) -> Any:
     """The condition's first true value."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.5)
+        time.sleep(every_s)
     return value

@@ -21,6 +21,10 @@ DAG = "dags/gong_users_sync"
 TWIN = "gong_users_sync_twin"
 
 
+ASK_EVERY_S = 0.5
+"""How often an API is asked while a run goes on: each answer takes time that the run could use."""
+
+
 class RunningAirflow:
     """An Airflow that has our DAGs, and what a test does with their runs."""
 
@@ -43,7 +47,7 @@ class RunningAirflow:
             found = self.airflow.get(path)["state"]
             return found if found in ("success", "failed") else None
 
-        return str(eventually(state, f"the end of {run_id}", seconds))
+        return str(eventually(state, f"the end of {run_id}", seconds, ASK_EVERY_S))
 
     def sync(self, seconds: float = 120, **body: Any) -> str:
         """Trigger a run and wait for its state."""
