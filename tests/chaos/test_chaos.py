@@ -19,6 +19,7 @@ from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import TWIN, undeadlocked
 from tests.support import GongService, OddWorld, odd_world
 from tests.support.gong_service import Call
+from tests.support.in_doubt import asked_lately, is_history
 from tests.support.landed import landed_changes, landed_users, query
 
 log = logging.getLogger(__name__)
@@ -29,8 +30,6 @@ ROUNDS = int(os.environ.get("CHAOS_ROUNDS") or 20)
 USERS, PAGE_SIZE, RATE = 400, 40, 60
 PAGES = USERS // PAGE_SIZE
 LATENCY_S = 0.04
-UNCOMMITTED_S = 1.5
-"""A group is open for a second; then it takes a moment to load, on a machine that is busy."""
 
 Kind: TypeAlias = Literal[
     "one task",
@@ -121,8 +120,7 @@ class Scene:
 
     def lost(self) -> None:
         """Tasks are dead now: what they asked for lately is not in the warehouse."""
-        calls = list(self.service.calls)
-        self._lost += [call for call in calls if call.time > calls[-1].time - UNCOMMITTED_S]
+        self._lost += asked_lately(self.service.calls)
 
     def kill_tasks(self, most: int) -> None:
         """Those that run at the moment; between two tasks, the next."""
@@ -188,10 +186,6 @@ class Scene:
         assert len(self.service.histories_asked) == USERS
         assert twice <= lost
         assert pages <= PAGES * self.listings + 1
-
-
-def is_history(call: Call) -> bool:
-    return call.path.endswith("/settings-history")
 
 
 DEEDS: dict[Kind, Callable[[Scene], None]] = {

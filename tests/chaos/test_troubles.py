@@ -23,6 +23,7 @@ from tests.chaos import mortal
 from tests.chaos.mortal import MortalStack, mortal_stack
 from tests.end_to_end.commands import eventually
 from tests.support import Faults, GongService, OddWorld, odd_world
+from tests.support.in_doubt import UNCOMMITTED_S
 from tests.support.landed import landed_changes, landed_users, last_run, query
 from tests.support.wire_faults import instead
 
@@ -30,8 +31,6 @@ USERS, PAGE_SIZE, RATE = 240, 20, 60
 PAGES = USERS // PAGE_SIZE
 LATENCY_S = 0.05
 IN_FLIGHT_S = 0.3
-UNCOMMITTED_S = 2.5
-"""A group is open for a second; then it takes a moment to load, two where the machine is slow and busy."""
 STALLED_S = 1.0
 """So long calls go on while a group can't be loaded."""
 STATEMENT_TIMEOUT_S = 1

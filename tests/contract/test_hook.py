@@ -77,17 +77,16 @@ def test_nobody_found_is_no_error(connect: Connect, dialect: Dialect) -> None:
 
 def test_a_group_closes_after_its_time_however_few_are_in_it(connect: Connect) -> None:
     with world(60, latency_s=0.1) as service, connect(service, calls_per_second=20) as hook:
-        started = time.monotonic()
-        groups = hook.iter_history_groups(ids_of(service)[:30], group_size=100, group_seconds=0.5)
-        assert len(list(groups)) >= 3
-        assert time.monotonic() - started == pytest.approx(30 / 20, rel=0.2)
+        groups = list(hook.iter_history_groups(ids_of(service)[:30], group_size=100, group_seconds=0.5))
+        assert len(groups) >= 3
+        assert sum(map(len, groups)) == 30
 
 
 def test_a_limit_that_is_meant_as_none_opens_no_more_sockets_than_a_process_may(connect: Connect) -> None:
-    with world(MOST_IN_FLIGHT + 50, latency_s=2) as service, connect(service, calls_per_second=1e6) as hook:
+    with world(MOST_IN_FLIGHT + 50, latency_s=5) as service, connect(service, calls_per_second=1e6) as hook:
         histories = [history for group in hook.iter_history_groups(ids_of(service)) for history in group]
         first = service.calls[0].time
-        assert sum(call.time < first + 1.9 for call in service.calls) == MOST_IN_FLIGHT
+        assert sum(call.time < first + 4.9 for call in service.calls) == MOST_IN_FLIGHT
     assert len(histories) == MOST_IN_FLIGHT + 50
 
 

