@@ -14,7 +14,7 @@ READY := .venv/ready
 TEST_READY := .venv/ready-for-tests
 # They measure a rate: nothing else runs beside them.
 TIMED := tests/coordination/test_shared_quota.py tests/end_to_end/test_shared_budget.py
-AT_ONCE := --numprocesses 2 --dist loadfile $(addprefix --ignore ,$(TIMED))
+AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore ,$(TIMED))
 
 # A .venv whose Python is gone is made again; one that holds another folder's provider gets this one's.
 OURS := import os, gong_provider as it; print(os.path.samefile(it.__path__[0], "plugins/gong_provider"))
@@ -53,10 +53,9 @@ ifdef ARGS
 else
 	$(PY) -m pytest $(AT_ONCE) tests/unit tests/contract tests/coordination tests/warehouse tests/page tests/docs
 	$(PY) -m pytest $(TIMED)
-	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),3) $(PY) -m pytest $(AT_ONCE) --durations 10 \
-	  tests/dags tests/end_to_end tests/chaos
+	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),2) $(PY) -m pytest $(AT_ONCE) --durations 10 \
+	  tests/browser tests/chaos tests/end_to_end tests/dags
 	$(PY) -m pytest --durations 5 tests/celery
-	$(PY) -m pytest --durations 5 tests/browser
 endif
 
 test-chaos: $(TEST_READY) ## Kill everything at random moments: CHAOS_ROUNDS=20 CHAOS_SEED=

@@ -1,4 +1,4 @@
-"""One embedded PostgreSQL a session; each test gets a database, and has a name, of its own."""
+"""One embedded PostgreSQL a session, a database and a name for each test; which tests share a process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,28 @@ from pathlib import Path
 import psycopg2
 import pytest
 from sqlalchemy import Engine
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from include.local.postgres import Cluster
 from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
 
+SHARE_A_STACK = ("tests/browser/", "tests/chaos/")
 _numbers = itertools.count(1)
+
+
+class _FilesAndFolders(LoadFileScheduling):  # type: ignore[misc]
+    """A file's tests share a process; a folder's, where they share what takes a minute to start."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return next((folder for folder in SHARE_A_STACK if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """What make test has for --dist loadfile."""
+    return _FilesAndFolders(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

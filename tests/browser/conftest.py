@@ -28,7 +28,7 @@ QUIET = (
 failed = pytest.StashKey[bool]()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium without a window; where there is none, a skip that says how to get it (in CI, a failure)."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
@@ -43,14 +43,14 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(browser: Browser) -> Iterator[Stack]:
     """One for all: what a test changes in it, it puts back."""
     with running_stack() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def login(browser: Browser, stack: Stack) -> StorageState:
     """The cookies of someone who has signed in."""
     context = browser.new_context(base_url=stack.airflow.address)
@@ -99,6 +99,8 @@ def _page(context: BrowserContext, request: pytest.FixtureRequest, tmp_path: Pat
         page.screenshot(path=tmp_path / "failed.png")
         context.tracing.stop(path=tmp_path / "trace.zip")
         print(f"What the browser showed: {tmp_path}/failed.png, {tmp_path}/trace.zip")  # noqa: T201
+    else:
+        context.tracing.stop()  # else its folder stays
     context.close()
     watch.check()
 

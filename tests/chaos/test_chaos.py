@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
 from typing import Literal, NamedTuple, TypeAlias
@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.chaos import mortal
-from tests.chaos.mortal import DAG, MortalStack, mortal_stack
+from tests.chaos.mortal import DAG, MortalStack
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import TWIN, undeadlocked
 from tests.support import GongService, OddWorld, odd_world
@@ -64,12 +64,6 @@ def rounds() -> list[Round]:
     return [Round(kind, rng.randint(*rng.choice(spans)), rng.uniform(0, 1)) for kind in kinds[:ROUNDS]]
 
 
-@pytest.fixture(scope="module")
-def stack() -> Iterator[MortalStack]:
-    with mortal_stack() as running:
-        yield running
-
-
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     ("number", "disturbance"),
@@ -81,7 +75,6 @@ def test_a_disturbed_run_ends_with_all_rows_and_few_calls_more(
     dialect: Literal["contract", "live"] = "live" if number % 2 else "contract"
     odd = odd_world(USERS, dialect)
     name = f"chaos_{number}"
-    stack.ready()
     stack.new_warehouse(name)
     with GongService(
         odd.users, odd.histories, dialect=dialect, latency_s=LATENCY_S, page_size=PAGE_SIZE

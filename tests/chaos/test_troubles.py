@@ -20,7 +20,7 @@ from include.local.postgres import Cluster
 from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
 from tests.chaos import mortal
-from tests.chaos.mortal import MortalStack, mortal_stack
+from tests.chaos.mortal import MortalStack
 from tests.end_to_end.commands import eventually
 from tests.support import Faults, GongService, OddWorld, odd_world
 from tests.support.in_doubt import UNCOMMITTED_S
@@ -34,12 +34,6 @@ IN_FLIGHT_S = 0.3
 STALLED_S = 1.0
 """So long calls go on while a group can't be loaded."""
 STATEMENT_TIMEOUT_S = 1
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[MortalStack]:
-    with mortal_stack() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ CLAIMS = {
     "One budget of calls": [
         "test_four_tasks_keep_the_rate_and_never_exceed_it",
         "test_two_dags_at_once_share_the_rate_and_their_work",
-        "test_ten_days_cost_one_listing_and_a_history_a_user_and_then_nothing",
+        "test_five_days_cost_one_listing_and_a_history_a_user_and_then_nothing",
         "test_a_run_says_what_it_left_and_by_when_it_is_covered",
     ],
     "Many workers": [

@@ -1,0 +1,1 @@
+"""Clicks in a real browser, on one stack."""

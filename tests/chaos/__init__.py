@@ -1,0 +1,1 @@
+"""A stack that is killed in part or whole."""
