@@ -14,6 +14,7 @@ READY := .venv/ready
 TEST_READY := .venv/ready-for-tests
 # They measure a rate: nothing else runs beside them.
 TIMED := tests/coordination/test_shared_quota.py tests/end_to_end/test_shared_budget.py
+# In the order given, what takes longest first; else the files of most tests would come first.
 AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore ,$(TIMED))
 
 # A .venv whose Python is gone is made again; one that holds another folder's provider gets this one's.

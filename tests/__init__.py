@@ -1,1 +1,1 @@
-"""The tests: what is started for a folder ends with it, so folders are packages where that is a stack."""
+"""All tests; a folder whose tests share a stack is a package, so that the stack ends with it."""

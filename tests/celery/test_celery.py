@@ -135,7 +135,6 @@ def test_postgres_may_be_restarted_in_the_middle(stack: CeleryStack) -> None:
     rows_are_equal(stack, odd)
 
 
-@pytest.mark.timeout(600)
 def test_three_workers_are_faster_than_one_unless_the_limit_is_what_holds(stack: CeleryStack) -> None:
     slow, limited = {}, {}
     try:

@@ -10,12 +10,12 @@ from tests.chaos.mortal import MortalStack, mortal_stack
 
 
 @pytest.fixture(scope="package")
-def revived() -> Iterator[MortalStack]:
+def one_stack() -> Iterator[MortalStack]:
     with mortal_stack() as running:
         yield running
 
 
 @pytest.fixture
-def stack(revived: MortalStack) -> MortalStack:
-    revived.ready()
-    return revived
+def stack(one_stack: MortalStack) -> MortalStack:
+    one_stack.ready()
+    return one_stack

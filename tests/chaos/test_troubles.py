@@ -81,11 +81,11 @@ def most_in(seconds: float, service: GongService) -> int:
     return max(sum(start <= at < start + seconds for at in moments) for start in moments)
 
 
-def lost(stack: MortalStack, run_id: str, service: GongService, seconds: float = UNCOMMITTED_S) -> int:
+def lost(stack: MortalStack, run_id: str, service: GongService) -> int:
     """What may be asked again at most: a group, for each time that tasks failed."""
     tries = max(int(task["try_number"]) for task in stack.airflow.tasks(run_id))
     assert tries > 1
-    return (tries - 1) * most_in(seconds, service)
+    return (tries - 1) * most_in(UNCOMMITTED_S + STALLED_S, service)
 
 
 @contextmanager
@@ -158,7 +158,7 @@ def test_the_disk_is_full(
         wait_for_a_failure(stack, run_id)
         filler.unlink()
         ends_well(stack, run_id, database_url, odd)
-        assert twice(service) <= lost(stack, run_id, service, UNCOMMITTED_S + STALLED_S)
+        assert twice(service) <= lost(stack, run_id, service)
         move_histories_to(None, database_url)
 
 
@@ -216,7 +216,7 @@ def test_statements_time_out(
         cursor.execute("LOCK TABLE gong.user_marks IN EXCLUSIVE MODE")
         wait_for_a_failure(stack, run_id)
     ends_well(stack, run_id, database_url, odd)
-    assert twice(service) <= lost(stack, run_id, service, UNCOMMITTED_S + STALLED_S)
+    assert twice(service) <= lost(stack, run_id, service)
 
 
 def test_a_deadlock_is_ended_by_postgres(
@@ -276,7 +276,7 @@ def test_the_warehouse_is_killed_and_comes_back(
     monkeypatch.setattr("include.local.postgres.free_port", lambda: own_postgres.port)
     own_postgres.start()
     ends_well(stack, run_id, warehouse, odd)
-    assert twice(service) <= lost(stack, run_id, service, UNCOMMITTED_S + STALLED_S)
+    assert twice(service) <= lost(stack, run_id, service)
 
 
 @pytest.fixture
