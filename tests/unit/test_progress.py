@@ -97,9 +97,9 @@ class _Paused:
         return True
 
 
-@pytest.mark.parametrize(("wait_s", "said"), [(0.05, False), (0.35, True)])
+@pytest.mark.parametrize(("wait_s", "said"), [(0.05, 0), (1, 2)])
 def test_a_long_wait_says_until_when(
-    wait_s: float, said: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    wait_s: float, said: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(turns, "SAY_S", 0.1)
     monkeypatch.setattr(turns, "LATE_S", 10)  # on a busy machine a late place would be given back
@@ -108,5 +108,5 @@ def test_a_long_wait_says_until_when(
     with caplog.at_level("INFO"):
         asyncio.run(turns.Turns(quota, lambda: asyncio.sleep(0)).take(endpoints.get_user("1"), None))
     assert wait_s <= time.monotonic() - begin < wait_s + 5
-    assert bool(caplog.messages) == said
+    assert min(len(caplog.messages), 2) == said  # again and again, less often where the machine stalls
     assert all(re.match(r"No call before \d\d:\d\d:\d\d UTC: Gong asked", line) for line in caplog.messages)
