@@ -13,7 +13,7 @@ from include.sync.outlook import outlook
 from include.sync.run import SETTLING, Run, calls_left, run_key, this_run
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import headway, histories, listing_progress, plan, runs
-from include.warehouse.connect import in_transaction, transaction
+from include.warehouse.connect import HOLD_S, in_transaction, transaction
 
 log = logging.getLogger(__name__)
 
@@ -79,5 +79,7 @@ def load_history_group(group: list[HistoryOutcome]) -> None:
     """Load one group of histories, with those that failed, in one transaction."""
     run = run_key()
     in_transaction(
-        warehouse_engine(), lambda connection: histories.load_histories(connection, run, group, SETTLING)
+        warehouse_engine(),
+        lambda connection: histories.load_histories(connection, run, group, SETTLING),
+        for_s=HOLD_S,
     )

@@ -10,7 +10,7 @@ from gong_provider.api.models import Listing, UsersPage
 from include.sync.run import run_key, this_run
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import leaving, runs, users
-from include.warehouse.connect import in_transaction, transaction
+from include.warehouse.connect import HOLD_S, in_transaction, transaction
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,9 @@ def load_users_still_there(page: UsersPage) -> None:
     """Load those who came back when asked for; avatars only prove that they are there."""
     run = run_key()
     seen = replace(page, with_avatars=False)
-    in_transaction(warehouse_engine(), lambda connection: users.load_users(connection, run, seen))
+    in_transaction(
+        warehouse_engine(), lambda connection: users.load_users(connection, run, seen), for_s=HOLD_S
+    )
 
 
 def confirm_leavers(asked: Sequence[str], answer: Listing) -> None:
@@ -41,7 +43,9 @@ def confirm_leavers(asked: Sequence[str], answer: Listing) -> None:
         log.warning(_NOT_WHOLE)
         in_transaction(engine, lambda connection: runs.add_warning(connection, run, _NOT_WHOLE))
     else:
-        in_transaction(engine, lambda connection: leaving.confirm(connection, asked, answer.started_at))
+        in_transaction(
+            engine, lambda connection: leaving.confirm(connection, asked, answer.started_at), for_s=HOLD_S
+        )
 
 
 def settle_leavers() -> None:

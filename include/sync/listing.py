@@ -14,7 +14,7 @@ from gong_provider.coordination.limits import Limits
 from include.sync.run import SETTLING, Run, gong_account, open_row, run_key, this_run
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, leaving, listing_progress, runs, users
-from include.warehouse.connect import in_transaction, transaction
+from include.warehouse.connect import HOLD_S, in_transaction, transaction
 from include.warehouse.errors import AccountMismatchError
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,9 @@ def load_page(run: Run, page: UsersPage) -> dict[str, int]:
     """The same for a run whose params were read."""
     listing = page.listing
     assert listing is not None  # noqa: S101 - an operator's pages have one
-    in_transaction(warehouse_engine(), lambda connection: _load_page(connection, run, page, listing))
+    in_transaction(
+        warehouse_engine(), lambda connection: _load_page(connection, run, page, listing), for_s=HOLD_S
+    )
     return {"users": listing.users}
 
 

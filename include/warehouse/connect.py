@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import TypeVar
 
 import psycopg2
@@ -32,7 +33,11 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_RESTS_S = (0.5, 2.0, 5.0)
+HOLD_S = 600.0
+"""Seconds for which an answer that was paid for with a call is held, and its load tried."""
+_MOMENT_S = 8.0
+_RESTS_S = (0.5, 2.0, 5.0, 10.0, 20.0)
+"""Between tries; the last one stays."""
 
 
 def engine_for(url: URL | str) -> Engine:
@@ -49,11 +54,12 @@ def engine_for(url: URL | str) -> Engine:
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
+def transaction(engine: Engine, *, lock_timeout_s: float = 0) -> Iterator[Connection]:
     """One transaction in which plain names mean the warehouse's tables and times are UTC.
 
     Leaves no setting in the session, so that it works behind a pooler. An error rolls all of it back.
 
+    :param lock_timeout_s: seconds to wait for a lock, where the login has no such limit itself; 0: for ever.
     :raises WarehouseError: the database can't be reached, or refuses a statement.
     """
     try:
@@ -63,28 +69,30 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         raise_alone(WarehouseError(f"The warehouse {trouble}", may_pass=True))
     try:
         with connection, connection.begin():
-            enter_schema(connection)
+            enter_schema(connection, lock_timeout_s)
             yield connection
     except (DBAPIError, psycopg2.Error) as error:
         trouble = postgres.statement_trouble(error, engine.url)
         raise_alone(WarehouseError(f"The warehouse {trouble}", may_pass=postgres.may_pass(error)))
 
 
-def in_transaction(engine: Engine, load: Callable[[Connection], T]) -> T:
-    """Load in one transaction, and once more when the database was only in the way for a moment.
+def in_transaction(engine: Engine, load: Callable[[Connection], T], *, for_s: float | None = None) -> T:
+    """Load in one transaction, and again while the database is only in the way.
 
-    What is loaded was paid for with calls: given up, it is asked again.
+    A try whose COMMIT got no answer may have been committed: ``load`` must be right when it runs again.
 
-    :raises WarehouseError: it is still in the way after some seconds, or refuses.
+    :param for_s: seconds after which it is given up, and for which a lock is waited for: HOLD_S for what was
+        paid for with calls, which would be paid again. None: tried for some seconds, locks without end.
+    :raises WarehouseError: it is still in the way after that time, or refuses.
     """
-    for rest_s in _RESTS_S:
+    gives_up_at = time.monotonic() + (for_s or _MOMENT_S)
+    for rest_s in chain(_RESTS_S, repeat(_RESTS_S[-1])):
         try:
-            with transaction(engine) as connection:
+            with transaction(engine, lock_timeout_s=for_s or 0) as connection:
                 return load(connection)
         except WarehouseError as error:
-            if not error.may_pass:
+            if not error.may_pass or time.monotonic() + rest_s > gives_up_at:
                 raise
             log.warning("%s It is tried again in %s s", error, rest_s)
         time.sleep(rest_s)
-    with transaction(engine) as connection:
-        return load(connection)
+    raise AssertionError("unreachable")

@@ -57,6 +57,15 @@ class Claims:
                 await self._claim_portion()
             return self._ours.popleft() if self._ours else None
 
+    def put_back(self, user_id: str) -> None:
+        """An id that was handed out is to be asked for later."""
+        self._ahead.appendleft(user_id)
+
+    async def renew(self, user_ids: Sequence[str]) -> None:
+        """Claim anew users that were asked for already."""
+        if self._claim is not None:
+            await asyncio.to_thread(self._claim, user_ids)
+
     async def still_ours(self, user_id: str) -> bool:
         """Whether an id that was handed out is to be asked for still, as of a moment ago."""
         if self.is_stopped or self._is_fresh(user_id):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -20,8 +21,12 @@ SLOWEST_S = 2.5
 MOST_IN_FLIGHT = 500
 """Each is a socket, and a process may usually open 1,024 files."""
 
-SLOW_LOAD_S = 1.0
-"""A handler that takes longer with a group is in trouble: no call is begun until it is done."""
+SLOW_LOAD_S = 0.8
+"""A handler that takes longer with a group is stalled: no call starts until it is done. With the group's own
+second, and what is in flight, a failed load loses at most 2.1 s of calls."""
+RENEW_S = 60.0
+"""While a load is stalled, the users whose answers wait for it are claimed anew this often: a third of the
+time for which a claim holds."""
 
 LARGE_GROUP = 5_000
 """Changes after which a group closes, however few users they are of: memory is bounded by them."""
@@ -47,6 +52,9 @@ def calls_in_flight(calls_per_second: float) -> int:
     return min(max(IN_FLIGHT, math.ceil(calls_per_second * SLOWEST_S)), MOST_IN_FLIGHT)
 
 
+log = logging.getLogger(__name__)
+
+
 class _Crew:
     """The calls in flight, and what they found."""
 
@@ -56,10 +64,14 @@ class _Crew:
         # Failures since the last success: the user's, or the service's? The next calls tell.
         self._doubtful: list[HistoryFailure] = []
         self.error: Exception | None = None
-        self.loads_since: float | None = None
-        self.changes_held = 0
+        self._load_started_at: float | None = None
+        self._load_ended = asyncio.Event()
+        # Users whose answers are not loaded yet, and how many changes these hold.
+        self._not_loaded: set[str] = set()
+        self._changes_not_loaded = 0
         # Bounded: while a group is being loaded, one more waits here; what is paid for is not piled up.
-        self.outcomes: asyncio.Queue[HistoryOutcome | None] = asyncio.Queue(maxsize=group_size)
+        # Each with the time of its arrival.
+        self.outcomes: asyncio.Queue[tuple[float, HistoryOutcome] | None] = asyncio.Queue(maxsize=group_size)
 
     async def run(self, in_flight: int) -> None:
         """Ask for all, so many at once, and end the outcomes by None.
@@ -71,11 +83,32 @@ class _Crew:
             await self._hand_out_doubtful()
         await self.outcomes.put(None)
 
+    def load_starts(self) -> None:
+        """The handler gets a group."""
+        self._load_started_at = asyncio.get_running_loop().time()
+
+    def load_ends(self, group: Sequence[HistoryOutcome]) -> None:
+        """The handler has taken that group."""
+        self._load_started_at = None
+        self._not_loaded.difference_update(outcome.user_id for outcome in group)
+        self._changes_not_loaded -= sum(map(_changes_of, group))
+        self._load_ended.set()
+
+    async def keep_claims(self) -> None:
+        """Claim anew, until cancelled, the users whose answers wait for a load that is stalled."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            if self._is_stalled() and self._not_loaded:
+                try:
+                    await self._claims.renew(sorted(self._not_loaded))
+                except Exception as error:  # where the database is away, no other run can claim
+                    log.warning("The claims of answers that wait to be loaded were not renewed: %s", error)
+
     async def _work(self) -> None:
         """Ask for one user after the other, until the ids or the service end."""
         while self.error is None:
             try:
-                await self._has_room()
+                await self._wait_for_room()
                 user_id = await self._claims.next()
                 if user_id is None:
                     return
@@ -86,39 +119,52 @@ class _Crew:
                 self.error = self.error or error
                 self._claims.is_stopped = True
 
-    async def _has_room(self) -> None:
-        """Wait while a group can't be loaded, as what is asked meanwhile may be lost with it; and while
-        two groups of long histories are held.
-        """
-        while self._load_is_in_trouble() or self.changes_held >= 2 * LARGE_GROUP:  # noqa: ASYNC110 (rare)
-            await asyncio.sleep(SLOW_LOAD_S / 20)
+    async def _wait_for_room(self) -> None:
+        """Wait while a load is stalled, as its failure would lose these calls, or holds up long histories."""
+        while self._is_stalled() or self._changes_not_loaded >= 2 * LARGE_GROUP:
+            self._load_ended.clear()
+            await self._load_ended.wait()
 
-    def _load_is_in_trouble(self) -> bool:
+    def _is_stalled(self) -> bool:
         now = asyncio.get_running_loop().time()
-        return self.loads_since is not None and now - self.loads_since > SLOW_LOAD_S
+        return self._load_started_at is not None and now - self._load_started_at > SLOW_LOAD_S
+
+    async def _is_wanted(self, user_id: str) -> bool:
+        """Whether to make the call now that its turn has come; while a load is stalled, it is put off."""
+        is_ours = self._is_stalled() or await self._claims.still_ours(user_id)
+        if self._is_stalled():  # asked again, for a claim may take long
+            self._claims.put_back(user_id)
+            return False
+        return is_ours
 
     async def _ask(self, user_id: str) -> None:
         asked_at = self._client.now()
         try:
-            history = await self._client.get_user_settings_history(
-                user_id, partial(self._claims.still_ours, user_id)
-            )
+            history = await self._client.get_user_settings_history(user_id, partial(self._is_wanted, user_id))
         except _FATAL:
             raise
         except errors.GongNotFoundError as error:
-            await self.outcomes.put(HistoryFailure(user_id, True, str(error), asked_at, error.calls))
+            await self._hand_out(HistoryFailure(user_id, True, str(error), asked_at, error.calls))
         except errors.GongApiError as error:
             self._doubtful.append(HistoryFailure(user_id, False, str(error), asked_at, error.calls))
             if len(self._doubtful) >= MAX_FAILURES_IN_A_ROW:
                 raise
         else:
             await self._hand_out_doubtful()
-            self.changes_held += len(history.changes)
-            await self.outcomes.put(history)
+            await self._hand_out(history)
 
     async def _hand_out_doubtful(self) -> None:
         while self._doubtful:
-            await self.outcomes.put(self._doubtful.pop(0))
+            await self._hand_out(self._doubtful.pop(0))
+
+    async def _hand_out(self, outcome: HistoryOutcome) -> None:
+        self._not_loaded.add(outcome.user_id)
+        self._changes_not_loaded += _changes_of(outcome)
+        await self.outcomes.put((asyncio.get_running_loop().time(), outcome))
+
+
+def _changes_of(outcome: HistoryOutcome) -> int:
+    return len(outcome.changes) if isinstance(outcome, SettingsHistory) else 0
 
 
 async def history_groups(
@@ -141,25 +187,28 @@ async def history_groups(
     """
     crew = _Crew(client, Claims(user_ids, claim), group_size)
     running = asyncio.create_task(crew.run(in_flight))
+    keeping = asyncio.create_task(crew.keep_claims())
     try:
         group: list[HistoryOutcome] = []
         changes = 0
         closes_at = 0.0
         loop = asyncio.get_running_loop()
         while True:
-            outcome, waited_out = await _next(crew, closes_at - loop.time() if group else None)
-            if outcome is not None:
-                closes_at = closes_at if group else loop.time() + group_seconds
+            arrived, waited_out = await _next(crew, closes_at - loop.time() if group else None)
+            if arrived is not None:
+                arrived_at, outcome = arrived
+                # Its age counts from its first answer, however long that one waited for the load before.
+                closes_at = closes_at if group else arrived_at + group_seconds
                 group.append(outcome)
-                changes += len(outcome.changes) if isinstance(outcome, SettingsHistory) else 0
+                changes += _changes_of(outcome)
             is_full = len(group) >= group_size or changes >= LARGE_GROUP
-            over = outcome is None and not waited_out
-            if group and (over or waited_out or is_full or loop.time() >= closes_at):
-                crew.loads_since = loop.time()
+            is_old = waited_out or (loop.time() >= closes_at and crew.outcomes.empty())
+            over = arrived is None and not waited_out
+            if group and (over or is_old or is_full):
+                crew.load_starts()
                 yield group
-                crew.loads_since, group = None, []
-                crew.changes_held -= changes
-                changes = 0
+                crew.load_ends(group)
+                group, changes = [], 0
             if over:
                 break
         await running
@@ -167,10 +216,11 @@ async def history_groups(
             raise crew.error
     finally:
         running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        keeping.cancel()
+        await asyncio.gather(running, keeping, return_exceptions=True)
 
 
-async def _next(crew: _Crew, seconds: float | None) -> tuple[HistoryOutcome | None, bool]:
+async def _next(crew: _Crew, seconds: float | None) -> tuple[tuple[float, HistoryOutcome] | None, bool]:
     """The next outcome (None: there are no more), or None and True when the time is over first."""
     if not crew.outcomes.empty():
         return crew.outcomes.get_nowait(), False

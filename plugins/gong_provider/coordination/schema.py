@@ -32,10 +32,18 @@ def search_path(url: URL) -> str:
     return f'"{schema_of(url)}", pg_temp'
 
 
-def enter_schema(connection: Connection) -> None:
+def enter_schema(connection: Connection, lock_timeout_s: float = 0) -> None:
     """Let plain names mean our tables until the transaction ends, and times be UTC, whatever the role's are.
 
     Of the transaction only, so that it works behind a pooler.
+
+    :param lock_timeout_s: seconds to wait for a lock, where the role has no such limit; 0: leave it so.
     """
     path = search_path(connection.engine.url)
-    connection.exec_driver_sql(f"SET LOCAL search_path TO {path}; SET LOCAL timezone TO 'UTC'")
+    limit = (
+        f"; SELECT set_config('lock_timeout', '{lock_timeout_s * 1000:.0f}ms', true) "
+        "WHERE current_setting('lock_timeout') = '0'"
+        if lock_timeout_s
+        else ""
+    )
+    connection.exec_driver_sql(f"SET LOCAL search_path TO {path}; SET LOCAL timezone TO 'UTC'{limit}")
