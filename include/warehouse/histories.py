@@ -62,6 +62,25 @@ _LOCK = text(f"""
     FOR UPDATE OF marks
 """)  # noqa: S608 (only names)
 
+# After the lock, for what an earlier try committed while this one waited is seen by a later statement only. A
+# group is one transaction: where one of its answers is recorded, all of it is loaded.
+_RECORD = text(f"""
+    WITH outcomes AS (
+        SELECT user_id, asked_at,
+               CASE WHEN failure IS NULL THEN 'fetched' WHEN gone THEN 'gone' ELSE 'failed' END AS status
+        FROM {_OUTCOME}
+    ), recorded AS (
+        UPDATE history_plan AS plan
+        SET (status, requested_at) = ROW (outcomes.status, asked_at)
+        FROM outcomes
+        WHERE (dag_id, run_id, plan.user_id) = (:dag_id, :run_id, outcomes.user_id)
+    )
+    SELECT EXISTS (
+        SELECT FROM outcomes JOIN history_plan AS plan USING (user_id)
+        WHERE (dag_id, run_id) = (:dag_id, :run_id)
+          AND (plan.status, requested_at) = (outcomes.status, asked_at))
+""")  # noqa: S608 (only names)
+
 _ADD = text(f"""
     WITH added AS (
         INSERT INTO user_settings_history ({_NAMES})
@@ -155,6 +174,8 @@ def load_histories(
 ) -> HistoriesLoaded:
     """Store a group of histories with rejected records and counts, in the caller's transaction.
 
+    A group that the run's plan says is loaded, by a try whose COMMIT got no answer, changes nothing.
+
     :param outcomes: each user at most once.
     :param settling: how long a change may take until Gong's history shows it.
     :raises WarehouseError: the run was never opened.
@@ -167,6 +188,8 @@ def load_histories(
     incoming = {_OUTCOMES: [_outcome_row(each, settling) for each in outcomes], _CHANGES: told}
     with at_hand(connection, incoming):
         marks = connection.execute(_LOCK).all()
+        if connection.scalar(_RECORD, run._asdict()):
+            return HistoriesLoaded(0, 0, 0, 0)
         added = connection.execute(_ADD).all()
         changes_new = sum(each.changes for each in added)
         improved = connection.scalars(_IMPROVE).all() if changes_new < len(told) else ()

@@ -12,7 +12,10 @@ from gong_provider.api.claims import Claimed
 from include.warehouse.forgotten import hold_off_forgetting
 from include.warehouse.runs import RunKey, set_on_run
 
-_FORGET = text("DELETE FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id)")
+# What a run has asked for stays in its plan, also where it is planned anew.
+_REMOVE_PLANNED = text("""
+    DELETE FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id) AND status = 'planned'
+""")
 
 # The first half of the budget goes to the oldest coverage, the second to what changed; what one half
 # leaves the other takes. Both halves advance together, should the day end before the plan does.
@@ -56,15 +59,23 @@ _PLAN = text("""
                position % greatest(1, least(:batches, (number + :smallest - 1) / :smallest)) + 1, position,
                CASE WHEN history_fetched_at IS NULL THEN 'never' WHEN is_due THEN 'changed' ELSE 'oldest' END
         FROM chosen ORDER BY user_id
+        ON CONFLICT (dag_id, run_id, user_id) DO UPDATE
+        SET (batch, position, reason, status, requested_at)
+            = ROW (excluded.batch, excluded.position, excluded.reason, excluded.status, NULL)
         RETURNING 1
+    ), asked AS (
+        SELECT user_id FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id)
     )
-    SELECT (SELECT count(*) FROM owed) AS owed, (SELECT count(*) FROM planned) AS planned
+    SELECT (SELECT count(*) FROM owed)
+           + (SELECT count(*) FROM asked WHERE user_id NOT IN (SELECT user_id FROM owed)) AS owed,
+           (SELECT count(*) FROM planned)
+           + (SELECT count(*) FROM asked WHERE user_id NOT IN (SELECT user_id FROM chosen)) AS planned
 """)
 
 _BATCHES = text("""
     SELECT batch, count(*) AS users
     FROM history_plan
-    WHERE (dag_id, run_id) = (:dag_id, :run_id)
+    WHERE (dag_id, run_id) = (:dag_id, :run_id) AND status = 'planned'
     GROUP BY batch
     ORDER BY batch
 """)
@@ -104,9 +115,7 @@ _LEFT = text("""
 """)
 
 _FAILED = text("""
-    SELECT count(*)
-    FROM history_plan JOIN user_marks USING (user_id)
-    WHERE (dag_id, run_id) = (:dag_id, :run_id) AND history_failed_at IS NOT NULL
+    SELECT count(*) FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id) AND status = 'failed'
 """)
 
 _PURGE = text("""
@@ -141,7 +150,7 @@ def plan_histories(
     created: tuple[datetime | None, datetime | None] | None = None,
     batches: int = 4,
 ) -> list[BatchDescriptor]:
-    """Replace the run's plan by the users whose history it owes and can afford.
+    """Replace what the run has not asked for yet by the users whose history it owes and can afford.
 
     A user is owed until his history covers the run's day, where it has one that is over, else until
     it was fetched since the run's ``histories_since``; one that failed or was gone since then is not.
@@ -167,7 +176,7 @@ def plan_histories(
         "smallest": SMALLEST_BATCH,
     }
     hold_off_forgetting(connection)
-    connection.execute(_FORGET, run._asdict())
+    connection.execute(_REMOVE_PLANNED, run._asdict())
     owed, planned = connection.execute(_PLAN, run._asdict() | choice).one()
     set_on_run(connection, run, {"histories_owed": owed, "histories_planned": planned})
     rows = connection.execute(_BATCHES, run._asdict()).all()
@@ -196,7 +205,7 @@ def histories_left(connection: Connection, run: RunKey) -> int:
 
 
 def failed_histories(connection: Connection, run: RunKey) -> int:
-    """How many of the run's users have a history that failed when it was asked last."""
+    """How many of the run's histories failed in this run when they were asked last."""
     failed: int = connection.execute(_FAILED, run._asdict()).scalar_one()
     return failed
 

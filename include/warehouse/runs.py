@@ -82,7 +82,9 @@ _RUNS = table("sync_runs", *(column(field.name) for field in fields(RunRow)))
 _OPEN = text("""
     WITH earlier AS (
         SELECT state, started_at, histories_since, histories_planned,
-               histories_fetched + histories_failed + users_gone AS asked
+               EXISTS (SELECT FROM history_plan AS plan
+                       WHERE (plan.dag_id, plan.run_id) = (sync_runs.dag_id, sync_runs.run_id)
+                         AND status = 'planned') AS is_cut_off
         FROM sync_runs
         WHERE (dag_id, scope, history) = (:dag_id, :scope, :history)
           AND run_id <> :run_id AND started_at <= :started_at AND state <> 'running'
@@ -92,7 +94,7 @@ _OPEN = text("""
         SELECT histories_since
         FROM earlier
         WHERE (state = 'abandoned'
-               OR state = 'failed' AND (asked < histories_planned OR histories_planned = 0))
+               OR state = 'failed' AND (is_cut_off OR histories_planned = 0))
           AND started_at::date = CAST(:started_at AS timestamptz)::date
     )
     INSERT INTO sync_runs (dag_id, run_id, started_at, state, day, history, scope,
@@ -102,6 +104,16 @@ _OPEN = text("""
             CAST(:started_at AS timestamptz) - CAST(:failures_rest AS interval))
     ON CONFLICT (dag_id, run_id) DO UPDATE
     SET state = 'running', finished_at = NULL, failures_since = :started_at
+""")
+
+# By the plan, not by adding up: what was loaded again counts once.
+_COUNT_HISTORIES = text("""
+    UPDATE sync_runs
+    SET (histories_fetched, histories_failed, users_gone) = (
+        SELECT count(*) FILTER (WHERE status = 'fetched'), count(*) FILTER (WHERE status = 'failed'),
+               count(*) FILTER (WHERE status = 'gone')
+        FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id))
+    WHERE (dag_id, run_id) = (:dag_id, :run_id)
 """)
 
 _RECORD_LISTING = text("""
@@ -156,7 +168,8 @@ def other_running(connection: Connection, run: RunKey) -> list[RunKey]:
 def abandon(connection: Connection, run: RunKey, at: datetime) -> None:
     """Mark a run that was killed; one that ended by itself meanwhile stays as it is."""
     running = (_is(run), _RUNS.c.state == "running")
-    connection.execute(update(_RUNS).where(*running).values(state="abandoned", finished_at=at))
+    if connection.execute(update(_RUNS).where(*running).values(state="abandoned", finished_at=at)).rowcount:
+        connection.execute(_COUNT_HISTORIES, run._asdict())
 
 
 def record_listing(connection: Connection, run: RunKey, listing: ListingRow, *, full: bool) -> None:
@@ -205,6 +218,7 @@ def close_run(connection: Connection, run: RunKey, state: State, finished_at: da
     :raises WarehouseError: the run was never opened.
     """
     set_on_run(connection, run, {"state": state, "finished_at": finished_at})
+    connection.execute(_COUNT_HISTORIES, run._asdict())
     return run_row(connection, run)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from include.warehouse.incoming import at_hand
 from include.warehouse.leaving_out import page_without_forgotten
 from include.warehouse.oddities import account_for
 from include.warehouse.periods import refresh_periods
-from include.warehouse.runs import RunKey
+from include.warehouse.runs import RunKey, run_row
 from include.warehouse.versions import store_versions
 
 _NAMES = ", ".join(COLUMNS)
@@ -49,6 +50,12 @@ _MARK = text(f"""
         listed_at = greatest(held.listed_at, excluded.listed_at),
         listed_with_avatars_at = greatest(held.listed_with_avatars_at, excluded.listed_with_avatars_at)
 """)  # noqa: S608 (only names)
+
+# A run loads its pages one after the other.
+_NOTE_PAGE = text("""
+    UPDATE sync_runs SET newest_page = :page
+    WHERE (dag_id, run_id) = (:dag_id, :run_id) AND newest_page IS DISTINCT FROM :page
+""")
 
 _IGNORE_OLDER = text(f"""
     DELETE FROM {INCOMING}
@@ -133,6 +140,8 @@ class UsersLoaded:
 def load_users(connection: Connection, run: RunKey, page: UsersPage, *, listed: bool = False) -> UsersLoaded:
     """Store a page of users with its rejected records and counts, in the caller's transaction.
 
+    The page that the run loaded last, loaded again after a COMMIT that got no answer, changes nothing.
+
     :param listed: it is a page of a list of all users: who is missing from a later one may have left.
     :raises WarehouseError: the run was never opened.
     """
@@ -141,6 +150,9 @@ def load_users(connection: Connection, run: RunKey, page: UsersPage, *, listed: 
     with at_hand(connection, {USERS: map(_row_of, page.users)}):
         owe_coverage(connection, connection.scalar(_MISSED))
         connection.execute(_MARK, at | {"listed": listed, "with_avatars": page.with_avatars})
+        if connection.execute(_NOTE_PAGE, run._asdict() | {"page": _page_key(page)}).rowcount == 0:
+            run_row(connection, run)
+            return UsersLoaded(0, 0)
         older = connection.execute(_IGNORE_OLDER, at).rowcount
         if not page.with_avatars:
             connection.execute(_KEEP_AVATARS)
@@ -156,6 +168,12 @@ def load_users(connection: Connection, run: RunKey, page: UsersPage, *, listed: 
         calls_made=page.calls,
     )
     return UsersLoaded(new, changed)
+
+
+def _page_key(page: UsersPage) -> bytes:
+    """What tells a page from all others of its run."""
+    content = repr((page.requested_at, page.request_id, page.cursor, page.users, page.rejected))
+    return hashlib.sha256(content.encode(errors="backslashreplace")).digest()
 
 
 def _store(connection: Connection, run: RunKey, page: UsersPage) -> tuple[int, int]:

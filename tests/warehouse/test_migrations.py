@@ -98,6 +98,7 @@ ROWS = {
     "0010": "",
     "0011": "INSERT INTO listing_pages VALUES ('gong_users_sync', 'cut off', 1, '{1}');",
     "0012": "",
+    "0013": "",
 }
 UNTIL_0010 = "INSERT INTO listing_users VALUES ('gong_users_sync', 'cut off', '1')"
 
@@ -153,6 +154,7 @@ def test_rows_are_kept_and_what_is_new_is_filled_in(database_url: str, revision:
         if kept:
             assert as_before(after[table], kept) == as_before(kept, kept), table
     _is_filled_in(engine)
+    assert value(engine, "SELECT status FROM history_plan WHERE user_id = '1'") == "fetched"
     with transaction(engine) as connection:
         results = run_checks(connection, RUN, NOW)
         conflicts = connection.execute(text("SELECT * FROM setting_conflicts")).all()
