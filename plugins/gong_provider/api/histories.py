@@ -106,9 +106,11 @@ class _Crew:
         except _FATAL:
             raise
         except errors.GongNotFoundError as error:
-            await self.outcomes.put(HistoryFailure(user_id, True, str(error), asked_at, error.calls))
+            failure = HistoryFailure(user_id, True, str(error), asked_at, error.calls, _light(error))
+            await self.outcomes.put(failure)
         except errors.GongApiError as error:
-            self._doubtful.append(HistoryFailure(user_id, False, str(error), asked_at, error.calls))
+            failure = HistoryFailure(user_id, False, str(error), asked_at, error.calls, _light(error))
+            self._doubtful.append(failure)
             if len(self._doubtful) >= MAX_FAILURES_IN_A_ROW:
                 raise
         else:
@@ -168,6 +170,11 @@ async def history_groups(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+def _light(error: errors.GongApiError) -> errors.GongApiError:
+    """The error without its traceback, whose frames hold the whole answer."""
+    return error.with_traceback(None)
 
 
 async def _next(crew: _Crew, seconds: float | None) -> tuple[HistoryOutcome | None, bool]:
