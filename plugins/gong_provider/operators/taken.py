@@ -59,9 +59,8 @@ class TakenIds:
             self._store.set(f"{self._prefix}.{self._number}", self._value, retention=KEPT_FOR)  # type: ignore[arg-type]
         except Exception as error:  # whatever it is: what the handler took is not lost by it
             log.warning(
-                "Airflow did not store which ids are done (%s): another try may ask for the last %d again",
+                "Airflow did not store which ids were taken last (%s): another try may ask for them again",
                 type(error).__name__,
-                len(self._value),
             )
             return
         if len(self._value) >= IDS_PER_VALUE:
