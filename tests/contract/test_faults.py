@@ -451,9 +451,12 @@ def test_one_users_trouble_is_not_that_of_others(connect: Connect, warehouse: En
         outcomes = {outcome.user_id: outcome for outcome in load_all(warehouse, hook, ids)}
         assert service.histories_asked[ids[9]] == 2
     failures = {i: o for i, o in outcomes.items() if isinstance(o, HistoryFailure)}
-    assert {i: o.gone for i, o in failures.items()} == {
-        ids[3]: True, ids[7]: False, ids[8]: False, ids[9]: False
-    }  # fmt: skip
+    assert {i: (o.gone, type(o.error)) for i, o in failures.items()} == {
+        ids[3]: (True, errors.GongNotFoundError),
+        ids[7]: (False, errors.GongMalformedAnswerError),
+        ids[8]: (False, errors.GongBadRequestError),
+        ids[9]: (False, errors.GongUnavailableError),
+    }
     assert len(outcomes) == 40
     marks = "SELECT user_id FROM user_marks WHERE history_{}_at IS NOT NULL ORDER BY 1"
     assert rows(warehouse, marks.format("gone")) == [(ids[3],)]

@@ -150,7 +150,7 @@ def no_certificate(ground: Ground) -> None:
 def a_failure_without_handler(ground: Ground) -> None:
     with service_of_people(faults=Faults(wire=quoting(404, *QUOTES))) as service:
         ground.connect(service)
-        GongGetUserSettingsHistoryOperator(task_id="t", user_ids=["7"]).execute({})
+        GongGetUserSettingsHistoryOperator(task_id="t", user_ids=["7"], fail_on_unknown=True).execute({})
 
 
 def credentials_of(ground: Ground, tokens: TokenService, **change: Any) -> RenewedCredentials:
@@ -201,7 +201,6 @@ HALF = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + PAGE)
 GIVEN_WRONGLY = f"https://{GongService.key}:{GongService.secret}@us-1.api.gong.io"
 
 PROVOKE: dict[type[errors.GongError], list[Provoke]] = {
-    errors.GongError: [a_failure_without_handler],
     errors.GongConfigError: [
         a_host(GIVEN_WRONGLY),
         a_host(f"https://{GongService.key}:{GongService.secret}"),
@@ -221,6 +220,7 @@ PROVOKE: dict[type[errors.GongError], list[Provoke]] = {
         a_user(quoting(404)),
         a_user(quoting(404), user_id=EMAIL),
         a_user(quoting(404), user_id=NAME),
+        a_failure_without_handler,
     ],
     errors.GongNoSuchPathError: [
         listing(quoting(404)),
@@ -258,7 +258,7 @@ PROVOKE: dict[type[errors.GongError], list[Provoke]] = {
     token_errors.TokenEndpointTLSError: [no_certificate_of_tokens],
     token_errors.NoTokenEndpointError: [renewal(quoting(404)), renewal(quoting(302, Location=CONSENT))],
 }
-ONLY_PARENTS = {errors.GongApiError, errors.GongTransientError}
+ONLY_PARENTS = {errors.GongError, errors.GongApiError, errors.GongTransientError}
 
 
 def modules() -> list[ModuleType]:
