@@ -1,4 +1,4 @@
-"""The hook against a real socket: both dialects, all endpoints. Its faults are in test_faults.py."""
+"""The hook against a real socket: both dialects, all endpoints."""
 
 from __future__ import annotations
 

@@ -454,7 +454,6 @@ def test_the_repr_of_a_connection_and_of_what_is_made_of_it_shows_no_secret(
 
 @pytest.mark.parametrize("extra", [{}, {"allow_redirects": False}, {"allow_redirects": "false"}])
 def test_a_redirect_is_not_followed_unless_asked_for(connect: Connect, extra: dict[str, Any]) -> None:
-    """Followed, it carries no secret: test_a_redirect_to_another_host_gets_no_secret."""
     with Elsewhere() as other:
         away = instead(307, Location=f"{other.base_url}/v2/users")
         with service_of_people(faults=Faults(wire=away)) as service, connect(service, **extra) as hook:

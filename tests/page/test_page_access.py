@@ -17,7 +17,6 @@ from tests.dags.conftest import airflow_environment
 from tests.end_to_end.commands import eventually
 from tests.page.served import sentence_of
 
-ROOT = Path(__file__).resolve().parents[2]
 PATHS = [
     "/",
     "/users",
@@ -140,15 +139,6 @@ def test_what_is_said_outright_counts_more_than_the_cookie(airflow: Airflow) -> 
 def test_before_there_is_a_connection_the_page_says_so(airflow: Airflow) -> None:
     assert airflow.before.status_code == 503
     assert sentence_of(airflow.before).startswith("Airflow has no connection gong_postgres.")
-
-
-def test_one_file_knows_of_airflows_web_app() -> None:
-    files = [path for folder in ("include", "plugins", "dags") for path in (ROOT / folder).rglob("*.py")]
-    assert len(files) > 100
-    knowing = {
-        path.relative_to(ROOT).as_posix() for path in files if "airflow.api_fastapi" in path.read_text()
-    }
-    assert knowing == {"include/page/access.py"}
 
 
 def test_the_plugin_costs_other_processes_nothing(tmp_path: Path) -> None:
