@@ -161,7 +161,7 @@ def test_an_edited_connection_is_taken_up(
     company: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = [company.url]
-    monkeypatch.setattr("include.page.warehouse._ASKED_AGAIN_AFTER_S", -1.0)
+    monkeypatch.setattr("include.page.warehouse.ASKED_AGAIN_AFTER_S", -1.0)
     with served(open_page(Warehouse(lambda conn_id: connection_to(held[-1])(conn_id)))) as client:
         assert client.get("/users").status_code == 200
         held.append(make_url(database_url))

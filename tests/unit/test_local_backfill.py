@@ -9,7 +9,7 @@ from airflow.sdk import CronPartitionTimetable
 from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 
-from include.local.backfill import _watch, command, days
+from include.local.backfill import command, days, watch
 from include.local.forecast import told
 from include.local.settings import LocalError
 from include.warehouse.forecast import Forecast
@@ -78,5 +78,5 @@ def test_a_run_that_is_deleted_meanwhile_is_not_waited_for(capsys: pytest.Captur
         warehouse_url="postgresql://x",
         check=lambda: next(looks),
     )
-    assert not _watch(session, {"a run"})
+    assert not watch(session, {"a run"})
     assert capsys.readouterr().out == "a run · deleted\n"

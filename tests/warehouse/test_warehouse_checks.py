@@ -260,5 +260,5 @@ def test_whom_a_run_fetched_is_checked_first(sound: Engine, monkeypatch: pytest.
         opened(connection, NEXT, at=NOW)
         plan_histories(connection, NEXT, user_ids=["2"])
         connection.execute(text("UPDATE setting_periods SET value = 'maybe' WHERE user_id = '2'"))
-    monkeypatch.setattr(checks, "_SAMPLE_SIZE", 1)
+    monkeypatch.setattr(checks, "SAMPLE_SIZE", 1)
     assert not checked(sound, NEXT)["periods_derived"].passed
