@@ -458,8 +458,9 @@ def test_a_redirect_is_not_followed_unless_asked_for(connect: Connect, extra: di
     with Elsewhere() as other:
         away = instead(307, Location=f"{other.base_url}/v2/users")
         with service_of_people(faults=Faults(wire=away)) as service, connect(service, **extra) as hook:
-            with pytest.raises(errors.GongNoSuchPathError, match=r"a redirect to 127\.0\.0\.1"):
+            with pytest.raises(errors.GongNoSuchPathError) as caught:
                 hook.list_users()
+            assert caught.value.status == 307
             with pytest.raises(errors.GongNoSuchPathError):
                 hook.list_users_by_filter(user_ids=["1"])
         assert other.met == []

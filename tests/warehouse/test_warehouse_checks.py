@@ -99,7 +99,7 @@ def test_a_sound_warehouse_passes_and_says_so_in_rows(sound: Engine) -> None:
     assert sorted(held) == sorted(
         (each.name, each.severity, True, each.found, each.sentence, NOW) for each in results.values()
     )
-    assert results["changes_held"].sentence == "4 changes of settings are held"
+    assert results["changes_held"].found == 4
 
 
 def test_an_empty_warehouse_passes(warehouse: Engine) -> None:

@@ -154,7 +154,7 @@ def test_runs_that_load_the_same_users_in_opposite_order_do_not_deadlock(warehou
 
 
 def test_a_run_that_was_never_opened_loads_nothing(warehouse: Engine) -> None:
-    with pytest.raises(WarehouseError, match="open it first"), transaction(warehouse) as connection:
+    with pytest.raises(WarehouseError, match="manual__1"), transaction(warehouse) as connection:
         load_users(connection, RUN, page([ANNA]))
     assert value(warehouse, "SELECT count(*) FROM users") == 0
 
