@@ -15,7 +15,7 @@ import pytest
 from airflow.sdk import RetryAction
 from sqlalchemy import Engine
 
-from gong_provider.api import errors
+from gong_provider.api import client, errors
 from gong_provider.api.models import HistoryFailure, HistoryOutcome, SettingsHistory
 from gong_provider.api.paging import MAX_PAGES_WITHOUT_NEWS
 from gong_provider.hooks.gong import GongHook
@@ -173,7 +173,10 @@ def test_a_call_is_tried_five_times_with_waits_that_double(connect: Connect) -> 
 
 
 @pytest.mark.parametrize("fault", ["endless_body", "endless_when_unpacked"])
-def test_a_body_without_end_is_left_before_it_fills_the_memory(connect: Connect, fault: str) -> None:
+def test_a_body_without_end_is_left_before_it_fills_the_memory(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(client, "MAX_BODY_BYTES", client.MAX_BODY_BYTES // 8)  # the same, but sooner
     endless: WireFault = getattr(wire_faults, fault)
     with world(3, faults=Faults(wire={1: endless})) as service, connect(service, attempts=1) as hook:
         started = time.monotonic()

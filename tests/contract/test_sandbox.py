@@ -249,7 +249,7 @@ schema.config.update(base_url="http://sandbox/v2")
 
 
 thoroughly = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
 
