@@ -69,10 +69,11 @@ pictures: $(TEST_READY) ## Take the pictures of the docs anew, in a real browser
 	@GONG_PICTURES=1 GONG_BROWSER=required $(PY) -m pytest tests/browser
 
 bench: $(TEST_READY) ## Ours, its peers and the limit: the same account loaded by each (a quarter of an hour)
-	@exec $(PY) -m tests.benchmarks $(ARGS)
+	@$(PY) -m pytest --quiet benchmarks/tests
+	@exec $(PY) -m benchmarks $(ARGS)
 
 bench-answers: $(TEST_READY) ## What each question costs in a generated warehouse of 200,000 users (some minutes)
-	@$(PY) -m tests.benchmarks.answers $(ARGS)
+	@$(PY) -m benchmarks.answers $(ARGS)
 
 lint: $(TEST_READY) ## Style, types and doors between the parts
 	$(PY) -m ruff check .

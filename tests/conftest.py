@@ -59,9 +59,11 @@ def postgres_server() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def database_url(postgres_server: Cluster) -> str:
+def database_url(postgres_server: Cluster) -> Iterator[str]:
     """The URL of a fresh, empty database."""
-    return _create_database(postgres_server, "template1")
+    url = _create_database(postgres_server, "template1")
+    yield url
+    _drop_database(postgres_server, url)
 
 
 @pytest.fixture(scope="session")
@@ -76,16 +78,27 @@ def migrated_template(postgres_server: Cluster) -> str:
 @pytest.fixture
 def warehouse(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
     """An engine on a fresh, migrated database."""
-    engine = engine_for(_create_database(postgres_server, migrated_template))
+    url = _create_database(postgres_server, migrated_template)
+    engine = engine_for(url)
     yield engine
     engine.dispose()
+    _drop_database(postgres_server, url)
 
 
 def _create_database(server: Cluster, template: str) -> str:
     name = f"test_{os.getpid()}_{next(_numbers)}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    return server.url(name)
+
+
+def _drop_database(server: Cluster, url: str) -> None:
+    """Hundreds of them would be gigabytes, written to the disk and removed at the end."""
+    _execute(server, f"DROP DATABASE IF EXISTS {url.rpartition('/')[2]} WITH (FORCE)")
+
+
+def _execute(server: Cluster, statement: str) -> None:
     admin = psycopg2.connect(server.url("postgres").replace("+psycopg2", ""))
     admin.autocommit = True
     with admin.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        cursor.execute(statement)
     admin.close()
-    return server.url(name)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+import include.warehouse
 from gong_provider.coordination.tables import make_tables
-from include.warehouse import migrate as migrations
 from include.warehouse.checks import run_checks
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.facts import FACTS
@@ -20,7 +21,7 @@ from include.warehouse.migrate import migrate, upgrade
 from tests.warehouse.making import RUN, rows, value
 
 NOW = datetime(2026, 3, 10, 13, tzinfo=UTC)
-SCRIPTS = ScriptDirectory.from_config(migrations._config())
+SCRIPTS = ScriptDirectory(str(Path(include.warehouse.__file__).parent / "migrations"))
 REVISIONS = sorted(script.revision for script in SCRIPTS.walk_revisions())
 
 # What a warehouse of each version holds beside what it held before.

@@ -6,9 +6,9 @@ to start Airflow is no part of it. ``trigger_seconds`` is from the order to run.
 
 from __future__ import annotations
 
-from tests.benchmarks.airflow_run import airflow, run_dag
-from tests.benchmarks.contestant import contest
-from tests.benchmarks.ours_load import CHANGES_SQL, USERS_SQL
+from benchmarks.airflow_run import airflow, run_dag
+from benchmarks.contestant import contest
+from benchmarks.ours_load import CHANGES_SQL, USERS_SQL
 
 __all__ = ["CHANGES_SQL", "USERS_SQL"]
 

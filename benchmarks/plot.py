@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from html import escape
 
-from tests.benchmarks.report import Line
+from benchmarks.report import Line
 
 _LEFT, _WIDTH, _ROW, _TOP = 330, 800, 34, 30
 _SCALE = _WIDTH - _LEFT - 90

@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks: every contestant in every round, the goals once, a table and a plot at the end.
+"""python -m benchmarks: every contestant in every round, the goals once, a table and a plot at the end.
 
 In a round all that need no Airflow come first: an Airflow that idles beside the others would slow them.
 """
@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from statistics import median
 
+from benchmarks.airflow_run import airflow
+from benchmarks.contestants import BENCH, Contestant, contestants, limit
+from benchmarks.goals import GOALS, Goal, GoalError, large, memory_at_200_000
+from benchmarks.harness import Account, Course, Outcome, postgres, say, service
+from benchmarks.machine import machine
+from benchmarks.plot import svg
+from benchmarks.report import goals_of, lines, markdown
 from include.local.postgres import Cluster
-from tests.benchmarks.airflow_run import airflow
-from tests.benchmarks.contestants import BENCH, Contestant, contestants, limit
-from tests.benchmarks.goals import GOALS, Goal, GoalError, large, memory_at_200_000
-from tests.benchmarks.harness import Account, Course, Outcome, postgres, say, service
-from tests.benchmarks.machine import machine
-from tests.benchmarks.plot import svg
-from tests.benchmarks.report import goals_of, lines, markdown
 
 LARGE = 50_000
 _SMALL = 1000
@@ -134,7 +134,7 @@ def _write(
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--users", type=int, default=10_000, help="of the account (default 10,000)")
     parser.add_argument("--rounds", type=int, default=3, help="medians are of so many (default 3)")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from tests.benchmarks.goals import Goal, calls, heartbeat
-from tests.benchmarks.harness import Outcome
+from benchmarks.goals import Goal, calls, heartbeat
+from benchmarks.harness import Outcome
 
 
 @dataclass(frozen=True)

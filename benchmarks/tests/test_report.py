@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree
 
-from tests.benchmarks.goals import Goal
-from tests.benchmarks.harness import Outcome
-from tests.benchmarks.plot import svg
-from tests.benchmarks.report import goals_of, lines, markdown
+from benchmarks.goals import Goal
+from benchmarks.harness import Outcome
+from benchmarks.plot import svg
+from benchmarks.report import goals_of, lines, markdown
 
 TITLES = {"ours_load": "ours", "plain_script": "a script", "ours_dag": "the DAG", "broken": "a peer & co"}
 MACHINE: dict[str, Any] = {

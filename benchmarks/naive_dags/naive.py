@@ -9,7 +9,7 @@ from airflow.providers.http.operators.http import HttpOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import DAG, task
 
-from tests.benchmarks.plain_script import TABLES, user_row
+from benchmarks.plain_script import TABLES, user_row
 
 
 def next_page(response: Any) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 import psycopg2
 
-from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, contest
+from benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, contest
 
 SOCKETS = 8
 

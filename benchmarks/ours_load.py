@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
-from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, contest
+from benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, contest
 
 # Before anything asks for them; unset, Airflow would look in its database.
 os.environ |= {"AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS": "", "AIRFLOW_VAR_GONG_KEEP_LEFT_USERS_DAYS": ""}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.airflow_run import airflow, run_dag
-from tests.benchmarks.contestant import contest
-from tests.benchmarks.plain_script import CHANGES_SQL, USERS_SQL
+from benchmarks.airflow_run import airflow, run_dag
+from benchmarks.contestant import contest
+from benchmarks.plain_script import CHANGES_SQL, USERS_SQL
 
 __all__ = ["CHANGES_SQL", "USERS_SQL"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from benchmarks import contestants as found
+from benchmarks.contestants import OURS, Contestant, contestants, limit
+from benchmarks.harness import Account, Course, service
+from benchmarks.rows import served, what_is_wrong
 from include.local.postgres import Cluster
-from tests.benchmarks import contestants as found
-from tests.benchmarks.contestants import OURS, Contestant, contestants, limit
-from tests.benchmarks.harness import Account, Course, service
-from tests.benchmarks.rows import served, what_is_wrong
 
 ACCOUNT = Account(30)
 ALONE = [limit(), *(each for each in contestants() if each.requirements is None and not each.is_dag)]

@@ -7,10 +7,10 @@ from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
+from benchmarks.company import Company
 from include.sandbox.cursors import Cursors
 from include.sandbox.dialect import NO_USERS_FOUND
 from include.sandbox.world import Json
-from tests.benchmarks.company import Company
 
 PAGE = 100
 _LIFE_S = 86_400

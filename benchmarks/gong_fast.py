@@ -1,6 +1,6 @@
 """A Gong that is never the bottleneck: answers written beforehand, over raw sockets, in a process of its own.
 
-python -m tests.benchmarks.gong_fast --users 10000 [--latency 0.1] [--rate 20]
+python -m benchmarks.gong_fast --users 10000 [--latency 0.1] [--rate 20]
 The line it prints is its address. It speaks the live dialect; GET /bench/counts says what it was asked for.
 """
 
@@ -18,9 +18,9 @@ from typing import cast
 
 import uvloop
 
+from benchmarks.company import Company
+from benchmarks.fast_answers import Answers, answer, refusal
 from include.sandbox.world import Json
-from tests.benchmarks.company import Company
-from tests.benchmarks.fast_answers import Answers, answer, refusal
 
 
 class Counts:
@@ -166,7 +166,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.gong_fast", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gong_fast", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--users", type=int, required=True)
     parser.add_argument("--changes-each", type=int, help="a user, exactly (default: 4.57 on average)")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import psycopg2
 
-from tests.benchmarks.company import Company
+from benchmarks.company import Company
 
 _ALL = 2**64
 

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks.answers``: what each question and the page cost in a big warehouse."""
+"""``python -m benchmarks.answers``: what each question and the page cost in a big warehouse."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from benchmarks.big_warehouse import fill
+from benchmarks.harness import postgres
+from benchmarks.page import table_of_times
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.migrate import migrate
-from tests.benchmarks.big_warehouse import fill
-from tests.benchmarks.harness import postgres
-from tests.benchmarks.page import table_of_times
 
 A_USER = "7000000000000001000"
 A_DAY = "2026-05-25"
@@ -52,7 +52,7 @@ READS = {
 
 def main() -> None:
     """Generate the warehouse, ask each question three times, print Markdown."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.answers", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.answers", description=__doc__)
     parser.add_argument("--users", type=int, default=200_000)
     parser.add_argument("--changes", type=int, default=5_000_000)
     arguments = parser.parse_args()

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.contestants import Contestant
+from benchmarks.harness import ask
 from include.local.postgres import Cluster
-from tests.benchmarks.contestants import Contestant
-from tests.benchmarks.harness import ask
 
 PACKAGES = ("apache-airflow", "aiohttp", "requests", "psycopg2-binary", "sqlalchemy", "uvloop")
 

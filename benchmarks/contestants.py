@@ -72,7 +72,7 @@ def limit() -> Contestant:
 
 def ours(name: str) -> Contestant:
     """The program of this name that is our own."""
-    module = importlib.import_module(f"tests.benchmarks.{name.removesuffix(_EMPTY)}")
+    module = importlib.import_module(f"benchmarks.{name.removesuffix(_EMPTY)}")
     most = 0 if name.endswith(_EMPTY) else getattr(module, "MOST_USERS", None)
     return Contestant(
         name, OURS.get(name, "the limit"), ["-m", module.__name__], module.USERS_SQL, module.CHANGES_SQL, most

@@ -10,7 +10,7 @@ import psycopg2
 import requests
 from psycopg2.extras import execute_values
 
-from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, contest
+from benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, contest
 
 USERS_SQL = "SELECT id, email FROM users"
 CHANGES_SQL = "SELECT user_id, extract(epoch FROM changed_at), setting, value::text FROM settings_changes"

@@ -20,11 +20,11 @@ from typing import Any
 import psycopg2
 import requests
 
+from benchmarks.company import Company
+from benchmarks.contestants import BENCH, Contestant, without_ours
+from benchmarks.rows import served, what_is_wrong
 from include.local.postgres import Cluster
 from include.local.settings import ROOT
-from tests.benchmarks.company import Company
-from tests.benchmarks.contestants import BENCH, Contestant, without_ours
-from tests.benchmarks.rows import served, what_is_wrong
 
 SECONDS = 3600
 _numbers = count(1)
@@ -95,7 +95,7 @@ def postgres(*, durable: bool = True) -> Iterator[Cluster]:
 @contextmanager
 def service(account: Account) -> Iterator[str]:
     """A fast Gong with that account, in a process of its own; its address."""
-    command = [sys.executable, "-m", "tests.benchmarks.gong_fast", "--users", str(account.users)]
+    command = [sys.executable, "-m", "benchmarks.gong_fast", "--users", str(account.users)]
     command += ["--latency", str(account.latency_s), "--rate", str(account.rate)]
     if account.changes_each is not None:
         command += ["--changes-each", str(account.changes_each)]

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, peak_bytes, repeatedly
+from benchmarks.contestants import BENCH
 from include.local.airflow_api import Airflow
 from include.local.connections import Sources, postgres_connection, variable
 from include.local.postgres import free_port
@@ -18,8 +20,6 @@ from include.local.runs import FINAL, make_ready, moment, path_of, trigger
 from include.local.session import Lock
 from include.local.settings import MARKER, ROOT, Place
 from include.local.stack import Stack
-from tests.benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, peak_bytes, repeatedly
-from tests.benchmarks.contestants import BENCH
 
 _PLACE = Place((BENCH / "airflow").resolve())
 _POLL_S = 0.5
@@ -39,7 +39,7 @@ class _Stack(Stack):
                 "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
                 "kwargs": {"path": str(ROOT / folder), "refresh_interval": 300},
             }
-            for name, folder in (("dags-folder", "dags"), ("naive", "tests/benchmarks/naive_dags"))
+            for name, folder in (("dags-folder", "dags"), ("naive", "benchmarks/naive_dags"))
         ]
         return environment | {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)}
 

@@ -9,10 +9,10 @@ import pytest
 import requests
 from fastapi.testclient import TestClient
 
+from benchmarks.company import Company
+from benchmarks.harness import Account, service
 from include.sandbox.app import create_app
 from include.sandbox.world import Json, World
-from tests.benchmarks.company import Company
-from tests.benchmarks.harness import Account, service
 
 USERS = 130
 

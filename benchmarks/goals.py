@@ -14,18 +14,18 @@ from statistics import median
 
 import psutil
 
+from benchmarks.company import Company
+from benchmarks.contestant import repeatedly
+from benchmarks.contestants import ours
+from benchmarks.fast_answers import PAGE
+from benchmarks.harness import Account, Course, Outcome, ask, environment, service
+from benchmarks.limit import SOCKETS, Service, load
+from benchmarks.ours_load import EXTRA
 from gong_provider.api.histories import calls_in_flight
 from include.local.postgres import Cluster
 from include.local.settings import ROOT
 from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
-from tests.benchmarks.company import Company
-from tests.benchmarks.contestant import repeatedly
-from tests.benchmarks.contestants import ours
-from tests.benchmarks.fast_answers import PAGE
-from tests.benchmarks.harness import Account, Course, Outcome, ask, environment, service
-from tests.benchmarks.limit import SOCKETS, Service, load
-from tests.benchmarks.ours_load import EXTRA
 
 
 class GoalError(RuntimeError):
