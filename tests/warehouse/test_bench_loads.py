@@ -12,7 +12,7 @@ import pytest
 from include.local.postgres import Cluster
 from tests.benchmarks import contestants as found
 from tests.benchmarks.contestants import OURS, Contestant, contestants, limit
-from tests.benchmarks.harness import Account, Course, service
+from tests.benchmarks.harness import Account, Course, ask, postgres, service
 from tests.benchmarks.rows import served, what_is_wrong
 
 ACCOUNT = Account(30)
@@ -34,6 +34,18 @@ def test_a_contestant_lands_all_rows_and_says_how_long_it_took(
     assert 0 < outcome.seconds < outcome.process_seconds
     assert 10 < outcome.peak_mb < 1000
     assert (outcome.counts["users"], outcome.counts["histories"], outcome.counts["calls"]) == (1, 30, 31)
+
+
+def test_a_server_that_runs_already_is_loaded_into_and_left_as_it_was(postgres_server: Cluster) -> None:
+    databases = "SELECT array_agg(datname ORDER BY datname)::text FROM pg_database"
+    before = ask(postgres_server, databases)
+    with service(ACCOUNT) as address, postgres(postgres_server.url("template1")) as running:
+        running.ensure_database("twice")
+        running.ensure_database("twice")
+        assert Course(running, ACCOUNT, address).run(limit(), "twice").wrong == ""
+        assert Course(running, ACCOUNT, address).run(limit()).wrong == ""
+        assert ask(postgres_server, databases) != before
+    assert ask(postgres_server, databases) == before
 
 
 def test_a_contestant_that_fails_is_told_with_its_last_words(course: Course) -> None:
