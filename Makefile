@@ -16,6 +16,9 @@ TEST_READY := .venv/ready-for-tests
 TIMED := tests/coordination/test_shared_quota.py tests/end_to_end/test_shared_budget.py
 # In the order given, what takes longest first; else the files of most tests would come first.
 AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore ,$(TIMED))
+# Loads, reports and page again, on a server that compiles costly statements, as Debian's and the clouds' do.
+WITH_JIT := tests/jit $(addprefix tests/warehouse/test_,warehouse_worlds.py questions.py small_company.py) \
+  $(addprefix tests/page/test_page_,lists.py people.py days.py)
 
 # A .venv whose Python is gone is made again; one that holds another folder's provider gets this one's.
 OURS := import os, gong_provider as it; print(os.path.samefile(it.__path__[0], "plugins/gong_provider"))
@@ -53,6 +56,7 @@ ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
 	$(PY) -m pytest $(AT_ONCE) tests/unit tests/contract tests/coordination tests/warehouse tests/page tests/docs
+	$(PY) -m pytest $(AT_ONCE) --jit $(WITH_JIT)
 	$(PY) -m pytest $(TIMED)
 	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),2) $(PY) -m pytest $(AT_ONCE) --durations 10 \
 	  tests/browser tests/chaos tests/end_to_end tests/dags

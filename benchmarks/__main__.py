@@ -16,11 +16,10 @@ from statistics import median
 from benchmarks.airflow_run import airflow
 from benchmarks.contestants import BENCH, Contestant, contestants, limit
 from benchmarks.goals import GOALS, Goal, GoalError, large, memory_at_200_000
-from benchmarks.harness import Account, Course, Outcome, postgres, say, service
+from benchmarks.harness import Account, Course, Outcome, Server, postgres, say, service
 from benchmarks.machine import machine
 from benchmarks.plot import svg
 from benchmarks.report import goals_of, lines, markdown
-from include.local.postgres import Cluster
 
 LARGE = 50_000
 _SMALL = 1000
@@ -36,10 +35,10 @@ def main() -> None:
     outcomes: list[Outcome] = []
     for number in range(arguments.rounds):
         say(f"Round {number + 1} of {arguments.rounds}")
-        with postgres() as cluster:
+        with postgres(arguments.postgres) as cluster:
             about = machine(cluster, measured)
             outcomes += _round(cluster, _entries(measured, arguments))
-    goals = _goals(chosen, arguments.users, is_large=arguments.large)
+    goals = _goals(chosen, arguments.users, arguments.postgres, is_large=arguments.large)
     titles = {each.name: each.title for each in [limit(), *measured]}
     found = lines((each for each in outcomes if each.contestant != "limit"), titles)
     about["rounds"] = arguments.rounds
@@ -59,7 +58,7 @@ def _entries(measured: list[Contestant], arguments: argparse.Namespace) -> list[
     return entries
 
 
-def _round(cluster: Cluster, entries: list[Entry]) -> list[Outcome]:
+def _round(cluster: Server, entries: list[Entry]) -> list[Outcome]:
     limits: dict[int, float] = {}
     outcomes = []
     for entry in entries:
@@ -75,7 +74,7 @@ def _round(cluster: Cluster, entries: list[Entry]) -> list[Outcome]:
     return outcomes
 
 
-def _run(cluster: Cluster, entry: Entry, limits: dict[int, float]) -> list[Outcome]:
+def _run(cluster: Server, entry: Entry, limits: dict[int, float]) -> list[Outcome]:
     """One contestant, and the limit just before it; a DAG has the limit of its size from before Airflow."""
     contestant, users = entry
     account = Account(users)
@@ -103,7 +102,7 @@ def _limits(course: Course, users: int) -> list[Outcome]:
     return found
 
 
-def _goals(chosen: set[str], users: int, *, is_large: bool) -> list[Goal]:
+def _goals(chosen: set[str], users: int, address: str, *, is_large: bool) -> list[Goal]:
     todo = dict(GOALS)
     if is_large:
         todo |= {"memory": memory_at_200_000}
@@ -114,7 +113,7 @@ def _goals(chosen: set[str], users: int, *, is_large: bool) -> list[Goal]:
         if not chosen or name in chosen:
             say(f"Goal: {name}")
             try:
-                with postgres() as cluster:
+                with postgres(address) as cluster:
                     found += measure(cluster, users)
             except GoalError as error:
                 found.append(Goal(name, f"failed: {error}", met=False))
@@ -140,6 +139,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="medians are of so many (default 3)")
     parser.add_argument(
         "--only", default="", help=f"contestants, and goals of {', '.join((*GOALS, 'large'))}"
+    )
+    parser.add_argument(
+        "--postgres", default="", help="address of a server to load into (default: a new one of our own)"
     )
     parser.add_argument("--large", action="store_true", help="50,000 users, too; memory with 200,000")
     return parser.parse_args()

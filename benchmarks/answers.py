@@ -55,9 +55,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.answers", description=__doc__)
     parser.add_argument("--users", type=int, default=200_000)
     parser.add_argument("--changes", type=int, default=5_000_000)
+    parser.add_argument("--postgres", default="", help="address of a server (default: a new one of our own)")
     arguments = parser.parse_args()
-    with postgres(durable=False) as cluster:
-        engine = engine_for(cluster.url("postgres"))
+    with postgres(arguments.postgres, durable=False) as cluster:
+        cluster.ensure_database("answers")
+        engine = engine_for(cluster.url("answers"))
         migrate(engine)
         _report(engine, arguments.users, arguments.changes)
 

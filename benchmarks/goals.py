@@ -18,11 +18,10 @@ from benchmarks.company import Company
 from benchmarks.contestant import repeatedly
 from benchmarks.contestants import ours
 from benchmarks.fast_answers import PAGE
-from benchmarks.harness import Account, Course, Outcome, ask, environment, service
+from benchmarks.harness import Account, Course, Outcome, Server, ask, environment, service
 from benchmarks.limit import SOCKETS, Service, load
 from benchmarks.ours_load import EXTRA
 from gong_provider.api.histories import calls_in_flight
-from include.local.postgres import Cluster
 from include.local.settings import ROOT
 from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
@@ -42,7 +41,7 @@ class Goal:
     met: bool | None = None
 
 
-def ceiling(cluster: Cluster, users: int) -> list[Goal]:
+def ceiling(cluster: Server, users: int) -> list[Goal]:
     """How fast the service is: the limit's client, which reads no answer and stores nothing.
 
     And what the limit would be over a single socket, as a client with one call in flight has it.
@@ -64,7 +63,7 @@ def ceiling(cluster: Cluster, users: int) -> list[Goal]:
     ]
 
 
-def rate(cluster: Cluster, users: int) -> list[Goal]:
+def rate(cluster: Server, users: int) -> list[Goal]:
     """20 calls a second, strictly: how many are made of those that may be, from the first to the last."""
     allowed = 20
     account = Account(min(users, 1200), rate=allowed)
@@ -85,7 +84,7 @@ def rate(cluster: Cluster, users: int) -> list[Goal]:
     ]
 
 
-def latency(cluster: Cluster, users: int) -> list[Goal]:
+def latency(cluster: Server, users: int) -> list[Goal]:
     """100 ms before each answer. Ideal: pages one by one, then as many histories at once as are allowed."""
     account = Account(min(users, 3000), latency_s=0.1)
     with service(account) as address:
@@ -103,7 +102,7 @@ def latency(cluster: Cluster, users: int) -> list[Goal]:
     ]
 
 
-def memory(cluster: Cluster, users: int, most: int = 50_000) -> list[Goal]:
+def memory(cluster: Server, users: int, most: int = 50_000) -> list[Goal]:
     """The load's one process, which does all that worker's tasks do: few users, many, and long histories."""
     least, many = min(users, 1000), min(5 * users, most)
     few, full = _peak(cluster, Account(least)), _peak(cluster, Account(many))
@@ -124,7 +123,7 @@ def memory(cluster: Cluster, users: int, most: int = 50_000) -> list[Goal]:
     ]
 
 
-def second_run(cluster: Cluster, users: int) -> list[Goal]:
+def second_run(cluster: Server, users: int) -> list[Goal]:
     """What a run writes when nothing has changed since the one before."""
     account = Account(min(users, 10_000))
     cluster.ensure_database("twice")
@@ -143,12 +142,12 @@ def second_run(cluster: Cluster, users: int) -> list[Goal]:
     ]
 
 
-def parse(cluster: Cluster, users: int) -> list[Goal]:
+def parse(cluster: Server, users: int) -> list[Goal]:
     """What each DAG's file costs a process that has imported Airflow's DAG classes, as a parsing one has."""
     return [_parsed(path.name) for path in sorted((ROOT / "dags").glob("*.py"))]
 
 
-GOALS: dict[str, Callable[[Cluster, int], list[Goal]]] = {
+GOALS: dict[str, Callable[[Server, int], list[Goal]]] = {
     "ceiling": ceiling,
     "rate": rate,
     "latency": latency,
@@ -158,12 +157,12 @@ GOALS: dict[str, Callable[[Cluster, int], list[Goal]]] = {
 }
 
 
-def memory_at_200_000(cluster: Cluster, users: int) -> list[Goal]:
+def memory_at_200_000(cluster: Server, users: int) -> list[Goal]:
     """The same with 200,000 users, which takes minutes."""
     return memory(cluster, max(users, 40_000), most=200_000)
 
 
-def large(cluster: Cluster, users: int) -> list[Goal]:
+def large(cluster: Server, users: int) -> list[Goal]:
     """Users of 25 changes each, from nothing, through the DAG on a real Airflow; and the day after."""
     cluster.ensure_database("large")
     rows: list[Goal] = []
@@ -226,7 +225,7 @@ def _pages(users: int) -> int:
     return max(1, math.ceil(users / PAGE))
 
 
-def _peak(cluster: Cluster, account: Account) -> float:
+def _peak(cluster: Server, account: Account) -> float:
     with service(account) as address:
         return _right(Course(cluster, account, address, check=False).run(ours("ours_load"))).peak_mb
 
@@ -237,7 +236,7 @@ def _right(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _wal(cluster: Cluster, run: Callable[[], Outcome]) -> float:
+def _wal(cluster: Server, run: Callable[[], Outcome]) -> float:
     begin = ask(cluster, "SELECT pg_current_wal_lsn() - '0/0'")
     _right(run())
     return float(ask(cluster, "SELECT pg_current_wal_lsn() - '0/0'") - begin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -15,10 +16,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg2
 import requests
+from sqlalchemy import make_url
 
 from benchmarks.company import Company
 from benchmarks.contestants import BENCH, Contestant, without_ours
@@ -79,9 +81,57 @@ class Outcome:
         return self.seconds / self.limit_seconds if self.limit_seconds else 0
 
 
+class Server(Protocol):
+    """A PostgreSQL that is measured on: a ``Cluster``, or one that runs already."""
+
+    def url(self, database: str) -> str:
+        """The SQLAlchemy address of a database of it."""
+
+    def ensure_database(self, name: str) -> None:
+        """Create the database unless it exists."""
+
+
+class RunningServer:
+    """A PostgreSQL that runs already; its databases have names of their own there.
+
+    :param address: of any of its databases, and of a user who may create others.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = make_url(address).set(drivername="postgresql+psycopg2")
+        self._prefix = f"gong_bench_{secrets.token_hex(4)}_"
+        self._made: set[str] = set()
+
+    def url(self, database: str) -> str:
+        """The address of a database of ours; of ``postgres``, the server's."""
+        name = database if database == "postgres" else self._prefix + database
+        return self._address.set(database=name).render_as_string(hide_password=False)
+
+    def ensure_database(self, name: str) -> None:
+        """Create it unless it exists."""
+        if name not in self._made:
+            ask(self, f"CREATE DATABASE {self._prefix}{name} ENCODING 'UTF8' TEMPLATE template0")
+            self._made.add(name)
+
+    def drop_all(self) -> None:
+        """Drop what was made."""
+        for name in self._made:
+            drop(self, name)
+
+
 @contextmanager
-def postgres(*, durable: bool = True) -> Iterator[Cluster]:
-    """A new PostgreSQL; durable: with its default settings, so that every commit is on the disk."""
+def postgres(address: str = "", *, durable: bool = True) -> Iterator[Server]:
+    """A new PostgreSQL; durable: with its default settings, so that every commit is on the disk.
+
+    :param address: of one that runs already, to take instead; nothing of ours is left there.
+    """
+    if address:
+        running = RunningServer(address)
+        try:
+            yield running
+        finally:
+            running.drop_all()
+        return
     directory = Path(tempfile.mkdtemp(prefix="gong-bench-"))
     cluster = Cluster(directory, durable=durable)
     try:
@@ -131,7 +181,7 @@ class Course:
     :param check: whether the rows are read and compared after each run.
     """
 
-    def __init__(self, cluster: Cluster, account: Account, address: str, *, check: bool = True) -> None:
+    def __init__(self, cluster: Server, account: Account, address: str, *, check: bool = True) -> None:
         self._cluster = cluster
         self._account = account
         self._address = address
@@ -163,7 +213,7 @@ class Course:
         if self._expected:
             outcome.wrong = what_is_wrong(url, contestant.users_sql, contestant.changes_sql, self._expected)
         if not database:  # the next contestant's disk is not to be filled by this one
-            ask(self._cluster, f"DROP DATABASE {name} WITH (FORCE)")
+            drop(self._cluster, name)
         return outcome
 
     def counts(self) -> dict[str, float]:
@@ -172,7 +222,12 @@ class Course:
         return {name: number for name, number in counts.items() if name != "requestId"}
 
 
-def ask(cluster: Cluster, statement: str) -> Any:
+def drop(cluster: Server, name: str) -> None:
+    """Drop a database, if it is there."""
+    ask(cluster, f"DROP DATABASE IF EXISTS {make_url(cluster.url(name)).database} WITH (FORCE)")
+
+
+def ask(cluster: Server, statement: str) -> Any:
     """Run a statement outside of any transaction; its first value, where it has one."""
     connection = psycopg2.connect(cluster.url("postgres").replace("+psycopg2", ""))
     connection.autocommit = True

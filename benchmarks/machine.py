@@ -9,13 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.contestants import Contestant
-from benchmarks.harness import ask
-from include.local.postgres import Cluster
+from benchmarks.harness import Server, ask
 
 PACKAGES = ("apache-airflow", "aiohttp", "requests", "psycopg2-binary", "sqlalchemy", "uvloop")
 
 
-def machine(cluster: Cluster, measured: list[Contestant]) -> dict[str, object]:
+def machine(cluster: Server, measured: list[Contestant]) -> dict[str, object]:
     """Machine, versions, and what each peer is made of."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {

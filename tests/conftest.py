@@ -1,4 +1,4 @@
-"""One embedded PostgreSQL a session, a database and a name for each test; which tests share a process."""
+"""One PostgreSQL a session, a database and a name for each test; which tests share a process."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ class _FilesAndFolders(LoadFileScheduling):  # type: ignore[misc]
         return next((folder for folder in SHARE_A_STACK if file.startswith(folder)), file)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The server that a run of tests uses."""
+    parser.addoption("--jit", action="store_true", help="use the machine's PostgreSQL, which has JIT")
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
     """What make test has for --dist loadfile."""
     return _FilesAndFolders(config, log)
@@ -45,11 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Cluster]:
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A running server that trades durability for speed; stopped and removed at the end."""
+    programs = programs_with_jit() if request.config.getoption("jit") else None
     # Not pytest's own directory: its parents are closed to the user that PostgreSQL runs as.
     directory = Path(tempfile.mkdtemp(prefix="gong-test-"))
-    cluster = Cluster(directory, durable=False)
+    cluster = Cluster(directory, durable=False, programs=programs)
     try:
         cluster.start()
         yield cluster
@@ -83,6 +89,18 @@ def warehouse(postgres_server: Cluster, migrated_template: str) -> Iterator[Engi
     yield engine
     engine.dispose()
     _drop_database(postgres_server, url)
+
+
+def programs_with_jit() -> Path:
+    """The programs of Debian's PostgreSQL; without it, a skip that says how to get it (in CI, a failure).
+
+    The embedded one is built without JIT.
+    """
+    found = sorted(Path("/usr/lib/postgresql").glob("*/lib/llvmjit.so"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        refuse = pytest.fail if os.environ.get("GONG_JIT") == "required" else pytest.skip
+        refuse("These tests need a PostgreSQL with JIT. Debian: apt-get install postgresql.")
+    return found[-1].parents[1] / "bin"
 
 
 def _create_database(server: Cluster, template: str) -> str:

@@ -6,19 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.harness import postgres
-from include.local.postgres import Cluster
+from benchmarks.harness import Server, postgres
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Cluster]:
+def postgres_server() -> Iterator[Server]:
     """A running server that trades durability for speed."""
     with postgres(durable=False) as cluster:
         yield cluster
 
 
 @pytest.fixture
-def database_url(postgres_server: Cluster) -> str:
+def database_url(postgres_server: Server) -> str:
     """The URL of an empty database."""
     postgres_server.ensure_database("rows")
     return postgres_server.url("rows")

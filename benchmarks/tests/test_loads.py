@@ -11,16 +11,15 @@ import pytest
 
 from benchmarks import contestants as found
 from benchmarks.contestants import OURS, Contestant, contestants, limit
-from benchmarks.harness import Account, Course, service
+from benchmarks.harness import Account, Course, Server, ask, postgres, service
 from benchmarks.rows import served, what_is_wrong
-from include.local.postgres import Cluster
 
 ACCOUNT = Account(30)
 ALONE = [limit(), *(each for each in contestants() if each.requirements is None and not each.is_dag)]
 
 
 @pytest.fixture(scope="module")
-def course(postgres_server: Cluster) -> Iterator[Course]:
+def course(postgres_server: Server) -> Iterator[Course]:
     with service(ACCOUNT) as address:
         yield Course(postgres_server, ACCOUNT, address)
 
@@ -34,6 +33,18 @@ def test_a_contestant_lands_all_rows_and_says_how_long_it_took(
     assert 0 < outcome.seconds < outcome.process_seconds
     assert 10 < outcome.peak_mb < 1000
     assert (outcome.counts["users"], outcome.counts["histories"], outcome.counts["calls"]) == (1, 30, 31)
+
+
+def test_a_server_that_runs_already_is_loaded_into_and_left_as_it_was(postgres_server: Server) -> None:
+    databases = "SELECT array_agg(datname ORDER BY datname)::text FROM pg_database"
+    before = ask(postgres_server, databases)
+    with service(ACCOUNT) as address, postgres(postgres_server.url("template1")) as running:
+        running.ensure_database("twice")
+        running.ensure_database("twice")
+        assert Course(running, ACCOUNT, address).run(limit(), "twice").wrong == ""
+        assert Course(running, ACCOUNT, address).run(limit()).wrong == ""
+        assert ask(postgres_server, databases) != before
+    assert ask(postgres_server, databases) == before
 
 
 def test_a_contestant_that_fails_is_told_with_its_last_words(course: Course) -> None:

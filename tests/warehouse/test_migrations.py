@@ -100,6 +100,7 @@ ROWS = {
     "0011": "INSERT INTO listing_pages VALUES ('gong_users_sync', 'cut off', 1, '{1}');",
     "0012": "",
     "0013": "",
+    "0014": "",
 }
 UNTIL_0010 = "INSERT INTO listing_users VALUES ('gong_users_sync', 'cut off', '1')"
 
