@@ -100,7 +100,7 @@ ROWS = {
     "0011": "INSERT INTO listing_pages VALUES ('gong_users_sync', 'cut off', 1, '{1}');",
     "0012": "",
     "0013": "",
-    "0014": "",
+    "0014": "UPDATE history_plan SET status = 'fetched', requested_at = '2026-03-10 12:05'",
 }
 UNTIL_0010 = "INSERT INTO listing_users VALUES ('gong_users_sync', 'cut off', '1')"
 
