@@ -20,7 +20,7 @@ from include.local.postgres import Cluster
 from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
 
-SHARE_A_STACK = ("tests/browser/", "tests/chaos/")
+SHARE_A_STACK = ("tests/stack/", "tests/end_to_end/", "tests/chaos/")
 _numbers = itertools.count(1)
 
 

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import pictures
-from tests.browser.airflow_ui import DAG_PAGE, Ui
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import Stack
+from tests.stack import pictures
+from tests.stack.airflow_ui import DAG_PAGE, Ui
 from tests.support.landed import last_run, query
 
 BY_HAND = "gong_by_hand"

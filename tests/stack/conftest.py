@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect, sync_playwright
 
-from tests.browser.airflow_ui import Ui
-from tests.browser.watching import Watch
 from tests.end_to_end.stack import Stack, running_stack
+from tests.stack.airflow_ui import Ui
+from tests.stack.watching import Watch
 
 PROGRAMS = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
 HOW_TO_INSTALL = (

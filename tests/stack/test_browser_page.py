@@ -15,11 +15,11 @@ import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 from sqlalchemy import make_url
 
-from tests.browser import pictures
-from tests.browser.accessibility import barriers, too_wide
-from tests.browser.airflow_ui import Ui
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import Stack
+from tests.stack import pictures
+from tests.stack.accessibility import barriers, too_wide
+from tests.stack.airflow_ui import Ui
 from tests.support import GongService
 from tests.support.landed import query
 
