@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from airflow.sdk import DAG
 
-from tests.dags.conftest import Airflow
+from tests.dags.conftest import RunDag
 from tests.support.gong_service import GongService
 from tests.support.landed import landed_changes, landed_users, query
 from tests.support.odd_world import odd_world
@@ -27,36 +25,35 @@ def test_the_tasks_and_their_order(dags: dict[str, DAG]) -> None:
     }
 
 
-def test_only_chosen_users(airflow: Airflow, database_url: str) -> None:
+def test_only_chosen_users(run_dag: RunDag, database_url: str) -> None:
     world = odd_world(20)
     chosen = [str(user["id"]) for user in world.users[3:6]]
     with GongService(world.users, world.histories, dialect="live") as service:
-        conf = json.dumps({"user_ids": [*chosen, "unknown"]})
-        done = airflow("dags", "test", "gong_users_sync", "-c", conf, service=service)
-        assert done.returncode == 0, done.stdout + done.stderr
+        done = run_dag("gong_users_sync", service, {"user_ids": [*chosen, "unknown"]})
+        assert done.succeeded, done.said
         assert set(service.histories_asked) == set(chosen)
     assert set(landed_users(database_url)) == set(chosen)
 
 
-def test_only_users_created_in_a_span(airflow: Airflow, database_url: str) -> None:
+def test_only_users_created_in_a_span(run_dag: RunDag, database_url: str) -> None:
     days = ["2026-01-01T00:00:00Z", "2026-01-31T23:59:59.999Z", "2026-02-01T00:00:00Z"]
     users = [{"id": str(number), "created": day} for number, day in enumerate(days)]
     with GongService(users, {"1": []}) as service:
         conf = {"created_from": "2026-01-01T00:00:00Z", "created_to": "2026-02-01T00:00:00Z"}
-        done = airflow("dags", "test", "gong_users_sync", "-c", json.dumps(conf), service=service)
-        assert done.returncode == 0, done.stdout + done.stderr
+        done = run_dag("gong_users_sync", service, conf)
+        assert done.succeeded, done.said
         assert service.histories_asked == {"0": 1, "1": 1}
     assert set(landed_users(database_url)) == {"0", "1"}
 
 
 def test_a_second_run_changes_no_row_but_removes_what_was_kept_long_enough(
-    airflow: Airflow, database_url: str
+    run_dag: RunDag, database_url: str
 ) -> None:
     world = odd_world(120)
     with GongService(world.users, world.histories) as service:
         for settings in ({}, {"AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS": "30"}):
-            done = airflow("dags", "test", "gong_users_sync", service=service, **settings)
-            assert done.returncode == 0, done.stdout + done.stderr
+            done = run_dag("gong_users_sync", service, **settings)
+            assert done.succeeded, done.said
             assert landed_users(database_url) == world.expected_users()
             assert landed_changes(database_url) == world.expected_changes()
             assert query(database_url, "SELECT count(*) AS versions FROM user_versions") == [
@@ -72,11 +69,11 @@ OLD_VERSIONS = """
 """
 
 
-def test_a_time_to_keep_that_is_none_is_refused_before_any_call(airflow: Airflow) -> None:
+def test_a_time_to_keep_that_is_none_is_refused_before_any_call(run_dag: RunDag) -> None:
     odd = odd_world(5)
     with GongService(odd.users, odd.histories) as service:
         setting = {"AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS": "a year"}
-        done = airflow("dags", "test", "gong_users_sync", service=service, **setting)
-        assert done.returncode != 0
-        assert "gong_keep_versions_days must be a whole number of days" in done.stdout + done.stderr
+        done = run_dag("gong_users_sync", service, **setting)
+        assert not done.succeeded
+        assert "gong_keep_versions_days must be a whole number of days" in done.said
         assert service.calls == []
