@@ -73,7 +73,7 @@ test-matrix: $(READY) ## Unit and DAG tests on each Python and Airflow that is c
 	@exec $(PY) -m tests.matrix $(ARGS)
 
 pictures: $(TEST_READY) ## Take the pictures of the docs anew, in a real browser on a real stack
-	@GONG_PICTURES=1 GONG_BROWSER=required $(PY) -m pytest tests/stack
+	@GONG_PICTURES=1 GONG_BROWSER=required $(PY) -m pytest tests/stack -k test_browser
 
 bench: $(TEST_READY) ## Ours, its peers and the limit: the same account loaded by each (a quarter of an hour)
 	@exec $(PY) -m tests.benchmarks $(ARGS)

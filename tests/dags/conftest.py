@@ -78,9 +78,13 @@ def run_dag(resident: Resident, database_url: str) -> RunDag:
     """Runs a DAG against a service, with a fresh database as the warehouse."""
 
     def run(
-        dag_id: str, service: GongService, conf: dict[str, Any] | None = None, *, extra: dict[str, Any] | None = None,
+        dag_id: str,
+        service: GongService,
+        conf: dict[str, Any] | None = None,
+        *,
+        extra: dict[str, Any] | None = None,
         **variables: str,
-    ) -> Done:  # fmt: skip
+    ) -> Done:
         gong = {
             "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
             "extra": {"calls_per_second": 0, "calls_per_day": 0, "timeout_s": 5} | (extra or {}),

@@ -1,6 +1,6 @@
-"""Airflow in one process that runs one DAG after the other, without a scheduler: each start would cost seconds.
+"""Airflow in one process that runs one DAG after the other, without a scheduler: a start costs seconds.
 
-As a program it reads an order a line, runs the DAG with `dag.test()`, and answers a line in the file that is named.
+As a program it reads an order a line, runs the DAG with `dag.test()`, and answers a line in the file named.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ def main() -> None:
             dag_id, conf, variables = json.loads(order)
             os.environ.clear()
             os.environ.update(before | variables)
-            bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])  # anew: a run's conf stays in its DAG's params
+            # For each run: the conf of one stays in the params of its DAG.
+            bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
             assert not bag.import_errors, bag.import_errors
             run = bag.dags[dag_id].test(run_conf=conf)
             tasks = run.get_task_instances()

@@ -40,6 +40,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 """What the tasks of each example answer."""
 
+
 @pytest.fixture(scope="module")
 def answers(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """State and values of each example's run; the files that they wrote; whose histories were asked for."""

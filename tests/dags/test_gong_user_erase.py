@@ -13,7 +13,22 @@ from include.sync.erase import read_request
 from include.warehouse.connect import engine_for
 from tests.dags.conftest import RunDag
 from tests.support.gong_service import GongService
-from tests.warehouse.paula import HERS, PAULA, found_in, load_world
+from tests.warehouse.making import value
+from tests.warehouse.paula import (
+    HERS,
+    NORA,
+    NORAS,
+    OLD_MAIL,
+    OTTO,
+    OTTOS,
+    PAULA,
+    PAULAS,
+    found_in,
+    load_world,
+    nora,
+    otto,
+    paula,
+)
 
 PERSON = [name for name in HERS if name != PAULA]
 
@@ -55,3 +70,21 @@ def test_an_empty_database_is_made_ready_first(run_dag: RunDag, database_url: st
     engine = engine_for(database_url)
     load_world(engine)
     assert found_in(engine, *HERS) == {}
+
+
+def test_an_erased_user_stays_away_until_it_is_undone(run_dag: RunDag, database_url: str) -> None:
+    users, histories = [paula(), otto(), nora()], {PAULA: PAULAS, OTTO: OTTOS, NORA: NORAS}
+    engine = engine_for(database_url)
+    names = [name for name in HERS if name != OLD_MAIL and not (name.isdigit() and len(name) < 8)]
+    with GongService(users, histories) as service:
+        assert run_dag("gong_users_sync", service).succeeded
+        assert found_in(engine, *names) != {}
+        erase(run_dag)
+        assert found_in(engine, *names) == {}
+        assert run_dag("gong_users_sync", service).succeeded
+        assert found_in(engine, *names) == {}
+        assert value(engine, "SELECT users_listed FROM sync_runs ORDER BY started_at DESC LIMIT 1") == 3
+        erase(run_dag, undo=True)
+        assert run_dag("gong_users_sync", service, {"history": "all"}).succeeded
+    assert "user_settings_history" in found_in(engine, *names)
+    assert value(engine, "SELECT count(*) FROM users") == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from airflow.sdk import DAG
@@ -16,7 +17,7 @@ from include.warehouse.forgetting import forget
 from include.warehouse.migrate import migrate
 from tests.dags.conftest import RunDag
 from tests.support.gong_service import GongService
-from tests.support.landed import landed_users, query
+from tests.support.landed import landed_changes, landed_users, query
 from tests.support.odd_world import OddWorld, odd_world
 
 
@@ -159,6 +160,29 @@ def test_it_spends_no_more_than_the_days_calls(run_dag: RunDag, database_url: st
     run = the_run(database_url)
     assert (run["state"], run["users_listed"], run["histories_fetched"]) == ("success", 30, 17)
     assert (run["histories_left"], run["calls_left"]) == (13, 0)
+
+
+def test_chosen_users_cost_a_call_a_hundred_and_one_a_history(
+    run_dag: RunDag, database_url: str, world: OddWorld
+) -> None:
+    known = ids_of(world)[:101]
+    with GongService(world.users, world.histories) as service:
+        said = refresh(run_dag, service, *known, "nobody", known[0])
+        assert "Gong knows no such user: 1 of 102: nobody" in said
+        assert len(service.calls) == 2 + 101
+        assert set(service.histories_asked.values()) == {1}
+        run = the_run(database_url)
+        assert (run["state"], run["users_listed"], run["calls_made"]) == ("success", 101, 103)
+        assert "Gong knows no such user: 1 of 102. The log of plan_histories says who" in run["warnings"]
+        service.calls.clear()
+        refresh(run_dag, service, known[5])
+        asked = quote(known[5], safe="")
+        assert calls(service) == [f"GET /{asked}", f"GET /{asked}/settings-history"]
+        run = the_run(database_url)
+        assert (run["dag_id"], run["scope"], run["users_new"]) == ("gong_user_refresh", "selection", 0)
+    assert landed_users(database_url) == {i: u for i, u in world.expected_users().items() if i in known}
+    changes = [change for change in world.expected_changes() if change.user_id in known]
+    assert landed_changes(database_url) == changes
 
 
 def test_without_histories_users_only(run_dag: RunDag, database_url: str, world: OddWorld) -> None:

@@ -24,7 +24,7 @@ from tests.support.roles import ADMINISTRATOR, LOADER, READER
 KINDS = {"sql", "bash", "python", "json", "yaml"}
 RUN_ELSEWHERE = {
     "docs/questions.md": "tests/warehouse/test_questions.py",
-    "docs/downstream.md": "tests/stack/test_refresh.py",
+    "docs/downstream.md": "tests/end_to_end/test_refresh.py",
     "docs/operators.md": "tests/dags/test_documented_dags.py",
     "docs/install.md": "tests/docs/test_install_page.py",
 }
@@ -33,9 +33,9 @@ RUN_ELSEWHERE = {
 # Which test runs what a command of make runs; the last ones are run by whoever changes this project.
 COMMANDS = {
     "run": "tests/end_to_end/test_make_run.py",
-    "up": "tests/stack/test_airflow.py",
-    "backfill": "tests/stack/test_refresh.py",
-    "erase": "tests/stack/test_erase.py",
+    "up": "tests/end_to_end/test_airflow.py",
+    "backfill": "tests/end_to_end/test_refresh.py",
+    "erase": "tests/end_to_end/test_erase.py",
     "check-live": "tests/contract/test_check_live.py",
     "migrate": "tests/end_to_end/test_make_run.py",
     "docs": "tests/docs/test_site.py",

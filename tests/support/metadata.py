@@ -1,4 +1,4 @@
-"""A Postgres whose database `airflow` is migrated, copied for each stack: Airflow's migrations take ten seconds."""
+"""A Postgres with Airflow's metadata, migrated once (it takes ten seconds) and copied for each stack."""
 
 from __future__ import annotations
 
