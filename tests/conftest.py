@@ -6,6 +6,7 @@ import getpass
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -55,6 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(prefix="gong-tests-")
         config.stash[our_folder] = Path(folder)
         os.environ["TMPDIR"] = tempfile.tempdir = folder
+        # Ended from outside, a session ends as by Ctrl-C: with what its tests started.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
