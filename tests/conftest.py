@@ -82,7 +82,8 @@ def processes_of(folder: Path) -> list[psutil.Process]:
         ours = []
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
-                if process.pid != os.getpid() and process.environ().get("TMPDIR") == str(folder):
+                known_by = f"{process.environ().get('TMPDIR')} {process.cwd()}"
+                if process.pid != os.getpid() and str(folder) in known_by:
                     ours.append(process)
         return ours
 
