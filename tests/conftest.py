@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import getpass
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import psycopg2
 import pytest
 from sqlalchemy import Engine
@@ -20,7 +24,9 @@ from include.local.postgres import Cluster
 from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
 
-SHARE_A_STACK = ("tests/browser/", "tests/chaos/")
+our_folder = pytest.StashKey[Path]()
+PYTESTS = {f"pytest-of-{getpass.getuser()}"}
+SHARE_A_STACK = ("tests/stack/", "tests/end_to_end/", "tests/dags/", "tests/chaos/")
 _numbers = itertools.count(1)
 
 
@@ -47,6 +53,47 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     twice = [name for name, times in Counter(item.nodeid for item in items).items() if times > 1]
     if twice:
         raise pytest.UsageError(f"several tests have one node id: {twice}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All that tests make is in one temporary folder, by which processes that they started are known, too."""
+    if not hasattr(config, "workerinput"):  # xdist's workers have that of their parent
+        folder = tempfile.mkdtemp(prefix="gong-tests-")
+        config.stash[our_folder] = Path(folder)
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        # Ended from outside, a session ends as by Ctrl-C: with what its tests started.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """A session that leaves a process or a file fails, and says which."""
+    yield
+    folder = session.config.stash.get(our_folder, None)
+    if folder is None:
+        return
+    left = [*processes_of(folder), *(path for path in folder.iterdir() if path.name not in PYTESTS)]
+    if left:
+        print(f"\nLeft by the tests: {left}")  # noqa: T201
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+    elif not session.testsfailed:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Those that were started by the session of this folder and have not ended some seconds after it."""
+
+    def found() -> list[psutil.Process]:
+        ours = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                known_by = f"{process.environ().get('TMPDIR')} {process.cwd()}"
+                if process.pid != os.getpid() and str(folder) in known_by:
+                    ours.append(process)
+        return ours
+
+    _, alive = psutil.wait_procs(found(), timeout=5)
+    return alive
 
 
 @pytest.fixture(scope="session")

@@ -1,96 +1,102 @@
-"""Airflow at DEBUG: runs that succeed or fail, and no secret and no person in what it keeps of them."""
+"""Airflow at DEBUG: an erasure beside a sync, runs that fail, and no secret or person in what it keeps.
+
+The last tests read what all tests of this folder left: every log, page, rendered template and XCom.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import make_url
+from playwright.sync_api import Page, expect
 
 from include.local.airflow_api import AirflowApiError
+from include.local.postgres import Cluster
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.migrate import migrate
-from tests.end_to_end.commands import Checkout, eventually
-from tests.end_to_end.stack import DAG, Stack, log_of, running_stack
+from tests.end_to_end.commands import eventually
+from tests.end_to_end.stack import DAG, Stack, log_of
 from tests.support import Faults, GongService
 from tests.support.landed import last_run, query
 from tests.support.people import EMAIL, people, quoting, service_of_people, shown_in
+from tests.warehouse.paula import (
+    HERS,
+    NORA,
+    NORAS,
+    OLD_MAIL,
+    OTTO,
+    OTTOS,
+    PAULA,
+    PAULAS,
+    found_in,
+    nora,
+    otto,
+    paula,
+)
 
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
 HAS_OPENLINEAGE = importlib.util.find_spec("airflow.providers.openlineage") is not None
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with running_stack(configure) as running:
-        yield running
-
-
-def configure(made: Checkout) -> None:
-    """What the commands do not set stands in Airflow's own file."""
-    home = made.local / "airflow"
-    home.mkdir(parents=True)
-    lineage = {"type": "file", "log_file_path": str(home / "lineage.json"), "append": True}
-    sections = {
-        "logging": {"logging_level": "DEBUG", "fab_logging_level": "DEBUG"},
-        "openlineage": {"transport": json.dumps(lineage)},
-    }
-    lines = [
-        line
-        for section, options in sections.items()
-        for line in (f"[{section}]", *(f"{name} = {value}" for name, value in options.items()))
-    ]
-    (home / "airflow.cfg").write_text("\n".join(lines))
+ERASE = "gong_user_erase"
+# Her old address was never answered here; digits stand in instants and logs by chance.
+NAMES = [name for name in HERS if name != OLD_MAIL and not (name.isdigit() and len(name) < 8)]
+PERSON = [name.lower() for name in HERS if not name.isdigit()]
+SCRIPT = "<script>alert('here')</script>"
+ODD = {"id": "666", "firstName": SCRIPT, "lastName": "=1+1", "title": f"{SCRIPT}\"'", "active": True}
 
 
 # --- the runs --------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_succeeds_after_a_pause_and_one_of_another_account(
-    stack: Stack, database_url: str
-) -> None:
+@pytest.fixture(scope="module")
+def warehouse_of_people(postgres_server: Cluster) -> str:
+    """The address of a migrated warehouse for all runs of this file."""
+    postgres_server.ensure_database("people")
+    url = postgres_server.url("people")
+    migrate(engine_for(url))
+    return url
+
+
+def test_a_user_is_erased_while_a_sync_has_their_page(stack: Stack, warehouse_of_people: str) -> None:
+    """The sync also waits for a 429 and tries again after a 500, both of which quote people."""
     faults = Faults(wire={2: quoting(429, Retry_After="1"), 5: quoting(500)})
-    with service_of_people(60, page_size=20, faults=faults) as service:
-        stack.point_to(service, database_url, access_token=service.token, verify=False)
-        assert stack.sync(conf={"include_avatars": True}) == "success"
-    run = last_run(database_url)
-    assert (run["users_listed"], run["histories_fetched"], run["rejected_records"]) == (60, 60, 2)
-    others = [user | {"id": f"8{user['id']}"} for user in people(10)]
-    with GongService(others) as other:
-        stack.point_to(other, database_url)
-        run_id = stack.trigger()
-        assert stack.finished(run_id) == "failed"
-    assert "is another: give it a database of its own" in log_of(stack, run_id, "list_users")
+    with service_of_people(40, page_size=20, faults=faults, latency_s=0.1) as service:
+        service.users = [*service.users, ODD, paula(), otto(), nora()]
+        service.histories = {**service.histories, PAULA: PAULAS, OTTO: OTTOS, NORA: NORAS}
+        extra = {"access_token": service.token, "verify": False}
+        stack.point_to(service, warehouse_of_people, calls_per_second=3, **extra)
+        run_id = stack.trigger(conf={"include_avatars": True})
+        engine = engine_for(warehouse_of_people)
+        eventually(lambda: found_in(engine, PAULA).get("user_facts"), "the page")
+        code, said = stack.checkout.run("erase", USER_ID=PAULA)
+        assert code == 0, said
+        assert " in user_facts" in said
+        assert last_run(warehouse_of_people)["state"] == "running", "the erasure came after the sync"
+        assert stack.finished(run_id) == "success"
+    assert found_in(engine, *NAMES) == {}
+    run = last_run(warehouse_of_people)
+    assert (run["users_listed"], run["histories_fetched"], run["rejected_records"]) == (44, 43, 2)
 
 
-def test_one_user_whose_history_fails(stack: Stack, database_url: str) -> None:
+def test_one_user_whose_history_fails(stack: Stack, warehouse_of_people: str) -> None:
     ids = [user["id"] for user in people(20)]
     with service_of_people(20, faults=Faults(wire={4: quoting(400)})) as service:
-        stack.point_to(service, database_url)
+        stack.point_to(service, warehouse_of_people, access_token=service.token)
         run_id = stack.trigger(conf={"user_ids": ids})
         assert stack.finished(run_id) == "failed"
     (kept,) = query(
-        database_url, "SELECT history_failure FROM user_marks WHERE history_failed_at IS NOT NULL"
+        warehouse_of_people, "SELECT history_failure FROM user_marks WHERE history_failed_at IS NOT NULL"
     )
     assert shown_in(kept["history_failure"]) == []
     assert "1 of 20 histories could not be fetched" in log_of(stack, run_id, "finish")
+    assert stack.airflow.get("assets/events", source_run_id=run_id)["asset_events"] == []
 
 
-def test_credentials_that_are_refused(stack: Stack, database_url: str) -> None:
-    with service_of_people(faults=Faults(wire=quoting(401))) as service:
-        stack.point_to(service, database_url)
-        run_id = stack.trigger()
-        assert stack.finished(run_id) == "failed"
-    assert "answered 401" in log_of(stack, run_id, "list_users")
-
-
-def fails_once(stack: Stack, task_id: str, state: str = "up_for_retry") -> str:
+def fails_once(stack: Stack, task_id: str, state: str) -> str:
     """A run in which a task failed once, or rests, ended before it tries again."""
     run_id = stack.trigger()
 
@@ -102,23 +108,10 @@ def fails_once(stack: Stack, task_id: str, state: str = "up_for_retry") -> str:
     return run_id
 
 
-def test_a_service_that_is_down(stack: Stack, database_url: str) -> None:
-    with service_of_people(faults=Faults(wire=quoting(500))) as service:
-        stack.point_to(service, database_url)
-        fails_once(stack, "list_users")
-
-
-def test_a_pause_that_is_not_waited_for(stack: Stack, database_url: str) -> None:
+def test_a_pause_that_is_not_waited_for(stack: Stack, warehouse_of_people: str) -> None:
     with service_of_people(faults=Faults(wire=quoting(429, Retry_After="90"))) as service:
-        stack.point_to(service, database_url)
+        stack.point_to(service, warehouse_of_people, account="paused", access_token=service.token)
         fails_once(stack, "list_users", "up_for_reschedule")
-
-
-def test_a_warehouse_that_lets_nobody_in(stack: Stack, database_url: str) -> None:
-    wrong = make_url(database_url).set(password=GongService.secret).render_as_string(hide_password=False)
-    with service_of_people() as service:
-        stack.point_to(service, wrong)
-        fails_once(stack, "open_run")
 
 
 def test_a_warehouse_that_refuses_a_row(stack: Stack, database_url: str) -> None:
@@ -128,7 +121,7 @@ def test_a_warehouse_that_refuses_a_row(stack: Stack, database_url: str) -> None
         connection.exec_driver_sql("ALTER TABLE user_facts ADD CHECK (title IS NULL)")
     with service_of_people() as service:
         stack.point_to(service, database_url)
-        run_id = fails_once(stack, "list_users")
+        run_id = fails_once(stack, "list_users", "up_for_retry")
     assert "SQLSTATE 23514" in log_of(stack, run_id, "list_users")
 
 
@@ -148,7 +141,26 @@ def test_the_connection_form(stack: Stack) -> None:
     assert shown_in(answer["message"]) == []
 
 
-# --- and what is left of them: these come last -------------------------------------------------------------
+def test_a_name_that_is_a_script_is_a_name(page: Page, stack: Stack, warehouse_of_people: str) -> None:
+    stack.point_to(GongService(), warehouse_of_people)
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: asked.append(dialog.message))
+
+    def is_shown() -> bool:
+        page.goto("/gong/users?words=alert", wait_until="networkidle")
+        return SCRIPT in page.get_by_role("main").inner_text()
+
+    eventually(is_shown, "the page on the other warehouse: it asks for its connection twice a minute", 60)
+    for path in ("", "users/666", "org-chart"):
+        page.goto(f"/gong/{path}", wait_until="networkidle")
+        assert SCRIPT in page.get_by_role("main").inner_text() or not path
+    words = "<script>alert(1)</script>"
+    page.goto(f"/gong/users?words={quote(words)}", wait_until="networkidle")
+    expect(page.get_by_role("searchbox")).to_have_value(words)
+    assert asked == []
+
+
+# --- and what is left of all: these come last ---------------------------------------------------------------
 
 
 def own_secrets(stack: Stack) -> list[str]:
@@ -170,7 +182,8 @@ def files_of(stack: Stack) -> list[Path]:
 def told(text: str, secrets: list[str]) -> list[str]:
     """What a text gives away."""
     addresses = [text[max(0, hit.start() - 80) : hit.end() + 40] for hit in ADDRESS.finditer(text)]
-    return shown_in(text) + addresses + [secret for secret in secrets if secret in text]
+    named = [name for name in PERSON if name in text.lower()]
+    return shown_in(text) + addresses + named + [secret for secret in secrets if secret in text]
 
 
 def test_no_log_file_shows_a_secret_or_a_person(stack: Stack) -> None:
@@ -193,13 +206,20 @@ def pages(stack: Stack, path: str, key: str) -> list[Any]:
 
 
 def was_typed(event: dict[str, Any]) -> bool:
-    """Airflow's audit keeps what people send it, also the run that was refused above."""
-    return event["event"] == "trigger_dag_run" and EMAIL in (event["extra"] or "")
+    """Airflow's audit keeps what people send it, also the runs that were refused."""
+    return event["event"] == "trigger_dag_run" and "@" in (event["extra"] or "")
+
+
+def runs_of_all(stack: Stack) -> list[tuple[str, dict[str, Any]]]:
+    """Each run of our DAGs, and where it is."""
+    dags = ("gong_users_sync", "gong_user_refresh", ERASE)
+    runs = [run for dag in dags for run in pages(stack, f"dags/{dag}/dagRuns", "dag_runs")]
+    return [(f"dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}", run) for run in runs]
 
 
 def test_no_page_of_airflow_shows_a_secret_or_a_person(stack: Stack) -> None:
     shown: dict[str, Any] = {
-        "runs": pages(stack, f"{DAG}/dagRuns", "dag_runs"),
+        "runs": [run for _, run in runs_of_all(stack)],
         "details": stack.airflow.get(f"{DAG}/details"),
         "import errors": pages(stack, "importErrors", "import_errors"),
         "warnings": pages(stack, "dagWarnings", "dag_warnings"),
@@ -207,8 +227,8 @@ def test_no_page_of_airflow_shows_a_secret_or_a_person(stack: Stack) -> None:
         "connections": pages(stack, "connections", "connections"),
         "assets": pages(stack, "assets/events", "asset_events"),
     }
-    for run in shown["runs"]:
-        path = f"{DAG}/dagRuns/{quote(run['dag_run_id'], safe='')}/taskInstances"
+    for where, run in runs_of_all(stack):
+        path = f"{where}/taskInstances"
         tasks = pages(stack, path, "task_instances")
         shown[f"tasks of {run['dag_run_id']}"] = tasks
         shown[f"tries of {run['dag_run_id']}"] = [
@@ -230,8 +250,8 @@ def test_no_page_of_airflow_shows_a_secret_or_a_person(stack: Stack) -> None:
 
 
 def test_no_xcom_shows_a_person_and_all_are_small(stack: Stack) -> None:
-    for run in pages(stack, f"{DAG}/dagRuns", "dag_runs"):
-        path = f"{DAG}/dagRuns/{quote(run['dag_run_id'], safe='')}/taskInstances/~/xcomEntries"
+    for where, _ in runs_of_all(stack):
+        path = f"{where}/taskInstances/~/xcomEntries"
         size = 0
         for entry in pages(stack, path, "xcom_entries"):
             task = path.replace("~", entry["task_id"])
@@ -240,3 +260,11 @@ def test_no_xcom_shows_a_person_and_all_are_small(stack: Stack) -> None:
             size += len(text)
             assert told(text, own_secrets(stack)) == []
         assert size < 16_000
+
+
+def test_airflow_keeps_of_an_erasure_the_id_alone(stack: Stack) -> None:
+    ((where, run),) = [(where, run) for where, run in runs_of_all(stack) if run["dag_id"] == ERASE]
+    assert run["conf"] == {"user_id": PAULA, "undo": False}
+    done = stack.airflow.get(f"{where}/taskInstances/erase/xcomEntries/return_value")["value"]
+    assert set(done) == {"was_forgotten", "rows"}
+    assert PAULA not in json.dumps(done)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.browser.pictures import FOLDER, words_in
+from tests.stack.pictures import FOLDER, words_in
 
 HERE = Path(__file__).parent
 TAKEN = sorted(

@@ -1,19 +1,27 @@
-"""A Chromium, a running stack, and a page of its own for each test; what a failure looked like is kept."""
+"""The one running Airflow, with everything on; a Chromium, and a page of its own for each test in it."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import re
 import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect, sync_playwright
 
-from tests.browser.airflow_ui import Ui
-from tests.browser.watching import Watch
+from tests.end_to_end.commands import ROOT, Checkout
 from tests.end_to_end.stack import Stack, running_stack
+from tests.stack import pictures
+from tests.stack.airflow_ui import Ui
+from tests.stack.watching import Watch
+from tests.support.http_server import Answer, HttpServer, Request
+
+EXAMPLE, PLAIN = "after_gong_users", "plain_asset_schedule"
 
 PROGRAMS = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
 HOW_TO_INSTALL = (
@@ -26,6 +34,13 @@ QUIET = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 failed = pytest.StashKey[bool]()
+
+
+class Alerts(NamedTuple):
+    """Where alerts are sent, and what came."""
+
+    port: int
+    texts: list[str]
 
 
 @pytest.fixture(scope="package")
@@ -44,10 +59,78 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def stack(browser: Browser) -> Iterator[Stack]:
+def alerts() -> Iterator[Alerts]:
+    """Where the example of docs/operations.md sends its alerts."""
+    texts: list[str] = []
+
+    async def take(request: Request, writer: asyncio.StreamWriter) -> bool:
+        texts.append(request.body["text"])
+        writer.write(Answer(200, b"{}").to_bytes())
+        return True
+
+    server = HttpServer(take)
+    server.start()
+    yield Alerts(server.port, texts)
+    server.stop()
+
+
+@pytest.fixture(scope="package")
+def stack(pytestconfig: pytest.Config, alerts: Alerts) -> Iterator[Stack]:
     """One for all: what a test changes in it, it puts back."""
-    with running_stack() as running:
+
+    def with_everything(made: Checkout) -> None:
+        add_listeners(made)
+        if not pictures.ARE_TAKEN:  # a picture shows what everyone has
+            configure(made)
+            add_alerts(made, alerts)
+
+    with running_stack(pytestconfig, with_everything) as running:
         yield running
+
+
+@pytest.fixture
+def elsewhere(stack: Stack) -> Iterator[Stack]:
+    """The stack for a test that points its connections to another service and warehouse."""
+    yield stack
+    stack.point_to_sandbox()
+
+
+def configure(made: Checkout) -> None:
+    """DEBUG, and OpenLineage where its provider is installed: in Airflow's own file."""
+    home = made.local / "airflow"
+    home.mkdir(parents=True)
+    lineage = {"type": "file", "log_file_path": str(home / "lineage.json"), "append": True}
+    logging = "[logging]\nlogging_level = DEBUG\nfab_logging_level = DEBUG\n"
+    (home / "airflow.cfg").write_text(f"{logging}[openlineage]\ntransport = {json.dumps(lineage)}\n")
+
+
+def add_alerts(made: Checkout, alerts: Alerts) -> None:
+    """The example of the docs, but impatient."""
+    (example,) = [block for block in python_of("operations.md") if "ALERTS" in block]
+    assert "hours=6" in example
+    (made.root / "plugins" / "gong_alerts.py").write_text(example.replace("hours=6", "seconds=1"))
+    start = made.start
+    address = {"AIRFLOW_CONN_ALERTS": f"http://127.0.0.1:{alerts.port}"}
+    made.start = lambda command, **more: start(command, **address, **more)  # type: ignore[method-assign]
+
+
+def add_listeners(made: Checkout) -> None:
+    """The example of the docs, and the schedule against which it warns."""
+    (example,) = python_of("downstream.md")
+    (made.root / "dags" / "example.py").write_text(example)
+    plain = example.replace("PartitionedAssetTimetable(assets=USERS & HISTORY)", "[USERS, HISTORY]")
+    assert plain != example
+    (made.root / "dags" / "plain.py").write_text(plain.replace(EXAMPLE, PLAIN))
+
+
+def python_of(page: str) -> list[str]:
+    """The Python blocks of a page."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What reads all that the others left comes last."""
+    items.sort(key=lambda item: item.path.name == "test_secrets_in_airflow.py")
 
 
 @pytest.fixture(scope="package")

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import pictures
-from tests.browser.airflow_ui import DAG_PAGE, Ui
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import Stack
+from tests.stack import pictures
+from tests.stack.airflow_ui import DAG_PAGE, Ui
+from tests.stack.conftest import Alerts
 from tests.support.landed import last_run, query
 
 BY_HAND = "gong_by_hand"
-YESTERDAY = (datetime.now(UTC) - timedelta(days=1, minutes=30)).date()
 DATES = re.compile(r"\d{4}-\d\d-\d\d")
 VOLATILE = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d")
 ADDRESS = re.compile(r"127\.0\.0\.1|^\d{4,5}$")
@@ -114,9 +115,15 @@ def wrong_secret(stack: Stack, sandbox: dict[str, str]) -> Iterator[None]:
     stack.airflow.patch("connections/gong_default", {**kept, "password": sandbox["secret"]})
 
 
-def test_a_failing_runs_log_ends_with_what_to_do(ui: Ui, stack: Stack, wrong_secret: None) -> None:
+def test_a_failing_runs_log_ends_with_what_to_do_and_alerts_are_sent(
+    ui: Ui, stack: Stack, alerts: Alerts, wrong_secret: None
+) -> None:
     run_id = stack.trigger()
     assert stack.finished(run_id) == "failed"
+    (listing,) = [task for task in stack.tasks(run_id) if task["task_id"] == "list_users"]
+    assert (listing["state"], listing["try_number"]) == ("failed", 1)
+    for text in () if pictures.ARE_TAKEN else (f"gong_users_sync failed: {run_id}", f"late: {run_id}"):
+        eventually(lambda text=text: text in alerts.texts, text, 60)
     ui.run(run_id)
     expect(ui.run_title()).to_contain_text("Failed")
     failed = ui.page.get_by_role("row").filter(has_text="Failed").filter(has_text="GongListUsersOperator")
@@ -138,14 +145,19 @@ def test_the_backfill_dialog_fills_covered_days_without_a_call(ui: Ui, stack: St
     (before,) = query(stack.sandbox_warehouse, calls)
     form = ui.trigger_form()
     form.get_by_text("Backfill", exact=True).click()
-    days = [YESTERDAY - timedelta(days=back) for back in (2, 1)]
+    days = [stack.day - timedelta(days=back) for back in (2, 1)]
     ui.pick_date("From", f"{days[0]:%Y/%m/%d}")
     ui.pick_date("To", f"{days[1]:%Y/%m/%d}")
     expect(form.get_by_text("2 runs will be triggered.")).to_be_visible()
     pictures.take("backfill-form", ui.page, of=form, hide=[form.get_by_text(VOLATILE)])
     form.get_by_role("button", name="Run Backfill").click()
-    made = eventually(lambda: len(found := stack.runs("backfill")) == 2 and found, "two runs", 30)
-    assert sorted(run["partition_key"] for run in made) == [str(day) for day in days]
+    wanted = [str(day) for day in days]
+
+    def both() -> list[dict[str, Any]]:
+        made = [run for run in stack.runs("backfill") if run["partition_key"] in wanted]
+        return made if len(made) == 2 else []
+
+    made = eventually(both, "two runs", 30)
     for run in made:
         assert stack.finished(run["dag_run_id"]) == "success"
     ui.run(made[0]["dag_run_id"])

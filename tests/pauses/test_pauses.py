@@ -1,4 +1,4 @@
-"""What makes calls pause, on the real scheduler: tokens, a 429, a day used up, a service that is down."""
+"""What makes calls pause, on the real scheduler: a 429, a day used up, a service that is down."""
 
 from __future__ import annotations
 
@@ -8,42 +8,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.end_to_end.commands import eventually
-from tests.end_to_end.stack import TWIN, Stack, add_twin, log_of, running_stack
+from tests.end_to_end.stack import Stack, log_of, running_stack
 from tests.support import Faults, GongService, odd_world
-from tests.support.landed import landed_changes, landed_users, last_run, query
-from tests.support.token_service import TokenService
+from tests.support.landed import landed_changes, last_run, query
 
 RATE = 20
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with running_stack(add_twin) as running:
+def stack(pytestconfig: pytest.Config) -> Iterator[Stack]:
+    with running_stack(pytestconfig) as running:
         yield running
-
-
-def test_tokens_of_fifty_calls_last_for_two_dags(stack: Stack, database_url: str) -> None:
-    odd = odd_world(1000)
-    with (
-        TokenService(lives_calls=50) as tokens,
-        GongService(odd.users, odd.histories, tokens=tokens) as service,
-    ):
-        stack.point_to(
-            service,
-            database_url,
-            client_id=tokens.client_id,
-            client_secret=tokens.client_secret,
-            refresh_token=tokens.seed,
-            oauth_endpoint=tokens.url,
-        )
-        assert stack.sync(conf={"user_ids": [str(odd.users[0]["id"])]}) == "success"  # whose warehouse it is
-        stack.airflow.patch(f"dags/{TWIN}", {"is_paused": False})
-        run_ids = stack.trigger(), stack.trigger(dag=TWIN)
-        assert [stack.finished(run_ids[0]), stack.finished(run_ids[1], dag=TWIN)] == ["success"] * 2
-        assert tokens.invalid_grants == 0
-        assert tokens.given >= 1000 / 50
-    assert landed_users(database_url) == odd.expected_users()
-    assert landed_changes(database_url) == odd.expected_changes()
 
 
 def test_a_long_pause_frees_the_workers_and_costs_no_try(stack: Stack, database_url: str) -> None:
@@ -116,15 +91,3 @@ def test_a_service_that_comes_back_is_waited_for(stack: Stack, database_url: str
         assert stack.finished(run_id) == "success"
     (listing,) = [task for task in stack.tasks(run_id) if task["task_id"] == "list_users"]
     assert listing["try_number"] == 2
-
-
-def test_what_cannot_succeed_fails_at_once(stack: Stack, database_url: str) -> None:
-    with GongService(odd_world(3).users) as service:
-        service.key = "another-key"
-        stack.point_to(service, database_url)
-        service.key = "the-right-key"
-        run_id = stack.trigger()
-        assert stack.finished(run_id) == "failed"
-        assert len(service.calls) == 1
-    (listing,) = [task for task in stack.tasks(run_id) if task["task_id"] == "list_users"]
-    assert (listing["state"], listing["try_number"]) == ("failed", 1)
