@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from include.warehouse.connect import engine_for
+from include.warehouse.connect import engine_for, transaction
 from include.warehouse.migrate import migrate
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import Stack, running_stack
@@ -33,7 +33,8 @@ from tests.warehouse.paula import (
 ERASE = "gong_user_erase"
 # Her old address was never answered here; few digits stand in instants by chance.
 NAMES = [name for name in HERS if name != OLD_MAIL and not (name.isdigit() and len(name) < 8)]
-PERSON = [name.lower() for name in HERS if not name.isdigit()]  # digits stand in logs by chance
+NEW_MAIL = "p.neu@firm.example"
+PERSON = [NEW_MAIL, *(name.lower() for name in HERS if not name.isdigit())]  # digits stand in logs by chance
 OTHERS = [
     {"id": str(number), "emailAddress": f"{number}@firm.example"} for number in range(7_000_000, 7_000_150)
 ]
@@ -72,6 +73,15 @@ def test_he_goes_while_a_sync_is_under_way_and_stays_away(stack: Stack, database
         assert len(query(database_url, "SELECT FROM users")) == len(users) - 1
         newest = query(database_url, "SELECT * FROM sync_runs ORDER BY started_at DESC LIMIT 1")[0]
         assert (newest["users_listed"], newest["users_total"]) == (len(users), len(users))
+
+        # She has a new address, which a load that did not know it has written.
+        with transaction(engine) as connection:
+            written = "UPDATE user_settings_history SET changed_by = %s WHERE user_id = %s"
+            connection.exec_driver_sql(written, (NEW_MAIL.upper(), NORA))
+        service.users = [paula(NEW_MAIL), *users[1:]]
+        assert stack.sync(conf={"history": "none"}) == "success"
+        assert found_in(engine, *NAMES, NEW_MAIL) == {}
+        service.users = users
 
         said = erase(stack, USER_ID=PAULA)
         assert "Nothing was held of him." in said

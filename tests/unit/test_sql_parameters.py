@@ -40,6 +40,7 @@ LOOKED_AT = {
     "include/warehouse/checks/__init__.py: _run_check": "runs what stands in the table of checks",
     "include/warehouse/ddl.py: run": "runs what stands in a migration",
     "include/warehouse/mentions.py: _clear": "names of this file's tables and columns",
+    "include/warehouse/mentions.py: _values_that_name": "likewise",
     "include/warehouse/mentions.py: _write": "likewise",
     "include/warehouse/removal.py: remove_users": "names of this file's tables",
     "include/page/asking.py: read_rows": "passes on what its callers give: PASSES_ON",
