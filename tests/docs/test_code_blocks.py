@@ -38,6 +38,8 @@ COMMANDS = {
     "erase": "tests/end_to_end/test_erase.py",
     "check-live": "tests/contract/test_check_live.py",
     "migrate": "tests/end_to_end/test_make_run.py",
+    "export-erasures": "tests/warehouse/test_warehouse_erasure_file.py",
+    "apply-erasures": "tests/warehouse/test_warehouse_erasure_file.py",
     "docs": "tests/docs/test_site.py",
     "bench": "tests/warehouse/test_bench_loads.py",
     "bench-answers": "tests/benchmarks/answers.py",
