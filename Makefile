@@ -6,7 +6,10 @@ TO ?=
 ifneq ($(origin USER_ID),command line)
 override USER_ID :=
 endif
-export CONF FROM TO DRY_RUN PORT USER_ID UNDO
+ifneq ($(origin FILE),command line)
+override FILE :=
+endif
+export CONF FROM TO DRY_RUN PORT USER_ID UNDO FILE
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -31,11 +34,11 @@ ifneq ($(shell $(PY) -I -c '$(OURS)' 2>/dev/null),True)
 endif
 
 .PHONY: help run up backfill erase check-live test test-more test-all test-chaos test-matrix pictures bench \
-  bench-answers lint docs migrate dist lock clean
+  bench-answers lint docs migrate export-erasures apply-erasures dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
 
 run: $(READY) ## Sync once: every Gong user and settings change into Postgres
 	@exec $(PY) -m include.local run
@@ -54,6 +57,12 @@ check-live: $(READY) ## What your Gong account really answers, in at most 20 cal
 
 migrate: $(READY) ## Make or upgrade the tables of the warehouse that GONG_WAREHOUSE_URL names
 	@exec $(PY) -m include.warehouse migrate
+
+export-erasures: $(READY) ## Write the erasure records of that warehouse into a new FILE=, to keep beside backups
+	@exec $(PY) -m include.warehouse export-erasures "$$FILE"
+
+apply-erasures: $(READY) ## Erase again the users whose records are in FILE=, after a backup was restored
+	@exec $(PY) -m include.warehouse apply-erasures "$$FILE"
 
 test: $(TEST_READY) ## Each promise once, ten minutes (ARGS= for pytest instead: make test ARGS=tests/unit)
 ifdef ARGS

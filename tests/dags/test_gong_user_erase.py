@@ -10,10 +10,11 @@ from airflow.sdk.exceptions import ParamValidationError
 
 from gong_provider.api.errors import GongConfigError
 from include.sync.erase import read_request
-from include.warehouse.connect import engine_for
+from include.warehouse.connect import engine_for, transaction
+from include.warehouse.forgetting import repeat_erasures
 from tests.dags.conftest import RunDag
 from tests.support.gong_service import GongService
-from tests.warehouse.making import value
+from tests.warehouse.making import NOON, RUN, value
 from tests.warehouse.paula import (
     HERS,
     NORA,
@@ -30,6 +31,7 @@ from tests.warehouse.paula import (
     paula,
 )
 
+NEW_MAIL = "p.neu@firm.example"
 PERSON = [name for name in HERS if name != PAULA]
 
 
@@ -69,6 +71,7 @@ def test_an_empty_database_is_made_ready_first(run_dag: RunDag, database_url: st
     erase(run_dag)
     engine = engine_for(database_url)
     load_world(engine)
+    repeat_erasures(engine, RUN, NOON)  # as when a run ends: her addresses were not known
     assert found_in(engine, *HERS) == {}
 
 
@@ -84,6 +87,14 @@ def test_an_erased_user_stays_away_until_it_is_undone(run_dag: RunDag, database_
         assert run_dag("gong_users_sync", service).succeeded
         assert found_in(engine, *names) == {}
         assert value(engine, "SELECT users_listed FROM sync_runs ORDER BY started_at DESC LIMIT 1") == 3
+        # They have a new address, which a load that did not know it has written.
+        with transaction(engine) as connection:
+            written = "UPDATE user_settings_history SET changed_by = %s WHERE user_id = %s"
+            connection.exec_driver_sql(written, (NEW_MAIL.upper(), NORA))
+        service.users = [paula(NEW_MAIL), *users[1:]]
+        assert run_dag("gong_users_sync", service, {"history": "none"}).succeeded
+        assert found_in(engine, *names, NEW_MAIL) == {}
+        service.users = users
         erase(run_dag, undo=True)
         assert run_dag("gong_users_sync", service, {"history": "all"}).succeeded
     assert "user_settings_history" in found_in(engine, *names)

@@ -19,7 +19,7 @@ from tests.warehouse.making import NOON, rows, value
 TOKEN = "s3cret"
 
 HIDDEN = {
-    "account", "alembic_version", "api_calls", "api_quota", "forgotten", "forgotten_addresses",
+    "account", "alembic_version", "api_calls", "api_quota", "erasure_key", "forgotten", "forgotten_addresses",
     "history_claims", "history_plan", "leavers", "listing_progress", "listing_pages", "oauth_tokens",
     "recording_coverage_owed", "rejected_records", "user_facts",
 }  # fmt: skip
