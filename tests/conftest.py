@@ -59,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """All that tests make is in one temporary folder, by which processes that they started are known, too."""
     if not hasattr(config, "workerinput"):  # xdist's workers have that of their parent
         folder = tempfile.mkdtemp(prefix="gong-tests-")
+        Path(folder).chmod(0o711)  # servers that run as another user have their files within
         config.stash[our_folder] = Path(folder)
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         # Ended from outside, a session ends as by Ctrl-C: with what its tests started.
