@@ -38,7 +38,9 @@ class World:
             monkeypatch.setattr(module, "get_current_context", lambda: self._context)
         self._hook: Callable[[], GongHook] = partial(GongHook, clock=clock)
 
-    def run(self, history: str = "auto") -> dict[str, int]:
+    def run(
+        self, history: str = "auto", runs_that_live: Callable[..., int] = lambda **_: 0
+    ) -> dict[str, int]:
         """One manual run to its end; what its last task says."""
         self._number += 1
         self._context = {
@@ -49,7 +51,7 @@ class World:
                 dag_id="gong_users_sync", run_id=f"run {self._number}", partition_key=None
             ),
             "ti": SimpleNamespace(
-                id=(self, self._number), get_dr_count=lambda **_: 0, get_task_states=lambda **_: {}
+                id=(self, self._number), get_dr_count=runs_that_live, get_task_states=lambda **_: {}
             ),
         }
         if steps.open_run() == "list_users":
