@@ -6,16 +6,26 @@ TO ?=
 ifneq ($(origin USER_ID),command line)
 override USER_ID :=
 endif
-export CONF FROM TO DRY_RUN PORT USER_ID UNDO
+ifneq ($(origin FILE),command line)
+override FILE :=
+endif
+export CONF FROM TO DRY_RUN PORT USER_ID UNDO FILE
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 READY := .venv/ready
 TEST_READY := .venv/ready-for-tests
-# They measure a rate: nothing else runs beside them.
-TIMED := tests/coordination/test_shared_quota.py tests/end_to_end/test_shared_budget.py
+# The folders of each lane. All tests of a folder that starts an Airflow of its own share it.
+NO_STACK := tests/unit tests/contract tests/coordination tests/warehouse tests/page tests/docs tests/dags
+ONE_STACK := tests/stack tests/end_to_end
+MORE := tests/chaos tests/pauses tests/packages
+ALONE := tests/celery tests/rate
+TESTS := $(PY) -m pytest --durations 10
 # In the order given, what takes longest first; else the files of most tests would come first.
-AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore ,$(TIMED))
+AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Loads, reports and page again, on a server that compiles costly statements, as Debian's and the clouds' do.
+WITH_JIT := tests/jit $(addprefix tests/warehouse/test_,warehouse_worlds.py questions.py small_company.py) \
+  $(addprefix tests/page/test_page_,lists.py people.py days.py)
 
 # A .venv whose Python is gone is made again; one that holds another folder's provider gets this one's.
 OURS := import os, gong_provider as it; print(os.path.samefile(it.__path__[0], "plugins/gong_provider"))
@@ -23,12 +33,12 @@ ifneq ($(shell $(PY) -I -c '$(OURS)' 2>/dev/null),True)
 .PHONY: $(READY)
 endif
 
-.PHONY: help run up backfill erase check-live test test-chaos test-matrix pictures bench \
-  bench-answers lint docs migrate dist lock clean
+.PHONY: help run up backfill erase check-live test test-more test-all test-chaos test-matrix pictures bench \
+  bench-answers lint docs migrate export-erasures apply-erasures dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
 
 run: $(READY) ## Sync once: every Gong user and settings change into Postgres
 	@exec $(PY) -m include.local run
@@ -48,31 +58,42 @@ check-live: $(READY) ## What your Gong account really answers, in at most 20 cal
 migrate: $(READY) ## Make or upgrade the tables of the warehouse that GONG_WAREHOUSE_URL names
 	@exec $(PY) -m include.warehouse migrate
 
-test: $(TEST_READY) ## All tests (ARGS= for pytest instead: make test ARGS=tests/unit)
+export-erasures: $(READY) ## Write the erasure records of that warehouse into a new FILE=, to keep beside backups
+	@exec $(PY) -m include.warehouse export-erasures "$$FILE"
+
+apply-erasures: $(READY) ## Erase again the users whose records are in FILE=, after a backup was restored
+	@exec $(PY) -m include.warehouse apply-erasures "$$FILE"
+
+test: $(TEST_READY) ## Each promise once, ten minutes (ARGS= for pytest instead: make test ARGS=tests/unit)
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
-	$(PY) -m pytest $(AT_ONCE) tests/unit tests/contract tests/coordination tests/warehouse tests/page tests/docs
-	$(PY) -m pytest $(TIMED)
-	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),2) $(PY) -m pytest $(AT_ONCE) --durations 10 \
-	  tests/browser tests/chaos tests/end_to_end tests/dags
-	$(PY) -m pytest --durations 5 tests/celery
+	$(TESTS) $(AT_ONCE) $(NO_STACK)
+	$(TESTS) $(AT_ONCE) $(ONE_STACK)
 endif
 
-test-chaos: $(TEST_READY) ## Kill everything at random moments: CHAOS_ROUNDS=20 CHAOS_SEED=
-	@CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_SEED=$(CHAOS_SEED) $(PY) -m pytest --verbose tests/chaos/test_chaos.py
+test-more: $(TEST_READY) ## What CI adds: kills, many workers, pauses, JIT, one measured rate, image and wheel
+	$(TESTS) $(AT_ONCE) $(MORE)
+	$(TESTS) $(AT_ONCE) --jit $(WITH_JIT)
+	$(TESTS) $(ALONE)
+
+test-all: test test-more ## Both, half an hour
+
+test-chaos: $(TEST_READY) ## Kill everything at random moments, for a release: CHAOS_ROUNDS=20 CHAOS_SEED=
+	@CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),20) CHAOS_SEED=$(CHAOS_SEED) $(PY) -m pytest --verbose tests/chaos/test_chaos.py
 
 test-matrix: $(READY) ## Unit and DAG tests on each Python and Airflow that is claimed (ARGS="--only 3.11,oldest")
 	@exec $(PY) -m tests.matrix $(ARGS)
 
 pictures: $(TEST_READY) ## Take the pictures of the docs anew, in a real browser on a real stack
-	@GONG_PICTURES=1 GONG_BROWSER=required $(PY) -m pytest tests/browser
+	@GONG_PICTURES=1 GONG_BROWSER=required $(PY) -m pytest tests/stack -k test_browser
 
 bench: $(TEST_READY) ## Ours, its peers and the limit: the same account loaded by each (a quarter of an hour)
-	@exec $(PY) -m tests.benchmarks $(ARGS)
+	@$(PY) -m pytest --quiet benchmarks/tests
+	@exec $(PY) -m benchmarks $(ARGS)
 
 bench-answers: $(TEST_READY) ## What each question costs in a generated warehouse of 200,000 users (some minutes)
-	@$(PY) -m tests.benchmarks.answers $(ARGS)
+	@$(PY) -m benchmarks.answers $(ARGS)
 
 lint: $(TEST_READY) ## Style, types and doors between the parts
 	$(PY) -m ruff check .

@@ -14,8 +14,8 @@ from include.sync.tasks import DEFAULT_ARGS, USER_ID
 
 DOC = """
 ### What it does
-First a tombstone: a hash of the user's id, and of his e-mail addresses. From then on no load keeps him, not
-even a page that is in memory. Then all that is held of him is deleted in one transaction, and wherever
+First a tombstone: a keyed hash of the user's id, and of his e-mail addresses. From then on no load keeps him,
+not even a page that is in memory. Then all that is held of him is deleted in one transaction, and wherever
 others' rows name him, as manager or as author of a change, null takes his place. Gong is not asked for
 anything, and keeps what it has.
 

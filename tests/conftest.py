@@ -1,15 +1,19 @@
-"""One embedded PostgreSQL a session, a database and a name for each test; which tests share a process."""
+"""One PostgreSQL a session, a database and a name for each test; which tests share a process."""
 
 from __future__ import annotations
 
+import getpass
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import psycopg2
 import pytest
 from sqlalchemy import Engine
@@ -20,7 +24,9 @@ from include.local.postgres import Cluster
 from include.warehouse.connect import engine_for
 from include.warehouse.migrate import migrate
 
-SHARE_A_STACK = ("tests/browser/", "tests/chaos/")
+our_folder = pytest.StashKey[Path]()
+PYTESTS = {f"pytest-of-{getpass.getuser()}"}
+SHARE_A_STACK = ("tests/stack/", "tests/end_to_end/", "tests/dags/", "tests/chaos/")
 _numbers = itertools.count(1)
 
 
@@ -30,6 +36,11 @@ class _FilesAndFolders(LoadFileScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
         return next((folder for folder in SHARE_A_STACK if file.startswith(folder)), file)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The server that a run of tests uses."""
+    parser.addoption("--jit", action="store_true", help="use the machine's PostgreSQL, which has JIT")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
@@ -44,12 +55,54 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"several tests have one node id: {twice}")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """All that tests make is in one temporary folder, by which processes that they started are known, too."""
+    if not hasattr(config, "workerinput"):  # xdist's workers have that of their parent
+        folder = tempfile.mkdtemp(prefix="gong-tests-")
+        config.stash[our_folder] = Path(folder)
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        # Ended from outside, a session ends as by Ctrl-C: with what its tests started.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """A session that leaves a process or a file fails, and says which."""
+    yield
+    folder = session.config.stash.get(our_folder, None)
+    if folder is None:
+        return
+    left = [*processes_of(folder), *(path for path in folder.iterdir() if path.name not in PYTESTS)]
+    if left:
+        print(f"\nLeft by the tests: {left}")  # noqa: T201
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+    elif not session.testsfailed:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Those that were started by the session of this folder and have not ended some seconds after it."""
+
+    def found() -> list[psutil.Process]:
+        ours = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                known_by = f"{process.environ().get('TMPDIR')} {process.cwd()}"
+                if process.pid != os.getpid() and str(folder) in known_by:
+                    ours.append(process)
+        return ours
+
+    _, alive = psutil.wait_procs(found(), timeout=5)
+    return alive
+
+
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Cluster]:
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A running server that trades durability for speed; stopped and removed at the end."""
+    programs = programs_with_jit() if request.config.getoption("jit") else None
     # Not pytest's own directory: its parents are closed to the user that PostgreSQL runs as.
     directory = Path(tempfile.mkdtemp(prefix="gong-test-"))
-    cluster = Cluster(directory, durable=False)
+    cluster = Cluster(directory, durable=False, programs=programs)
     try:
         cluster.start()
         yield cluster
@@ -59,9 +112,11 @@ def postgres_server() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def database_url(postgres_server: Cluster) -> str:
+def database_url(postgres_server: Cluster) -> Iterator[str]:
     """The URL of a fresh, empty database."""
-    return _create_database(postgres_server, "template1")
+    url = _create_database(postgres_server, "template1")
+    yield url
+    _drop_database(postgres_server, url)
 
 
 @pytest.fixture(scope="session")
@@ -76,16 +131,39 @@ def migrated_template(postgres_server: Cluster) -> str:
 @pytest.fixture
 def warehouse(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
     """An engine on a fresh, migrated database."""
-    engine = engine_for(_create_database(postgres_server, migrated_template))
+    url = _create_database(postgres_server, migrated_template)
+    engine = engine_for(url)
     yield engine
     engine.dispose()
+    _drop_database(postgres_server, url)
+
+
+def programs_with_jit() -> Path:
+    """The programs of Debian's PostgreSQL; without it, a skip that says how to get it (in CI, a failure).
+
+    The embedded one is built without JIT.
+    """
+    found = sorted(Path("/usr/lib/postgresql").glob("*/lib/llvmjit.so"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        refuse = pytest.fail if os.environ.get("GONG_JIT") == "required" else pytest.skip
+        refuse("These tests need a PostgreSQL with JIT. Debian: apt-get install postgresql.")
+    return found[-1].parents[1] / "bin"
 
 
 def _create_database(server: Cluster, template: str) -> str:
     name = f"test_{os.getpid()}_{next(_numbers)}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    return server.url(name)
+
+
+def _drop_database(server: Cluster, url: str) -> None:
+    """Hundreds of them would be gigabytes, written to the disk and removed at the end."""
+    _execute(server, f"DROP DATABASE IF EXISTS {url.rpartition('/')[2]} WITH (FORCE)")
+
+
+def _execute(server: Cluster, statement: str) -> None:
     admin = psycopg2.connect(server.url("postgres").replace("+psycopg2", ""))
     admin.autocommit = True
     with admin.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        cursor.execute(statement)
     admin.close()
-    return server.url(name)

@@ -4,7 +4,7 @@ from typing import Any
 
 import requests
 
-_TIMEOUT = 30
+TIMEOUT_S = 30
 
 
 class AirflowApiError(RuntimeError):
@@ -23,7 +23,7 @@ class Airflow:
     def answers(self) -> bool:
         """Whether the api-server serves tasks yet: its first such call takes seconds, best spent here."""
         try:
-            return self._session.get(f"{self.address}/execution/health", timeout=_TIMEOUT).ok
+            return self._session.get(f"{self.address}/execution/health", timeout=TIMEOUT_S).ok
         except requests.RequestException:
             return False
 
@@ -65,7 +65,7 @@ class Airflow:
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
         try:
-            return self._session.request(method, f"{self.address}/{path}", timeout=_TIMEOUT, **arguments)
+            return self._session.request(method, f"{self.address}/{path}", timeout=TIMEOUT_S, **arguments)
         except requests.RequestException as error:
             raise AirflowApiError(f"Airflow's api-server broke off ({type(error).__name__}).") from error
 

@@ -64,12 +64,12 @@ def backfill(session: Session, begin: date, end: date) -> bool:
     left_out = (end - begin).days + 1 - len(ours)
     if left_out:
         print(f"{left_out} days are left out: a run about them is under way.", file=sys.stderr)
-    succeeded = _watch(session, set(ours))
+    succeeded = watch(session, set(ours))
     close_backfills(session.airflow)
     return succeeded and not left_out
 
 
-def _watch(session: Session, waiting: set[str]) -> bool:
+def watch(session: Session, waiting: set[str]) -> bool:
     """Print a line a run as it ends; whether all succeeded."""
     warehouse, succeeded = Warehouse(session.warehouse_url), True
     while waiting:

@@ -28,9 +28,12 @@ class Cluster:
 
     :param durable: without it, safety is traded for speed (tests).
     :param port: where it listens; 0: another free one at each start.
+    :param programs: the folder of another PostgreSQL's programs, 15 or newer; None: the embedded one's.
     """
 
-    def __init__(self, directory: Path, *, durable: bool = True, port: int = 0) -> None:
+    def __init__(
+        self, directory: Path, *, durable: bool = True, port: int = 0, programs: Path | None = None
+    ) -> None:
         self.directory = directory.resolve()
         self.port = 0
         self._fixed_port = port
@@ -38,13 +41,14 @@ class Cluster:
         self._data = self.directory / "data"
         self._password = self.directory / "password"
         self._durable = durable
+        self._programs = programs
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = _server_user()
 
     def start(self) -> None:
         """Make the cluster if there is none, stop what a killed command left, start, wait for its answer."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        bin_directory = _bin_directory()
+        bin_directory = self._programs or _bin_directory()
         if self._owner:
             _open_for_others(bin_directory, self.directory)
         self._stop_leftover()
@@ -135,8 +139,9 @@ class Cluster:
             "postgres",
             f"--pwfile={self._password}",
         ]
-        command += ["-A", "scram-sha-256", "-E", "UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
-        command += ["--lc-collate=C", "--lc-ctype=C", "--lc-messages=C", "--no-instructions"]
+        command += ["-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"]
+        if self._programs is None:  # no machine lacks this locale; PostgreSQL has it since 17
+            command += ["--locale-provider=builtin", "--lc-collate=C", "--lc-ctype=C", "--lc-messages=C"]
         command += [] if self._durable else ["--no-sync"]
         done = self._run_as_server(command, stdout=subprocess.PIPE)
         output = done.communicate()[0].decode(errors="replace").strip()

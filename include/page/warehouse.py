@@ -35,7 +35,7 @@ TOO_LONG = (
 )
 BUSY = "Too many readers at once. Try again in a moment."
 
-_ASKED_AGAIN_AFTER_S = 30.0
+ASKED_AGAIN_AFTER_S = 30.0
 _CANCELED = "57014"
 
 # The time limit holds for each statement of this transaction and ends with it, also behind a pooler.
@@ -77,7 +77,7 @@ class Warehouse:
     def _current(self) -> Engine:
         """The engine; the connection is asked anew after a while, for it can be edited."""
         with self._lock:
-            if self._engine is None or time.monotonic() - self._asked_at > _ASKED_AGAIN_AFTER_S:
+            if self._engine is None or time.monotonic() - self._asked_at > ASKED_AGAIN_AFTER_S:
                 engine = engine_for(address_of(self._asked()))
                 if self._engine is not None and engine is not self._engine:
                     self._engine.dispose()

@@ -18,6 +18,7 @@ from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, leaving, listing_progress, runs, users
 from include.warehouse.connect import HOLD_S, in_transaction, transaction
 from include.warehouse.errors import AccountMismatchError
+from include.warehouse.forgotten import hold_off_forgetting
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ def _load_page(
         _settle_account(connection, page, first.account)
         _refuse_to_begin_for_ever(connection, run, page, first.limits)
         if not runs.is_running(connection, run.key):
+            hold_off_forgetting(connection)  # before old plans are removed, or each would wait for the other
             open_row(connection, run, page.requested_at, first.killed)
     users.load_users(connection, run.key, page, listed=run.choices.scope == "everyone")
     if run.choices.scope == "everyone":

@@ -24,6 +24,7 @@ from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, headway, leaving, listing_progress, plan, runs
 from include.warehouse.connect import transaction
 from include.warehouse.coverage import rewrite_coverage
+from include.warehouse.forgetting import repeat_erasures
 from include.warehouse.removal import remove_outdated
 
 if TYPE_CHECKING:
@@ -188,6 +189,8 @@ def finish_run() -> dict[str, int]:
     limits, calls = calls_left()
     retention = read_retention()
     engine = warehouse_engine()
+    for table, number in repeat_erasures(engine, run, utc_now()).items():
+        log.info("Of erased users, found again and removed: %d rows of %s", number, table)
     with transaction(engine) as connection:
         if failed_tasks and not runs.is_opened(connection, run):
             raise AirflowFailException(f"{their_logs}. Nothing was written")

@@ -1,47 +1,63 @@
-"""Forgets a person: his tombstone first, then whatever is held of him, everywhere; and takes it back."""
+"""Erases a person: the erasure record first, then what is stored of them, everywhere; and takes it back."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, text
 
 from include.warehouse.connect import in_transaction
 from include.warehouse.coverage import rewrite_coverage
-from include.warehouse.forgotten import add_addresses, alias_of, hash_of, normal, people_of
+from include.warehouse.forgotten import Forgotten, add_addresses, normal, read_forgotten
 from include.warehouse.mentions import TABLES_WITH_MENTIONS, remove_mentions
 from include.warehouse.removal import TABLES_OF_USERS, remove_users
+from include.warehouse.runs import RunKey
 
 # A page in memory is loaded in a transaction that sees the tombstone, or in one that has begun and is
 # waited for here: loads lock this table before they read it. Dumps and readers never meet this lock.
 # Loads wait behind it, so it does not wait for ever for one that hangs.
-_WAIT_FOR_LOADS = """
+WAIT_FOR_LOADS = """
     SET LOCAL lock_timeout TO '60s';
     LOCK TABLE forgotten IN SHARE ROW EXCLUSIVE MODE;
 """
 
 _ADDRESSES = text("""
-    SELECT email_address, trusted_email_address, email_aliases FROM user_facts WHERE user_id = :user_id
+    SELECT user_id, email_address, trusted_email_address, email_aliases
+    FROM user_facts WHERE user_id = ANY (CAST(:ids AS text[]))
     UNION ALL
-    SELECT email_address, trusted_email_address, email_aliases FROM user_versions WHERE user_id = :user_id
+    SELECT user_id, email_address, trusted_email_address, email_aliases
+    FROM user_versions WHERE user_id = ANY (CAST(:ids AS text[]))
 """)
+_KNOWN_ADDRESSES = text("SELECT address_hash FROM forgotten_addresses WHERE user_hash = :user_hash")
 
 _TOMBSTONE = text("""
     INSERT INTO forgotten (user_hash, forgotten_at) VALUES (:user_hash, :at) ON CONFLICT DO NOTHING
 """)
+_STORED_IDS = text(f"""
+    {" UNION ".join(f"SELECT user_id FROM {table}" for table in TABLES_OF_USERS)}
+    UNION SELECT unnest(user_ids) FROM listing_pages
+""")  # noqa: S608 (constants)
 _ALIAS = text("""
     UPDATE listing_pages SET user_ids = array_replace(user_ids, :user_id, :alias)
     WHERE :user_id = ANY (user_ids)
 """)
-_UNFINISHED = text("UPDATE forgotten SET erased_at = NULL WHERE user_hash = :user_hash")
-_FINISHED = text("""
-    UPDATE forgotten SET erased_at = :at WHERE user_hash = :user_hash AND erased_at IS NULL
+_ERASED = text("""
+    UPDATE forgotten SET erased_at = :at
+    WHERE user_hash = ANY (CAST(:hashes AS bytea[]))
+      AND (erased_at IS NULL OR user_hash = ANY (CAST(:removed AS bytea[])))
 """)
 # The planner's statistics hold samples of values, and a few rows fewer would not renew them.
 _ANALYZE = f"ANALYZE {', '.join(sorted({*TABLES_OF_USERS, *TABLES_WITH_MENTIONS, 'listing_pages'}))}"
 
+_UNSURE = text("""
+    SELECT EXISTS (
+        SELECT FROM forgotten
+        WHERE erased_at IS NULL
+           OR listed_at >= (SELECT started_at FROM sync_runs WHERE (dag_id, run_id) = (:dag_id, :run_id)))
+""")
 _OWED = text("SELECT EXISTS (SELECT FROM recording_coverage_owed)")
 # The newest listing, and one that is under way, were of him, too: it is checked that all of them are held.
 _STILL_LISTED = text("""
@@ -75,8 +91,8 @@ def forget(engine: Engine, user_id: str, at: datetime) -> Erased:
     :raises WarehouseError: the database can't be reached, or refuses.
     """
     is_new = in_transaction(engine, lambda connection: bury(connection, user_id, at))
-    rows = in_transaction(engine, lambda connection: erase(connection, user_id))
-    in_transaction(engine, lambda connection: finish(connection, user_id, at))
+    rows = in_transaction(engine, lambda connection: erase(connection, user_id, at))
+    in_transaction(engine, lambda connection: count_again(connection, at))
     return Erased(is_new, rows)
 
 
@@ -85,32 +101,53 @@ def bury(connection: Connection, user_id: str, at: datetime) -> bool:
 
     :return: whether there was none.
     """
-    is_new = connection.execute(_TOMBSTONE, {"user_hash": hash_of(user_id), "at": at}).rowcount
-    _know_addresses(connection, user_id)
+    people = read_forgotten(connection)
+    record = {"user_hash": people.hash_of(user_id), "at": at}
+    is_new = connection.execute(_TOMBSTONE, record).rowcount
+    _know_addresses(connection, people, [user_id])
     return bool(is_new)
 
 
-def erase(connection: Connection, user_id: str) -> dict[str, int]:
-    """Wait for the loads that began before his tombstone was there, then delete what is held of him.
+def erase(connection: Connection, user_id: str, at: datetime) -> dict[str, int]:
+    """Wait for loads that began before the erasure record was there, then delete what is stored of a user.
 
-    :return: rows by table: his, removed; others', that name him no longer.
+    :return: rows by table: theirs, removed; others', that name them no longer.
     """
-    connection.exec_driver_sql(_WAIT_FOR_LOADS)
-    addresses = _know_addresses(connection, user_id)  # a load may have brought another since
-    listed = connection.execute(_ALIAS, {"user_id": user_id, "alias": alias_of(user_id)}).rowcount
-    rows = Counter(remove_users(connection, [user_id]) | {"listing_pages": listed})
-    rows += Counter(remove_mentions(connection, people_of(user_id, addresses), [user_id, *addresses]))
-    if rows:
-        connection.execute(_UNFINISHED, {"user_hash": hash_of(user_id)})
-    return dict(rows)  # adding dropped the zeros
+    connection.exec_driver_sql(WAIT_FOR_LOADS)
+    people = read_forgotten(connection)
+    _know_addresses(connection, people, [user_id])  # a load may have brought another since
+    user_hash = people.hash_of(user_id)
+    addresses = connection.scalars(_KNOWN_ADDRESSES, {"user_hash": user_hash})
+    one = replace(people, ids=frozenset([user_hash]), addresses=frozenset(map(bytes, addresses)))
+    return _remove(connection, one, [user_id], at)
 
 
-def finish(connection: Connection, user_id: str, at: datetime) -> None:
-    """Renew what was computed of him and others together, unless that is done."""
-    if connection.execute(_FINISHED, {"user_hash": hash_of(user_id), "at": at}).rowcount:
-        connection.exec_driver_sql(_ANALYZE)
-        if connection.scalar(_OWED):
-            rewrite_coverage(connection, at)
+def erase_everyone(connection: Connection, at: datetime) -> dict[str, int]:
+    """The same for all users who have an erasure record: what is stored of them is found by their hashes."""
+    connection.exec_driver_sql(WAIT_FOR_LOADS)
+    people = read_forgotten(connection)
+    user_ids = [user_id for user_id in connection.scalars(_STORED_IDS) if people.has(user_id)]
+    _know_addresses(connection, people, user_ids)
+    return _remove(connection, read_forgotten(connection), user_ids, at)
+
+
+def repeat_erasures(engine: Engine, run: RunKey, at: datetime) -> dict[str, int]:
+    """When a run ends, erase again what may be stored of erased users.
+
+    That is where an erasure was cut off or an address was learned: loads that ran beside may have written
+    what they did not know to be erased. And where this run's list of all users still held an erased one.
+
+    :return: rows as ``erase`` returns them.
+    """
+    if not in_transaction(engine, lambda connection: connection.scalar(_UNSURE, run._asdict())):
+        return {}
+    return in_transaction(engine, lambda connection: erase_everyone(connection, at))
+
+
+def count_again(connection: Connection, at: datetime) -> None:
+    """Renew what was computed of erased users and others together, unless that is done."""
+    if connection.scalar(_OWED):
+        rewrite_coverage(connection, at)
 
 
 def take_back(connection: Connection, user_id: str) -> bool:
@@ -118,16 +155,31 @@ def take_back(connection: Connection, user_id: str) -> bool:
 
     :return: whether there was one.
     """
-    connection.exec_driver_sql(_WAIT_FOR_LOADS)
-    his = {"user_hash": hash_of(user_id)}
+    connection.exec_driver_sql(WAIT_FOR_LOADS)
+    his = {"user_hash": read_forgotten(connection).hash_of(user_id)}
     connection.execute(_STILL_LISTED, his)
     return bool(connection.execute(_UNDO, his).rowcount)
 
 
-def _know_addresses(connection: Connection, user_id: str) -> set[str]:
-    """All addresses that are held of him, noted as hashes."""
-    addresses: set[str] = set()
-    for mail, trusted, aliases in connection.execute(_ADDRESSES, {"user_id": user_id}):
-        addresses |= normal([mail, trusted, *(aliases or ())])
-    add_addresses(connection, user_id, addresses)
-    return addresses
+def _remove(
+    connection: Connection, people: Forgotten, user_ids: Sequence[str], at: datetime
+) -> dict[str, int]:
+    """Delete the rows of users, and whatever names these people in others' rows; note that it was done."""
+    rows = Counter(remove_users(connection, user_ids))
+    for user_id in user_ids:
+        alias = {"user_id": user_id, "alias": people.alias(user_id)}
+        rows["listing_pages"] += connection.execute(_ALIAS, alias).rowcount
+    rows += Counter(remove_mentions(connection, people))  # adding drops the zeros
+    removed = [people.hash_of(user_id) for user_id in user_ids] if rows else []
+    done = {"hashes": list(people.ids), "removed": removed, "at": at}
+    if connection.execute(_ERASED, done).rowcount or rows:
+        connection.exec_driver_sql(_ANALYZE)
+    return dict(rows)
+
+
+def _know_addresses(connection: Connection, people: Forgotten, user_ids: Sequence[str]) -> None:
+    """Note all addresses that are stored of erased users, as hashes."""
+    addresses: dict[str, set[str]] = {}
+    for user_id, mail, trusted, aliases in connection.execute(_ADDRESSES, {"ids": list(user_ids)}):
+        addresses.setdefault(user_id, set()).update(normal([mail, trusted, *(aliases or ())]))
+    add_addresses(connection, people, addresses)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -17,26 +19,32 @@ from gong_provider.api.models import HistoryOutcome, SettingsChange, SettingsHis
 _HOLD = "LOCK TABLE forgotten IN ROW EXCLUSIVE MODE"
 _HOLD_AND_READ = f"""
     {_HOLD};
-    SELECT user_hash, false FROM forgotten
+    SELECT 'key' AS kind, key AS value FROM erasure_key
     UNION ALL
-    SELECT address_hash, true FROM forgotten_addresses
+    SELECT 'id', user_hash FROM forgotten
+    UNION ALL
+    SELECT 'address', address_hash FROM forgotten_addresses
 """  # noqa: S608 (a constant)
 
+# Rows may name the user by an address that was not known: until they are looked through, the erasure is
+# unfinished.
 _ADD_ADDRESSES = text("""
-    INSERT INTO forgotten_addresses (user_hash, address_hash)
-    SELECT :user_hash, address_hash FROM unnest(CAST(:hashes AS bytea[])) AS address_hash
-    ORDER BY address_hash
-    ON CONFLICT DO NOTHING
-    RETURNING address_hash
+    WITH added AS (
+        INSERT INTO forgotten_addresses (user_hash, address_hash)
+        SELECT * FROM unnest(CAST(:users AS bytea[]), CAST(:addresses AS bytea[])) ORDER BY 1, 2
+        ON CONFLICT DO NOTHING
+        RETURNING user_hash
+    )
+    UPDATE forgotten SET erased_at = NULL WHERE user_hash IN (SELECT user_hash FROM added)
 """)
 
 _SEPARATORS = r"""\s@<>"()\[\],;:/\\?&=|"""
 _ADDRESS = re.compile(rf"[^{_SEPARATORS}]+@[^{_SEPARATORS}]+")
 
 
-def hash_of(name: str) -> bytes:
-    """What is kept of an id, or of an address in lower case."""
-    return hashlib.sha256(name.encode()).digest()
+@lru_cache(maxsize=10_000)  # the keys of JSON, and most words, come again in each row
+def _hash_of(key: bytes, name: str) -> bytes:
+    return hmac.digest(key, hashlib.sha256(name.encode()).digest(), "sha256")
 
 
 def addresses_in(words: str) -> Iterator[str]:
@@ -55,22 +63,30 @@ def normal(addresses: Iterable[str | None]) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """People by the hashes of their ids and addresses; false where there is nobody."""
+    """People by the keyed hashes of their ids and addresses; false where there is nobody."""
 
+    key: bytes = field(repr=False)
     ids: frozenset[bytes]
     addresses: frozenset[bytes]
 
     def __bool__(self) -> bool:
         return bool(self.ids or self.addresses)
 
+    def hash_of(self, name: str) -> bytes:
+        """What is stored of an id, or of an address in lower case.
+
+        Ids are numbers that can be guessed: without the key, no hash can be tested against them.
+        """
+        return _hash_of(self.key, name)
+
     def has(self, user_id: str) -> bool:
         """Whether a user is one of them."""
-        return hash_of(user_id) in self.ids
+        return self.hash_of(user_id) in self.ids
 
     def is_named_by(self, words: str | None) -> bool:
         """Whether a text is an id of theirs, or holds an address of theirs."""
         return words is not None and (
-            self.has(words) or any(hash_of(each) in self.addresses for each in addresses_in(words))
+            self.has(words) or any(self.hash_of(each) in self.addresses for each in addresses_in(words))
         )
 
     def is_named_in(self, value: Any) -> bool:
@@ -91,8 +107,8 @@ class Forgotten:
         return value
 
     def alias(self, user_id: str) -> str:
-        """The id, or for one of them what tells him from others but not who he is."""
-        return alias_of(user_id) if self.has(user_id) else user_id
+        """The id; for one of them, what tells them from others but not who they are."""
+        return f"forgotten {self.hash_of(user_id).hex()}" if self.has(user_id) else user_id
 
     def without_mentions(self, user: User) -> User:
         """Another user, whose manager and extra name none of them."""
@@ -125,16 +141,6 @@ class Forgotten:
         )
 
 
-def alias_of(user_id: str) -> str:
-    """What stands for a forgotten user where somebody must be counted."""
-    return f"forgotten {hash_of(user_id).hex()}"
-
-
-def people_of(user_id: str, addresses: Iterable[str]) -> Forgotten:
-    """One person alone."""
-    return Forgotten(frozenset([hash_of(user_id)]), frozenset(map(hash_of, addresses)))
-
-
 def hold_off_forgetting(connection: Connection) -> None:
     """Let nobody's data be deleted until this transaction ends.
 
@@ -146,20 +152,22 @@ def hold_off_forgetting(connection: Connection) -> None:
 
 def read_forgotten(connection: Connection) -> Forgotten:
     """Everyone who is forgotten; until the transaction ends, nobody's data is deleted."""
-    ids, addresses = set[bytes](), set[bytes]()
-    for value, is_address in connection.exec_driver_sql(_HOLD_AND_READ):
-        (addresses if is_address else ids).add(bytes(value))
-    return Forgotten(frozenset(ids), frozenset(addresses))
+    found: dict[str, set[bytes]] = {"key": set(), "id": set(), "address": set()}
+    for kind, value in connection.exec_driver_sql(_HOLD_AND_READ):
+        found[kind].add(bytes(value))
+    (key,) = found["key"]
+    return Forgotten(key, frozenset(found["id"]), frozenset(found["address"]))
 
 
-def add_addresses(connection: Connection, user_id: str, addresses: Iterable[str]) -> set[str]:
-    """Note addresses of a forgotten user, as hashes.
+def add_addresses(connection: Connection, people: Forgotten, addresses: Mapping[str, Iterable[str]]) -> None:
+    """Note the addresses of forgotten users, as hashes; one that was not known makes an erasure unfinished.
 
-    :param addresses: as they are compared.
-    :return: those that were not known.
+    :param people: as they were read.
+    :param addresses: by user id, as they are compared.
     """
-    hashes = {hash_of(address): address for address in addresses}
-    if not hashes:
-        return set()
-    new = connection.scalars(_ADD_ADDRESSES, {"user_hash": hash_of(user_id), "hashes": list(hashes)})
-    return {hashes[bytes(value)] for value in new}
+    pairs = [
+        (people.hash_of(user), people.hash_of(each)) for user, theirs in addresses.items() for each in theirs
+    ]
+    if pairs:
+        users, hashes = map(list, zip(*pairs, strict=True))
+        connection.execute(_ADD_ADDRESSES, {"users": users, "addresses": hashes})

@@ -24,6 +24,7 @@ _TYPES: Mapping[Encoder, str] = {
 
 Rows: TypeAlias = Iterable[Sequence[object]]
 
+# What they make of costs must not make anything be compiled: each transaction has JIT off (enter_schema).
 _OTHER_WAYS = ("hashjoin", "mergejoin", "material", "seqscan")
 _LOOK_UP = "".join(f"SET LOCAL enable_{way} TO off; " for way in _OTHER_WAYS)
 _AS_USUAL = "".join(f"SET LOCAL enable_{way} TO DEFAULT; " for way in _OTHER_WAYS)

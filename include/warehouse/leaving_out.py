@@ -1,4 +1,4 @@
-"""Leaves forgotten people out of the pages that are loaded, and remembers by what else they go."""
+"""Leaves forgotten people out of the pages that are loaded, and notes by which addresses they go."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from gong_provider.api.models import User, UsersPage
-from include.warehouse.forgotten import add_addresses, hash_of, normal, people_of, read_forgotten
-from include.warehouse.mentions import remove_mentions
+from include.warehouse.forgotten import Forgotten, add_addresses, normal, read_forgotten
 
 # In one order, so that two loads of the same people wait for each other, never in a circle.
 _LOCK = text(
@@ -35,7 +34,7 @@ def page_without_forgotten(connection: Connection, page: UsersPage, *, listed: b
         return page
     left_out = [user for user in page.users if forgotten.has(user.user_id)]
     if left_out:
-        _note(connection, left_out, page.requested_at if listed else None)
+        _note(connection, forgotten, left_out, page.requested_at if listed else None)
         forgotten = read_forgotten(connection)
     return replace(
         page,
@@ -45,14 +44,20 @@ def page_without_forgotten(connection: Connection, page: UsersPage, *, listed: b
     )
 
 
-def _note(connection: Connection, left_out: Sequence[User], listed_at: datetime | None) -> None:
-    """Note who was answered, and an address that was not known: what is held by it is his, too."""
-    hashes = {"hashes": [hash_of(user.user_id) for user in left_out]}
+def _note(
+    connection: Connection, forgotten: Forgotten, left_out: Sequence[User], listed_at: datetime | None
+) -> None:
+    """Note who was answered, and an address that was not known.
+
+    Loads that run beside this one do not know it and may write it: only when they have ended, rows can be
+    rid of it (``forgetting.repeat_erasures``). Whoever begins after this load's commit knows it.
+    """
+    hashes = {"hashes": [forgotten.hash_of(user.user_id) for user in left_out]}
     connection.execute(_LOCK, hashes)
     if listed_at:
         connection.execute(_LISTED, hashes | {"at": listed_at})
-    for user in left_out:
-        given = normal([user.email_address, user.trusted_email_address, *(user.email_aliases or ())])
-        new = add_addresses(connection, user.user_id, given)
-        if new:
-            remove_mentions(connection, people_of(user.user_id, new), new)
+    given = {
+        user.user_id: normal([user.email_address, user.trusted_email_address, *(user.email_aliases or ())])
+        for user in left_out
+    }
+    add_addresses(connection, forgotten, given)

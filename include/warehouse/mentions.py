@@ -1,10 +1,9 @@
-"""Takes a person out of what is held of others: as their manager, as the author of their changes."""
+"""Takes people out of what is held of others: as their manager, as the author of their changes."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -14,7 +13,7 @@ from include.warehouse import copy
 from include.warehouse.coverage import owe_coverage
 from include.warehouse.forgotten import Forgotten
 from include.warehouse.incoming import Incoming
-from include.warehouse.periods import refresh_periods
+from include.warehouse.periods import LOCK_MARKS, refresh_periods
 
 _BATCH = 2_000
 
@@ -29,71 +28,63 @@ _TABLES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     ),
 }
 TABLES_WITH_MENTIONS = (*_TABLES, "rejected_records")
+_JSON = ("settings", "extra", "first_settings")
 _MAKE_PERIODS = ("settings", "first_settings", "previous_value", "new_value")
 
-_MEANS_MORE, _ESCAPED = re.compile(r"[\\%_]"), r"\\\g<0>"
-
 # Copied, for what stands in a statement may come into the server's log.
-_NAMES = Incoming("names_to_find", {"pattern": copy.text})
+_VALUES = Incoming("values_to_clear", {"value": copy.text})
 
-# Rows that may name him; which do is decided by whoever reads them. Letters beyond ASCII may be any, for what
-# makes them small is the database's locale: not Python's, and none in some.
-_BEYOND_ASCII = re.compile(r"i?[^\x00-\x7f]+")  # İ becomes an i and a dot above
-_MAY_NAME = f"""
-    lower(concat_ws(' ', {{columns}}) COLLATE "C") LIKE ANY (ARRAY(SELECT pattern FROM {_NAMES.name}))
-"""  # noqa: S608 (a name of ours)
-_REJECTED = text(f"""
-    SELECT record_key, raw FROM rejected_records WHERE {_MAY_NAME.format(columns="raw")}
-""")  # noqa: S608 (a constant)
+_REJECTED = text("SELECT record_key, raw FROM rejected_records")
 _REMOVE_REJECTED = text("DELETE FROM rejected_records WHERE record_key = ANY (:keys)")
 
 
-def remove_mentions(connection: Connection, person: Forgotten, names: Iterable[str]) -> dict[str, int]:
-    """Put null wherever rows of others name a person, and remove rejected records that do.
+def remove_mentions(connection: Connection, people: Forgotten) -> dict[str, int]:
+    """Put null wherever rows of others name these people, and remove rejected records that do.
 
-    :param person: he, by hashes, as loads will know him.
-    :param names: his id and addresses, or those of them that may be found.
-    :return: how many rows of each table named him.
+    They are found by their hashes, as loads find them: no name need be known. The caller keeps loads off,
+    for one that has begun without knowing an address may still write it.
+
+    :return: how many rows of each table named them.
     """
-    _write_down(connection, names)
     touched: set[str] = set()
-    counts = {table: _clear(connection, table, person, touched) for table in _TABLES}
-    counts["rejected_records"] = _remove_rejected(connection, person)
-    owe_coverage(connection, refresh_periods(connection, sorted(touched)))
+    counts = {table: _clear(connection, table, people, touched) for table in _TABLES}
+    counts["rejected_records"] = _remove_rejected(connection, people)
+    connection.execute(LOCK_MARKS, {"ids": list(touched)})
+    owe_coverage(connection, refresh_periods(connection, touched))
     return counts
 
 
-def _write_down(connection: Connection, names: Iterable[str]) -> None:
-    """What to look for: names as they are, and as jsonb shows them, with some letters escaped."""
-    lowered = {name.lower() for name in names}
-    escaped = {json.dumps(name, ensure_ascii=False)[1:-1] for name in lowered}
-    patterns = {_BEYOND_ASCII.sub("%", _MEANS_MORE.sub(_ESCAPED, name)) for name in lowered | escaped}
-    _NAMES.fill(connection, [(f"%{pattern}%",) for pattern in patterns])
-
-
-def _clear(connection: Connection, table: str, person: Forgotten, touched: set[str]) -> int:
+def _clear(connection: Connection, table: str, people: Forgotten, touched: set[str]) -> int:
     key, columns = _TABLES[table]
+    values = set(_values_that_name(connection, table, people))
+    if not values:
+        return 0
+    _VALUES.fill(connection, [(value,) for value in values])
     fields = ", ".join(f"'{name}', {name}" for name in (*key, *columns))
-    find = text(f"""
-        SELECT jsonb_build_object({fields}) FROM {table}
-        WHERE {_MAY_NAME.format(columns=", ".join(columns))}
-    """)  # noqa: S608 (constants)
-    found = connection.execute(find, execution_options={"yield_per": _BATCH}).scalars()
-    named = ((row, cleared) for row in found if (cleared := _without(person, row, columns)) != row)
+    is_one = f"::text IN (SELECT value FROM {_VALUES.name})"  # noqa: S608 (a name of ours)
+    holds_one = " OR ".join(f"{name}{is_one}" for name in columns)
+    find = text(f"SELECT jsonb_build_object({fields}) FROM {table} WHERE {holds_one}")  # noqa: S608 (constants)
+    rows = connection.execute(find, execution_options={"yield_per": _BATCH}).scalars()
     number = 0
-    while batch := list(islice(named, _BATCH)):
+    while batch := list(islice(rows, _BATCH)):
         number += len(batch)
-        _write(connection, table, [cleared for _, cleared in batch])
+        cleared = [row | {name: people.without(row[name]) for name in columns} for row in batch]
+        _write(connection, table, cleared)
         touched |= {
             row["user_id"]
-            for row, cleared in batch
-            if any(row.get(name) != cleared.get(name) for name in _MAKE_PERIODS)
+            for row, without in zip(batch, cleared, strict=True)
+            if any(row.get(name) != without.get(name) for name in _MAKE_PERIODS)
         }
     return number
 
 
-def _without(person: Forgotten, row: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    return row | {name: person.without(row[name]) for name in columns}
+def _values_that_name(connection: Connection, table: str, people: Forgotten) -> Iterator[str]:
+    """Each value once, however many rows have it: to hash what millions of rows hold takes minutes."""
+    for name in _TABLES[table][1]:
+        find = text(f"SELECT DISTINCT {name}::text FROM {table} WHERE {name} IS NOT NULL")  # noqa: S608 (constants)
+        for value in connection.execute(find, execution_options={"yield_per": _BATCH}).scalars():
+            if people.is_named_in(json.loads(value) if name in _JSON else value):
+                yield value
 
 
 def _write(connection: Connection, table: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -108,6 +99,7 @@ def _write(connection: Connection, table: str, rows: Sequence[dict[str, Any]]) -
     connection.execute(write, {"rows": json.dumps(rows, ensure_ascii=False)})
 
 
-def _remove_rejected(connection: Connection, person: Forgotten) -> int:
-    keys = [row.record_key for row in connection.execute(_REJECTED) if person.is_named_in(row.raw)]
+def _remove_rejected(connection: Connection, people: Forgotten) -> int:
+    found = connection.execute(_REJECTED, execution_options={"yield_per": _BATCH})
+    keys = [row.record_key for row in found if people.is_named_in(row.raw)]
     return connection.execute(_REMOVE_REJECTED, {"keys": keys}).rowcount

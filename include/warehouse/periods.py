@@ -22,6 +22,12 @@ DERIVED_AND_HELD = """
 """
 """The setting periods of users ``:ids``, as SQL: as they should be, and as they are."""
 
+# In one order, so that loads, erasures and removals wait for each other, never in a circle.
+LOCK_MARKS = text(
+    "SELECT FROM user_marks WHERE user_id = ANY (CAST(:ids AS text[])) ORDER BY user_id FOR UPDATE"
+)
+"""What locks users ``:ids``, whose periods may then be rewritten, or who may be removed."""
+
 # Only what differs is written.
 _REFRESH = text(f"""
     WITH {DERIVED_AND_HELD}, wrong AS (

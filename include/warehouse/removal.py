@@ -10,9 +10,8 @@ from sqlalchemy import Connection, text
 
 from include.warehouse.coverage import owe_coverage
 from include.warehouse.forgotten import hold_off_forgetting
+from include.warehouse.periods import LOCK_MARKS
 
-# In one order with the loads', so that they wait for each other, never in a circle: user_marks first.
-_LOCK = text("SELECT FROM user_marks WHERE user_id = ANY (CAST(:ids AS text[])) ORDER BY user_id FOR UPDATE")
 _SINCE = text("""
     SELECT min(since)
     FROM (
@@ -66,7 +65,7 @@ def remove_users(connection: Connection, user_ids: Sequence[str]) -> dict[str, i
     :return: how many rows of each table there were.
     """
     ids = {"ids": list(user_ids)}
-    connection.execute(_LOCK, ids)
+    connection.execute(LOCK_MARKS, ids)  # first, as loads do
     since: datetime | None = connection.scalar(_SINCE, ids)
     counts = {}
     for table in TABLES_OF_USERS:

@@ -170,10 +170,10 @@ def load_users(connection: Connection, run: RunKey, page: UsersPage, *, listed: 
     return UsersLoaded(new, changed)
 
 
-def _page_key(page: UsersPage) -> bytes:
+def _page_key(page: UsersPage) -> str:
     """What tells a page from all others of its run."""
     content = repr((page.requested_at, page.request_id, page.cursor, page.users, page.rejected))
-    return hashlib.sha256(content.encode(errors="backslashreplace")).digest()
+    return hashlib.sha256(content.encode(errors="backslashreplace")).hexdigest()
 
 
 def _store(connection: Connection, run: RunKey, page: UsersPage) -> tuple[int, int]:

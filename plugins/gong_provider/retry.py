@@ -34,8 +34,9 @@ _HOPELESS = RetryRule(
 class GongRetryPolicy(ExceptionRetryPolicy):
     """Fails at once what can't succeed by itself; all else waits longer each time.
 
-    A pause that Gong asked for is not here: the operators reschedule for it, which costs no try. A
-    task that was killed never gets here: it waits the task's plain ``retry_delay``.
+    A long pause is not here: the operators reschedule for it, which costs no try, or fail the task at once
+    where its answers would be lost, and paid for again. A task that was killed never gets here: it waits
+    the task's plain ``retry_delay``.
     """
 
     def evaluate(

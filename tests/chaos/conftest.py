@@ -10,8 +10,8 @@ from tests.chaos.mortal import MortalStack, mortal_stack
 
 
 @pytest.fixture(scope="package")
-def one_stack() -> Iterator[MortalStack]:
-    with mortal_stack() as running:
+def one_stack(pytestconfig: pytest.Config) -> Iterator[MortalStack]:
+    with mortal_stack(pytestconfig) as running:
         yield running
 
 

@@ -10,12 +10,14 @@ from urllib.parse import quote
 
 import psutil
 import psycopg2
+import pytest
 from sqlalchemy import make_url
 
 from include.local.airflow_api import AirflowApiError
 from include.local.postgres import Cluster
 from tests.end_to_end.commands import Checkout, checkout, eventually
 from tests.end_to_end.stack import ASK_EVERY_S, TWIN, Stack, add_twin
+from tests.support.metadata import copy_migrated
 
 DAG = "gong_users_sync"
 
@@ -97,9 +99,10 @@ def tasks(made: Checkout) -> list[psutil.Process]:
 
 def part(stack: MortalStack, name: str) -> list[psutil.Process]:
     """A part of the stack: scheduler, api-server, dag-processor, postgres, or everything."""
-    up = psutil.Process(stack.airflow.process.pid)
+    make = psutil.Process(stack.airflow.process.pid)
+    (up,) = make.children()
     if name == "everything":
-        return [up, *up.children(recursive=True)]
+        return [make, *make.children(recursive=True)]
     if name == "postgres":
         server = psutil.Process(Cluster(stack.checkout.local / "postgres").running_pid())
         return [server, *server.children()]
@@ -133,11 +136,10 @@ def _those(made: Checkout, wanted: Callable[[psutil.Process], Any]) -> list[psut
 
 
 @contextmanager
-def mortal_stack() -> Iterator[MortalStack]:
+def mortal_stack(config: pytest.Config) -> Iterator[MortalStack]:
     """A stack of one's own, stopped at the end."""
     with checkout() as made:
+        copy_migrated(config, made.local / "postgres")
         running = MortalStack(made)
-        try:
-            yield running
-        finally:
-            running.stop()
+        yield running
+        running.stop()

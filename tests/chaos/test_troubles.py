@@ -313,6 +313,24 @@ def test_a_killed_listing_whose_cursor_is_refused_starts_over_once(
     assert "the list was read again from its start" in warning
 
 
+def test_a_killed_confirmation_asks_for_nobody_twice(stack: MortalStack, database_url: str) -> None:
+    """Everyone has left; of the listing's one call and the three that ask for them, the last hangs."""
+    everyone = [{"id": f"{number:04}"} for number in range(250)]
+    with GongService(everyone) as service:
+        run_id = begun(stack, service, database_url, history="none")
+        assert stack.ended(run_id) == "success"
+        service.users = []
+        before = len(service.calls)
+        service.faults = Faults(hang_at={before + 3})
+        run_id = stack.airflow.trigger(conf={"history": "none", "accept_deletions": True})
+        eventually(lambda: len(service.calls) == before + 3, "the second call that asks")
+        stack.airflow.running(run_id).kill()
+        assert stack.ended(run_id) == "success"
+        assert len(service.calls) - before == 1 + 3 + 1
+    gone = query(database_url, "SELECT FROM users WHERE deleted_at IS NOT NULL")
+    assert (len(gone), last_run(database_url)["users_left"]) == (250, 250)
+
+
 def warnings_of_the_listing(database_url: str) -> list[str]:
     """Not those of the checks: the odd world's managers are nobody."""
     return [warning for warning in last_run(database_url)["warnings"] if "manager" not in warning]

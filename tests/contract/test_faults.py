@@ -15,7 +15,7 @@ import pytest
 from airflow.sdk import RetryAction
 from sqlalchemy import Engine
 
-from gong_provider.api import errors
+from gong_provider.api import client, errors
 from gong_provider.api.models import HistoryFailure, HistoryOutcome, SettingsHistory
 from gong_provider.api.paging import MAX_PAGES_WITHOUT_NEWS
 from gong_provider.hooks.gong import GongHook
@@ -85,12 +85,13 @@ def test_what_no_repetition_helps_is_asked_once(connect: Connect, case: str) -> 
 
 def test_the_three_kinds_of_404_are_told_apart(connect: Connect) -> None:
     with world(3, "live") as service, connect(service) as hook:
-        with pytest.raises(errors.GongNotFoundError, match=r"answered 404.*User not found"):
+        with pytest.raises(errors.GongNotFoundError) as unknown:
             hook.get_user("404404")
+        assert (unknown.value.status, unknown.value.path) == (404, "/users/404404")
         assert len(service.calls) == 1
         assert hook.list_users_by_filter(user_ids=["404404"]).users == []
     with world(3, "live") as service, connect(f"{service.base_url}/elsewhere", account="elsewhere") as hook:
-        with pytest.raises(errors.GongNoSuchPathError, match="Check the host of the connection"):
+        with pytest.raises(errors.GongNoSuchPathError):
             hook.get_user("404404")
         with pytest.raises(errors.GongNoSuchPathError) as caught:
             hook.list_users_by_filter(user_ids=["404404"])
@@ -172,11 +173,14 @@ def test_a_call_is_tried_five_times_with_waits_that_double(connect: Connect) -> 
 
 
 @pytest.mark.parametrize("fault", ["endless_body", "endless_when_unpacked"])
-def test_a_body_without_end_is_left_before_it_fills_the_memory(connect: Connect, fault: str) -> None:
+def test_a_body_without_end_is_left_before_it_fills_the_memory(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(client, "MAX_BODY_BYTES", client.MAX_BODY_BYTES // 8)  # the same, but sooner
     endless: WireFault = getattr(wire_faults, fault)
     with world(3, faults=Faults(wire={1: endless})) as service, connect(service, attempts=1) as hook:
         started = time.monotonic()
-        with pytest.raises(MALFORMED, match="answered more than one answer can be"):
+        with pytest.raises(MALFORMED):
             hook.list_users()
         assert time.monotonic() - started < SOON_S
         assert len(hook.list_users().users) == 3
@@ -234,10 +238,11 @@ def test_a_429_says_how_long_or_it_is_guessed(connect: Connect, fault: WireFault
 
 def test_a_429_over_a_minute_is_not_waited_for(connect: Connect) -> None:
     with world(3, faults=Faults(rate_limited_at={1: 90})) as service, connect(service) as hook:
-        for phrase in ("answered 429, to be asked again in 90 s", "the account's calls pause for"):
-            with pytest.raises(errors.GongRateLimitError, match=phrase) as caught:
+        for status in (429, None):  # the second try is never sent
+            with pytest.raises(errors.GongRateLimitError) as caught:
                 hook.list_users()
-            assert not isinstance(caught.value, errors.GongDayUsedUpError)
+            assert type(caught.value) is errors.GongRateLimitError
+            assert caught.value.status == status
             assert caught.value.retry_after_s == pytest.approx(90, abs=SOON_S)
         assert len(service.calls) == 1
 
@@ -259,40 +264,37 @@ def test_a_429_of_hours_ends_the_batch_with_what_was_answered(connect: Connect, 
 def test_a_host_that_is_not_there_says_what_is_wrong_with_it(connect: Connect) -> None:
     with closed_port() as closed, babbling_port() as babbling, silent_port() as silent:
         troubles = {
-            "http://gong.invalid": (UNAVAILABLE, "was not reached: no host is named gong.invalid"),
-            f"http://127.0.0.1:{closed}": (UNAVAILABLE, f":{closed} refuses connections. Check the host"),
+            "http://gong.invalid": (errors.GongUnreachableError, "no host is named gong.invalid"),
+            f"http://127.0.0.1:{closed}": (errors.GongUnreachableError, f":{closed} refuses connections"),
             f"http://127.0.0.1:{babbling}": (MALFORMED, NO_HTTP),
             f"http://127.0.0.1:{silent}": (UNAVAILABLE, TOO_SLOW),
         }
         for host, (kind, phrase) in troubles.items():
             with connect(host, attempts=2, timeout_s=SHORT_S if phrase == TOO_SLOW else 10) as hook:
-                with pytest.raises(kind) as caught:
+                with pytest.raises(errors.GongApiError) as caught:
                     hook.list_users()
-                assert caught.value.calls == 2
+                assert (type(caught.value), caught.value.calls) == (kind, 2)
                 assert phrase in str(caught.value)
                 assert task_retry(caught.value) is RETRY
-                assert phrase in hook.test_connection()[1]
+                assert hook.test_connection()[0] is False
 
 
 def test_a_host_that_can_be_none_is_no_call(connect: Connect) -> None:
     with connect("http://us-12345..api.gong.io") as hook, pytest.raises(errors.GongConfigError) as caught:
         hook.list_users()
-    assert "no valid URL" in str(caught.value)
     assert task_retry(caught.value) is NO_RETRY
 
 
 def test_a_connection_that_is_not_secure_is_not_used(connect: Connect, tmp_path: Path) -> None:
-    phrase = "offers no secure connection that is trusted here"
     with untrusted_port(tmp_path) as (port, callers), connect(f"https://127.0.0.1:{port}") as hook:
-        with pytest.raises(errors.GongTLSError, match=phrase) as caught:
+        with pytest.raises(errors.GongTLSError) as caught:
             hook.list_users()
         assert len(callers) == caught.value.calls == 1
-        assert "certificate is trusted here" in str(caught.value)
         assert task_retry(caught.value) is NO_RETRY
     with (
         babbling_port() as plain,
         connect(f"https://127.0.0.1:{plain}") as hook,
-        pytest.raises(errors.GongTLSError, match=phrase),
+        pytest.raises(errors.GongTLSError),
     ):
         hook.list_users()
 
@@ -300,16 +302,11 @@ def test_a_connection_that_is_not_secure_is_not_used(connect: Connect, tmp_path:
 # --- redirects -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("location", "phrase", "most"),
-    [("/v2/users", "redirects without end", 30), ("http://[none", "redirects to what is no URL", 1)],
-)
-def test_redirects_that_lead_nowhere_are_left(
-    connect: Connect, location: str, phrase: str, most: int
-) -> None:
+@pytest.mark.parametrize(("location", "most"), [("/v2/users", 30), ("http://[none", 1)])
+def test_redirects_that_lead_nowhere_are_left(connect: Connect, location: str, most: int) -> None:
     loop = Faults(wire=instead(302, Location=location))
     with world(3, faults=loop) as service, connect(service, allow_redirects=True) as hook:
-        with pytest.raises(errors.GongNoSuchPathError, match=phrase) as caught:
+        with pytest.raises(errors.GongNoSuchPathError) as caught:
             hook.list_users()
         assert 0 < len(service.calls) <= most
     assert task_retry(caught.value) is NO_RETRY
@@ -339,7 +336,7 @@ def test_a_redirect_to_another_host_gets_no_secret(connect: Connect, host: str, 
 
 def test_a_repeated_cursor_fails_clearly(connect: Connect) -> None:
     with world(250, faults=Faults(repeat_cursor=True)) as service, connect(service) as hook:
-        with pytest.raises(errors.GongPagingError, match="same cursor twice, on page 2") as caught:
+        with pytest.raises(errors.GongPagingError, match=r"page 2\b") as caught:
             list(hook.iter_users())
         assert len(service.calls) <= 4
     assert task_retry(caught.value) is NO_RETRY
@@ -356,7 +353,7 @@ def test_a_cursor_that_expires_starts_the_listing_over_and_what_is_loaded_stays(
         assert [page.listing.pages for page in pages] == [1, 2, 1, 2, 3]
         assert sum(page.calls for page in pages) == len(service.calls) == 6
         assert len(landed_users(url_of(warehouse))) == 250
-        assert "refused the cursor of page 3" in pages[-1].listing.warnings[0]
+        assert len(pages[-1].listing.warnings) == 1
 
 
 def test_a_cursor_that_expires_again_is_an_error_and_what_is_loaded_stays(
@@ -364,7 +361,7 @@ def test_a_cursor_that_expires_again_is_an_error_and_what_is_loaded_stays(
 ) -> None:
     faults = Faults(wire={3: EXPIRED, 5: EXPIRED})
     with world(250, faults=faults) as service, connect(service) as hook:
-        with pytest.raises(errors.GongPagingError, match="refused its own cursors twice"):
+        with pytest.raises(errors.GongPagingError):
             list(load_pages(warehouse, hook))
         assert len(service.calls) == 5
         assert len(landed_users(url_of(warehouse))) == 200
@@ -373,7 +370,7 @@ def test_a_cursor_that_expires_again_is_an_error_and_what_is_loaded_stays(
 def test_a_listing_that_never_ends_is_left(connect: Connect) -> None:
     with world(250, faults=Faults(never_ends=True)) as service, connect(service) as hook:
         users = set()
-        with pytest.raises(errors.GongPagingError, match="does not end"):  # noqa: PT012
+        with pytest.raises(errors.GongPagingError):  # noqa: PT012
             for page in hook.iter_user_pages():
                 users |= {user.user_id for user in page.users}
         assert users == set(ids_of(service))
@@ -389,17 +386,17 @@ def test_a_page_without_users_is_followed_to_the_next(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize(
-    ("faults", "calls", "warning"),
+    ("faults", "calls", "warned"),
     [
-        pytest.param(Faults(total_records=150), 6, "counts 150 users, but listed the same 120", id="more"),
-        pytest.param(Faults(total_records=90), 3, "counts 90 users, but listed 120", id="fewer"),
-        pytest.param(Faults(total_grows_by=1), 3, "changed while it was read", id="changing"),
-        pytest.param(Faults(total_records=-1), 3, "", id="negative"),
-        pytest.param(Faults(total_records=10**30), 3, "", id="absurd"),
+        pytest.param(Faults(total_records=150), 6, True, id="more"),
+        pytest.param(Faults(total_records=90), 3, True, id="fewer"),
+        pytest.param(Faults(total_grows_by=1), 3, True, id="changing"),
+        pytest.param(Faults(total_records=-1), 3, False, id="negative"),
+        pytest.param(Faults(total_records=10**30), 3, False, id="absurd"),
     ],
 )
 def test_a_wrong_count_of_users_is_checked_and_told(
-    connect: Connect, faults: Faults, calls: int, warning: str
+    connect: Connect, faults: Faults, calls: int, warned: bool
 ) -> None:
     with world(120, faults=faults, page_size=50) as service, connect(service) as hook:
         *_, last = pages = list(hook.iter_user_pages())
@@ -407,15 +404,14 @@ def test_a_wrong_count_of_users_is_checked_and_told(
         assert len(service.calls) == calls
     assert [page.listing.finished for page in pages if page.listing] == [False] * (calls - 1) + [True]
     assert last.listing
-    assert warning in " ".join(last.listing.warnings)
-    assert bool(last.listing.warnings) == bool(warning)
+    assert bool(last.listing.warnings) is warned
 
 
 def test_listings_that_differ_while_the_count_does_not_are_no_whole_list(connect: Connect) -> None:
     odd = odd_world(4).users
     faults = Faults(total_records=5, second_listing=[*odd[:3], {"id": "other"}])
     with GongService(odd, faults=faults) as service, connect(service) as hook:
-        with pytest.raises(errors.GongPagingError, match="two listings in a row gave 4 and 4"):
+        with pytest.raises(errors.GongPagingError):
             list(hook.iter_users())
         assert len(service.calls) == 2
 
@@ -451,9 +447,12 @@ def test_one_users_trouble_is_not_that_of_others(connect: Connect, warehouse: En
         outcomes = {outcome.user_id: outcome for outcome in load_all(warehouse, hook, ids)}
         assert service.histories_asked[ids[9]] == 2
     failures = {i: o for i, o in outcomes.items() if isinstance(o, HistoryFailure)}
-    assert {i: o.gone for i, o in failures.items()} == {
-        ids[3]: True, ids[7]: False, ids[8]: False, ids[9]: False
-    }  # fmt: skip
+    assert {i: (o.gone, type(o.error)) for i, o in failures.items()} == {
+        ids[3]: (True, errors.GongNotFoundError),
+        ids[7]: (False, errors.GongMalformedAnswerError),
+        ids[8]: (False, errors.GongBadRequestError),
+        ids[9]: (False, errors.GongUnavailableError),
+    }
     assert len(outcomes) == 40
     marks = "SELECT user_id FROM user_marks WHERE history_{}_at IS NOT NULL ORDER BY 1"
     assert rows(warehouse, marks.format("gone")) == [(ids[3],)]
@@ -549,7 +548,7 @@ def test_a_record_that_is_no_user_or_change_is_put_aside(connect: Connect, wareh
 )
 def test_an_answer_without_its_list_is_not_taken_for_an_empty_one(connect: Connect, body: bytes) -> None:
     with world(3, faults=Faults(wire=instead(200, body))) as service, connect(service, attempts=2) as hook:
-        with pytest.raises(MALFORMED, match=r"without a list|records that|a cursor that") as caught:
+        with pytest.raises(MALFORMED) as caught:
             hook.list_users()
         assert service.calls
     assert task_retry(caught.value) is RETRY

@@ -1,4 +1,4 @@
-"""The hook against a real socket: both dialects, all endpoints. Its faults are in test_faults.py."""
+"""The hook against a real socket: both dialects, all endpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from airflow.sdk.execution_time.timeout import timeout
 
 from gong_provider.api import errors
 from gong_provider.api.histories import LARGE_GROUP, MOST_IN_FLIGHT
-from tests.benchmarks.harness import Account, service
 from tests.support.gong_service import Dialect, GongService
 from tests.support.hooks import Connect, ids_of, world
 
@@ -83,10 +82,10 @@ def test_a_group_closes_after_its_time_however_few_are_in_it(connect: Connect) -
 
 
 def test_a_limit_that_is_meant_as_none_opens_no_more_sockets_than_a_process_may(connect: Connect) -> None:
-    with world(MOST_IN_FLIGHT + 50, latency_s=5) as service, connect(service, calls_per_second=1e6) as hook:
+    with world(MOST_IN_FLIGHT + 50, latency_s=3) as service, connect(service, calls_per_second=1e6) as hook:
         histories = [history for group in hook.iter_history_groups(ids_of(service)) for history in group]
         first = service.calls[0].time
-        assert sum(call.time < first + 4.9 for call in service.calls) == MOST_IN_FLIGHT
+        assert sum(call.time < first + 2.9 for call in service.calls) == MOST_IN_FLIGHT
     assert len(histories) == MOST_IN_FLIGHT + 50
 
 
@@ -100,8 +99,10 @@ def test_a_slow_reader_loses_nothing_and_is_not_flooded(connect: Connect) -> Non
 
 
 def test_a_group_of_long_histories_closes_by_its_changes(connect: Connect) -> None:
-    with service(Account(6, changes_each=LARGE_GROUP // 2)) as address, connect(address) as hook:
-        ids = [user.user_id for user in hook.iter_users()]
+    changes = [{"setting": f"setting {number}", "value": number} for number in range(LARGE_GROUP // 2)]
+    ids = [str(number) for number in range(6)]
+    long = GongService([{"id": each} for each in ids], dict.fromkeys(ids, changes), dialect="live")
+    with long as service, connect(service) as hook:
         groups = list(hook.iter_history_groups(ids))
     assert [len(group) for group in groups] == [2, 2, 2]
 

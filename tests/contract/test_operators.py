@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
-from gong_provider.api.errors import GongConfigError, GongError, GongNotFoundError
+from gong_provider.api.errors import GongBadRequestError, GongConfigError, GongError, GongNotFoundError
 from gong_provider.api.models import Listing, ListingProgress, UsersPage
 from gong_provider.operators import gong
 from gong_provider.operators.gong import (
@@ -138,24 +139,96 @@ def test_histories_come_in_groups_or_as_a_dict(service: GongService) -> None:
     )
     assert run(operator) is None
     assert groups == [50, 50, 30]
-    changes = run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids[1]))
-    assert len(changes[ids[1]]) == sum(change[0] == ids[1] for change in odd_world(130).expected_changes())
-    json.dumps(changes, default=str)
+    result = run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids[1]))
+    expected = sum(change[0] == ids[1] for change in odd_world(130).expected_changes())
+    assert len(result["changes"][ids[1]]) == expected
+    assert result["unknown_ids"] == []
+    json.dumps(result, default=str)
 
 
 def test_an_id_that_is_given_twice_is_counted_once(
     service: GongService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(gong, "Progress", lambda what, of, _: Progress(what, of, said.append))
+    monkeypatch.setattr(gong, "Progress", lambda what, of, _, **more: Progress(what, of, said.append, **more))
     run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=[*ids_of(service)[:2], ids_of(service)[0]]))
     assert said[-1].startswith("histories 2 of 2 · 2 calls in ")
 
 
-def test_without_a_handler_a_failed_history_is_an_error(service: GongService) -> None:
-    service.faults = Faults(gone=ids_of(service)[:1])
-    with pytest.raises(GongError, match="User not found"):
-        run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids_of(service)[:2]))
+def test_unknown_users_are_a_result_and_each_is_asked_for_once(service: GongService) -> None:
+    ids = ids_of(service)[:5]
+    service.faults = Faults(gone=ids[1:3])
+    result = run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids))
+    assert sorted(result["changes"]) == sorted([ids[0], *ids[3:]])
+    assert sorted(result["unknown_ids"]) == sorted(ids[1:3])
+    assert service.histories_asked == dict.fromkeys(ids, 1)
+
+
+@pytest.mark.parametrize("handler", [None, "kept"])
+def test_an_unknown_user_fails_the_task_where_that_is_asked_for(
+    service: GongService, handler: str | None
+) -> None:
+    ids = ids_of(service)[:5]
+    service.faults = Faults(gone=ids[1:2])
+    kept: list[Any] = []
+    operator = GongGetUserSettingsHistoryOperator(
+        task_id="t", user_ids=ids, fail_on_unknown=True, handler=kept.extend if handler else None
+    )
+    with pytest.raises(GongNotFoundError, match="User not found"):
+        run(operator)
+    assert len(kept) == (5 if handler else 0)
+
+
+def test_without_a_handler_another_failure_of_a_user_is_raised_as_it_is(service: GongService) -> None:
+    service.faults = Faults(gone=ids_of(service)[:1], bad_history={ids_of(service)[1]: 400})
+    with pytest.raises(GongBadRequestError):
+        run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids_of(service)[:5]))
+
+
+KNOWN = [str(user["id"]) for user in odd_world(130).users]
+
+
+@pytest.mark.parametrize(
+    ("operator", "pause_at", "ends_with"),
+    [
+        (GongGetUserSettingsHistoryOperator(task_id="first", user_ids=KNOWN), 1, AirflowFailException),
+        (GongGetUserSettingsHistoryOperator(task_id="later", user_ids=KNOWN), 20, AirflowFailException),
+        (
+            GongGetUserSettingsHistoryOperator(
+                task_id="handled", user_ids=KNOWN, handler=len, when_day_is_used_up="leave"
+            ),
+            20,
+            AirflowRescheduleException,
+        ),
+        (GongListUsersOperator(task_id="list_nothing"), 1, AirflowRescheduleException),
+        (GongListUsersOperator(task_id="list"), 2, AirflowFailException),
+        (GongListUsersOperator(task_id="list_handled", handler=str), 2, AirflowRescheduleException),
+        (
+            GongListUsersByFilterOperator(task_id="filter_nothing", user_ids=KNOWN),
+            1,
+            AirflowRescheduleException,
+        ),
+        (GongListUsersByFilterOperator(task_id="filter", user_ids=KNOWN), 2, AirflowFailException),
+        (GongGetUserOperator(task_id="one", user_id=KNOWN[0]), 1, AirflowRescheduleException),
+    ],
+    ids=lambda case: getattr(case, "task_id", ""),
+)
+def test_a_long_pause_fails_a_task_that_would_lose_its_answers_and_reschedules_all_others(
+    service: GongService, operator: Any, pause_at: int, ends_with: type[Exception]
+) -> None:
+    service.faults = Faults(rate_limited_at={pause_at: 90})
+    with pytest.raises(ends_with):
+        run(operator)
+
+
+def test_without_a_handler_what_is_answered_when_the_day_is_used_up_can_be_left_at_that(
+    service: GongService,
+) -> None:
+    service.faults = Faults(rate_limited_at={20: 7200})
+    operator = GongGetUserSettingsHistoryOperator(
+        task_id="t", user_ids=ids_of(service), when_day_is_used_up="leave"
+    )
+    assert 0 < len(run(operator)["changes"]) < 130
 
 
 @pytest.mark.parametrize(

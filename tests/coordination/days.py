@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -39,16 +39,21 @@ class World:
         self._hook: Callable[[], GongHook] = partial(GongHook, clock=clock)
 
     def run(
-        self, history: str = "auto", runs_that_live: Callable[..., int] = lambda **_: 0
+        self,
+        history: str = "auto",
+        day: date | None = None,
+        runs_that_live: Callable[..., int] = lambda **_: 0,
     ) -> dict[str, int]:
-        """One manual run to its end; what its last task says."""
+        """One run to its end, by hand or about a day; what its last task says."""
         self._number += 1
         self._context = {
             "task": None,
             "outlet_events": OutletEventAccessors(),
             "params": {"history": history},
             "dag_run": SimpleNamespace(
-                dag_id="gong_users_sync", run_id=f"run {self._number}", partition_key=None
+                dag_id="gong_users_sync",
+                run_id=f"run {self._number}",
+                partition_key=str(day) if day else None,
             ),
             "ti": SimpleNamespace(
                 id=(self, self._number), get_dr_count=runs_that_live, get_task_states=lambda **_: {}

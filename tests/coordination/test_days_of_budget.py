@@ -272,3 +272,31 @@ def test_a_list_longer_than_a_day_whose_cursor_expires_fails_with_words(
     )
     assert len(world.service.calls) - before == 2
     assert value(warehouse, "SELECT count(*) FROM user_marks") == 1800
+
+
+COVERAGE = """
+    SELECT day, setting_key, users_on, users_off, users_unknown, joined, left_gong, changes, complete
+    FROM {} ORDER BY day, setting_key
+"""
+
+
+def test_past_days_cost_one_listing_and_a_history_a_user_whatever_their_order(
+    world_of: MakeWorld, warehouse: Engine
+) -> None:
+    world = world_of(200, 0)
+    days = [BEGIN.date() - timedelta(days=back) for back in range(5, 0, -1)]
+    changes = [
+        {"settingName": "webConferencesRecorded", "newValue": on, "changedAt": f"{day}T08:00:00Z"}
+        for day, on in zip(days[1::2], ("false", "true"), strict=True)
+    ]
+    world.service.histories = {f"{number:04}": changes for number in range(0, 200, 3)}
+    for day in days:
+        world.run(day=day)
+    assert len(world.service.calls) == 2 + 200
+    written = rows(warehouse, COVERAGE.format("recording_coverage_daily"))
+    assert {day for day, *_, complete in written if complete} >= set(days[1:])  # nothing is known before
+    for day in reversed(days):
+        world.run(day=day)
+    assert len(world.service.calls) == 2 + 200
+    assert rows(warehouse, COVERAGE.format("recording_coverage_daily")) == written
+    assert rows(warehouse, COVERAGE.format("derived_recording_coverage('-infinity')")) == written

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
 from include.local.postgres import Cluster
+from tests.dags.resident import Done, Resident
 from tests.support.gong_service import GongService
+from tests.support.metadata import DATABASE, copy_migrated
 
 ROOT = Path(__file__).resolve().parents[2]
-Airflow = Callable[..., subprocess.CompletedProcess[str]]
+RunDag = Callable[..., Done]
 
 
 def airflow_environment(home: Path, **settings: str) -> dict[str, str]:
@@ -42,39 +45,54 @@ def dags() -> dict[str, DAG]:
 
 
 @pytest.fixture(scope="session")
-def airflow_database(postgres_server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+def postgres_server(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """As everywhere, with Airflow's metadata in it."""
+    directory = Path(tempfile.mkdtemp(prefix="gong-dags-"))
+    copy_migrated(pytestconfig, directory / "postgres")
+    cluster = Cluster(directory / "postgres", durable=False)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def airflow_database(postgres_server: Cluster) -> str:
     """The URL of a migrated metadata database."""
-    name = "airflow_metadata"
-    postgres_server.ensure_database(name)
-    url = postgres_server.url(name)
+    return postgres_server.url(DATABASE)
+
+
+@pytest.fixture(scope="session")
+def resident(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resident]:
+    """The process in which our DAGs run."""
     home = tmp_path_factory.mktemp("airflow")
-    environment = airflow_environment(home, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=url)
-    subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True
-    )
-    return url
+    running = Resident(home, airflow_environment(home, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=airflow_database))
+    yield running
+    running.stop()
 
 
 @pytest.fixture
-def airflow(airflow_database: str, database_url: str, tmp_path: Path) -> Airflow:
-    """Runs an airflow command against a service, with a fresh database as the warehouse."""
+def run_dag(resident: Resident, database_url: str) -> RunDag:
+    """Runs a DAG against a service, with a fresh database as the warehouse."""
 
     def run(
-        *arguments: str, service: GongService, calls_per_day: int = 0, **settings: str
-    ) -> subprocess.CompletedProcess[str]:
+        dag_id: str,
+        service: GongService,
+        conf: dict[str, Any] | None = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        **variables: str,
+    ) -> Done:
         gong = {
             "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
-            "extra": {"calls_per_second": 0, "calls_per_day": calls_per_day},
+            "extra": {"calls_per_second": 0, "calls_per_day": 0, "timeout_s": 5} | (extra or {}),
         }  # fmt: skip
         usual = {
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_database,
             "AIRFLOW_CONN_GONG_DEFAULT": json.dumps(gong),
             "AIRFLOW_CONN_GONG_POSTGRES": database_url.replace("postgresql+psycopg2", "postgres"),
         }
-        environment = airflow_environment(tmp_path, **usual | settings)
-        command = [sys.executable, "-m", "airflow", *arguments]
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
+        return resident.run(dag_id, conf or {}, usual | variables)
 
     return run

@@ -9,7 +9,7 @@ from sqlalchemy import make_url, text
 
 from include.warehouse.connect import transaction
 from include.warehouse.migrate import migrate
-from tests.dags.conftest import Airflow
+from tests.dags.conftest import RunDag
 from tests.support.gong_service import GongService
 from tests.support.roles import LOADER, READER, Roles, make_roles
 from tests.warehouse.making import rows, value
@@ -32,19 +32,17 @@ def roles(database_url: str) -> Iterator[Roles]:
     made.close()
 
 
-def sync(airflow: Airflow, roles: Roles) -> tuple[bool, str]:
+def sync(run_dag: RunDag, roles: Roles) -> tuple[bool, str]:
     """Run the DAG as the loader: whether it succeeds, and what it says."""
     loader = roles.loader.url.set(drivername="postgres").render_as_string(hide_password=False)
     with GongService(USERS, {"1": []}) as service:
-        done = airflow(
-            "dags", "test", "gong_users_sync",
-            service=service, calls_per_day=1000, AIRFLOW_CONN_GONG_POSTGRES=loader,
-        )  # fmt: skip
-    return done.returncode == 0, done.stdout + done.stderr
+        extra = {"calls_per_day": 1000}
+        done = run_dag("gong_users_sync", service, extra=extra, AIRFLOW_CONN_GONG_POSTGRES=loader)
+    return done.succeeded, done.said
 
 
-def test_a_run_as_a_loader_of_least_rights_checks_what_it_loaded(airflow: Airflow, roles: Roles) -> None:
-    is_well, told = sync(airflow, roles)
+def test_a_run_as_a_loader_of_least_rights_checks_what_it_loaded(run_dag: RunDag, roles: Roles) -> None:
+    is_well, told = sync(run_dag, roles)
     assert is_well, told
     assert rows(roles.reader, "SELECT user_id FROM users ORDER BY 1") == [("1",), ("2",), ("3",)]
     assert value(roles.reader, "SELECT sum(calls) FROM api_usage") == 4
@@ -56,11 +54,11 @@ def test_a_run_as_a_loader_of_least_rights_checks_what_it_loaded(airflow: Airflo
     assert value(roles.admin, "SELECT to_regnamespace('gong')") is None
 
 
-def test_a_failed_check_fails_the_run_which_publishes_nothing(airflow: Airflow, roles: Roles) -> None:
+def test_a_failed_check_fails_the_run_which_publishes_nothing(run_dag: RunDag, roles: Roles) -> None:
     with transaction(roles.owner) as connection:
         dropped = "ALTER TABLE user_versions DISABLE TRIGGER user_versions_apart_insert"
         connection.execute(text(dropped))
-    is_well, told = sync(airflow, roles)
+    is_well, told = sync(run_dag, roles)
     assert not is_well
     assert "1 of the keys that the database should enforce are not there (keys_enforced)" in told
     assert "acme.check_results" in told

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.dags.conftest import airflow_environment
+from tests.dags.resident import Resident
 from tests.support.documents import named
 from tests.support.gong_service import GongService
 
@@ -41,22 +40,6 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 """What the tasks of each example answer."""
 
-RUN = """
-import json, sys
-from pathlib import Path
-from airflow.dag_processing.dagbag import DagBag
-
-bag = DagBag(sys.argv[1])
-assert not bag.import_errors, bag.import_errors
-answers = {}
-for dag_id, conf in json.loads(sys.argv[2]):
-    run = bag.dags[dag_id].test(run_conf=conf)
-    tasks = [ti for ti in run.get_task_instances() if ti.map_index < 0]
-    values = {ti.task_id: ti.xcom_pull(task_ids=ti.task_id) for ti in tasks}
-    answers[f"{dag_id} {json.dumps(conf)}" if conf else dag_id] = [str(run.state), values]
-Path(sys.argv[3]).write_text(json.dumps(answers))
-"""
-
 
 @pytest.fixture(scope="module")
 def answers(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -65,7 +48,6 @@ def answers(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> 
     (home / "dags").mkdir()
     for number, block in enumerate(BLOCKS):
         (home / "dags" / f"example_{number}.py").write_text(block.text)
-    runs = [[dag_id, {}] for dag_id in ANSWERS] + [["gong_one_user", {"user_id": "99"}]]
     with GongService(USERS, HISTORIES) as service:
         gong = {
             "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
@@ -79,12 +61,12 @@ def answers(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> 
             GONG_USERS_FILE=str(home / "users.jsonl"),
             GONG_CHANGES_FILE=str(home / "changes.jsonl"),
         )
-        done = subprocess.run(
-            [sys.executable, "-c", RUN, str(home / "dags"), json.dumps(runs), str(home / "answers")],
-            env=environment, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        found: dict[str, Any] = json.loads((home / "answers").read_text())
+        resident = Resident(home, environment)
+        try:
+            found: dict[str, Any] = {dag_id: resident.run(dag_id, {}, {}) for dag_id in ANSWERS}
+            found["gone"] = resident.run("gong_one_user", {"user_id": "99"}, {})
+        finally:
+            resident.stop()
         for name in ("users.jsonl", "changes.jsonl"):
             found[name] = [json.loads(line) for line in (home / name).read_text().splitlines()]
         found["asked"] = dict(service.histories_asked)
@@ -98,16 +80,14 @@ def test_each_example_is_tried() -> None:
 
 @pytest.mark.parametrize("dag_id", ANSWERS)
 def test_an_example_does_what_its_page_says(answers: dict[str, Any], dag_id: str) -> None:
-    state, values = answers[dag_id]
-    assert state == "success"
-    assert {task: values[task] for task in ANSWERS[dag_id]} == ANSWERS[dag_id]
+    done = answers[dag_id]
+    assert done.succeeded, done.said
+    assert {task: done.values[task] for task in ANSWERS[dag_id]} == ANSWERS[dag_id]
 
 
 def test_a_user_who_is_gone_is_answered_and_no_failure(answers: dict[str, Any]) -> None:
-    assert answers['gong_one_user {"user_id": "99"}'] == [
-        "success",
-        {"get_user": {"unknown": True, "calls": 1}},
-    ]
+    assert answers["gone"].succeeded
+    assert answers["gone"].values == {"get_user": {"unknown": True, "calls": 1}}
 
 
 def test_pages_became_lines(answers: dict[str, Any]) -> None:

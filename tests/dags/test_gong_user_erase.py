@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -11,24 +10,39 @@ from airflow.sdk.exceptions import ParamValidationError
 
 from gong_provider.api.errors import GongConfigError
 from include.sync.erase import read_request
-from include.warehouse.connect import engine_for
-from tests.dags.conftest import Airflow
+from include.warehouse.connect import engine_for, transaction
+from include.warehouse.forgetting import repeat_erasures
+from tests.dags.conftest import RunDag
 from tests.support.gong_service import GongService
-from tests.warehouse.paula import HERS, PAULA, found_in, load_world
+from tests.warehouse.making import NOON, RUN, value
+from tests.warehouse.paula import (
+    HERS,
+    NORA,
+    NORAS,
+    OLD_MAIL,
+    OTTO,
+    OTTOS,
+    PAULA,
+    PAULAS,
+    found_in,
+    load_world,
+    nora,
+    otto,
+    paula,
+)
 
+NEW_MAIL = "p.neu@firm.example"
 PERSON = [name for name in HERS if name != PAULA]
 
 
-def erase(airflow: Airflow, user_id: str = PAULA, **params: Any) -> str:
+def erase(run_dag: RunDag, user_id: str = PAULA, **params: Any) -> str:
     """A run to its end, which succeeds and asks Gong nothing; what it said."""
     with GongService() as service:
-        conf = json.dumps({"user_id": user_id, **params})
-        done = airflow("dags", "test", "gong_user_erase", "-c", conf, service=service)
+        done = run_dag("gong_user_erase", service, {"user_id": user_id, **params})
         assert service.calls == []
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    assert [name for name in PERSON if name.lower() in said.lower()] == []
-    return said
+    assert done.succeeded, done.said
+    assert [name for name in PERSON if name.lower() in done.said.lower()] == []
+    return done.said
 
 
 def test_it_is_one_task_that_runs_when_asked(dags: dict[str, DAG]) -> None:
@@ -53,8 +67,35 @@ def test_the_task_believes_no_check_but_its_own(given: Any) -> None:
     assert "paula" not in str(refused.value)
 
 
-def test_an_empty_database_is_made_ready_first(airflow: Airflow, database_url: str) -> None:
-    erase(airflow)
+def test_an_empty_database_is_made_ready_first(run_dag: RunDag, database_url: str) -> None:
+    erase(run_dag)
     engine = engine_for(database_url)
     load_world(engine)
+    repeat_erasures(engine, RUN, NOON)  # as when a run ends: her addresses were not known
     assert found_in(engine, *HERS) == {}
+
+
+def test_an_erased_user_stays_away_until_it_is_undone(run_dag: RunDag, database_url: str) -> None:
+    users, histories = [paula(), otto(), nora()], {PAULA: PAULAS, OTTO: OTTOS, NORA: NORAS}
+    engine = engine_for(database_url)
+    names = [name for name in HERS if name != OLD_MAIL and not (name.isdigit() and len(name) < 8)]
+    with GongService(users, histories) as service:
+        assert run_dag("gong_users_sync", service).succeeded
+        assert found_in(engine, *names) != {}
+        erase(run_dag)
+        assert found_in(engine, *names) == {}
+        assert run_dag("gong_users_sync", service).succeeded
+        assert found_in(engine, *names) == {}
+        assert value(engine, "SELECT users_listed FROM sync_runs ORDER BY started_at DESC LIMIT 1") == 3
+        # They have a new address, which a load that did not know it has written.
+        with transaction(engine) as connection:
+            written = "UPDATE user_settings_history SET changed_by = %s WHERE user_id = %s"
+            connection.exec_driver_sql(written, (NEW_MAIL.upper(), NORA))
+        service.users = [paula(NEW_MAIL), *users[1:]]
+        assert run_dag("gong_users_sync", service, {"history": "none"}).succeeded
+        assert found_in(engine, *names, NEW_MAIL) == {}
+        service.users = users
+        erase(run_dag, undo=True)
+        assert run_dag("gong_users_sync", service, {"history": "all"}).succeeded
+    assert "user_settings_history" in found_in(engine, *names)
+    assert value(engine, "SELECT count(*) FROM users") == 3

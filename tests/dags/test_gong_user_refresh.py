@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from airflow.sdk import DAG
@@ -15,9 +15,9 @@ from include.sync.refresh import read_refresh
 from include.warehouse.connect import engine_for
 from include.warehouse.forgetting import forget
 from include.warehouse.migrate import migrate
-from tests.dags.conftest import Airflow
+from tests.dags.conftest import RunDag
 from tests.support.gong_service import GongService
-from tests.support.landed import landed_users, query
+from tests.support.landed import landed_changes, landed_users, query
 from tests.support.odd_world import OddWorld, odd_world
 
 
@@ -30,13 +30,12 @@ def ids_of(world: OddWorld) -> list[str]:
     return [str(user["id"]) for user in world.users]
 
 
-def refresh(airflow: Airflow, service: GongService, *ids: str, calls_per_day: int = 0, **params: Any) -> str:
+def refresh(run_dag: RunDag, service: GongService, *ids: str, calls_per_day: int = 0, **params: Any) -> str:
     """A run to its end, which succeeds; what it said."""
-    conf = json.dumps({"user_ids": ids, **params})
-    command = ("dags", "test", "gong_user_refresh", "-c", conf)
-    done = airflow(*command, service=service, calls_per_day=calls_per_day)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    conf = {"user_ids": list(ids), **params}
+    done = run_dag("gong_user_refresh", service, conf, extra={"calls_per_day": calls_per_day})
+    assert done.succeeded, done.said
+    return done.said
 
 
 def calls(service: GongService) -> list[str]:
@@ -123,9 +122,9 @@ def test_the_form_takes_up_to_500_ids_and_no_address(dags: dict[str, DAG], given
 # --- its runs --------------------------------------------------------------------------------------------
 
 
-def test_one_unknown_user_is_no_failure(airflow: Airflow, database_url: str, world: OddWorld) -> None:
+def test_one_unknown_user_is_no_failure(run_dag: RunDag, database_url: str, world: OddWorld) -> None:
     with GongService(world.users) as service:
-        assert "Gong knows no such user: 1 of 1: nobody" in refresh(airflow, service, "nobody")
+        assert "Gong knows no such user: 1 of 1: nobody" in refresh(run_dag, service, "nobody")
         assert calls(service) == ["GET /nobody"]
     run = the_run(database_url)
     assert (run["state"], run["users_listed"], run["histories_planned"]) == ("success", 0, 0)
@@ -133,17 +132,17 @@ def test_one_unknown_user_is_no_failure(airflow: Airflow, database_url: str, wor
 
 
 def test_an_erased_user_is_not_asked_for_and_his_id_is_kept_nowhere(
-    airflow: Airflow, database_url: str, world: OddWorld
+    run_dag: RunDag, database_url: str, world: OddWorld
 ) -> None:
     erased, other = ids_of(world)[:2]
     engine = engine_for(database_url)
     migrate(engine)
     forget(engine, erased, datetime.now(UTC))
     with GongService(world.users, world.histories) as service:
-        refresh(airflow, service, erased, other)
+        refresh(run_dag, service, erased, other)
         assert calls(service) == ["POST /filter", f"GET /{other}/settings-history"]
         kept = the_run(database_url)
-        said = refresh(airflow, service, erased)
+        said = refresh(run_dag, service, erased)
         assert len(service.calls) == 2
     assert "Erased here, and not asked for: 1 of 2" in kept["warnings"]
     assert "Gong knows no such user" not in said
@@ -153,9 +152,9 @@ def test_an_erased_user_is_not_asked_for_and_his_id_is_kept_nowhere(
     assert set(landed_users(database_url)) == {other}
 
 
-def test_it_spends_no_more_than_the_days_calls(airflow: Airflow, database_url: str, world: OddWorld) -> None:
+def test_it_spends_no_more_than_the_days_calls(run_dag: RunDag, database_url: str, world: OddWorld) -> None:
     with GongService(world.users, world.histories) as service:
-        said = refresh(airflow, service, *ids_of(world)[:30], calls_per_day=20)
+        said = refresh(run_dag, service, *ids_of(world)[:30], calls_per_day=20)
         assert len(service.calls) == 18, "a tenth is the reserve"
     assert "13 of 30 histories are left" in said
     run = the_run(database_url)
@@ -163,10 +162,33 @@ def test_it_spends_no_more_than_the_days_calls(airflow: Airflow, database_url: s
     assert (run["histories_left"], run["calls_left"]) == (13, 0)
 
 
-def test_without_histories_users_only(airflow: Airflow, database_url: str, world: OddWorld) -> None:
+def test_chosen_users_cost_a_call_a_hundred_and_one_a_history(
+    run_dag: RunDag, database_url: str, world: OddWorld
+) -> None:
+    known = ids_of(world)[:101]
+    with GongService(world.users, world.histories) as service:
+        said = refresh(run_dag, service, *known, "nobody", known[0])
+        assert "Gong knows no such user: 1 of 102: nobody" in said
+        assert len(service.calls) == 2 + 101
+        assert set(service.histories_asked.values()) == {1}
+        run = the_run(database_url)
+        assert (run["state"], run["users_listed"], run["calls_made"]) == ("success", 101, 103)
+        assert "Gong knows no such user: 1 of 102. The log of plan_histories says who" in run["warnings"]
+        service.calls.clear()
+        refresh(run_dag, service, known[5])
+        asked = quote(known[5], safe="")
+        assert calls(service) == [f"GET /{asked}", f"GET /{asked}/settings-history"]
+        run = the_run(database_url)
+        assert (run["dag_id"], run["scope"], run["users_new"]) == ("gong_user_refresh", "selection", 0)
+    assert landed_users(database_url) == {i: u for i, u in world.expected_users().items() if i in known}
+    changes = [change for change in world.expected_changes() if change.user_id in known]
+    assert landed_changes(database_url) == changes
+
+
+def test_without_histories_users_only(run_dag: RunDag, database_url: str, world: OddWorld) -> None:
     chosen = ids_of(world)[:2]
     with GongService(world.users, world.histories) as service:
-        refresh(airflow, service, *chosen, history=False)
+        refresh(run_dag, service, *chosen, history=False)
         assert calls(service) == ["POST /filter"]
     assert set(landed_users(database_url)) == set(chosen)
     assert the_run(database_url)["history"] == "none"

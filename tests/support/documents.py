@@ -17,7 +17,7 @@ PAGES = (
 )
 
 _BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>\S*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.M | re.S)
-_MARK = re.compile(r"<!-- (?P<how>not run|run by): (?P<what>[^>]+) -->")
+_MARK = re.compile(r"<!-- (?:(?P<tested>tested)|not run: (?P<reason>[^>]+)) -->")
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class Block:
     """A fenced block.
 
     :ivar kind: what stands behind the fence ("sql"); empty: nothing does.
-    :ivar how: "run by" or "not run" where the comment directly above says so, else empty.
-    :ivar what: the test's path, or the reason.
+    :ivar tested: the comment directly above says that a test of its own finds it by its content.
+    :ivar not_run: why nobody runs it, where that comment says so.
     """
 
     page: Path
     line: int
     kind: str
     text: str
-    how: str
-    what: str
+    tested: bool
+    not_run: str
 
     @property
     def place(self) -> str:
@@ -55,8 +55,8 @@ def blocks_of(page: Path) -> list[Block]:
                 line=source.count("\n", 0, match.start()) + 1,
                 kind=match["kind"],
                 text=textwrap.dedent(match["text"]),
-                how=mark["how"] if mark else "",
-                what=mark["what"] if mark else "",
+                tested=bool(mark and mark["tested"]),
+                not_run=(mark["reason"] or "") if mark else "",
             )
         )
     return found
@@ -66,9 +66,11 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 
 def named(kind: str, page: str = "") -> list[Block]:
-    """The blocks of a kind that nothing else runs, of one page or of all."""
+    """The blocks of a kind without a comment, of one page or of all."""
     return [
         block
         for block in BLOCKS
-        if block.kind == kind and not block.how and (not page or block.page == ROOT / page)
+        if block.kind == kind
+        and not (block.tested or block.not_run)
+        and (not page or block.page == ROOT / page)
     ]

@@ -24,7 +24,7 @@ from gong_provider.coordination.database import Database
 from gong_provider.coordination.limits import Limits
 from gong_provider.coordination.postgres import engine_for
 from gong_provider.coordination.quota import ProcessQuota
-from gong_provider.coordination.token_endpoint import TokenEndpoint
+from gong_provider.coordination.token_endpoint import TokenEndpoint, Tokens
 from gong_provider.coordination.tokens import RenewedCredentials
 from tests.support.token_service import TokenService
 
@@ -128,11 +128,11 @@ def renew(account: Account) -> None:
 def die_before_sending(account: Account) -> None:
     """A worker that is killed when all is prepared but the call."""
 
-    async def die(_: TokenEndpoint, refresh_token: str) -> tuple[int, bytes]:
+    async def die(_: TokenEndpoint, refresh_token: str) -> Tokens:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
-    with mock.patch.object(TokenEndpoint, "_send", die):
+    with mock.patch.object(TokenEndpoint, "exchange", die):
         account.current()
 
 

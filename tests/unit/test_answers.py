@@ -50,7 +50,7 @@ def test_an_error_holds_its_status_and_request(
         read(status, body, many=many)
     assert type(caught.value) is error
     assert caught.value.status == status
-    assert "GET /users/1" in str(caught.value)
+    assert (caught.value.method, caught.value.path) == ("GET", "/users/1")
 
 
 @pytest.mark.parametrize("dot", ["", "."])
@@ -79,23 +79,24 @@ def test_a_date_to_wait_for_is_read_on_the_clock_that_said_it() -> None:
 @pytest.mark.parametrize(
     ("location", "where"),
     [
-        ("https://user:secret@sso.example.com/login?token=secret#secret", "a redirect to sso.example.com."),
-        ("/login?token=secret", "a redirect."),
-        ("http://[none", "a redirect."),
-        ("", "a redirect."),
+        ("https://user:secret@sso.example.com/login?token=secret#secret", "sso.example.com"),
+        ("/login?token=secret", ""),
+        ("http://[none", ""),
+        ("", ""),
     ],
 )
 def test_a_redirect_says_to_which_host_and_no_more(location: str, where: str) -> None:
     with pytest.raises(errors.GongNoSuchPathError) as caught:
         read(302, Location=location)
-    assert f"answered 302, {where}" in str(caught.value)
+    assert caught.value.status == 302
+    assert where in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("depth", "is_read"), [(MAX_DEPTH - 1, True), (MAX_DEPTH, False)])
 def test_json_is_read_to_a_depth_that_all_that_follows_can_handle(depth: int, is_read: bool) -> None:
     body = b'{"x": %s1%s}' % (b"[" * depth, b"]" * depth)
-    with nullcontext() if is_read else pytest.raises(errors.GongMalformedAnswerError, match="too deeply"):
+    with nullcontext() if is_read else pytest.raises(errors.GongMalformedAnswerError):
         assert read(200, body).body.keys() == {"x"}
 
 

@@ -38,20 +38,20 @@ def test_deletions_are_accepted_only_where_it_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "sentence"),
+    ("params", "names"),
     [
-        ({"created_from": "2026-02-01T00:00:00Z", "created_to": "2026-01-01T00:00:00Z"}, "must be before"),
-        ({"user_ids": [".."]}, "A Gong user id must be text"),
-        ({"user_ids": ["1"], "created_from": "2026-02-01T00:00:00Z"}, "either user_ids"),
-        ({"created_from": "yesterday"}, "created_from must be a date and time"),
-        ({"history": "some"}, "history must be"),
-        ({"history": "none", "user_id": ["1"]}, "A run takes history, user_ids, .*, and no user_id$"),
-        ({"accept_deletions": True, "user_ids": ["1"]}, "choose no users with it"),
-        ({"accept_deletions": True, "created_to": "2026-02-01T00:00:00Z"}, "choose no users with it"),
+        ({"created_from": "2026-02-01T00:00:00Z", "created_to": "2026-01-01T00:00:00Z"}, "created_from"),
+        ({"user_ids": [".."]}, "user id"),
+        ({"user_ids": ["1"], "created_from": "2026-02-01T00:00:00Z"}, "user_ids"),
+        ({"created_from": "yesterday"}, "created_from"),
+        ({"history": "some"}, "history"),
+        ({"history": "none", "user_id": ["1"]}, "user_id$"),
+        ({"accept_deletions": True, "user_ids": ["1"]}, "accept_deletions"),
+        ({"accept_deletions": True, "created_to": "2026-02-01T00:00:00Z"}, "accept_deletions"),
     ],
 )
-def test_what_cannot_be_is_a_sentence(params: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(GongConfigError, match=sentence):
+def test_what_cannot_be_is_named(params: dict[str, Any], names: str) -> None:
+    with pytest.raises(GongConfigError, match=names):
         read_choices(params, None)
 
 
@@ -84,5 +84,5 @@ def test_days_to_keep_are_read(
 @pytest.mark.parametrize("days", ["0", "-1", "1.5", "a year", "100001", "9" * 5000, "²"])
 def test_what_is_no_number_of_days_is_refused(days: str, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(monkeypatch, "", days)
-    with pytest.raises(GongConfigError, match="gong_keep_left_users_days must be a whole number of days"):
+    with pytest.raises(GongConfigError, match="gong_keep_left_users_days"):
         read_retention()

@@ -160,10 +160,8 @@ def test_airflows_key_encrypts_and_a_rotated_one_still_reads(fernet_key: Any) ->
         FernetCipher().decrypt(stored)
 
 
-@pytest.mark.parametrize(("key", "words"), [("", "has no .core. fernet_key"), ("short", "is no Fernet key")])
-def test_without_a_key_nothing_is_stored(fernet_key: Any, key: str, words: str) -> None:
+@pytest.mark.parametrize(("key", "names"), [("", "fernet_key"), ("short", "Fernet key")])
+def test_without_a_key_nothing_is_stored(fernet_key: Any, key: str, names: str) -> None:
     fernet_key(key)
-    with pytest.raises(
-        GongConfigError, match=f"{words}, and OAuth tokens are never stored as plain text: set one"
-    ):
+    with pytest.raises(GongConfigError, match=names):
         FernetCipher()

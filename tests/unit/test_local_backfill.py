@@ -9,7 +9,7 @@ from airflow.sdk import CronPartitionTimetable
 from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 
-from include.local.backfill import _watch, command, days
+from include.local.backfill import command, days, watch
 from include.local.forecast import told
 from include.local.settings import LocalError
 from include.warehouse.forecast import Forecast
@@ -24,23 +24,23 @@ def test_both_days_are_included() -> None:
 @pytest.mark.parametrize(
     ("first", "last", "says"),
     [
-        (None, "2026-01-01", "FROM is missing"),
-        ("2026-01-01", "", "TO is missing"),
-        ("yesterday", "2026-01-01", "FROM=yesterday is not a day"),
-        ("2026-1-1", "2026-01-01", "FROM=2026-1-1 is not a day"),
-        ("2026-02-30", "2026-03-01", "FROM=2026-02-30 is not a day of the calendar"),
-        ("2026-01-02", "2026-01-01", "FROM=2026-01-02 is after TO=2026-01-01"),
-        ("2026-03-01", "2026-03-10", "TO=2026-03-10 is not over yet: .* is 2026-03-09"),
+        (None, "2026-01-01", "FROM "),
+        ("2026-01-01", "", "TO "),
+        ("yesterday", "2026-01-01", "FROM=yesterday "),
+        ("2026-1-1", "2026-01-01", "FROM=2026-1-1 "),
+        ("2026-02-30", "2026-03-01", "FROM=2026-02-30 "),
+        ("2026-01-02", "2026-01-01", "FROM=2026-01-02 .* TO=2026-01-01"),
+        ("2026-03-01", "2026-03-10", "TO=2026-03-10 .* 2026-03-09 "),
     ],
 )
-def test_bad_days_are_refused_in_a_sentence(first: str | None, last: str | None, says: str) -> None:
+def test_bad_days_are_refused_and_named(first: str | None, last: str | None, says: str) -> None:
     with pytest.raises(LocalError, match=says):
         days(first, last, NOW)
 
 
 def test_a_day_is_over_when_its_last_changes_show() -> None:
     assert days("2026-03-09", "2026-03-09", NOW)[1] == date(2026, 3, 9)
-    with pytest.raises(LocalError, match=r"TO=2026-03-09 is not over yet: .* is 2026-03-08"):
+    with pytest.raises(LocalError, match="2026-03-08"):
         days("2026-03-09", "2026-03-09", NOW - timedelta(seconds=1))
 
 
@@ -49,12 +49,8 @@ def test_the_calls_are_told_in_a_sentence() -> None:
     assert told(*days_of_march, Forecast(11, 1000)).startswith(
         "2026-03-01 to 2026-03-30: 1,011 calls: 11 to list the users, 1,000 histories."
     )
-    assert told(*days_of_march, Forecast(0, 0)) == (
-        "2026-03-01 to 2026-03-30: 0 calls. All of it is here already."
-    )
-    assert told(days_of_march[0], days_of_march[0], Forecast(0, 1)).startswith(
-        "2026-03-01: 1 call: 0 to list"
-    )
+    assert told(*days_of_march, Forecast(0, 0)).startswith("2026-03-01 to 2026-03-30: 0 calls.")
+    assert told(days_of_march[0], days_of_march[0], Forecast(0, 1)).startswith("2026-03-01: 1 call:")
 
 
 def test_the_range_yields_exactly_these_days() -> None:
@@ -78,5 +74,5 @@ def test_a_run_that_is_deleted_meanwhile_is_not_waited_for(capsys: pytest.Captur
         warehouse_url="postgresql://x",
         check=lambda: next(looks),
     )
-    assert not _watch(session, {"a run"})
+    assert not watch(session, {"a run"})
     assert capsys.readouterr().out == "a run · deleted\n"

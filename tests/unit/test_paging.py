@@ -1,4 +1,4 @@
-"""A listing ends where Gong says so, and goes on where it was left; its faults are in test_faults.py."""
+"""A listing ends where Gong says so, and goes on where it was left; its faults have tests on a socket."""
 
 from __future__ import annotations
 

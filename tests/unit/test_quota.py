@@ -1,4 +1,4 @@
-"""The budget of one process, where it differs from that of all workers (test_quota_in_postgres.py)."""
+"""The budget of one process, where it differs from that of all workers."""
 
 from __future__ import annotations
 

@@ -26,6 +26,27 @@ AT_ONE_INSTANT = [
     for before, after, by in (("Low", "Mid", "first@x.example"), ("Mid", "High", "last@x.example"))
 ]  # fmt: skip
 """Records of two changes; High is what stays."""
+ANNA = {
+    "id": "1234567890123456789",
+    "emailAddress": "anna@example.com",
+    "firstName": "Anna",
+    "lastName": "A",
+    "title": "CEO",
+    "phoneNumber": "+1",
+    "extension": "7",
+    "personalMeetingUrls": ["https://z/1", "https://z/2"],
+    "settings": {"webConferencesRecorded": True},
+    "managerId": 99887766554433221100,
+    "meetingConsentPageUrl": "https://c.example.com/page?tkn=abc&x=1",
+    "spokenLanguages": [{"language": "en-US", "primary": True}],
+    "active": True,
+    "created": "2020-02-29T23:59:59.123456+05:30",
+    "avatarUrl": "https://a/1.png",
+    "trustedEmailAddress": "a@example.com",
+    "emailAliases": [],
+    "unknownField": {"deep": [1, None]},
+}
+"""A record with every field that Gong has, and one that it does not have."""
 SETTLING = timedelta(minutes=10)
 RUN = RunKey("gong_users_sync", "manual__1")
 

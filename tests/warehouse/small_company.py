@@ -37,6 +37,7 @@ from include.warehouse import leaving
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.coverage import rewrite_coverage
 from include.warehouse.histories import load_histories
+from include.warehouse.plan import plan_histories
 from include.warehouse.runs import RunKey, close_run, record_listing
 from include.warehouse.users import load_users
 from tests.warehouse.making import SETTLING, failure, history, listing, opened, page
@@ -167,6 +168,7 @@ def run_on(engine: Engine, day: int) -> None:
         load_users(connection, run, page(listed, started_at), listed=True)
         leaving.nominate(connection, started_at, with_avatars=False, whole=True)
         record_listing(connection, run, listing(started_at, len(listed)), full=True)
+        plan_histories(connection, run)
     with transaction(engine) as connection:
         load_histories(connection, run, _histories(day, at(day, "00:31")), SETTLING)
     with transaction(engine) as connection:

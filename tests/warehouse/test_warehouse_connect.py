@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +60,7 @@ def test_a_connection_lost_while_idle_is_made_again(warehouse: Engine) -> None:
 
 
 def test_a_connection_lost_in_a_transaction_is_one_sentence(warehouse: Engine) -> None:
-    with pytest.raises(WarehouseError, match=r"SQLSTATE 57P01|broke the connection"):
+    with pytest.raises(WarehouseError, match=r"57P01|connection"):
         rows(warehouse, "SELECT pg_terminate_backend(pg_backend_pid())")
 
 
@@ -103,7 +104,7 @@ def test_a_failed_migration_leaves_nothing(database_url: str, monkeypatch: pytes
 def test_a_newer_database_is_refused(warehouse: Engine) -> None:
     with transaction(warehouse) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(WarehouseError, match="update the code"):
+    with pytest.raises(WarehouseError, match="newer"):
         migrate(warehouse)
 
 
@@ -122,10 +123,10 @@ def test_a_loader_without_the_right_to_create_is_told_what_to_run(database_url: 
     with transaction(engine_for(url)) as connection:
         connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD 'few'")
     few = engine_for(url.set(username=name, password="few"))
-    with pytest.raises(WarehouseError, match="run `make migrate`"):
+    with pytest.raises(WarehouseError, match="make migrate"):
         migrate(few)
     migrate(engine_for(url))
-    with pytest.raises(WarehouseError, match=r"does not exist; run `make migrate`.*, grant this login USAGE"):
+    with pytest.raises(WarehouseError, match="USAGE"):
         rows(few, "SELECT * FROM users")
 
 
@@ -141,8 +142,9 @@ def test_the_command_says_which_variable_it_can_not_read() -> None:
         text=True,
         check=False,
     )
-    said = "AIRFLOW_CONN_GONG_POSTGRES is JSON: set GONG_WAREHOUSE_URL to the same as a postgresql:// URL.\n"
-    assert (done.returncode, done.stderr) == (1, said)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert {"AIRFLOW_CONN_GONG_POSTGRES", "GONG_WAREHOUSE_URL"} <= set(re.findall(r"\w+", done.stderr))
+    assert "s3cret" not in done.stderr
 
 
 def test_the_command_migrates_the_schema_that_the_address_names_and_says_so_in_one_line(
@@ -162,7 +164,9 @@ def test_the_command_migrates_the_schema_that_the_address_names_and_says_so_in_o
         ).stdout
 
     where = f"acme in {place.host}:{place.port}/{place.database}"
-    assert run() == f"Schema {where} is now at this code's version.\n"
+    first = run()
+    assert where in first
+    assert first.count("\n") == 1
     assert "already" in run()
     assert not migrate(engine_for(url))
     assert value(engine_for(url), "SELECT to_regnamespace('gong')") is None

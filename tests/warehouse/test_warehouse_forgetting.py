@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -15,8 +16,8 @@ from sqlalchemy import Connection, Engine
 from include.local.postgres import Cluster
 from include.warehouse.checks import run_checks
 from include.warehouse.connect import engine_for, transaction
-from include.warehouse.forgetting import Erased, forget, take_back
-from include.warehouse.forgotten import hash_of
+from include.warehouse.forgetting import Erased, forget, repeat_erasures, take_back
+from include.warehouse.forgotten import read_forgotten
 from include.warehouse.listing_progress import save_progress
 from include.warehouse.migrate import migrate
 from include.warehouse.runs import RunKey, record_listing
@@ -102,10 +103,15 @@ def test_he_is_found_in_capitals_whatever_the_databases_locale(postgres_server: 
 def test_what_is_kept_of_him_is_hashes(warehouse: Engine) -> None:
     load_world(warehouse)
     forgotten(warehouse)
+    with transaction(warehouse) as connection:
+        hashes = read_forgotten(connection)
     query = "SELECT encode(user_hash, 'hex'), forgotten_at, erased_at, listed_at FROM forgotten"
-    assert rows(warehouse, query) == [(hash_of(PAULA).hex(), NOON + 2 * HOUR, NOON + 2 * HOUR, None)]
+    assert rows(warehouse, query) == [(hashes.hash_of(PAULA).hex(), NOON + 2 * HOUR, NOON + 2 * HOUR, None)]
     kept = rows(warehouse, "SELECT encode(address_hash, 'hex') FROM forgotten_addresses")
-    assert sorted(kept) == sorted((hash_of(each.lower()).hex(),) for each in (OLD_MAIL, MAIL, TRUSTED, ALIAS))
+    addresses = (OLD_MAIL, MAIL, TRUSTED, ALIAS)
+    assert sorted(kept) == sorted((hashes.hash_of(each.lower()).hex(),) for each in addresses)
+    guessed = [hashlib.sha256(each.lower().encode()).hexdigest() for each in (PAULA, *addresses)]
+    assert found_in(warehouse, *guessed) == {}, "without the key, an id that is guessed could be tested"
 
 
 def test_others_keep_everything_but_his_names(warehouse: Engine) -> None:
@@ -164,6 +170,7 @@ def test_run_again_it_changes_nothing(warehouse: Engine) -> None:
 def test_who_was_never_held_is_kept_away_too(warehouse: Engine) -> None:
     assert forgotten(warehouse) == Erased(is_new=True, rows={})
     load_world(warehouse)
+    repeat_erasures(warehouse, RUN, NOON + 3 * HOUR)
     assert found_in(warehouse, *HERS) == {}
 
 

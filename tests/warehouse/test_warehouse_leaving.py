@@ -292,7 +292,7 @@ def test_it_waits_for_an_erasure_before_it_locks_anyone(confirmed: Engine) -> No
     with transaction(confirmed) as connection:
         bury(connection, "0001", NOON)
     with ThreadPoolExecutor() as pool, transaction(confirmed) as connection:
-        erase(connection, "0001")
+        erase(connection, "0001", NOON)
         settling = pool.submit(settle_other, confirmed)
         until_it_waits(connection)
         waits = "SELECT relation::regclass::text FROM pg_locks WHERE NOT granted"

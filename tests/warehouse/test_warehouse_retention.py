@@ -98,7 +98,7 @@ def test_it_waits_for_an_erasure_before_it_touches_a_row(warehouse: Engine) -> N
     load_world(warehouse)
     with transaction(warehouse) as connection:
         bury(connection, PAULA, NOW)
-    with in_flight(warehouse, lambda connection: erase(connection, PAULA)) as commit:
+    with in_flight(warehouse, lambda connection: erase(connection, PAULA, NOW)) as commit:
         done = in_background(lambda: removed(warehouse, versions=99))
         deadline = time.monotonic() + 10
         waiting = "SELECT relation::regclass::text FROM pg_locks WHERE NOT granted"

@@ -19,7 +19,7 @@ from tests.warehouse.making import NOON, rows, value
 TOKEN = "s3cret"
 
 HIDDEN = {
-    "account", "alembic_version", "api_calls", "api_quota", "forgotten", "forgotten_addresses",
+    "account", "alembic_version", "api_calls", "api_quota", "erasure_key", "forgotten", "forgotten_addresses",
     "history_claims", "history_plan", "leavers", "listing_progress", "listing_pages", "oauth_tokens",
     "recording_coverage_owed", "rejected_records", "user_facts",
 }  # fmt: skip
@@ -86,7 +86,7 @@ def test_a_loader_of_least_rights_does_all_that_a_run_does(roles: Roles) -> None
 def test_a_loader_may_not_change_the_tables_themselves(roles: Roles) -> None:
     for statement in ("DROP TABLE user_facts", "ALTER TABLE user_facts ADD COLUMN x text",
                       "TRUNCATE user_facts", "CREATE TABLE x (y text)", "CREATE SCHEMA x"):  # fmt: skip
-        with pytest.raises(WarehouseError, match=r"permission denied|must be owner"):
+        with pytest.raises(WarehouseError, match="SQLSTATE 42501"):
             rows(roles.loader, statement)
 
 
@@ -125,7 +125,7 @@ def test_a_reader_gets_answers_without_secrets(roles: Roles) -> None:
     assert value(roles.reader, url) == "https://c/x?tkn=***&y=1"
     assert value(roles.loader, url) == f"https://c/x?tkn={TOKEN}&y=1"
     for name in sorted(NOT_CALLABLE):
-        with pytest.raises(WarehouseError, match="permission denied for table user_facts"):
+        with pytest.raises(WarehouseError, match="SQLSTATE 42501"):
             rows(roles.reader, call(name, functions[name]))
 
 

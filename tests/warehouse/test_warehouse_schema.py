@@ -146,7 +146,7 @@ def test_an_owner_of_the_schema_alone_migrates_and_loads(database_url: str) -> N
     assert migrate(few)
     use(few, "1")
     elsewhere = engine_for(few.url.update_query_dict({"gong_schema": "elsewhere"}))
-    with pytest.raises(WarehouseError, match="permission denied for database"):
+    with pytest.raises(WarehouseError, match="SQLSTATE 42501"):
         migrate(elsewhere)
     elsewhere.dispose()
     few.dispose()
@@ -156,8 +156,8 @@ def test_an_owner_of_the_schema_alone_migrates_and_loads(database_url: str) -> N
     "name",
     ["Gong", "1st", "a-b", 'a"b', "a b", "a;b", "public", "pg_gong", "information_schema", "a" * 64],
 )
-def test_a_name_that_can_not_be_is_refused_in_a_sentence(name: str) -> None:
-    with pytest.raises(WarehouseError, match="has a gong_schema that can't be: use 1 to 63"):
+def test_a_name_that_can_not_be_is_refused(name: str) -> None:
+    with pytest.raises(WarehouseError, match="gong_schema"):
         in_schema("postgres://u:p@h:1/d", name)
 
 

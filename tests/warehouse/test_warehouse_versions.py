@@ -10,8 +10,7 @@ from sqlalchemy import Engine, text
 from include.warehouse import facts
 from include.warehouse.connect import transaction
 from include.warehouse.errors import WarehouseError
-from tests.warehouse.making import HOUR, NOON, load_page, rows, value
-from tests.warehouse.test_warehouse_users import ANNA
+from tests.warehouse.making import ANNA, HOUR, NOON, load_page, rows, value
 
 BEN = {
     "id": "1",
@@ -108,7 +107,7 @@ def test_every_other_difference_is_a_version(warehouse: Engine) -> None:
 def test_each_fact_is_answered_now_and_then_and_a_change_of_it_has_words(warehouse: Engine) -> None:
     load_page(warehouse, [ANNA | {"emailAliases": ["a@b"]}], with_avatars=True)
     held = value(warehouse, "SELECT to_jsonb(version) FROM user_versions AS version")
-    assert [name for name in facts.FACTS if held[name] is None] == [], "test_warehouse_users.ANNA lacks it"
+    assert [name for name in facts.FACTS if held[name] is None] == [], "ANNA lacks it"
     load_page(warehouse, [{"id": ANNA["id"]}], at=NOON + HOUR, with_avatars=True)
     for relation in ("users", "users_as_of(now())"):
         with transaction(warehouse) as connection:

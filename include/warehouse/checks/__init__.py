@@ -14,7 +14,7 @@ from include.warehouse.runs import RunKey
 
 CHECKS = (*held.CHECKS, *answered.CHECKS)
 
-_SAMPLE_SIZE = 300
+SAMPLE_SIZE = 300
 # Of this run's users first, another choice each run, the same when a run checks again.
 _SAMPLE = text("""
     SELECT user_id
@@ -53,7 +53,7 @@ def run_checks(connection: Connection, run: RunKey, at: datetime) -> list[Result
 
     :param at: now.
     """
-    sample = list(connection.scalars(_SAMPLE, run._asdict() | {"size": _SAMPLE_SIZE}))
+    sample = list(connection.scalars(_SAMPLE, run._asdict() | {"size": SAMPLE_SIZE}))
     return [_run_check(connection, run, check, at, sample) for check in CHECKS]
 
 

@@ -144,9 +144,11 @@ class _Crew:
         except _FATAL:
             raise
         except errors.GongNotFoundError as error:
-            await self._hand_out(HistoryFailure(user_id, True, str(error), asked_at, error.calls))
+            failure = HistoryFailure(user_id, True, str(error), asked_at, error.calls, _light(error))
+            await self._hand_out(failure)
         except errors.GongApiError as error:
-            self._doubtful.append(HistoryFailure(user_id, False, str(error), asked_at, error.calls))
+            failure = HistoryFailure(user_id, False, str(error), asked_at, error.calls, _light(error))
+            self._doubtful.append(failure)
             if len(self._doubtful) >= MAX_FAILURES_IN_A_ROW:
                 raise
         else:
@@ -218,6 +220,11 @@ async def history_groups(
         running.cancel()
         keeping.cancel()
         await asyncio.gather(running, keeping, return_exceptions=True)
+
+
+def _light(error: errors.GongApiError) -> errors.GongApiError:
+    """The error without its traceback, whose frames hold the whole answer."""
+    return error.with_traceback(None)
 
 
 async def _next(crew: _Crew, seconds: float | None) -> tuple[tuple[float, HistoryOutcome] | None, bool]:

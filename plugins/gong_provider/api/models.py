@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
+from gong_provider.api.errors import GongApiError
+
 
 @dataclass(frozen=True, slots=True)
 class GongRequest:
@@ -189,6 +191,7 @@ class HistoryFailure:
 
     :ivar gone: Gong knows no such user (any more).
     :ivar reason: one sentence for people.
+    :ivar error: what the call raised.
     """
 
     user_id: str
@@ -196,6 +199,7 @@ class HistoryFailure:
     reason: str
     requested_at: datetime
     calls: int
+    error: GongApiError | None = field(default=None, repr=False, compare=False)
 
 
 HistoryOutcome: TypeAlias = SettingsHistory | HistoryFailure

@@ -16,7 +16,7 @@ from gong_provider.coordination.schema import search_path
 from gong_provider.coordination.tables import make_tables
 
 # In the message's own transaction: the next one may have another session, behind a pooler.
-_ENTER = "SELECT set_config('search_path', %(search_path)s, true);\n"
+_ENTER = "SELECT set_config('search_path', %(search_path)s, true), set_config('jit', 'off', true);\n"
 
 
 class Database:

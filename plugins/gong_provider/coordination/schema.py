@@ -33,17 +33,21 @@ def search_path(url: URL) -> str:
 
 
 def enter_schema(connection: Connection, lock_timeout_s: float = 0) -> None:
-    """Let plain names mean our tables until the transaction ends, and times be UTC, whatever the role's are.
+    """Let plain names mean our tables until the transaction ends, times be UTC, and no statement be compiled.
 
     Of the transaction only, so that it works behind a pooler.
+
+    Compiling (JIT) takes up to a second, for statements that take milliseconds. Before version 18 PostgreSQL
+    compiled each statement of a load: a switch such as ``enable_seqscan = off`` adds 10^10 to the cost of
+    what has no other way.
 
     :param lock_timeout_s: seconds to wait for a lock, where the role has no such limit; 0: leave it so.
     """
     path = search_path(connection.engine.url)
-    limit = (
-        f"; SELECT set_config('lock_timeout', '{lock_timeout_s * 1000:.0f}ms', true) "
-        "WHERE current_setting('lock_timeout') = '0'"
-        if lock_timeout_s
-        else ""
-    )
-    connection.exec_driver_sql(f"SET LOCAL search_path TO {path}; SET LOCAL timezone TO 'UTC'{limit}")
+    settings = f"SET LOCAL search_path TO {path}; SET LOCAL timezone TO 'UTC'; SET LOCAL jit TO off"
+    if lock_timeout_s:
+        settings += (
+            f"; SELECT set_config('lock_timeout', '{lock_timeout_s * 1000:.0f}ms', true) "
+            "WHERE current_setting('lock_timeout') = '0'"
+        )
+    connection.exec_driver_sql(settings)

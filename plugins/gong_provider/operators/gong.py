@@ -15,12 +15,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowRescheduleException
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
 from gong_provider.api import errors
 from gong_provider.api.endpoints import IDS_PER_CALL, check_instant
 from gong_provider.api.models import HistoryFailure
 from gong_provider.operators.progress import Progress
+from gong_provider.operators.taken import TakenIds
 from gong_provider.retry import GONG_RETRY_POLICY
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class _GongOperator(BaseOperator):
     """What Gong's operators share: the connection, and what becomes of a task that can't go on now.
 
     What can't succeed fails at once, the rest is tried again (``retry.GONG_RETRY_POLICY``). A pause
-    that is too long for a worker to wait frees him: the task is rescheduled, which costs no try.
+    that is too long for a worker to wait frees it: the task is rescheduled, which costs no try. A task
+    without a handler keeps no answer between tries, and fails where it would have to pay again.
     """
 
     template_fields: Sequence[str] = ("gong_conn_id",)
@@ -66,12 +68,17 @@ class _GongOperator(BaseOperator):
         self, pages: Iterable[UsersPage], handler: Callable[[UsersPage], Any] | None, progress: Progress
     ) -> Any:
         result: Any = None if handler else {}
-        for page in pages:
-            if handler:
-                result = handler(page)
-            else:
-                result.update((user.user_id, asdict(user)) for user in page.users)
-            progress.add(len(page.users), page.calls, of=page.total_records)
+        try:
+            for page in pages:
+                if handler:
+                    result = handler(page)
+                else:
+                    result.update((user.user_id, asdict(user)) for user in page.users)
+                progress.add(len(page.users), page.calls, of=page.total_records)
+        except errors.GongRateLimitError as error:
+            if handler or not result:
+                raise
+            raise _not_rescheduled(error) from error
         return result if handler else list(result.values())
 
 
@@ -82,7 +89,8 @@ class GongListUsersOperator(_GongOperator):
         users that stand for Gong employees. (templated)
     :param handler: called with each ``UsersPage``; its last value
         is returned. None: all users are returned, as a list of dicts.
-    :param resume_from: called when the task begins: how far it came before it was cut off, or None.
+    :param resume_from: called when the task begins: how far it came before it was cut off, or None. Without
+        it each try begins at the first page, also after a pause.
     :param gong_conn_id: connection of type ``gong``. (templated)
     """
 
@@ -123,12 +131,13 @@ class GongListUsersByFilterOperator(_GongOperator):
     :param created_from: created at or after this instant (ISO 8601 or datetime). (templated)
     :param created_to: created before this instant. (templated)
     :param include_avatars: see ``GongListUsersOperator``. (templated)
-    :param handler: see ``GongListUsersOperator``.
+    :param handler: see ``GongListUsersOperator``. With more than a hundred ``user_ids``, a task that is
+        tried again does not ask for those that it has taken (see ``GongGetUserSettingsHistoryOperator``).
     :param when_asked: called each time a call's ids, at most a hundred, were asked for and all that came
         of it went to ``handler``: with these ids (none where no ids were given) and the
         ``Listing`` that says when it began and whether it was whole. So
-        whoever is asked for and did not come is unknown to Gong. A task that is tried again begins anew:
-        note here what is done, and leave it out in ``user_ids_from``.
+        whoever is asked for and did not come is unknown to Gong. With ``user_ids_from``, a task that is
+        tried again begins again: note here what is done, and leave it out there.
     :param gong_conn_id: connection of type ``gong``. (templated)
     """
 
@@ -161,10 +170,15 @@ class GongListUsersByFilterOperator(_GongOperator):
         self.handler = handler
         self.when_asked = when_asked
 
-    def execute(self, context: Context) -> Any:  # noqa: ARG002
+    def execute(self, context: Context) -> Any:
         created_from = check_instant("created_from", self.created_from)
         created_to = check_instant("created_to", self.created_to)
         ids = self._whom()
+        taken = None
+        # What one call can ask for is not worth a call of Airflow's API.
+        if self.handler and self.user_ids and ids and len(ids) > IDS_PER_CALL:
+            taken = _taken_ids(context)
+            ids = taken.not_among(ids) if taken else ids
         if ids == []:
             self.log.info("There is nobody to ask for: no call")
             return None if self.handler else []
@@ -176,7 +190,7 @@ class GongListUsersByFilterOperator(_GongOperator):
                 created_to=created_to,
                 include_avatars=_flag(self.include_avatars),
             )
-            return self._take_pages(self._telling_when_asked(pages, ids or []), self.handler, said)
+            return self._take_pages(self._telling_when_asked(pages, ids or [], taken), self.handler, said)
 
     def _whom(self) -> list[str] | None:
         """The ids, each once; None: no ids were given, the filter is another."""
@@ -186,13 +200,18 @@ class GongListUsersByFilterOperator(_GongOperator):
             return list(dict.fromkeys(self.user_ids_from()))
         return list(dict.fromkeys(_ids(self.user_ids))) if self.user_ids else None
 
-    def _telling_when_asked(self, pages: Iterable[UsersPage], ids: list[str]) -> Iterator[UsersPage]:
+    def _telling_when_asked(
+        self, pages: Iterable[UsersPage], ids: list[str], taken: TakenIds | None
+    ) -> Iterator[UsersPage]:
         start = 0
         for page in pages:
             yield page  # comes back when it was handed over
             if page.listing and page.listing.finished:
+                asked = ids[start : start + IDS_PER_CALL]
                 if self.when_asked:
-                    self.when_asked(ids[start : start + IDS_PER_CALL], page.listing)
+                    self.when_asked(asked, page.listing)
+                if taken:
+                    taken.add(asked)
                 start += IDS_PER_CALL
 
 
@@ -238,16 +257,26 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
 
     Give ``user_ids``, or a ``batch`` (such as a mapped task gets) with ``batch_to_ids``.
 
+    With a handler, a task that is tried again or rescheduled does not ask for users whose outcome the
+    handler has taken: their ids, and nothing else, are kept in Airflow's task state store, one write a
+    group. A cleared task begins again. With ``claim`` nothing is kept, for the claim knows what remains.
+
+    Without a handler no answer is kept: a pause of over a minute fails the task, and it is not tried again.
+
     :param user_ids: whose histories; an id or several. (templated)
     :param batch: what tells this task its users, small enough for XCom. (templated)
     :param batch_to_ids: turns ``batch`` into user ids, when the task runs.
     :param handler: called with each group, a list of ``SettingsHistory`` and ``HistoryFailure``; its
-        last value is returned. None: the changes are returned as a dict by user id, and a failure
-        is raised.
+        last value is returned, None where earlier tries took all. None: the task returns
+        ``{"changes": {user id: [change, ...]}, "unknown_ids": [user id, ...]}``; any other failure of a
+        user is raised.
+    :param fail_on_unknown: a user whom Gong does not know fails the task, at once, with a
+        ``GongNotFoundError``; the handler has taken the user's group before.
     :param claim: asked shortly before the calls with the next ids, answers a
         ``Claimed``: so that several runs at once never ask for the same.
     :param when_day_is_used_up: what to do when the account's calls of the day are gone. ``wait``: the
-        task is rescheduled until some are free. ``leave``: it succeeds, and the rest is left.
+        task is rescheduled until some are free; without a handler it fails. ``leave``: it succeeds, and the
+        rest is left.
     :param group_size: histories after which a group closes; it does at 5,000 changes, too.
     :param group_seconds: seconds after which it closes.
     :param gong_conn_id: connection of type ``gong``. (templated)
@@ -262,6 +291,7 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         batch: Any = None,
         batch_to_ids: Callable[[Any], Iterable[str]] | None = None,
         handler: Callable[[list[HistoryOutcome]], Any] | None = None,
+        fail_on_unknown: bool = False,
         claim: Claim | None = None,
         when_day_is_used_up: Literal["wait", "leave"] = "wait",
         group_size: int = 100,
@@ -273,20 +303,23 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         self.batch = batch
         self.batch_to_ids = batch_to_ids
         self.handler = handler
+        self.fail_on_unknown = fail_on_unknown
         self.claim = claim
         self.when_day_is_used_up = when_day_is_used_up
         self.group_size = group_size
         self.group_seconds = group_seconds
 
-    def execute(self, context: Context) -> Any:  # noqa: ARG002
+    def execute(self, context: Context) -> Any:
         given = self.batch_to_ids(self.batch) if self.batch_to_ids else _ids(self.user_ids)
         ids = list(dict.fromkeys(given))
-        result: Any = None if self.handler else {}
+        taken = _taken_ids(context) if self.handler and not self.claim else None
+        remaining = taken.not_among(ids) if taken else ids
+        result: Any = None if self.handler else {"changes": {}, "unknown_ids": []}
         handler = self.handler or partial(_collect, result)
-        said = Progress("histories", len(ids), self.log.info)
+        said = Progress("histories", len(ids), self.log.info, done=len(ids) - len(remaining))
         with self._rescheduled(), self.hook() as hook, said:
             groups = hook.iter_history_groups(
-                ids, group_size=self.group_size, group_seconds=self.group_seconds, claim=self.claim
+                remaining, group_size=self.group_size, group_seconds=self.group_seconds, claim=self.claim
             )
             try:
                 for group in groups:
@@ -294,22 +327,51 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
                     fetched = sum(hasattr(outcome, "changes") for outcome in group)
                     calls = sum(outcome.calls for outcome in group)
                     said.add(fetched, calls, failed=len(group) - fetched)
-            except errors.GongDayUsedUpError as error:
-                if self.when_day_is_used_up == "wait":
+                    if self.fail_on_unknown:
+                        _raise_failure(group, gone=True)
+                    if taken:
+                        taken.add(outcome.user_id for outcome in group)
+            except errors.GongRateLimitError as error:
+                if isinstance(error, errors.GongDayUsedUpError) and self.when_day_is_used_up == "leave":
+                    self.log.warning("%s. What is not fetched is left to a later run", error)
+                elif self.handler:
                     raise
-                self.log.warning("%s. What is not fetched is left to a later run", error)
+                else:
+                    raise _not_rescheduled(error) from error
         return result
 
 
-def _collect(changes: dict[str, Any], group: list[HistoryOutcome]) -> dict[str, Any]:
-    """The handler for small use: raises the first failure."""
+def _collect(result: dict[str, Any], group: list[HistoryOutcome]) -> dict[str, Any]:
+    """The handler for small use: raises the first failure of a user whom Gong knows."""
+    _raise_failure(group, gone=False)
     for outcome in group:
         if isinstance(outcome, HistoryFailure):
-            raise errors.GongError(outcome.reason)
-        changes[outcome.user_id] = [
-            asdict(change) | {"change_key": change.change_key.hex()} for change in outcome.changes
-        ]
-    return changes
+            result["unknown_ids"].append(outcome.user_id)
+        else:
+            result["changes"][outcome.user_id] = [
+                asdict(change) | {"change_key": change.change_key.hex()} for change in outcome.changes
+            ]
+    return result
+
+
+def _raise_failure(group: list[HistoryOutcome], *, gone: bool) -> None:
+    """Raise the error of the first user who is gone, or of the first other failure."""
+    for outcome in group:
+        if isinstance(outcome, HistoryFailure) and outcome.gone is gone:
+            raise outcome.error or errors.GongError(outcome.reason)
+
+
+def _taken_ids(context: Context) -> TakenIds | None:
+    """What earlier tries took; None where no Airflow runs the operator, as in a unit test."""
+    return TakenIds(context) if "task_state_store" in context else None
+
+
+def _not_rescheduled(error: errors.GongRateLimitError) -> AirflowFailException:
+    """What fails a task that would lose its answers by a pause; no retry policy is asked."""
+    return AirflowFailException(
+        f"Gong {error.what}. The task can't wait for that: without a handler nothing is kept between tries, "
+        "and the next would pay for all answers again. Give the operator a handler, or ask for fewer users"
+    )
 
 
 def _flag(value: bool | str) -> bool:

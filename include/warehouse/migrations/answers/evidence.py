@@ -51,6 +51,7 @@ AWAY = """
     HAVING max(valid_to) <= moment AND count(*) = count(valid_to)
 """
 
+# OFFSET 0 has the settings planned by themselves: within the outer join, PostgreSQL 15 reads all users'.
 QUERY = f"""
     SELECT setting_key, held.value, held.source, held.basis,
            coalesce(first_seen.valid_from, held.valid_from),
@@ -69,7 +70,7 @@ QUERY = f"""
     ) AS known (setting_key)
     LEFT JOIN (
         SELECT * FROM effective_settings_as_of(moment) AS effective
-        WHERE effective.user_id = wanted_user_id
+        WHERE effective.user_id = wanted_user_id OFFSET 0
     ) AS held USING (setting_key)
     LEFT JOIN LATERAL (
         SELECT change.changed_at, change.changed_by, change.change_key

@@ -14,7 +14,7 @@ PLAN = [
     ("requested_at", "timestamptz", "Start of the request that gave this status; null while planned"),
 ]
 RUNS = [
-    ("newest_page", "bytea", "Hash of the page of users that was loaded last: loaded twice, it counts once")
+    ("newest_page", "text", "Hash of the page of users that was loaded last: loaded twice, it counts once")
 ]
 
 

@@ -3,7 +3,7 @@
 from include.warehouse import ddl
 
 revision = "0017"
-down_revision = "0014"
+down_revision = "0016"
 
 VERSIONS = [
     (
@@ -26,6 +26,7 @@ PERIODS = """
 """
 
 # What the profile shows counts from when this value was first seen, not from when something else changed.
+# WITH keeps the sides of the FULL JOIN apart, as in version 0015.
 EFFECTIVE = """
     CREATE OR REPLACE FUNCTION effective_settings_as_of(moment timestamptz)
     RETURNS TABLE (user_id text, setting_key text, value text, source text, basis text,
@@ -37,8 +38,9 @@ EFFECTIVE = """
                CASE WHEN is_seen THEN 'seen' ELSE 'history' END,
                CASE WHEN NOT is_seen THEN told.basis END,
                CASE WHEN is_seen THEN coalesce(since, seen.valid_from) ELSE told.valid_from END
-        FROM settings_as_of(moment) AS told
+        FROM (WITH apart AS (SELECT) SELECT * FROM settings_as_of(moment)) AS told
         FULL JOIN (
+            WITH apart AS (SELECT)
             SELECT version.user_id, held.key AS setting_key, held.value, version.valid_from
             FROM users_as_of(moment) AS version
             CROSS JOIN LATERAL jsonb_each_text(

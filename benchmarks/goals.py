@@ -1,0 +1,264 @@
+"""The goals beside speed: under a rate limit, with latency, in memory, a second time, in calls, parsed."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+
+import psutil
+
+from benchmarks.company import Company
+from benchmarks.contestant import repeatedly
+from benchmarks.contestants import ours
+from benchmarks.fast_answers import PAGE
+from benchmarks.harness import Account, Course, Outcome, Server, ask, environment, service
+from benchmarks.limit import SOCKETS, Service, load
+from benchmarks.ours_load import EXTRA
+from gong_provider.api.histories import calls_in_flight
+from include.local.settings import ROOT
+from include.warehouse.connect import engine_for
+from include.warehouse.migrate import migrate
+
+
+class GoalError(RuntimeError):
+    """What it is measured with failed; its text says how."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A row of the table of goals; ``met`` None: there is nothing to meet, it is told only."""
+
+    name: str
+    measured: str
+    goal: str = ""
+    met: bool | None = None
+
+
+def ceiling(cluster: Server, users: int) -> list[Goal]:
+    """How fast the service is: the limit's client, which reads no answer and stores nothing.
+
+    And what the limit would be over a single socket, as a client with one call in flight has it.
+    """
+    with service(Account(users)) as address:
+        gong = Service(address, SOCKETS)
+        ids = [user_id for user_id, _ in Company(users).user_rows()]
+        begin = time.perf_counter()
+        bytes_read = sum(len(body) for _, body in gong.histories(ids))
+        rate = users / (time.perf_counter() - begin)
+        cluster.ensure_database("one_socket")
+        begin = time.perf_counter()
+        load(address, cluster.url("one_socket").replace("+psycopg2", ""), users, sockets=1)
+        alone_s = time.perf_counter() - begin
+    what = f"at least {rate:,.0f} histories a second, of {bytes_read / users:,.0f} bytes each"
+    return [
+        Goal("the service's own ceiling", what),
+        Goal(f"the limit over one socket instead of {SOCKETS}, {users:,} users", f"{alone_s:.2f} s"),
+    ]
+
+
+def rate(cluster: Server, users: int) -> list[Goal]:
+    """20 calls a second, strictly: how many are made of those that may be, from the first to the last."""
+    allowed = 20
+    account = Account(min(users, 1200), rate=allowed)
+    with service(account) as address:
+        course = Course(cluster, account, address)
+        limits = {EXTRA: json.dumps({"calls_per_second": allowed})}
+        outcome = _right(course.run(ours("ours_load"), **limits))
+        counts = course.counts()
+    share = (counts["calls"] - 1) / counts["span_seconds"] / allowed
+    refused = int(counts["refused"])
+    return [
+        Goal(
+            f"rate limit of {allowed} a second, {account.users:,} users",
+            f"{share:.3f} of the ideal, {refused} answers of 429, {outcome.seconds:.1f} s",
+            "≥ 0.97 of the ideal, no 429",
+            share >= 0.97 and not refused,
+        )
+    ]
+
+
+def latency(cluster: Server, users: int) -> list[Goal]:
+    """100 ms before each answer. Ideal: pages one by one, then as many histories at once as are allowed."""
+    account = Account(min(users, 3000), latency_s=0.1)
+    with service(account) as address:
+        outcome = _right(Course(cluster, account, address).run(ours("ours_load")))
+    in_flight = calls_in_flight(0)
+    ideal = account.latency_s * (_pages(account.users) + math.ceil(account.users / in_flight))
+    ratio = outcome.seconds / ideal
+    return [
+        Goal(
+            f"latency of 100 ms, {account.users:,} users, {in_flight} calls in flight",
+            f"{ratio:.2f} × the ideal ({outcome.seconds:.1f} s)",
+            "≤ 1.1 × the ideal",
+            ratio <= 1.1,
+        )
+    ]
+
+
+def memory(cluster: Server, users: int, most: int = 50_000) -> list[Goal]:
+    """The load's one process, which does all that worker's tasks do: few users, many, and long histories."""
+    least, many = min(users, 1000), min(5 * users, most)
+    few, full = _peak(cluster, Account(least)), _peak(cluster, Account(many))
+    long = _peak(cluster, Account(100, changes_each=5000))
+    return [
+        Goal(
+            f"peak memory, {least:,} → {many:,} users",
+            f"{few:.0f} → {full:.0f} MB, {full / few:.2f} ×",
+            "≤ 1.2 ×",
+            full <= 1.2 * few,
+        ),
+        Goal(
+            "peak memory, 5,000 changes a user",
+            f"{long - few:+.0f} MB to {least:,} usual users",
+            "≤ 64 MB more",
+            long - few <= 64,
+        ),
+    ]
+
+
+def second_run(cluster: Server, users: int) -> list[Goal]:
+    """What a run writes when nothing has changed since the one before."""
+    account = Account(min(users, 10_000))
+    cluster.ensure_database("twice")
+    migrate(engine_for(cluster.url("twice")))
+    ask(cluster, "CHECKPOINT")  # none comes in between now: pages are not written whole
+    with service(account) as address:
+        course = Course(cluster, account, address)
+        first, second = (_wal(cluster, lambda: course.run(ours("ours_load"), "twice")) for _ in range(2))
+    return [
+        Goal(
+            f"a second run, nothing changed, {account.users:,} users",
+            f"{second / 1e6:.1f} MB of WAL after {first / 1e6:.1f} MB, {second / first:.2f} ×",
+            "≤ 0.1 ×",
+            second <= 0.1 * first,
+        )
+    ]
+
+
+def parse(cluster: Server, users: int) -> list[Goal]:
+    """What each DAG's file costs a process that has imported Airflow's DAG classes, as a parsing one has."""
+    return [_parsed(path.name) for path in sorted((ROOT / "dags").glob("*.py"))]
+
+
+GOALS: dict[str, Callable[[Server, int], list[Goal]]] = {
+    "ceiling": ceiling,
+    "rate": rate,
+    "latency": latency,
+    "memory": memory,
+    "second_run": second_run,
+    "parse": parse,
+}
+
+
+def memory_at_200_000(cluster: Server, users: int) -> list[Goal]:
+    """The same with 200,000 users, which takes minutes."""
+    return memory(cluster, max(users, 40_000), most=200_000)
+
+
+def large(cluster: Server, users: int) -> list[Goal]:
+    """Users of 25 changes each, from nothing, through the DAG on a real Airflow; and the day after."""
+    cluster.ensure_database("large")
+    rows: list[Goal] = []
+    for a_day_later, what in ((False, "from nothing"), (True, "the day after, 0.5% changed")):
+        account = Account(users, changes_each=25, a_day_later=a_day_later)
+        with service(account) as address, _memory_taken() as taken:
+            outcome = _right(Course(cluster, account, address).run(ours("ours_dag"), "large"))
+        name = f"{users:,} users, {25 * users:,} changes, {what}"
+        rows += [
+            Goal(name, f"{outcome.seconds:.0f} s, {int(outcome.counts['calls']):,} calls: {_parts(outcome)}"),
+            Goal(
+                f"{name}: memory of everything that runs",
+                f"{taken[0] / 2**20:,.0f} MB, one task at most {outcome.peak_mb:.0f} MB",
+                "≤ 4,096 MB",
+                taken[0] <= 4 * 2**30,
+            ),
+            heartbeat(name, outcome.more["heartbeat_age_s"]),
+        ]
+    return rows
+
+
+def _parts(outcome: Outcome) -> str:
+    """How long each task took; of mapped ones, from the first one's start to the last one's end."""
+    spans: dict[str, tuple[float, float]] = {}
+    for name, (begin, end) in outcome.more["tasks"].items():
+        task = name.partition("[")[0]
+        first, last = spans.get(task, (begin, end))
+        spans[task] = min(first, begin), max(last, end)
+    return ", ".join(
+        f"{task} {end - begin:.0f} s" for task, (begin, end) in spans.items() if end - begin >= 1
+    )
+
+
+@contextmanager
+def _memory_taken() -> Iterator[list[int]]:
+    """The most bytes that the machine had less than before, in the list, while the ``with`` lasts."""
+    before, taken = psutil.virtual_memory().available, [0]
+
+    def look() -> None:
+        taken[0] = max(taken[0], before - psutil.virtual_memory().available)
+
+    with repeatedly(look, 0.5):
+        yield taken
+
+
+def calls(outcome: Outcome) -> Goal:
+    """Whether a first load makes no call but one a page and one a user."""
+    owed = _pages(outcome.users) + outcome.users
+    made = int(outcome.counts.get("calls", 0))
+    return Goal(f"calls of {outcome.contestant}", f"{made:,} of {owed:,} owed", "no more", made <= owed)
+
+
+def heartbeat(what: str, oldest_s: float) -> Goal:
+    """Whether the scheduler went on beating while it ran a DAG: after 30 s Airflow calls it unhealthy."""
+    measured = f"its last heartbeat never older than {oldest_s:.1f} s"
+    return Goal(f"the scheduler during {what}", measured, "≤ 30 s", oldest_s <= 30)
+
+
+def _pages(users: int) -> int:
+    return max(1, math.ceil(users / PAGE))
+
+
+def _peak(cluster: Server, account: Account) -> float:
+    with service(account) as address:
+        return _right(Course(cluster, account, address, check=False).run(ours("ours_load"))).peak_mb
+
+
+def _right(outcome: Outcome) -> Outcome:
+    if outcome.wrong:
+        raise GoalError(f"{outcome.contestant}: {outcome.wrong}")
+    return outcome
+
+
+def _wal(cluster: Server, run: Callable[[], Outcome]) -> float:
+    begin = ask(cluster, "SELECT pg_current_wal_lsn() - '0/0'")
+    _right(run())
+    return float(ask(cluster, "SELECT pg_current_wal_lsn() - '0/0'") - begin)
+
+
+def _parsed(name: str) -> Goal:
+    module = name.removesuffix(".py")
+    script = (
+        "import sys, time, airflow.sdk; sys.path.insert(0, 'dags'); begin = time.perf_counter();"
+        f"import {module}; print(time.perf_counter() - begin)"
+    )
+    seconds = median(_seconds_of(script) for _ in range(3))
+    return Goal(f"parse {name}", f"{seconds:.2f} s", "≤ 0.3 s", seconds <= 0.3)
+
+
+def _seconds_of(script: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout.splitlines()[-1])

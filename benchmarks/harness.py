@@ -1,0 +1,265 @@
+"""Runs a contestant against a service of its own and an empty database, and sees that all rows are right."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg2
+import requests
+from sqlalchemy import make_url
+
+from benchmarks.company import Company
+from benchmarks.contestants import BENCH, Contestant, without_ours
+from benchmarks.rows import served, what_is_wrong
+from include.local.postgres import Cluster
+from include.local.settings import ROOT
+
+SECONDS = 3600
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a fast Gong serves.
+
+    :ivar changes_each: changes of every user; None: as many as the company has.
+    :ivar a_day_later: one of 200 users has changed a setting since.
+    :ivar latency_s: before each answer; ``rate``: calls in any second, 0 is no limit.
+    """
+
+    users: int
+    changes_each: int | None = None
+    latency_s: float = 0
+    rate: int = 0
+    a_day_later: bool = False
+
+    def company(self) -> Company:
+        """The same company as the service's."""
+        return Company(self.users, changes_each=self.changes_each, a_day_later=self.a_day_later)
+
+
+@dataclass
+class Outcome:
+    """One run of one contestant.
+
+    :ivar seconds: of the work, measured by the program itself; its start is no part of it.
+    :ivar process_seconds: of the whole process, measured from outside.
+    :ivar peak_mb: the most memory that was resident.
+    :ivar counts: what the service was asked for meanwhile.
+    :ivar wrong: what is wrong with its rows, or why it failed; empty when nothing is.
+    :ivar limit_seconds: what the limit took beside it, with the same account.
+    :ivar more: what the program said besides.
+    """
+
+    contestant: str
+    users: int
+    seconds: float = 0
+    process_seconds: float = 0
+    peak_mb: float = 0
+    counts: dict[str, float] = field(default_factory=dict)
+    wrong: str = ""
+    limit_seconds: float = 0
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float:
+        """To the limit."""
+        return self.seconds / self.limit_seconds if self.limit_seconds else 0
+
+
+class Server(Protocol):
+    """A PostgreSQL that is measured on: a ``Cluster``, or one that runs already."""
+
+    def url(self, database: str) -> str:
+        """The SQLAlchemy address of a database of it."""
+
+    def ensure_database(self, name: str) -> None:
+        """Create the database unless it exists."""
+
+
+class RunningServer:
+    """A PostgreSQL that runs already; its databases have names of their own there.
+
+    :param address: of any of its databases, and of a user who may create others.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = make_url(address).set(drivername="postgresql+psycopg2")
+        self._prefix = f"gong_bench_{secrets.token_hex(4)}_"
+        self._made: set[str] = set()
+
+    def url(self, database: str) -> str:
+        """The address of a database of ours; of ``postgres``, the server's."""
+        name = database if database == "postgres" else self._prefix + database
+        return self._address.set(database=name).render_as_string(hide_password=False)
+
+    def ensure_database(self, name: str) -> None:
+        """Create it unless it exists."""
+        if name not in self._made:
+            ask(self, f"CREATE DATABASE {self._prefix}{name} ENCODING 'UTF8' TEMPLATE template0")
+            self._made.add(name)
+
+    def drop_all(self) -> None:
+        """Drop what was made."""
+        for name in self._made:
+            drop(self, name)
+
+
+@contextmanager
+def postgres(address: str = "", *, durable: bool = True) -> Iterator[Server]:
+    """A new PostgreSQL; durable: with its default settings, so that every commit is on the disk.
+
+    :param address: of one that runs already, to take instead; nothing of ours is left there.
+    """
+    if address:
+        running = RunningServer(address)
+        try:
+            yield running
+        finally:
+            running.drop_all()
+        return
+    directory = Path(tempfile.mkdtemp(prefix="gong-bench-"))
+    cluster = Cluster(directory, durable=durable)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def service(account: Account) -> Iterator[str]:
+    """A fast Gong with that account, in a process of its own; its address."""
+    command = [sys.executable, "-m", "benchmarks.gong_fast", "--users", str(account.users)]
+    command += ["--latency", str(account.latency_s), "--rate", str(account.rate)]
+    if account.changes_each is not None:
+        command += ["--changes-each", str(account.changes_each)]
+    if account.a_day_later:
+        command.append("--a-day-later")
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        address = process.stdout.readline().strip()
+        if not address:
+            raise RuntimeError("The fast Gong did not start")
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+def environment() -> dict[str, str]:
+    """What contestants of ours run in: this checkout, and no Airflow but the one they are told of."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    paths = os.pathsep.join((str(ROOT), str(ROOT / "plugins")))
+    return clean | {
+        "PYTHONPATH": paths,
+        "AIRFLOW_HOME": str(BENCH / "home"),
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    }
+
+
+class Course:
+    """One account, one service: every run on it starts with an empty database.
+
+    :param check: whether the rows are read and compared after each run.
+    """
+
+    def __init__(self, cluster: Server, account: Account, address: str, *, check: bool = True) -> None:
+        self._cluster = cluster
+        self._account = account
+        self._address = address
+        self._expected = served(account.company()) if check else None
+
+    def run(self, contestant: Contestant, database: str = "", **variables: str) -> Outcome:
+        """Run it once.
+
+        :param database: one that is there, instead of an empty one.
+        :param variables: of its environment.
+        """
+        name = database or f"run{next(_numbers)}"
+        self._cluster.ensure_database(name)
+        url = self._cluster.url(name).replace("+psycopg2", "")
+        arguments = ["--gong", self._address, "--postgres", url, "--users", str(self._account.users)]
+        outcome = Outcome(contestant.name, self._account.users)
+        command = [*contestant.command, *arguments]
+        own = environment() if contestant.requirements is None else without_ours(environment())
+        before, begin = self.counts(), time.perf_counter()
+        told, why = _run_to_its_end(command, own | variables)
+        if why:
+            outcome.wrong = f"failed: {why}"
+            return outcome
+        outcome.process_seconds = time.perf_counter() - begin
+        outcome.counts = {kind: number - before[kind] for kind, number in self.counts().items()}
+        said = json.loads(told)
+        outcome.seconds, outcome.peak_mb = said.pop("seconds"), said.pop("peak_mb")
+        outcome.more = said
+        if self._expected:
+            outcome.wrong = what_is_wrong(url, contestant.users_sql, contestant.changes_sql, self._expected)
+        if not database:  # the next contestant's disk is not to be filled by this one
+            drop(self._cluster, name)
+        return outcome
+
+    def counts(self) -> dict[str, float]:
+        """What the service was asked for so far."""
+        counts: dict[str, float] = requests.get(f"{self._address}/bench/counts", timeout=30).json()
+        return {name: number for name, number in counts.items() if name != "requestId"}
+
+
+def drop(cluster: Server, name: str) -> None:
+    """Drop a database, if it is there."""
+    ask(cluster, f"DROP DATABASE IF EXISTS {make_url(cluster.url(name)).database} WITH (FORCE)")
+
+
+def ask(cluster: Server, statement: str) -> Any:
+    """Run a statement outside of any transaction; its first value, where it has one."""
+    connection = psycopg2.connect(cluster.url("postgres").replace("+psycopg2", ""))
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            row = cursor.fetchone() if cursor.description else None
+            return row[0] if row else None
+    finally:
+        connection.close()
+
+
+def say(line: str) -> None:
+    """Print how far it is."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _run_to_its_end(command: list[str], variables: dict[str, str]) -> tuple[str, str]:
+    """The last line that a program printed, or why there is none; nothing that it started is left."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        said, complained = process.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return "", f"no end within {SECONDS} s"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.returncode:
+        return "", (complained.strip().splitlines() or ["no word"])[-1][:300]
+    return said.strip().splitlines()[-1], ""

@@ -1,0 +1,45 @@
+"""A server that compiles statements (JIT) compiles none of ours: each would take up to a second."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine
+
+from include.local.postgres import Cluster
+from tests.page.served import READING, served_from
+from tests.warehouse.loading import full_load
+
+# The server's log then has each plan, with what was compiled of it.
+_LOGGED = """
+    ALTER DATABASE {name} SET session_preload_libraries = 'auto_explain';
+    ALTER DATABASE {name} SET auto_explain.log_min_duration = 0;
+    ALTER DATABASE {name} SET auto_explain.log_nested_statements = on;
+    ALTER DATABASE {name} SET jit_above_cost = {above_cost};
+"""
+CONTROL = "SET LOCAL jit_above_cost = 0; SELECT count(*) AS control FROM gong.users"
+AS_DELIVERED, HARDLY_ANYTHING = 100_000, 100
+
+
+@pytest.fixture(autouse=True)
+def with_jit(pytestconfig: pytest.Config) -> None:
+    """On the embedded server nothing can be compiled."""
+    if not pytestconfig.getoption("jit"):
+        pytest.skip("These tests need --jit, which make test gives them.")
+
+
+@pytest.mark.parametrize("above_cost", [AS_DELIVERED, HARDLY_ANYTHING])
+def test_neither_a_run_nor_the_page_has_a_statement_compiled(
+    postgres_server: Cluster, warehouse: Engine, above_cost: int
+) -> None:
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql(_LOGGED.format(name=warehouse.url.database, above_cost=above_cost))
+    warehouse.dispose()  # who connects now has these settings
+    before = len(postgres_server.log.read_text())
+    full_load(warehouse)
+    with served_from(warehouse.url) as page:
+        assert {page.get(path).status_code for path in READING} <= {200, 404}
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql(CONTROL)
+    ran = postgres_server.log.read_text()[before:].split("LOG:  duration: ")[1:]
+    assert len(ran) > 200
+    assert [CONTROL in each or each for each in ran if "JIT:" in each] == [True]

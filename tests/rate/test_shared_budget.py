@@ -1,0 +1,45 @@
+"""The one measurement of the shared rate: two DAGs at once on the real scheduler, and nothing beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from include.warehouse.connect import engine_for
+from tests.end_to_end.stack import TWIN, Stack, add_twin, running_stack
+from tests.support import GongService, odd_world
+from tests.support.grants import grants, log_grants, most_in, span_s
+from tests.support.landed import landed_changes, query
+
+RATE, USERS = 20, 300
+
+
+@pytest.fixture(scope="module")
+def stack(pytestconfig: pytest.Config) -> Iterator[Stack]:
+    with running_stack(pytestconfig, add_twin) as running:
+        yield running
+
+
+def test_two_dags_at_once_share_the_rate_and_their_work(stack: Stack, database_url: str) -> None:
+    """Each with up to four tasks: together they use the rate, and never exceed it on the database's clock."""
+    odd = odd_world(USERS)
+    with GongService(odd.users, odd.histories, latency_s=0.05) as service:
+        stack.point_to(service, database_url, calls_per_second=RATE)
+        assert stack.sync(conf={"user_ids": [str(odd.users[0]["id"])]}) == "success"  # whose warehouse it is
+        stack.airflow.patch(f"dags/{TWIN}", {"is_paused": False})
+        log_grants(engine_for(database_url))
+        service.calls.clear()
+        service.histories_asked.clear()
+        run_ids = stack.trigger(), stack.trigger(dag=TWIN)
+        assert [stack.finished(run_ids[0]), stack.finished(run_ids[1], dag=TWIN)] == ["success"] * 2
+        granted = grants(engine_for(database_url))
+        assert len(granted) == len(service.calls)
+        assert most_in(1, granted) <= RATE
+        histories = granted[-USERS:]  # after those of the lists
+        assert span_s(histories) <= 1.1 * USERS / RATE
+        # Whom one run has fetched since the other began, or asks for, the other leaves to it.
+        (later,) = query(database_url, "SELECT max(started_at) AS began FROM sync_runs")
+        before = sum(call.time < later["began"].timestamp() for call in service.calls)
+        assert sum(service.histories_asked.values()) - USERS <= before
+    assert landed_changes(database_url) == odd.expected_changes()

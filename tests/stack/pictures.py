@@ -1,0 +1,68 @@
+"""Pictures of the steps for the docs, each with the words it shows: so a test sees that it went stale.
+
+`make pictures` takes them anew; any other run compares the words of the page with those in the picture.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, PngImagePlugin
+from playwright.sync_api import Locator, Page
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+ARE_TAKEN = bool(os.environ.get("GONG_PICTURES"))
+GREY = "#d5dbe3"
+_ROLES = "heading|button|tab|textbox|combobox|radio|checkbox|spinbutton|columnheader|searchbox|status|alert"
+_NAMED = re.compile(rf'^ *- \'?({_ROLES}) "((?:[^"\\]|\\.)+)"', re.MULTILINE)
+
+
+# What only the stack of the tests shows, for its alerts are impatient and it logs at DEBUG.
+_OF_TESTS = re.compile(r"heading: Deadline|button: Press Ctrl.* to scroll")
+
+
+def take(name: str, page: Page, *, of: Locator | None = None, hide: Sequence[Locator] = ()) -> None:
+    """One step, as it looks now: taken where GONG_PICTURES says so, else docs/pictures' is held against it.
+
+    :param of: whose words count; else the whole page's. The picture is always the whole window's.
+    :param hide: what differs each time: grey in the picture.
+    """
+    words = shown(of or page.locator("body"))
+    assert words, f"{name}: nothing to see"
+    path = FOLDER / f"{name}.png"
+    if ARE_TAKEN:
+        _save(path, page.screenshot(mask=hide, mask_color=GREY, animations="disabled"), words)
+    assert path.exists(), f"no docs/pictures/{name}.png: make pictures"
+    others = set(words_in(path)) ^ set(words)
+    assert not others, f"docs/pictures/{name}.png differs in {others}: make pictures, and look"
+
+
+def shown(what: Locator) -> list[str]:
+    """The headings, labels and buttons that a screen reader meets, once each; any number is N."""
+    found = (f"{role}: {_plain(text)}" for role, text in _NAMED.findall(what.aria_snapshot()))
+    return sorted({words for words in found if not _OF_TESTS.match(words)})
+
+
+def words_in(path: Path) -> list[str]:
+    """The words that a picture carries."""
+    with Image.open(path) as image:
+        return str(image.info["words"]).splitlines()
+
+
+def _plain(text: str) -> str:
+    without_ids = re.sub(r"\b(manual|scheduled|backfill)__\S+", "RUN", text.replace('\\"', '"'))
+    return re.sub(r"\d[\d.,:]*", "N", without_ids)
+
+
+def _save(path: Path, png: bytes, words: list[str]) -> None:
+    """256 colours: a third of the size, and no difference to see."""
+    carried = PngImagePlugin.PngInfo()
+    carried.add_itxt("words", "\n".join(words), zip=True)
+    with Image.open(io.BytesIO(png)) as image:
+        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        path.parent.mkdir(exist_ok=True)
+        small.save(path, optimize=True, pnginfo=carried)

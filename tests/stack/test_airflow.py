@@ -1,0 +1,107 @@
+"""What needs the scheduler: the schedule, what a run's tasks say, and several days at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from include.local.runs import close_backfills
+from include.sandbox.dialect import contract_user
+from include.sandbox.world import World
+from tests.end_to_end.stack import DAG, Stack
+from tests.support import GongService, odd_world
+from tests.support.expected_rows import expected_changes, expected_user
+from tests.support.landed import landed_changes, landed_users, query
+
+
+@pytest.fixture
+def scheduled(stack: Stack) -> dict[str, Any]:
+    """The scheduler's own run."""
+    (run,) = stack.runs("scheduled")
+    return run
+
+
+def lines(stack: Stack, run_id: str, task_id: str, map_index: int = -1) -> list[str]:
+    """A task's log as the UI shows it: without its folds."""
+    path = f"{DAG}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/1"
+    log = stack.airflow.get(path, map_index=map_index, full_content=True)
+    said = [line["event"] for line in log["content"] if isinstance(line, dict)]
+    return [line for line in said if line and not line.startswith(("::group::", "::endgroup::"))]
+
+
+def test_a_scheduled_run_is_about_the_day_before(stack: Stack, scheduled: dict[str, Any]) -> None:
+    day = datetime.fromisoformat(scheduled["run_after"]).date() - timedelta(days=1)
+    assert scheduled["partition_key"] == str(day)
+    (run,) = query(
+        stack.sandbox_warehouse, "SELECT * FROM sync_runs WHERE run_id = :id", id=scheduled["dag_run_id"]
+    )
+    assert (run["day"], run["users_listed"], run["histories_fetched"]) == (day, 250, 250)
+    world = World()
+    users = [expected_user(contract_user(user)) for user in world.users]
+    assert landed_users(stack.sandbox_warehouse) == {user["user_id"]: user for user in users}
+    expected = [
+        row for user in users for row in expected_changes(user["user_id"], world.history(user["user_id"]))
+    ]
+    assert landed_changes(stack.sandbox_warehouse) == sorted(expected, key=repr)
+
+
+def test_a_run_tells_its_story(stack: Stack, scheduled: dict[str, Any]) -> None:
+    run_id = scheduled["dag_run_id"]
+    tasks = stack.tasks(run_id)
+    names = sorted(task["rendered_map_index"] for task in tasks if task["task_id"] == "fetch_histories")
+    assert names == [f"batch {n} of 4 · {63 - (n > 2)} users" for n in (1, 2, 3, 4)]
+    states = {task["task_id"]: task["state"] for task in tasks if task["map_index"] < 1}
+    assert (states["filter_users"], states["finish"]) == ("skipped", "success")
+    assert any(
+        re.fullmatch(r"250 users, 250 new, [\d,]+ changes, 253 calls, 0 histories left", line)
+        for line in lines(stack, run_id, "finish")
+    )
+    assert any(
+        re.fullmatch(r"users 250 of 250 · 3 calls in \d s", line)
+        for line in lines(stack, run_id, "list_users")
+    )
+    fetching = lines(stack, run_id, "fetch_histories", 0)
+    assert any(re.fullmatch(r"histories 63 of 63 · .* in \d+ s", line) for line in fetching)
+
+
+def test_each_task_links_to_the_page_of_its_run(stack: Stack, scheduled: dict[str, Any]) -> None:
+    quoted = quote(scheduled["dag_run_id"], safe="")
+    address = f"{stack.airflow.address}/plugin/gong/gong/runs/gong_users_sync/{quoted}"
+    ran = [task for task in stack.tasks(scheduled["dag_run_id"]) if task["state"] == "success"]
+    assert {task["task_display_name"] for task in ran} >= {"Open the run", "Fetch histories", "Close the run"}
+    for task in ran:
+        path = f"{DAG}/dagRuns/{quoted}/taskInstances/{task['task_id']}/links"
+        found = stack.airflow.get(path, map_index=task["map_index"])
+        assert found["extra_links"] == {"Gong page": address}, task["task_id"]
+
+
+def test_days_that_are_backfilled_at_once_are_right(elsewhere: Stack, database_url: str) -> None:
+    """By Airflow's own command: the DAG's limit of one run at a time does not bind it."""
+    stack, odd = elsewhere, odd_world(120)
+    days = [stack.day - timedelta(days=back) for back in (10, 9, 8)]
+    close_backfills(stack.airflow)  # Airflow does so every half minute; until then it takes no other
+    known = {run["dag_run_id"] for run in stack.runs("backfill")}
+    with GongService(odd.users, odd.histories) as service:
+        stack.point_to(service, database_url)
+        session = json.loads((stack.checkout.local / "session.json").read_text())
+        subprocess.run(
+            [Path(sys.executable).with_name("airflow"), "backfill", "create", "--dag-id", "gong_users_sync",
+             "--from-date", str(days[0]), "--to-date", f"{days[-1]}T23:59:59", "--max-active-runs", "3"],
+            env=session["environment"], check=True, capture_output=True,
+        )  # fmt: skip
+        made = [run for run in stack.runs("backfill") if run["dag_run_id"] not in known]
+        assert sorted(run["partition_key"] for run in made) == [str(day) for day in days]
+        assert {stack.finished(run["dag_run_id"]) for run in made} == {"success"}
+        assert set(service.histories_asked.values()) == {1}
+    assert landed_users(database_url) == odd.expected_users()
+    assert landed_changes(database_url) == odd.expected_changes()
+    runs = query(database_url, "SELECT day, state FROM sync_runs ORDER BY day")
+    assert [(run["day"], run["state"]) for run in runs] == [(day, "success") for day in days]
