@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Connection
@@ -11,7 +13,7 @@ from sqlalchemy import Connection
 from gong_provider.api.models import Listing, ListingProgress, UsersPage
 from gong_provider.api.shared import utc_now
 from gong_provider.coordination.limits import Limits
-from include.sync.run import SETTLING, Run, gong_account, open_row, run_key, this_run
+from include.sync.run import SETTLING, Run, gong_account, killed_runs, open_row, run_key, this_run
 from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, leaving, listing_progress, runs, users
 from include.warehouse.connect import HOLD_S, in_transaction, transaction
@@ -39,19 +41,30 @@ def load_page(run: Run, page: UsersPage) -> dict[str, int]:
     """The same for a run whose params were read."""
     listing = page.listing
     assert listing is not None  # noqa: S101 - an operator's pages have one
-    in_transaction(
-        warehouse_engine(), lambda connection: _load_page(connection, run, page, listing), for_s=HOLD_S
-    )
+    engine = warehouse_engine()
+    # Gong and Airflow are asked before the transaction.
+    first = _FirstPage(*gong_account(), killed_runs(run.key)) if listing.pages == 1 else None
+    in_transaction(engine, lambda connection: _load_page(connection, run, page, listing, first), for_s=HOLD_S)
     return {"users": listing.users}
 
 
-def _load_page(connection: Connection, run: Run, page: UsersPage, listing: Listing) -> None:
-    if listing.pages == 1:
-        limits = _settle_account(connection, page)
-        _refuse_to_begin_for_ever(connection, run, page, limits)
+class _FirstPage(NamedTuple):
+    """What the first page of a listing is checked against."""
+
+    account: account.AccountIdentity
+    limits: Limits
+    killed: Sequence[runs.RunKey]
+
+
+def _load_page(
+    connection: Connection, run: Run, page: UsersPage, listing: Listing, first: _FirstPage | None
+) -> None:
+    if first:
+        _settle_account(connection, page, first.account)
+        _refuse_to_begin_for_ever(connection, run, page, first.limits)
         if not runs.is_running(connection, run.key):
             hold_off_forgetting(connection)  # before old plans are removed, or each would wait for the other
-            open_row(connection, run, page.requested_at)
+            open_row(connection, run, page.requested_at, first.killed)
     users.load_users(connection, run.key, page, listed=run.choices.scope == "everyone")
     if run.choices.scope == "everyone":
         listing_progress.save_progress(connection, run.key, page)
@@ -59,13 +72,11 @@ def _load_page(connection: Connection, run: Run, page: UsersPage, listing: Listi
         _finish_listing(connection, run, page, listing)
 
 
-def _settle_account(connection: Connection, page: UsersPage) -> Limits:
-    identity, limits = gong_account()
+def _settle_account(connection: Connection, page: UsersPage, identity: account.AccountIdentity) -> None:
     try:
         account.settle_account(connection, identity, [user.user_id for user in page.users], page.requested_at)
     except AccountMismatchError as error:
         raise AirflowFailException(str(error)) from None  # no retry makes it the same account
-    return limits
 
 
 def _refuse_to_begin_for_ever(connection: Connection, run: Run, page: UsersPage, limits: Limits) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,11 @@ def open_run() -> str:
     known = ready(run)
     if run.choices.scope == "selection":
         return "filter_users"
+    if not known:
+        return "list_users"
+    _, limits = gong_account()
     with transaction(warehouse_engine()) as connection:
-        return "plan_histories" if known and _needs_no_listing(connection, run) else "list_users"
+        return "plan_histories" if _needs_no_listing(connection, run, limits) else "list_users"
 
 
 def _tell_what_was_asked(choices: Choices) -> None:
@@ -91,19 +95,20 @@ def ready(run: Run) -> bool:
     identity, _ = gong_account()
     with transaction(engine) as connection:
         known = account.is_known(connection, identity)
-        if known:
-            open_row(connection, run, utc_now())
-        return known
+    if known:
+        killed = killed_runs(run.key)
+        with transaction(engine) as connection:
+            open_row(connection, run, utc_now(), killed)
+    return known
 
 
-def _needs_no_listing(connection: Connection, run: Run) -> bool:
+def _needs_no_listing(connection: Connection, run: Run, limits: Limits) -> bool:
     if run.choices.accept_deletions and leaving.is_anyone_waiting(connection):
         return False
     day_end, now = run.choices.day_end, utc_now()
     if day_end and day_end <= now and runs.listing_covers(connection, day_end):
         log.info("A listing after the end of %s is here already: nobody is asked again", run.choices.day)
         return True
-    _, limits = gong_account()
     newest = runs.newest_listing(connection)
     rests_until = budget.listing_rests_until(limits, newest)
     if newest is None or rests_until is None or now >= rests_until:
@@ -118,20 +123,28 @@ def _needs_no_listing(connection: Connection, run: Run) -> bool:
     return True
 
 
-def _abandon_killed_runs(connection: Connection, this: runs.RunKey, now: datetime) -> None:
-    """Airflow knows which runs still live; the others were killed before they could say how they ended."""
+def killed_runs(this: runs.RunKey) -> list[runs.RunKey]:
+    """Runs that were killed before they could say how they ended: running by their row, not by Airflow."""
     ti: Any = get_current_context()["ti"]
-    for other in runs.other_running(connection, this):
-        alive = ti.get_dr_count(dag_id=other.dag_id, run_ids=[other.run_id], states=["queued", "running"])
-        if not alive:
-            log.warning("Run %s was killed: it is marked abandoned", other.run_id)
-            runs.abandon(connection, other, now)
+    with transaction(warehouse_engine()) as connection:
+        others = runs.other_running(connection, this)
+    living = ("queued", "running")
+    return [
+        other
+        for other in others
+        if not ti.get_dr_count(dag_id=other.dag_id, run_ids=[other.run_id], states=list(living))
+    ]
 
 
-def open_row(connection: Connection, run: Run, at: datetime) -> None:
-    """Open the run's row, and clear up what killed and old runs left."""
+def open_row(connection: Connection, run: Run, at: datetime, killed: Sequence[runs.RunKey]) -> None:
+    """Open the run's row, and clear up what killed and old runs left.
+
+    :param killed: of ``killed_runs``, which asks Airflow: not within a transaction.
+    """
     choices = run.choices
-    _abandon_killed_runs(connection, run.key, at)
+    for other in killed:
+        log.warning("Run %s was killed: it is marked abandoned", other.run_id)
+        runs.abandon(connection, other, at)
     plan.purge_plans(connection, at - PLANS_KEPT)
     listing_progress.purge_progress(connection, at - PLANS_KEPT)
     runs.open_run(
@@ -175,9 +188,10 @@ def finish_run() -> dict[str, int]:
         raise AirflowFailException(f"{their_logs}. Nothing was asked or written")
     limits, calls = calls_left()
     retention = read_retention()
-    for table, number in repeat_erasures(warehouse_engine(), run, utc_now()).items():
+    engine = warehouse_engine()
+    for table, number in repeat_erasures(engine, run, utc_now()).items():
         log.info("Of erased users, found again and removed: %d rows of %s", number, table)
-    with transaction(warehouse_engine()) as connection:
+    with transaction(engine) as connection:
         if failed_tasks and not runs.is_opened(connection, run):
             raise AirflowFailException(f"{their_logs}. Nothing was written")
         if "check" not in failed_tasks:  # what is wrong is not counted
@@ -185,10 +199,10 @@ def finish_run() -> dict[str, int]:
                 remove_outdated(connection, retention, utc_now())
             rewrite_coverage(connection, utc_now())
         failed_histories = plan.failed_histories(connection, run)
-        state: runs.State = "failed" if failed_tasks or failed_histories else "success"
         _note_left(connection, run, limits, calls)
-        row = runs.close_run(connection, run, state, utc_now())
-    _tell(row)
+        row = runs.run_row(connection, run)
+    if failed_tasks or failed_histories:
+        _tell(_close(run, "failed"))
     if failed_tasks:
         raise AirflowFailException(f"{their_logs}. What was loaded stays")
     if failed_histories:
@@ -197,11 +211,22 @@ def finish_run() -> dict[str, int]:
             "are loaded. gong.user_marks says whose and why. A new run, or clearing all of this one, "
             "asks again"
         )
-    publish(context, warehouse_engine(), row)
+    try:
+        publish(context, engine, row)
+    except Exception:
+        _close(run, "failed")
+        raise
+    row = _close(run, "success")
+    _tell(row)
     counted = (
         "users_listed", "users_new", "histories_fetched", "histories_left", "changes_new", "calls_made",
     )  # fmt: skip
     return {name: getattr(row, name) for name in counted}
+
+
+def _close(run: runs.RunKey, state: runs.State) -> runs.RunRow:
+    with transaction(warehouse_engine()) as connection:
+        return runs.close_run(connection, run, state, utc_now())
 
 
 def _note_left(connection: Connection, run: runs.RunKey, limits: Limits, calls: CallsLeft) -> None:

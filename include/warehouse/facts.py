@@ -55,6 +55,15 @@ def settings_changed(held: str, incoming: str) -> str:
     """  # noqa: S608 (names of relations)
 
 
+def settings_added(held: str, incoming: str) -> str:
+    """Whether a setting is new or has a value now and had none, as SQL."""
+    return f"""
+        EXISTS (SELECT FROM jsonb_each({incoming}.settings) AS setting
+                WHERE setting.value <> 'null'
+                  AND coalesce({held}.settings -> setting.key, 'null') = 'null')
+    """
+
+
 def facts_changed(held: str, incoming: str) -> str:
     """Whether a fact is another, as SQL: the order of lists and the consent page's token are none."""
 

@@ -40,8 +40,10 @@ _REFRESH = text(f"""
         WHERE period.user_id = wrong.user_id
           AND period.valid_from = wrong.valid_from
           AND period.setting_key = wrong.setting_key
+        RETURNING 1
     ), added AS (
-        INSERT INTO setting_periods TABLE missing
+        -- After the removal, for there is one period for each user, setting and start.
+        INSERT INTO setting_periods SELECT missing.* FROM missing, (SELECT count(*) FROM removed) AS done
     )
     SELECT min(valid_from) FROM (TABLE wrong UNION ALL TABLE missing) AS different
 """)  # noqa: S608 (a constant)

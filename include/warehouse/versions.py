@@ -1,4 +1,4 @@
-"""Versions of users: closed and opened by the page that shows other facts."""
+"""Versions of users: closed and opened by the page that shows other facts, or a setting not seen before."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from include.warehouse.facts import FACTS, INCOMING, as_version, facts_changed
+from include.warehouse.facts import FACTS, INCOMING, as_version, facts_changed, settings_added
 from include.warehouse.runs import RunKey
 
 _NAMES = ", ".join(FACTS)
@@ -19,7 +19,7 @@ _CLOSE = text(f"""
     WHERE held.user_id = incoming.user_id
       AND held.valid_to IS NULL
       AND held.valid_from < :at
-      AND {facts_changed("held", "incoming")}
+      AND ({facts_changed("held", "incoming")} OR {settings_added("held", "incoming")})
 """)  # noqa: S608 (only names of columns)
 
 # What is no change of facts, or came at the same instant: the open version stays equal to the user.
@@ -35,8 +35,12 @@ _ADJUST = text(f"""
 # Of who was found gone since, a late answer makes no version.
 _OPEN = text(f"""
     WITH opened AS (
-        INSERT INTO user_versions (user_id, valid_from, {_NAMES}, seen_in_dag, seen_in_run)
-        SELECT user_id, :at, {as_version("incoming")}, :dag_id, :run_id
+        INSERT INTO user_versions (user_id, valid_from, {_NAMES}, seen_in_dag, seen_in_run,
+                                   only_adds_settings)
+        SELECT user_id, :at, {as_version("incoming")}, :dag_id, :run_id,
+               EXISTS (SELECT FROM user_versions AS held
+                       WHERE held.user_id = incoming.user_id AND held.valid_to = :at
+                         AND NOT {facts_changed("held", "incoming")})
         FROM {INCOMING} JOIN user_marks USING (user_id)
         WHERE coalesce(gone_at <= :at, true)
           AND NOT EXISTS (SELECT FROM user_versions AS held

@@ -7,12 +7,15 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
+from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Engine
 
 from gong_provider.api.errors import GongDayUsedUpError
+from include.sync import run
 from tests.coordination.days import BEGIN, DAY, World, most_calls_in_24_hours
 from tests.support import Faults, GongService
 from tests.warehouse.making import rows, value
@@ -50,6 +53,50 @@ def world_of(warehouse: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mak
 @pytest.fixture
 def world(world_of: MakeWorld) -> World:
     return world_of(USERS, DAILY)
+
+
+def test_airflow_and_gong_are_asked_outside_transactions(
+    world_of: MakeWorld, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, asked = world_of(30, 0), []
+    get_connection = BaseHook.get_connection
+
+    def of_airflow(_class: type[BaseHook], conn_id: str) -> Any:
+        asked.append(value(warehouse, IN_TRANSACTION))
+        return get_connection(conn_id)
+
+    def runs_that_live(**_: Any) -> int:
+        asked.append(value(warehouse, IN_TRANSACTION))
+        return 0
+
+    monkeypatch.setattr(BaseHook, "get_connection", classmethod(of_airflow))
+    world.run(runs_that_live=runs_that_live)
+    rows(warehouse, "UPDATE sync_runs SET state = 'running' RETURNING 1")  # as if it were killed
+    world.run(runs_that_live=runs_that_live)
+    assert value(warehouse, "SELECT count(*) FROM sync_runs WHERE state = 'abandoned'") == 1
+    assert len(asked) > 4
+    assert set(asked) == {0}
+
+
+IN_TRANSACTION = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND state = 'idle in transaction'
+"""
+
+
+def test_a_run_that_can_not_publish_did_not_succeed(
+    world: World, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = []
+
+    def fails(*_: Any) -> None:
+        states.append(value(warehouse, "SELECT state FROM sync_runs"))
+        raise OSError("no room")
+
+    monkeypatch.setattr(run, "publish", fails)
+    with pytest.raises(OSError, match="no room"):
+        world.run()
+    assert [*states, value(warehouse, "SELECT state FROM sync_runs")] == ["running", "failed"]
 
 
 @pytest.mark.parametrize("changing", [50, 400])

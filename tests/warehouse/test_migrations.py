@@ -106,6 +106,7 @@ ROWS = {
     "0013": "",
     "0014": "UPDATE history_plan SET status = 'fetched', requested_at = '2026-03-10 12:05'",
     "0015": "",
+    "0016": "",
 }
 UNTIL_0010 = "INSERT INTO listing_users VALUES ('gong_users_sync', 'cut off', '1')"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine
 
+from include.warehouse.errors import WarehouseError
 from tests.warehouse.making import HOUR, NOON, history, load_group, load_page, rows
 
 CREATED = "2026-01-01T00:00:00Z"
@@ -150,3 +152,34 @@ def test_a_profile_that_contradicts_the_history_is_a_conflict_after_a_day(wareho
     load_page(warehouse, [user], at=NOON + 24 * HOUR)
     load_group(warehouse, history("1", [live(T1, True)], at=NOON + 24 * HOUR))
     assert rows(warehouse, conflicts) == [("profile", NOON, "true", "false")]
+
+
+def test_the_database_itself_refuses_a_second_period_of_one_start(warehouse: Engine) -> None:
+    load_page(warehouse, [{"id": "1", "created": CREATED}])
+    load_group(warehouse, history("1", [live(T1, True)]))
+    again = "INSERT INTO setting_periods SELECT * FROM setting_periods WHERE valid_from = :at RETURNING 1"
+    with pytest.raises(WarehouseError, match="SQLSTATE 23505"):
+        rows(warehouse, again, at=T1)
+
+
+def test_a_value_seen_before_the_history_counts_since_then_whatever_else_changes(warehouse: Engine) -> None:
+    """The history contradicts the profile; another title, seen later, tells nothing about the setting."""
+    user = {"id": "1", "created": CREATED, "settings": {SETTING: False}}
+    effective = (
+        "SELECT value, source, valid_from FROM effective_settings_as_of(:at) WHERE setting_key = :setting"
+    )
+
+    def value_at(hours: int) -> list[tuple[Any, ...]]:
+        return rows(warehouse, effective, at=NOON + hours * HOUR, setting=SETTING)
+
+    load_page(warehouse, [user])
+    load_group(warehouse, history("1", [live(T1, True)], at=NOON + HOUR))
+    by_history = [("true", "history", T1)]
+    assert value_at(2) == by_history
+    load_page(warehouse, [user | {"title": "VP"}], NOON + 3 * HOUR)
+    assert value_at(4) == by_history
+    load_page(warehouse, [user | {"title": "VP", "settings": {SETTING: True}}], NOON + 5 * HOUR)
+    load_page(warehouse, [user], NOON + 6 * HOUR)
+    assert value_at(7) == [("false", "seen", NOON + 6 * HOUR)]
+    load_page(warehouse, [user | {"title": "CEO"}], NOON + 8 * HOUR)
+    assert value_at(9) == [("false", "seen", NOON + 6 * HOUR)]

@@ -32,7 +32,8 @@ READABLE = {
 }  # fmt: skip
 CALLABLE = {
     "changes_since", "effective_settings_as_of", "evidence", "in_effect",
-    "recorded_without_consent_page_as_of", "settings_as_of", "stale_at", "user_states_as_of", "users_as_of",
+    "recorded_without_consent_page_as_of", "setting_seen_since", "settings_as_of", "stale_at",
+    "user_states_as_of", "users_as_of",
 }  # fmt: skip
 NOT_CALLABLE = {"derived_recording_coverage"}  # the loader's: it reads user_facts
 

@@ -48,7 +48,7 @@ NO_FACTS: list[dict[str, Any]] = [
     {"meetingConsentPageUrl": "https://c/p?tkn=two&x=1"},
     {"emailAliases": ["b", "a"]},
     {"spokenLanguages": [{"primary": False, "language": "de"}, {"language": "en", "primary": True}]},
-    {"settings": {"emailsImported": True, "gongConnectEnabled": False}},
+    {"settings": {"emailsImported": True, "gongConnectEnabled": None}},
 ]
 FACTS: list[dict[str, Any]] = [
     {"settings": {"emailsImported": False}},
@@ -73,6 +73,27 @@ def test_what_is_no_fact_makes_no_version_and_the_open_one_equals_the_user(wareh
     assert rows(warehouse, equal) == [(True,)] * len(NO_FACTS)
     shown = rows(warehouse, "SELECT user_id, meeting_consent_page_url, extra ->> 'odd' FROM users")
     assert set(shown) == {(each["id"], each["meetingConsentPageUrl"], str(each["odd"])) for each in after}
+
+
+ADDED: list[dict[str, Any]] = [
+    {"emailsImported": True, "gongConnectEnabled": False},
+    {"emailsImported": True, "callsImported": True},
+]
+
+
+def test_a_setting_that_is_new_or_gets_a_value_was_not_seen_before(warehouse: Engine) -> None:
+    before = {"emailsImported": True, "callsImported": None}
+    load_page(warehouse, [ben(id=str(number), settings=before) for number in range(len(ADDED))])
+    after = [ben(id=str(number), settings=settings) for number, settings in enumerate(ADDED)]
+    assert load_page(warehouse, after, at=NOON + HOUR).changed == 0
+    seen = "SELECT settings FROM users_as_of(:at) ORDER BY user_id"
+    assert rows(warehouse, seen, at=NOON) == [(before,)] * len(ADDED)
+    assert rows(warehouse, seen, at=NOON + HOUR) == [(settings,) for settings in ADDED]
+    marked = "SELECT only_adds_settings FROM user_versions WHERE valid_from = :at"
+    assert rows(warehouse, marked, at=NOON + HOUR) == [(True,)] * len(ADDED)
+    assert rows(warehouse, "SELECT * FROM changes_since(:at)", at=NOON + HOUR) == []
+    load_page(warehouse, [ben(id="0", title="VP", settings=before)], at=NOON + 2 * HOUR)
+    assert rows(warehouse, marked, at=NOON + 2 * HOUR) == [(False,)]
 
 
 def test_every_other_difference_is_a_version(warehouse: Engine) -> None:
