@@ -61,6 +61,7 @@ _NOW = r"""
     LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
     WHERE state.user_id = :user_id
 """
+# OFFSET 0: as in the function evidence.
 _THEN = """
     SELECT state.*, nullif(concat_ws(' ', seen.first_name, seen.last_name), '') AS name, seen.email_address,
            seen.title, seen.manager_id,
@@ -81,7 +82,7 @@ _THEN = """
     LEFT JOIN (
         SELECT active, is_recorded, is_importing, web_conferences_recorded, prevent_web_conference_recording,
                emails_imported, prevent_email_import, telephony_calls_imported, non_recorded_meetings_imported
-        FROM user_states_as_of(:moment) WHERE user_id = :user_id
+        FROM user_states_as_of(:moment) WHERE user_id = :user_id OFFSET 0
     ) AS state ON true
     LEFT JOIN users_as_of(:moment) AS manager ON manager.user_id = seen.manager_id
 """

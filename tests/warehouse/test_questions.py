@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from include.local.postgres import Cluster
+from include.page.people import person
+from include.page.table import Asked
 from include.warehouse.connect import transaction
 from tests.warehouse.making import rows
 from tests.warehouse.small_company import told_once
 
 QUESTIONS = Path(__file__).parents[2] / "docs" / "questions.md"
+READ_WHOLE = text("SELECT relname, seq_tup_read FROM pg_stat_xact_user_tables WHERE seq_tup_read > 0")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,13 @@ def test_what_is_asked_of_one_user_is_found_by_indexes(crowd: Engine, question: 
     assert [line for line in conditions if "user_id" not in line] == []
     assert "Function Scan on " not in plan.replace("Function Scan on jsonb_each_text", "")
     assert "Seq Scan" not in plan
+
+
+@pytest.mark.parametrize("on", [None, date(2026, 3, 4)])
+def test_the_page_of_one_user_reads_no_table_whole(crowd: Engine, on: date | None) -> None:
+    with transaction(crowd) as connection:
+        assert person(connection, "3", Asked(on=on))
+        assert connection.execute(READ_WHOLE).all() == []
 
 
 def documented() -> list[tuple[str, str]]:
