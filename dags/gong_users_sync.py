@@ -9,6 +9,7 @@ from typing import Any
 from airflow.sdk import DAG, CronPartitionTimetable, Param, TriggerRule, task
 
 from gong_provider.operators.gong import GongListUsersByFilterOperator, GongListUsersOperator
+from gong_provider.operators.user_ids import NO_FILTER
 from include.page.links import link_to_page, owner_links
 from include.sync.alerts import alerts_of
 from include.sync.story import told
@@ -119,6 +120,7 @@ with DAG(
     owner_links=owner_links(),
     params=PARAMS,
     render_template_as_native_obj=True,
+    user_defined_macros={"NO_FILTER": NO_FILTER},
     tags=["gong", "users"],
     **alerts_of("gong_users_sync"),
 ) as dag:
@@ -148,9 +150,10 @@ with DAG(
 
     filter_users = GongListUsersByFilterOperator(
         task_id="filter_users",
-        user_ids="{{ params.user_ids }}",
-        created_from="{{ params.created_from }}",
-        created_to="{{ params.created_to }}",
+        # Only where open_run found something to choose by; a param that is empty is no choice.
+        user_ids="{{ params.user_ids or NO_FILTER }}",
+        created_from="{{ params.created_from or NO_FILTER }}",
+        created_to="{{ params.created_to or NO_FILTER }}",
         include_avatars="{{ params.include_avatars }}",
         handler=lambda page: _steps().load_users_page(page),
         **told("filter_users"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -34,10 +35,23 @@ _HOPELESS = RetryRule(
 class GongRetryPolicy(ExceptionRetryPolicy):
     """Fails at once what can't succeed by itself; all else waits longer each time.
 
-    A long pause is not here: the operators reschedule for it, which costs no try, or fail the task at once
-    where its answers would be lost, and paid for again. A task that was killed never gets here: it waits
-    the task's plain ``retry_delay``.
+    A retry never comes before the end of a pause that Gong asked for, where the error says when that is. The
+    operators reschedule for a pause, which costs no try, or fail the task at once where its answers would be
+    lost, and paid for again. A task that was killed never gets here: it waits the task's plain
+    ``retry_delay``.
+
+    :param delays: before the second try, the third, ...; none is longer than the task's ``max_retry_delay``.
+        Without any, Airflow counts the delay by the task's own ``retry_delay`` and backoff.
     """
+
+    def __init__(
+        self,
+        rules: list[RetryRule],
+        default: RetryAction = RetryAction.RETRY,
+        delays: Sequence[timedelta] = DELAYS,
+    ) -> None:
+        super().__init__(rules, default)
+        self.delays = delays
 
     def evaluate(
         self,
@@ -49,9 +63,35 @@ class GongRetryPolicy(ExceptionRetryPolicy):
         decision = super().evaluate(exception, try_number, max_tries, context)
         if decision.action is RetryAction.FAIL:
             return decision
-        delay = DELAYS[min(try_number, len(DELAYS)) - 1]
+        task = context["task"] if context else None
+        delay = self._delay(try_number, task) if self.delays else None
+        if isinstance(exception, errors.GongRateLimitError) and exception.retry_after_s:
+            own = delay or _own_delay(try_number, task)
+            delay = max(own, timedelta(seconds=exception.retry_after_s))
         return RetryDecision.retry(delay, "It may pass by itself")
 
+    def _delay(self, try_number: int, task: Any) -> timedelta:
+        delay = self.delays[min(try_number, len(self.delays)) - 1]
+        return min(delay, getattr(task, "max_retry_delay", None) or delay)
 
-GONG_RETRY_POLICY: Any = GongRetryPolicy([_HOPELESS], RetryAction.RETRY)
+
+def _own_delay(try_number: int, task: Any) -> timedelta:
+    """The least that Airflow would make of the task's own delay and backoff."""
+    if task is None:
+        return timedelta()
+    delay: timedelta = task.retry_delay * (task.retry_exponential_backoff or 1) ** (try_number - 1)
+    return min(delay, task.max_retry_delay or delay)
+
+
+GONG_RETRY_POLICY: Any = GongRetryPolicy([_HOPELESS])
 """The policy of all of Gong's operators, also for the other tasks of a DAG."""
+
+_WITH_OWN_DELAY = GongRetryPolicy([_HOPELESS], delays=())
+
+
+def policy_for(*, has_own_delay: bool) -> GongRetryPolicy:
+    """The policy of an operator that was given none.
+
+    :param has_own_delay: it was given a delay or a backoff, which then says when it is tried again.
+    """
+    return _WITH_OWN_DELAY if has_own_delay else GONG_RETRY_POLICY

@@ -148,6 +148,12 @@ def no_certificate(ground: Ground) -> None:
         hook.list_users(cursor=EMAIL)
 
 
+def a_refused_user(ground: Ground) -> None:
+    with service_of_people(faults=Faults(wire={1: quoting(401)})) as service:
+        ground.connect(service)
+        GongGetUserSettingsHistoryOperator(task_id="t", user_ids=["7"]).execute({})
+
+
 def a_failure_without_handler(ground: Ground) -> None:
     with service_of_people(faults=Faults(wire=quoting(404, *QUOTES))) as service:
         ground.connect(service)
@@ -215,6 +221,7 @@ PROVOKE: dict[type[errors.GongError], list[Provoke]] = {
         a_wrong_database(port=1, password=GongService.secret),
     ],
     errors.GongCredentialsError: [listing(quoting(401)), a_user(quoting(401))],
+    errors.GongUserRefusedError: [a_refused_user],
     errors.GongPermissionError: [listing(quoting(403))],
     errors.GongBadRequestError: [listing(quoting(400)), listing(instead(413, PAGE, "text/html"))],
     errors.GongNotFoundError: [

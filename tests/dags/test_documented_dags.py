@@ -33,6 +33,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "gong_prevented": {"prevented": {"prevented": 1, "calls_left_today": 89}},
     "gong_users_to_file": {"list_users": 3},
     "gong_joined_in_march": {"tell": "2 joined in March"},
+    "gong_these_or_all": {"these_or_all": 3},
     "gong_one_user": {"get_user": {"active": True}},
     "gong_changes_to_file": {},
     "gong_how_many": {"how_many": 3},

@@ -88,7 +88,8 @@ def run_try(dag: DAG, day: int, clear: bool = False) -> dict[str, Any]:
         return {
             "state": TaskInstanceState(result.state).value,
             "errors": [type(each).__name__ for each in (error, error and error.__cause__) if each],
-            "result": ti.xcom_pull(task_ids=task.task_id),
+            "retry_s": getattr(result.msg, "retry_delay_seconds", None),
+            "result": ti.xcom_pull(task_ids=task.task_id, map_indexes=ti.map_index),
             "stored": {store.key: json.loads(store.value) for store in stores},
         }
 

@@ -142,7 +142,7 @@ class GongClient:
         self, request: GongRequest, read: Callable[[Reply], T], wanted: Wanted | None = None
     ) -> T:
         """One call with its retries; how many HTTP requests it took is in the answer or the error."""
-        calls = failures = 0
+        calls = failures = renewals = 0
         while True:
             try:
                 access = await self._take_turn(request, wanted)
@@ -150,8 +150,11 @@ class GongClient:
                 return read(replace(await self._try(request, access), calls=calls))
             except errors.GongApiError as error:
                 error.calls = calls
-                if error.status == 401 and await self._credentials.renew(access):
-                    continue  # not its failure: the token had ended
+                if error.status == 401:
+                    renewed = await self._credentials.renew(access, renewals)
+                    if renewed is not None:
+                        renewals = renewed
+                        continue  # not its failure: the token had ended
                 failures += 1
                 rest_s = _rest_s(error, failures)
                 if failures >= self._attempts or rest_s is None:

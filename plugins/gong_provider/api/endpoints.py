@@ -57,6 +57,8 @@ def users_by_filter(
     include_avatars: bool = False,
 ) -> GongRequest:
     chosen: dict[str, Any] = {}
+    if user_ids is not None and not user_ids:  # a service may take it for no filter, and answer everyone
+        raise GongConfigError("user_ids is empty: there is nobody to ask for")
     if user_ids is not None:
         chosen["userIds"] = list(user_ids)
     if created_from is not None:
@@ -143,13 +145,13 @@ def check_user_id(user_id: str) -> str:
 def check_instant(name: str, value: datetime | str | None) -> datetime | None:
     """The instant that an argument says, in UTC, None where it says none.
 
-    :raises GongConfigError: it is text that is no date and time, or a datetime without a time zone.
+    :raises GongConfigError: it is no date and time, or a datetime without a time zone.
     """
     if not value:
         return None
     if isinstance(value, datetime):
         return _in_utc(value)
-    moment = parse_timestamp(value, Counter())
+    moment = parse_timestamp(value, Counter()) if isinstance(value, str) else None
     if moment is None:
         raise GongConfigError(f"{name} must be a date and time such as 2026-01-31T00:00:00Z")
     return moment

@@ -6,6 +6,7 @@ GongError
 ├── GongCoordinationError       the database of quota and tokens can't be used; no call was made
 └── GongApiError                a call failed: .method .path .status .request_id .errors
     ├── GongCredentialsError    401: give the connection a valid key or token
+    │   └── GongUserRefusedError    401 for one user, while other calls are answered: ask Gong why
     ├── GongPermissionError     403: give the key the scope api:users:read
     ├── GongBadRequestError     400 and other 4xx: change the request
     ├── GongNotFoundError       404 "User not found": this id is gone
@@ -113,6 +114,12 @@ class GongCredentialsError(GongApiError):
         "Gong's general host refuses keys that the customer's own host "
         "(such as https://us-12345.api.gong.io) accepts"
     )
+
+
+class GongUserRefusedError(GongCredentialsError):
+    """401 for one user, while other calls with the same credentials are answered."""
+
+    advice = "Other calls with these credentials are answered: ask Gong's support why this user's is not"
 
 
 class GongPermissionError(GongApiError):

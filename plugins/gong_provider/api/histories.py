@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from gong_provider.api import errors
@@ -35,9 +36,8 @@ MAX_FAILURES_IN_A_ROW = 10
 """So many users in a row that fail are no matter of these users: the service is down, and no user is
 said to have failed."""
 
-# What ends the whole batch: every other user's call would end the same way.
+# What ends the whole batch: every other user's call would end the same way. Not so an answer 401: see _ask.
 _FATAL = (
-    errors.GongConfigError,
     errors.GongCredentialsError,
     errors.GongPermissionError,
     errors.GongNoSuchPathError,
@@ -80,7 +80,11 @@ class _Crew:
         """
         await asyncio.gather(*(self._work() for _ in range(in_flight)))
         if self.error is None:
-            await self._hand_out_doubtful()
+            try:
+                await self._check_credentials()
+                await self._hand_out_doubtful()
+            except Exception as error:  # whatever it is, the outcomes must end
+                self.error = error
         await self.outcomes.put(None)
 
     def load_starts(self) -> None:
@@ -138,15 +142,21 @@ class _Crew:
         return is_ours
 
     async def _ask(self, user_id: str) -> None:
+        """Ask for one user's history, and hand out what comes of it.
+
+        An answer 401, with OAuth one after renewals, may be about this user only. It is the user's failure
+        when another call is answered after it. Ten failures in a row end the batch, and so does a 401 to the
+        page of users that is asked for where no user is left. Tokens that can't be renewed end it at once.
+        """
         asked_at = self._client.now()
         try:
             history = await self._client.get_user_settings_history(user_id, partial(self._is_wanted, user_id))
-        except _FATAL:
-            raise
         except errors.GongNotFoundError as error:
             failure = HistoryFailure(user_id, True, str(error), asked_at, error.calls, _light(error))
             await self._hand_out(failure)
         except errors.GongApiError as error:
+            if isinstance(error, _FATAL) and error.status != 401:
+                raise
             failure = HistoryFailure(user_id, False, str(error), asked_at, error.calls, _light(error))
             self._doubtful.append(failure)
             if len(self._doubtful) >= MAX_FAILURES_IN_A_ROW:
@@ -155,9 +165,23 @@ class _Crew:
             await self._hand_out_doubtful()
             await self._hand_out(history)
 
+    async def _check_credentials(self) -> None:
+        """See after a last 401 whether the service still takes the credentials: ask for a page of users.
+
+        :raises GongApiError: it does not.
+        """
+        if any(isinstance(failure.error, errors.GongCredentialsError) for failure in self._doubtful):
+            page = await self._client.list_users()
+            last = self._doubtful[-1]
+            self._doubtful[-1] = replace(last, calls=last.calls + page.calls)
+
     async def _hand_out_doubtful(self) -> None:
         while self._doubtful:
-            await self._hand_out(self._doubtful.pop(0))
+            failure = self._doubtful.pop(0)
+            if isinstance(failure.error, errors.GongCredentialsError):
+                error = errors.GongUserRefusedError(**vars(failure.error))
+                failure = replace(failure, error=error, reason=str(error))
+            await self._hand_out(failure)
 
     async def _hand_out(self, outcome: HistoryOutcome) -> None:
         self._not_loaded.add(outcome.user_id)

@@ -81,8 +81,12 @@ class Credentials(Protocol):
         :raises GongCredentialsError: there is nothing that could work; says how to connect again.
         """
 
-    async def renew(self, refused: Access) -> bool:
-        """After a 401 to ``refused``: whether there is another access to try."""
+    async def renew(self, refused: Access, renewals: int = 0) -> int | None:
+        """After a 401 to ``refused``: see whether there is another access to try.
+
+        :param renewals: how many this call has caused so far.
+        :return: the same number, with one more where this 401 causes one; None: there is nothing else to try.
+        """
 
     async def accepted(self, access: Access) -> None:
         """The service took it: cheap to call after each answer."""
@@ -100,8 +104,8 @@ class FixedCredentials:
     async def current(self) -> Access:
         return self._access
 
-    async def renew(self, refused: Access) -> bool:  # noqa: ARG002
-        return False
+    async def renew(self, refused: Access, renewals: int = 0) -> int | None:  # noqa: ARG002
+        return None
 
     async def accepted(self, access: Access) -> None:
         """Nothing to note."""

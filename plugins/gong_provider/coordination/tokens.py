@@ -24,8 +24,10 @@ LEASE_MARGIN_S = 30.0
 RECHECK_S = 10.0
 """A token that could not be renewed, but still lives, is used so long before the next try."""
 MAX_REFUSED_IN_A_ROW = 2
+MAX_RENEWALS = 2
+"""So many may one call cause: what Gong refuses then is what is asked for, not the token."""
 NEWS_S = 2.0
-"""So long may another worker's word that Gong took a token be under way."""
+"""So long may word from others that Gong took a token, or refused it, be under way."""
 
 _POLLS_S = (0.1, 1.0)
 _STORE_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -77,10 +79,20 @@ class RenewedCredentials:
             held = await self._obtained()
         return held.access
 
-    async def renew(self, refused: Access) -> bool:
-        """The next ``current`` brings another or raises, within the call's own tries."""
-        self._refused = max(self._refused, refused.generation)
-        return True
+    async def renew(self, refused: Access, renewals: int = 0) -> int | None:
+        """Where not None, the next ``current`` brings another access or raises.
+
+        A call that has caused ``MAX_RENEWALS`` goes on only if others find that this token has ended, too.
+        """
+        if refused.generation <= self._refused:
+            return renewals  # another call found it before
+        if renewals < MAX_RENEWALS:
+            self._refused = refused.generation
+            return renewals + 1
+        await asyncio.sleep(NEWS_S)
+        if (await self._rows.read()).generation > refused.generation:
+            self._refused = max(self._refused, refused.generation)
+        return renewals if refused.generation <= self._refused else None
 
     async def accepted(self, access: Access) -> None:
         if access.generation <= self._accepted:

@@ -22,10 +22,11 @@ from gong_provider.api.endpoints import IDS_PER_CALL, check_instant
 from gong_provider.api.models import HistoryFailure
 from gong_provider.operators.progress import Progress
 from gong_provider.operators.taken import TakenIds
-from gong_provider.retry import GONG_RETRY_POLICY
+from gong_provider.operators.user_ids import NO_FILTER, NoFilterType, UserIds, read_user_id, read_user_ids
+from gong_provider.retry import policy_for
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, RetryPolicy
 
     from gong_provider.api.claims import Claim
     from gong_provider.api.models import HistoryOutcome, Listing, ListingProgress, UserAnswer, UsersPage
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 class _GongOperator(BaseOperator):
     """What Gong's operators share: the connection, and what becomes of a task that can't go on now.
 
-    What can't succeed fails at once, the rest is tried again (``retry.GONG_RETRY_POLICY``). A pause
+    What can't succeed fails at once, the rest is tried again (``retry.policy_for``). A pause
     that is too long for a worker to wait frees it: the task is rescheduled, which costs no try. A task
     without a handler keeps no answer between tries, and fails where it would have to pay again.
     """
@@ -43,9 +44,24 @@ class _GongOperator(BaseOperator):
     template_fields: Sequence[str] = ("gong_conn_id",)
     ui_color = "#e7defa"
 
-    def __init__(self, *, gong_conn_id: str = "gong_default", **kwargs: Any) -> None:
-        kwargs.setdefault("retry_policy", GONG_RETRY_POLICY)
-        super().__init__(**kwargs)
+    # Named, for Airflow fills only named arguments from default_args. A mapped operator gets those that were
+    # left out as Airflow's own defaults: None, and this very timedelta.
+    def __init__(
+        self,
+        *,
+        gong_conn_id: str = "gong_default",
+        retry_policy: RetryPolicy | None = None,
+        retry_delay: timedelta | float = BaseOperator.retry_delay,
+        retry_exponential_backoff: float = 0,
+        **kwargs: Any,
+    ) -> None:
+        has_own_delay = retry_delay is not BaseOperator.retry_delay or retry_exponential_backoff != 0
+        super().__init__(
+            retry_policy=retry_policy or policy_for(has_own_delay=has_own_delay),
+            retry_delay=retry_delay,
+            retry_exponential_backoff=retry_exponential_backoff,
+            **kwargs,
+        )
         self.gong_conn_id = gong_conn_id
 
     def hook(self) -> GongHook:
@@ -110,7 +126,8 @@ class GongListUsersOperator(_GongOperator):
         self.resume_from = resume_from
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
-        progress = self.resume_from() if self.resume_from else None
+        with self._rescheduled():
+            progress = self.resume_from() if self.resume_from else None
         if progress and progress.cursor is None:
             self.log.info("The listing had come to its end, after page %d", progress.pages)
             return None
@@ -125,7 +142,12 @@ class GongListUsersOperator(_GongOperator):
 class GongListUsersByFilterOperator(_GongOperator):
     """List the users that match a filter, page by page.
 
-    :param user_ids: these users. (templated)
+    An argument that is left out, or is ``NO_FILTER``, filters nothing; where all are, everyone is listed. A
+    template can render to it: ``"{{ params.user_ids or NO_FILTER }}"``, rendered as a native object, with
+    ``NO_FILTER`` among the DAG's ``user_defined_macros``. One that renders to None or to "None" is an error.
+
+    :param user_ids: these users: ids as text or int, or the JSON or Python text of a list. Empty means
+        nobody: no call is made. (templated)
     :param user_ids_from: called when the task begins: the ids, where they are known only then, or are to
         be seen in no template. Where it answers none, no call is made.
     :param created_from: created at or after this instant (ISO 8601 or datetime). (templated)
@@ -152,10 +174,10 @@ class GongListUsersByFilterOperator(_GongOperator):
     def __init__(
         self,
         *,
-        user_ids: Sequence[str] | str | None = None,
-        user_ids_from: Callable[[], Iterable[str]] | None = None,
-        created_from: datetime | str | None = None,
-        created_to: datetime | str | None = None,
+        user_ids: UserIds | NoFilterType = NO_FILTER,
+        user_ids_from: Callable[[], Iterable[str | int]] | None = None,
+        created_from: datetime | str | NoFilterType = NO_FILTER,
+        created_to: datetime | str | NoFilterType = NO_FILTER,
         include_avatars: bool | str = False,
         handler: Callable[[UsersPage], Any] | None = None,
         when_asked: Callable[[list[str], Listing], Any] | None = None,
@@ -171,12 +193,13 @@ class GongListUsersByFilterOperator(_GongOperator):
         self.when_asked = when_asked
 
     def execute(self, context: Context) -> Any:
-        created_from = check_instant("created_from", self.created_from)
-        created_to = check_instant("created_to", self.created_to)
-        ids = self._whom()
+        created_from = _bound("created_from", self.created_from)
+        created_to = _bound("created_to", self.created_to)
+        with self._rescheduled():
+            ids = self._chosen_ids()
         taken = None
         # What one call can ask for is not worth a call of Airflow's API.
-        if self.handler and self.user_ids and ids and len(ids) > IDS_PER_CALL:
+        if self.handler and not self.user_ids_from and ids and len(ids) > IDS_PER_CALL:
             taken = _taken_ids(context)
             ids = taken.not_among(ids) if taken else ids
         if ids == []:
@@ -192,13 +215,13 @@ class GongListUsersByFilterOperator(_GongOperator):
             )
             return self._take_pages(self._telling_when_asked(pages, ids or [], taken), self.handler, said)
 
-    def _whom(self) -> list[str] | None:
-        """The ids, each once; None: no ids were given, the filter is another."""
-        if self.user_ids_from and self.user_ids:
-            raise errors.GongConfigError("Give either user_ids or user_ids_from: not both")
+    def _chosen_ids(self) -> list[str] | None:
+        """The ids, each once; None: the filter is not by ids."""
         if self.user_ids_from:
-            return list(dict.fromkeys(self.user_ids_from()))
-        return list(dict.fromkeys(_ids(self.user_ids))) if self.user_ids else None
+            if self.user_ids is not NO_FILTER:
+                raise errors.GongConfigError("Give either user_ids or user_ids_from: not both")
+            return read_user_ids(self.user_ids_from(), "user_ids_from", exact=True)
+        return None if self.user_ids is NO_FILTER else read_user_ids(self.user_ids, "user_ids")
 
     def _telling_when_asked(
         self, pages: Iterable[UsersPage], ids: list[str], taken: TakenIds | None
@@ -218,7 +241,7 @@ class GongListUsersByFilterOperator(_GongOperator):
 class GongGetUserOperator(_GongOperator):
     """Get one user.
 
-    :param user_id: Gong's id. (templated)
+    :param user_id: Gong's id, as text or int. (templated)
     :param handler: called with the ``UserAnswer``; its value is
         returned. None: the user is returned, as a dict.
     :param when_unknown: called with the error when Gong knows no such user; its value is returned.
@@ -231,7 +254,7 @@ class GongGetUserOperator(_GongOperator):
     def __init__(
         self,
         *,
-        user_id: str,
+        user_id: str | int,
         handler: Callable[[UserAnswer], Any] | None = None,
         when_unknown: Callable[[errors.GongNotFoundError], Any] | None = None,
         **kwargs: Any,
@@ -242,9 +265,10 @@ class GongGetUserOperator(_GongOperator):
         self.when_unknown = when_unknown
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002
+        user_id = read_user_id(self.user_id, "user_id")
         with self._rescheduled(), self.hook() as hook:
             try:
-                answer = hook.get_user(self.user_id)
+                answer = hook.get_user(user_id)
             except errors.GongNotFoundError as error:
                 if self.when_unknown is None:
                     raise
@@ -255,7 +279,8 @@ class GongGetUserOperator(_GongOperator):
 class GongGetUserSettingsHistoryOperator(_GongOperator):
     """Get the settings histories of users: several calls at once, handed over in groups.
 
-    Give ``user_ids``, or a ``batch`` (such as a mapped task gets) with ``batch_to_ids``.
+    Give ``user_ids``, or a ``batch`` (such as a mapped task gets) with ``batch_to_ids``. Without ids, as also
+    where a template renders to None, the task fails; an empty list means nobody: no call is made.
 
     With a handler, a task that is tried again or rescheduled does not ask for users whose outcome the
     handler has taken: their ids, and nothing else, are kept in Airflow's task state store, one write a
@@ -263,7 +288,7 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
 
     Without a handler no answer is kept: a pause of over a minute fails the task, and it is not tried again.
 
-    :param user_ids: whose histories; an id or several. (templated)
+    :param user_ids: whose histories: ids as text or int, or the JSON or Python text of a list. (templated)
     :param batch: what tells this task its users, small enough for XCom. (templated)
     :param batch_to_ids: turns ``batch`` into user ids, when the task runs.
     :param handler: called with each group, a list of ``SettingsHistory`` and ``HistoryFailure``; its
@@ -287,9 +312,9 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
     def __init__(
         self,
         *,
-        user_ids: Sequence[str] | str | None = None,
+        user_ids: UserIds | None = None,
         batch: Any = None,
-        batch_to_ids: Callable[[Any], Iterable[str]] | None = None,
+        batch_to_ids: Callable[[Any], Iterable[str | int]] | None = None,
         handler: Callable[[list[HistoryOutcome]], Any] | None = None,
         fail_on_unknown: bool = False,
         claim: Claim | None = None,
@@ -310,11 +335,14 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         self.group_seconds = group_seconds
 
     def execute(self, context: Context) -> Any:
-        given = self.batch_to_ids(self.batch) if self.batch_to_ids else _ids(self.user_ids)
-        ids = list(dict.fromkeys(given))
+        with self._rescheduled():
+            ids = self._chosen_ids()
+        result: Any = None if self.handler else {"changes": {}, "unknown_ids": []}
+        if not ids:
+            self.log.info("There is nobody to ask for: no call")
+            return result
         taken = _taken_ids(context) if self.handler and not self.claim else None
         remaining = taken.not_among(ids) if taken else ids
-        result: Any = None if self.handler else {"changes": {}, "unknown_ids": []}
         handler = self.handler or partial(_collect, result)
         said = Progress("histories", len(ids), self.log.info, done=len(ids) - len(remaining))
         with self._rescheduled(), self.hook() as hook, said:
@@ -339,6 +367,13 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
                 else:
                     raise _not_rescheduled(error) from error
         return result
+
+    def _chosen_ids(self) -> list[str]:
+        if self.batch_to_ids is None:
+            return read_user_ids(self.user_ids, "user_ids")
+        if self.user_ids is not None:
+            raise errors.GongConfigError("Give either user_ids, or a batch with batch_to_ids: not both")
+        return read_user_ids(self.batch_to_ids(self.batch), "batch_to_ids", exact=True)
 
 
 def _collect(result: dict[str, Any], group: list[HistoryOutcome]) -> dict[str, Any]:
@@ -376,11 +411,19 @@ def _not_rescheduled(error: errors.GongRateLimitError) -> AirflowFailException:
 
 def _flag(value: bool | str) -> bool:
     """A boolean, or what Jinja made of one."""
-    return value if isinstance(value, bool) else value.strip().lower() in ("true", "1", "yes")
+    return str(value).strip().lower() in ("true", "1", "yes")
 
 
-def _ids(value: Sequence[str] | str | None) -> list[str]:
-    ids = [value] if isinstance(value, str) else list(value or ())
-    if not ids:
-        raise errors.GongConfigError("No user ids were given")
-    return ids
+def _bound(name: str, value: datetime | str | NoFilterType) -> datetime | None:
+    """The instant; None: it was left out.
+
+    :raises GongConfigError: it is none, also where a template found no value.
+    """
+    if value is NO_FILTER:
+        return None
+    moment = check_instant(name, value)
+    if moment is None:
+        raise errors.GongConfigError(
+            f"{name} is empty: its template found no value. Leave the argument out where nothing is filtered"
+        )
+    return moment

@@ -19,7 +19,7 @@ from tests.support.token_workers import Account
 
 async def after_401(credentials: RenewedCredentials, refused: Access | None = None) -> Access:
     """What comes when Gong refuses this, or what is current."""
-    assert await credentials.renew(refused or await credentials.current())
+    assert await credentials.renew(refused or await credentials.current()) is not None
     return await credentials.current()
 
 

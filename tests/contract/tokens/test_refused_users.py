@@ -1,0 +1,159 @@
+"""A user whose history Gong always answers 401, and credentials that end meanwhile: which is which."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from gong_provider.api.client import GongClient, Transport
+from gong_provider.api.errors import GongCredentialsError, GongUserRefusedError
+from gong_provider.api.histories import IN_FLIGHT, history_groups
+from gong_provider.api.models import HistoryFailure, HistoryOutcome, SettingsHistory
+from gong_provider.api.shared import Credentials, FixedCredentials
+from gong_provider.coordination import tokens as tokens_module
+from gong_provider.coordination.limits import Limits
+from gong_provider.coordination.quota import ProcessQuota
+from gong_provider.coordination.token_errors import TokensRefusedError
+from tests.support import GongService
+from tests.support.gong_faults import Faults
+from tests.support.token_service import TokenService
+from tests.support.token_workers import Account
+
+Outcomes = list[HistoryOutcome]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens_module, "NEWS_S", 0.5)
+
+
+def load(
+    credentials: Credentials, ids: list[str], *, lists_users: bool = False, each: Callable[[int], object] = id
+) -> Outcomes:
+    """All outcomes of a batch, as a task gets them.
+
+    :param lists_users: the account's users are listed before, as a run does.
+    :param each: called with the number of outcomes after each group.
+    """
+
+    async def work() -> Outcomes:
+        client = GongClient(transport=Transport(), credentials=credentials, quota=ProcessQuota(Limits(0, 0)))
+        outcomes: Outcomes = []
+        try:
+            if lists_users:
+                await client.list_users()
+            async for group in history_groups(client, ids, group_size=100, group_seconds=1):
+                outcomes += group
+                each(len(outcomes))
+        finally:
+            await client.close()
+        return outcomes
+
+    return asyncio.run(work())
+
+
+def failed(outcomes: Outcomes) -> list[str]:
+    """The ids of users whom Gong refuses; all others have a history."""
+    failures = [outcome for outcome in outcomes if isinstance(outcome, HistoryFailure)]
+    assert {type(failure.error) for failure in failures} <= {GongUserRefusedError}
+    assert sum(isinstance(outcome, SettingsHistory) for outcome in outcomes) == len(outcomes) - len(failures)
+    return sorted(failure.user_id for failure in failures)
+
+
+def service_of(number: int, tokens: TokenService, *refused: str) -> tuple[GongService, list[str]]:
+    ids = [str(each) for each in range(number)]
+    faults = Faults(bad_history=dict.fromkeys(refused, 401))
+    return GongService([{"id": user_id} for user_id in ids], faults=faults, tokens=tokens), ids
+
+
+@pytest.mark.parametrize("refused", ["0", "700", "1499"])
+def test_one_user_who_is_refused_costs_two_renewals_and_no_other_user(
+    account: Account, tokens: TokenService, refused: str
+) -> None:
+    gong, ids = service_of(1_500, tokens, refused)
+    with gong:
+        tokens.base_url = gong.base_url
+        outcomes = load(account.credentials(), ids)
+        assert (len(outcomes), failed(outcomes)) == (1_500, [refused])
+        assert gong.histories_asked[refused] == 3
+    assert tokens.asked == 3, "the first pair, and two renewals"
+
+
+def test_each_of_several_refused_users_causes_two_renewals_at_most(
+    account: Account, tokens: TokenService
+) -> None:
+    refused = ["3", "4", "50", "51", "290"]
+    gong, ids = service_of(300, tokens, *refused)
+    with gong:
+        tokens.base_url = gong.base_url
+        assert failed(load(account.credentials(), ids, lists_users=True)) == sorted(refused)
+    assert tokens.asked <= 1 + 2 * len(refused)
+
+
+def test_the_only_user_of_a_batch_is_told_from_dead_credentials_by_one_call_more(
+    account: Account, tokens: TokenService
+) -> None:
+    gong, ids = service_of(1, tokens, "0")
+    with gong:
+        tokens.base_url = gong.base_url
+        for _ in range(2):  # as the next day's run
+            gong.calls.clear()
+            (failure,) = outcomes = load(account.credentials(), ids, lists_users=True)
+            assert failed(outcomes) == ["0"]
+            assert failure.calls == 4 == len(gong.calls) - 1, "three for the history, one for a page of users"
+    assert account.row().refused_in_a_row == 0
+
+
+@pytest.mark.parametrize("number", [5, 1_500])
+def test_an_account_that_is_refused_altogether_ends_the_batch(
+    account: Account, tokens: TokenService, number: int
+) -> None:
+    gong, ids = service_of(number, tokens)
+    with gong:
+        tokens.base_url = gong.base_url
+
+        def refuse_all(_: int) -> None:
+            tokens.lives_calls = 0
+            tokens.revoke()
+
+        refuse_all(0)
+        with pytest.raises(TokensRefusedError):
+            load(account.credentials(), ids)
+        assert sum(gong.histories_asked.values()) == 0
+        assert tokens.asked == 2
+
+
+def test_credentials_that_end_within_a_batch_end_it(account: Account, tokens: TokenService) -> None:
+    gong, ids = service_of(1_500, tokens)
+    with gong:
+        tokens.base_url = gong.base_url
+
+        def refuse_all(_: int) -> None:
+            tokens.lives_calls = 0
+            tokens.revoke()
+
+        with pytest.raises(GongCredentialsError):
+            load(account.credentials(), ids, each=refuse_all)
+    assert tokens.asked <= 4
+
+
+@pytest.mark.parametrize(("number", "refused"), [(1, ["0"]), (300, ["7", "299"])])
+def test_with_an_access_key_too_a_refused_user_is_a_failure_of_this_user(
+    tokens: TokenService, number: int, refused: list[str]
+) -> None:
+    gong, ids = service_of(number, tokens, *refused)
+    with gong:
+        credentials = FixedCredentials(f"Bearer {gong.token}", f"{gong.base_url}/v2")
+        assert failed(load(credentials, ids)) == sorted(refused)
+        assert gong.histories_asked == dict.fromkeys(ids, 1)
+
+
+@pytest.mark.parametrize("number", [1, 5, 300])
+def test_a_wrong_access_key_ends_the_batch_after_few_calls(tokens: TokenService, number: int) -> None:
+    gong, ids = service_of(number, tokens)
+    with gong:
+        with pytest.raises(GongCredentialsError):
+            load(FixedCredentials("Bearer wrong", f"{gong.base_url}/v2"), ids)
+        assert len(gong.calls) <= min(number + 1, 10 + IN_FLIGHT)
