@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from airflow.api_fastapi.core_api.security import bearer_scheme, get_user, requires_access_dag
 from fastapi import HTTPException, Request
 from fastapi.responses import HTMLResponse
-from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from include.page.limiter import BUSY, RETRY_AFTER, Limiter
 
 DAG_ID = "gong_users_sync"
 
@@ -30,28 +33,28 @@ class Access:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._limiter = Limiter()  # not that of the routes: a refusal waits for no query
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        status = await _refusal(Request(scope))
+        status = await self._refusal(Request(scope))
         if status is None:
             await self._app(scope, receive, send)
             return
-        sentence = NOT_LOGGED_IN if status == 401 else NOT_ALLOWED
-        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+        sentence = {401: NOT_LOGGED_IN, 503: BUSY}.get(status, NOT_ALLOWED)
+        headers = {401: {"WWW-Authenticate": "Bearer"}, 503: RETRY_AFTER}.get(status)
         answer = HTMLResponse(_BODY.format(sentence=sentence), status, headers)
         await answer(scope, receive, send)
 
-
-async def _refusal(request: Request) -> int | None:
-    """The status of the refusal; None: come in."""
-    try:
-        user = await get_user(request, None, await bearer_scheme(request))
-    except HTTPException:
-        return 401  # also for a token that is none, which Airflow calls forbidden
-    try:
-        await run_in_threadpool(_may_read_the_dag, request, user)
-    except HTTPException as error:
-        return error.status_code
-    return None
+    async def _refusal(self, request: Request) -> int | None:
+        """The status of the refusal; None: come in."""
+        try:
+            user = await get_user(request, None, await bearer_scheme(request))
+        except HTTPException:
+            return 401  # also for a token that is none, which Airflow calls forbidden
+        try:
+            await self._limiter.run(partial(_may_read_the_dag, request, user))
+        except HTTPException as error:
+            return error.status_code
+        return None

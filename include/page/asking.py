@@ -72,7 +72,7 @@ def parts_of(place: str, count: int) -> Sequence[str]:
         return [""] * count
     try:
         parts = json.loads(urlsafe_b64decode(place + "=" * (-len(place) % 4)))
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: brackets in brackets
         raise HTTPException(400, DAMAGED) from None
     if not isinstance(parts, list) or len(parts) != count or not all(map(_is_text, parts)):
         raise HTTPException(400, DAMAGED)

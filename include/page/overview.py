@@ -20,11 +20,13 @@ class Overview:
 
     :param users_held: users ever seen by then.
     :param users_in_gong: of these, who had not left; on a past day: who is counted in its coverage.
-    :param users_recorded: with webConferencesRecorded on, at the end of ``recorded_on``.
+    :param users_recorded: who were recorded, at the end of ``recorded_on``; of ``users_unknown`` more it is
+        not known.
     :param changes_held: settings changes held, as counted by the check at ``changes_counted_at``.
     :param last_run: the newest row of sync_runs.
     :param outlook: what the newest run for everyone said of a budget that is too small for them.
     :param listed_at: when the newest full listing started.
+    :param checked_at: when checks ran last; None: none had run.
     :param warnings: what the newest checks found: check_name, severity, sentence.
     :param calls_today: calls of the UTC day, up to ``limit_counts_at``.
     :param calls_of_24_hours: calls of the last 24 hours, to the hour.
@@ -33,12 +35,14 @@ class Overview:
     users_held: int
     users_in_gong: int | None
     users_recorded: int | None
+    users_unknown: int | None
     recorded_on: date | None
     changes_held: int | None
     changes_counted_at: datetime | None
     last_run: Mapping[str, Any] | None
     outlook: str | None
     listed_at: datetime | None
+    checked_at: datetime | None
     warnings: Sequence[Mapping[str, Any]]
     calls_today: int | None
     calls_of_24_hours: int | None
@@ -50,7 +54,8 @@ _USERS = """
     FROM user_marks
 """
 _COVERAGE = """
-    SELECT day, users_on, users_on + users_off + users_unknown AS users
+    SELECT day, users_on + users_off + users_unknown AS users, users_unknown,
+           CASE WHEN users_on + users_off > 0 OR users_unknown = 0 THEN users_on END AS users_on
     FROM recording_coverage_daily
     WHERE setting_key = :setting_key AND day <= :day
     ORDER BY day DESC
@@ -73,6 +78,7 @@ _OUTLOOK = """
     LIMIT 1
 """
 _LISTED = "SELECT max(started_at) AS at FROM listings WHERE started_at < :moment"
+_CHECKED = "SELECT max(checked_at) AS at FROM check_results WHERE checked_at < :moment"
 _WARNINGS = """
     SELECT check_name, severity, sentence
     FROM check_results
@@ -106,12 +112,14 @@ def overview(connection: Connection, asked: Asked) -> Overview:
         users_held=users["held"],
         users_in_gong=users["in_gong"] if asked.on is None else coverage["users"] if is_of_day else None,
         users_recorded=coverage.get("users_on"),
+        users_unknown=coverage.get("users_unknown"),
         recorded_on=coverage.get("day"),
         changes_held=changes.get("changes"),
         changes_counted_at=changes.get("checked_at"),
         last_run=_first(read_rows(_LAST_RUN, connection, moment=moment)) or None,
         outlook=_first(read_rows(_OUTLOOK, connection, moment=moment)).get("outlook"),
         listed_at=read_row(_LISTED, connection, moment=moment)["at"],
+        checked_at=read_row(_CHECKED, connection, moment=moment)["at"],
         warnings=read_rows(_WARNINGS, connection, moment=moment),
         calls_today=calls.get("today"),
         calls_of_24_hours=calls.get("of_24_hours"),

@@ -15,8 +15,8 @@ FIRST_YEAR = 2000
 """Nothing here is older; and a month before the calendar's first day is no day."""
 
 
-def asked(request: Request) -> Asked:
-    """What a reader asks for.
+async def asked(request: Request) -> Asked:
+    """What a reader asks for. Async, for it needs no thread.
 
     :raises HTTPException: 400, with a sentence.
     """

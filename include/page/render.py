@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.page.files import files
 from include.page.questions import QUESTIONS
+from include.page.questions.days import RECORDED
 from include.page.table import Asked, today
 
 
@@ -22,6 +23,7 @@ class Links:
 
     def __init__(self, request: Request, asked: Asked) -> None:
         self._root = request.scope.get("root_path", "").rstrip("/")
+        self._asked = asked
         self._kept = {"on": asked.on.isoformat()} if asked.on else {}
 
     def __call__(self, *parts: str, **values: Any) -> str:
@@ -31,6 +33,13 @@ class Links:
             {key: value for key, value in (self._kept | values).items() if value not in ("", None)}
         )
         return f"{self._root}/{path}" + (f"?{query}" if query else "")
+
+    def now(self) -> str:
+        """The same list as it is now, with what was searched for."""
+        since = self._asked.since.isoformat() if self._asked.since else ""
+        return "?" + urlencode(
+            {key: value for key, value in (("words", self._asked.words), ("since", since)) if value}
+        )
 
     def file(self, name: str) -> str:
         """The address of a file of ours; another one when its content is."""
@@ -98,5 +107,7 @@ def span(value: timedelta) -> str:
 
 def words(setting: str) -> str:
     """webConferencesRecorded: Web conferences recorded."""
+    if setting == RECORDED:
+        return "Recorded, in effect"
     spaced = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in setting)
     return spaced[:1].upper() + spaced[1:]

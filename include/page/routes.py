@@ -1,14 +1,20 @@
-"""Which address answers what. Plain functions: FastAPI runs them off the event loop."""
+"""Which address answers what. Plain functions run in the page's own threads, each answers HEAD like GET."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial, wraps
+from inspect import iscoroutinefunction
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.routing import APIRoute
 
 from include.page.chart import reports
 from include.page.files import files
+from include.page.limiter import Limiter
 from include.page.overview import overview
 from include.page.people import person
 from include.page.query import AskedDep
@@ -22,10 +28,30 @@ from include.page.warehouse import SECONDS_OF_A_DOWNLOAD, Warehouse
 
 NOT_HERE = "There is no such page here."
 
-routes = APIRouter()
+
+class _Route(APIRoute):
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        answer = endpoint if iscoroutinefunction(endpoint) else _in_own_thread(endpoint)
+        super().__init__(path, answer, **options | {"methods": ["GET", "HEAD"]})
 
 
-def _warehouse(request: Request) -> Warehouse:
+def _in_own_thread(endpoint: Callable[..., Response]) -> Callable[..., Any]:
+    @wraps(endpoint)
+    async def answer(**values: Any) -> Response:
+        return await _limiter(values["request"]).run(partial(endpoint, **values))
+
+    return answer
+
+
+def _limiter(request: Request) -> Limiter:
+    limiter: Limiter = request.app.state.limiter
+    return limiter
+
+
+routes = APIRouter(route_class=_Route)
+
+
+async def _warehouse(request: Request) -> Warehouse:
     held: Warehouse = request.app.state.warehouse
     return held
 
@@ -40,7 +66,7 @@ def _overview(request: Request, asked: AskedDep, warehouse: WarehouseDep) -> Res
 
 
 @routes.get("/static/{name:path}")
-def _file(name: str) -> Response:
+async def _file(name: str) -> Response:
     file = files().get(name)
     if file is None:
         raise HTTPException(404, "There is no such file here.")
@@ -49,9 +75,15 @@ def _file(name: str) -> Response:
 
 
 @routes.get("/plots/{name}.json")
-def _plot_values(name: str, asked: AskedDep, warehouse: WarehouseDep) -> Any:
+def _plot_values(
+    request: Request,  # noqa: ARG001
+    name: str,
+    asked: AskedDep,
+    warehouse: WarehouseDep,
+) -> Response:
     ask = _known(PLOTS, name)
-    return warehouse.read(lambda connection: ask(connection, asked))
+    plot = warehouse.read(lambda connection: ask(connection, asked))
+    return JSONResponse(jsonable_encoder(plot))
 
 
 @routes.get("/plots/{name}")
@@ -90,7 +122,7 @@ def _run(request: Request, dag_id: str, run_id: str, asked: AskedDep, warehouse:
 
 
 @routes.get("/{name}.csv")
-def _download(name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
+def _download(request: Request, name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
     question: Question = _known(QUESTIONS, name)
 
     def ask(part: Asked) -> Table:
@@ -98,7 +130,16 @@ def _download(name: str, asked: AskedDep, warehouse: WarehouseDep) -> Response:
 
     file = f"gong-{name}-{asked.on or today()}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{file}"'}
-    return StreamingResponse(as_csv(ask, asked), media_type="text/csv; charset=utf-8", headers=headers)
+    parts = as_csv(ask, asked)
+    if request.method == "HEAD":
+        return Response(media_type="text/csv; charset=utf-8", headers=headers)
+    body = _in_parts(_limiter(request), parts)
+    return StreamingResponse(body, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _in_parts(limiter: Limiter, parts: Iterator[str]) -> AsyncIterator[str]:
+    while (part := await limiter.run(lambda: next(parts, None), patiently=True)) is not None:
+        yield part
 
 
 @routes.get("/{name}")

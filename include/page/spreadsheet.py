@@ -11,7 +11,7 @@ from decimal import Decimal
 from io import StringIO
 from typing import Any
 
-from include.page.table import Asked, Table
+from include.page.table import Asked, Table, Unknown
 
 ROWS_AT_ONCE = 10_000
 
@@ -29,12 +29,22 @@ def as_csv(ask: Callable[[Asked], Table], asked: Asked) -> Iterator[str]:
 
 def _parts(ask: Callable[[Asked], Table], asked: Asked, table: Table) -> Iterator[str]:
     yield _BYTE_ORDER_MARK + _written([[title for title, _ in _cells(table)]])
+    unknown = table.unknown
     while True:
         keys = [key for _, key in _cells(table)]
         yield _written([[_cell(row.get(key)) for key in keys] for row in table.rows])
         if not table.after:
-            return
+            break
         table = ask(replace(asked, after=table.after))
+        unknown = _together(unknown, table.unknown)
+    if unknown:  # or a list that is empty for no one is known would say that there is nobody
+        yield _written([[str(unknown)]])
+
+
+def _together(one: Unknown | None, other: Unknown | None) -> Unknown | None:
+    if one is None or other is None or one.users is None or other.users is None:
+        return one or other
+    return replace(one, users=one.users + other.users)
 
 
 def _cells(table: Table) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -33,8 +33,11 @@ class Asked:
 
     @property
     def moment(self) -> datetime | None:
-        """The end of the day asked for; None: now."""
-        return None if self.on is None else datetime.combine(self.on + timedelta(days=1), time(), UTC)
+        """The last instant of the day asked for, to the microsecond as Postgres counts; None: now.
+
+        Not the midnight after it: what changed at that instant belongs to the next day, as in coverage.
+        """
+        return None if self.on is None else datetime.combine(self.on, time.max, UTC)
 
 
 @dataclass(frozen=True)
@@ -52,28 +55,58 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Unknown:
+    """That it is not known of some users whether they belong into a list.
+
+    :param users: how many; None: of anyone.
+    :param on: the past day asked for; None: now.
+    :param first_sync: the day of the first sync; None: there was none.
+    """
+
+    users: int | None
+    on: date | None
+    first_sync: date | None
+
+    def __str__(self) -> str:
+        """Not known on 30 June 2025 of 217 users: the first sync was on 1 December 2025."""
+        day = f" on {self.on:%-d %B %Y}" if self.on else ""
+        of = "" if self.users is None else f" of {self.users:,} user{'' if self.users == 1 else 's'}"
+        if self.first_sync is None:
+            return f"Not known{day}{of}: there was no sync yet."
+        if self.on is None or self.on >= self.first_sync:
+            return f"Not known{day}{of}."
+        return f"Not known{day}{of}: the first sync was on {self.first_sync:%-d %B %Y}."
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows under headings.
 
     :param rows: values by column key (and ids that links need); null is None: not known.
     :param after: where the list goes on; empty: it is at its end.
     :param note: one sentence above the rows, where the reader must know something.
+    :param unknown: of whom it is not known; without it, no rows mean that there is nobody.
     """
 
     columns: Sequence[Column]
     rows: Sequence[Mapping[str, Any]]
     after: str = ""
     note: str = ""
+    unknown: Unknown | None = None
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question with an address of its own: ``/<name>``, and ``/<name>.csv``."""
+    """A question with an address of its own: ``/<name>``, and ``/<name>.csv``.
+
+    :param empty: what no rows mean, where nothing is unknown.
+    """
 
     name: str
     title: str
     about: str
     ask: Callable[[Connection, Asked], Table]
+    empty: str = "Nothing to show."
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,14 @@ class Bars:
 
 
 _KINDS = {"true": "on", "false": "off", None: "unknown"}
+_LEAST = 2.0
+"""As wide as a bar must be to be seen."""
 
 
 def timeline(rows: Sequence[Mapping[str, Any]], moment: datetime | None) -> Bars | None:
     """Bars up to a moment; None where there is nothing to draw.
 
-    :param rows: setting_key, value, valid_from, valid_to.
+    :param rows: setting_key, value, valid_from, valid_to; of one setting, none overlaps another.
     :param moment: the end; None: now.
     """
     end = moment or datetime.now(UTC)
@@ -43,12 +45,34 @@ def timeline(rows: Sequence[Mapping[str, Any]], moment: datetime | None) -> Bars
     if begin >= end:
         return None
     scale = WIDTH / (end - begin).total_seconds()
-    of_setting: dict[str, list[Bar]] = {}
+    of_setting: dict[str, list[Mapping[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: (row["setting_key"], row["valid_from"])):
-        until = min(row["valid_to"] or end, end)
-        x = (row["valid_from"] - begin).total_seconds() * scale
-        # At least so wide that a short one is seen.
-        width = max((until - row["valid_from"]).total_seconds() * scale, 2.0)
-        bar = Bar(round(x, 1), round(width, 1), _KINDS.get(row["value"], "other"), row)
-        of_setting.setdefault(row["setting_key"], []).append(bar)
-    return Bars(begin, end, of_setting)
+        of_setting.setdefault(row["setting_key"], []).append(row)
+
+    def x(at: datetime | None) -> float:
+        return (min(at or end, end) - begin).total_seconds() * scale
+
+    def bars(periods: Sequence[Mapping[str, Any]]) -> list[Bar]:
+        spans = _apart([(x(row["valid_from"]), x(row["valid_to"])) for row in periods])
+        return [
+            Bar(round(left, 2), round(right - left, 2), _KINDS.get(row["value"], "other"), row)
+            for (left, right), row in zip(spans, periods, strict=True)
+        ]
+
+    return Bars(begin, end, {key: bars(periods) for key, periods in of_setting.items()})
+
+
+def _apart(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Spans in their order, none so short that it is not seen: those beside a short one make room for it."""
+    least = min(_LEAST, WIDTH / max(1, len(spans)))
+    lefts: list[float] = []
+    for left, _ in spans:
+        lefts.append(max(left, lefts[-1] + least) if lefts else left)
+    limit: float = WIDTH
+    placed: list[tuple[float, float]] = []
+    for left, (_, right) in zip(reversed(lefts), reversed(spans), strict=True):
+        begins = min(left, limit - least)
+        ends = min(max(right, begins + least), limit)
+        placed.append((begins, ends))
+        limit = begins
+    return placed[::-1]

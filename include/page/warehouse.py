@@ -15,12 +15,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnectionError
 
 from gong_provider.api.errors import raise_alone
+from include.page.limiter import BUSY, RETRY_AFTER
 from include.warehouse.connect import address_of, engine_for, transaction
 from include.warehouse.errors import WarehouseError
 
 CONN_ID = "gong_postgres"
 SECONDS = 5
 SECONDS_OF_A_DOWNLOAD = 60
+SECONDS_TO_CONNECT = 1
 
 NO_CONNECTION = (
     f"Airflow has no connection {CONN_ID}. Make it under Admin, Connections: type Postgres, with the address "
@@ -33,8 +35,6 @@ UNREADABLE = (
 TOO_LONG = (
     "The warehouse took longer than {seconds} seconds for this, and was told to stop. Ask for less, or later."
 )
-BUSY = "Too many readers at once. Try again in a moment."
-
 ASKED_AGAIN_AFTER_S = 30.0
 _CANCELED = "57014"
 
@@ -72,13 +72,13 @@ class Warehouse:
         except WarehouseError as error:
             raise_alone(HTTPException(503, str(error)))
         except NoFreeConnectionError:
-            raise_alone(HTTPException(503, BUSY))
+            raise_alone(HTTPException(503, BUSY, RETRY_AFTER))
 
     def _current(self) -> Engine:
         """The engine; the connection is asked anew after a while, for it can be edited."""
         with self._lock:
             if self._engine is None or time.monotonic() - self._asked_at > ASKED_AGAIN_AFTER_S:
-                engine = engine_for(address_of(self._asked()))
+                engine = engine_for(address_of(self._asked()), wait_s=SECONDS_TO_CONNECT)
                 if self._engine is not None and engine is not self._engine:
                     self._engine.dispose()
                 self._engine, self._asked_at = engine, time.monotonic()

@@ -12,6 +12,7 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Connection
 
+from gong_provider.api.errors import GongConfigError
 from gong_provider.api.shared import utc_now
 from gong_provider.coordination.limits import CallsLeft, Limits
 from include.sync import budget
@@ -24,6 +25,7 @@ from include.sync.warehouse import warehouse_engine
 from include.warehouse import account, headway, leaving, listing_progress, plan, runs
 from include.warehouse.connect import transaction
 from include.warehouse.coverage import rewrite_coverage
+from include.warehouse.errors import WarehouseError
 from include.warehouse.forgetting import repeat_erasures
 from include.warehouse.removal import remove_outdated
 
@@ -185,15 +187,17 @@ def finish_run() -> dict[str, int]:
     failed_tasks = _failed_tasks(context, run)
     their_logs = f"{', '.join(failed_tasks)} failed: its log says why"
     if "open_run" in failed_tasks:
-        raise AirflowFailException(f"{their_logs}. Nothing was asked or written")
+        raise _never_opened(context, run, f"{their_logs}. Nothing was asked")
     limits, calls = calls_left()
     retention = read_retention()
     engine = warehouse_engine()
     for table, number in repeat_erasures(engine, run, utc_now()).items():
         log.info("Of erased users, found again and removed: %d rows of %s", number, table)
     with transaction(engine) as connection:
-        if failed_tasks and not runs.is_opened(connection, run):
-            raise AirflowFailException(f"{their_logs}. Nothing was written")
+        is_opened = runs.is_opened(connection, run)
+    if failed_tasks and not is_opened:
+        raise _never_opened(context, run, f"{their_logs}. Nothing was loaded")
+    with transaction(engine) as connection:
         if "check" not in failed_tasks:  # what is wrong is not counted
             if runs.run_row(connection, run).scope == "everyone":
                 remove_outdated(connection, retention, utc_now())
@@ -201,20 +205,20 @@ def finish_run() -> dict[str, int]:
         failed_histories = plan.failed_histories(connection, run)
         _note_left(connection, run, limits, calls)
         row = runs.run_row(connection, run)
-    if failed_tasks or failed_histories:
-        _tell(_close(run, "failed"))
-    if failed_tasks:
-        raise AirflowFailException(f"{their_logs}. What was loaded stays")
-    if failed_histories:
-        raise AirflowFailException(
+    failure = f"{their_logs}. What was loaded stays" if failed_tasks else None
+    if failed_histories and not failure:
+        failure = (
             f"{failed_histories} of {row.histories_planned} histories could not be fetched; the others "
             "are loaded. gong.user_marks says whose and why. A new run, or clearing all of this one, "
             "asks again"
         )
+    if failure:
+        _tell(_close(run, "failed", failure))
+        raise AirflowFailException(failure)
     try:
         publish(context, engine, row)
     except Exception:
-        _close(run, "failed")
+        _close(run, "failed", "The tables could not be published: the log of finish says why")
         raise
     row = _close(run, "success")
     _tell(row)
@@ -224,9 +228,46 @@ def finish_run() -> dict[str, int]:
     return {name: getattr(row, name) for name in counted}
 
 
-def _close(run: runs.RunKey, state: runs.State) -> runs.RunRow:
+def _never_opened(context: Any, run: runs.RunKey, failure: str) -> AirflowFailException:
+    """Write the row of a run that failed before it had one: else nobody would see it on the page.
+
+    Where the warehouse may be another account's, nothing is written.
+
+    :return: the error to raise.
+    """
+    choices, identity, now = _choices_that_failed(context), _identity(), utc_now()
+    day, history, scope = choices.day, choices.history, choices.scope
+    try:
+        with transaction(warehouse_engine()) as connection:
+            if not account.may_be_anothers(connection, identity):
+                runs.open_run(connection, run, started_at=now, day=day, history=history, scope=scope)
+                runs.close_run(connection, run, "failed", now, failure)
+    except Exception as error:  # of others, words may hold a password
+        said = error if isinstance(error, WarehouseError) else type(error).__name__
+        log.warning("The warehouse has no row of this run: %s", said)
+    return AirflowFailException(failure)
+
+
+def _choices_that_failed(context: Any) -> Choices:
+    """What the run was asked to do, as far as its params say; it did none of it."""
+    params = context["params"]
+    try:
+        return read_choices(params, context["dag_run"].partition_key)
+    except GongConfigError:
+        some = any(params.get(name) for name in ("user_ids", "created_from", "created_to"))
+        return Choices(history="none", user_ids=[] if some else None)
+
+
+def _identity() -> account.AccountIdentity | None:
+    try:
+        return gong_account()[0]
+    except Exception:  # there is no such connection, or it can't be read: that may be why the run failed
+        return None
+
+
+def _close(run: runs.RunKey, state: runs.State, failure: str | None = None) -> runs.RunRow:
     with transaction(warehouse_engine()) as connection:
-        return runs.close_run(connection, run, state, utc_now())
+        return runs.close_run(connection, run, state, utc_now(), failure)
 
 
 def _note_left(connection: Connection, run: runs.RunKey, limits: Limits, calls: CallsLeft) -> None:

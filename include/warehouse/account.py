@@ -47,6 +47,14 @@ def is_known(connection: Connection, identity: AccountIdentity) -> bool:
     return held is not None and _is_same(held, identity) is True and identity.account in (None, held.account)
 
 
+def may_be_anothers(connection: Connection, identity: AccountIdentity | None) -> bool:
+    """Whether the warehouse holds an account that is not known to be this one.
+
+    :param identity: None: the connection can't be read, so that nothing says that it is another account.
+    """
+    return identity is not None and _held(connection) is not None and not is_known(connection, identity)
+
+
 def settle_account(
     connection: Connection, identity: AccountIdentity, first_page_ids: Sequence[str], at: datetime
 ) -> None:

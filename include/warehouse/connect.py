@@ -40,15 +40,16 @@ _RESTS_S = (0.5, 2.0, 5.0, 10.0, 20.0)
 """Between tries; the last one stays."""
 
 
-def engine_for(url: URL | str) -> Engine:
-    """The process's engine for a database; the same address gives the same engine.
+def engine_for(url: URL | str, *, wait_s: int | None = None) -> Engine:
+    """The process's engine for a database; the same arguments give the same engine.
 
     :param url: any ``postgres://`` or ``postgresql://`` address; the driver is always psycopg2. Its
         parameter ``gong_schema`` names the warehouse's schema: gong, unless it does.
+    :param wait_s: seconds to wait for a connection; None: as long as a task may.
     :raises WarehouseError: it is no such address.
     """
     try:
-        return postgres.engine_for(url)
+        return postgres.engine_for(url, wait_s=wait_s)
     except postgres.AddressError as error:
         raise WarehouseError(f"The warehouse's address {error}") from None
 

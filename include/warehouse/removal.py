@@ -40,10 +40,14 @@ _LEFT = text("""
 
 # The last version of each user stays as long as he does: it says what he was, or when he left.
 _REMOVE_VERSIONS = text("""
-    DELETE FROM user_versions AS old
-    WHERE valid_to < :before
-      AND EXISTS (SELECT FROM user_versions AS later
-                  WHERE later.user_id = old.user_id AND later.valid_from > old.valid_from)
+    WITH removed AS (
+        DELETE FROM user_versions AS old
+        WHERE valid_to < :before
+          AND EXISTS (SELECT FROM user_versions AS later
+                      WHERE later.user_id = old.user_id AND later.valid_from > old.valid_from)
+        RETURNING valid_from
+    )
+    SELECT count(*), min(valid_from) FROM removed
 """)
 
 
@@ -76,7 +80,7 @@ def remove_users(connection: Connection, user_ids: Sequence[str]) -> dict[str, i
 
 
 def remove_outdated(connection: Connection, retention: Retention, now: datetime) -> dict[str, int]:
-    """Remove what is older than it is to be kept, and owe the days on which removed users were counted.
+    """Remove what is older than it is to be kept, and owe the days that were counted by it.
 
     :return: how many versions and users were removed, by name; empty where nothing is set.
     """
@@ -89,5 +93,6 @@ def remove_outdated(connection: Connection, retention: Retention, now: datetime)
         removed["users who left"] = len(users)
     if retention.versions is not None:
         old = {"before": now - retention.versions}
-        removed["versions"] = connection.execute(_REMOVE_VERSIONS, old).rowcount
+        removed["versions"], since = connection.execute(_REMOVE_VERSIONS, old).one()
+        owe_coverage(connection, since)
     return removed

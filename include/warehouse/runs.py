@@ -51,6 +51,7 @@ class RunRow:
     rejected_records: int
     warnings: list[str]
     outlook: str | None
+    failure: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ _OPEN = text("""
             coalesce((SELECT histories_since FROM unfinished), :started_at),
             CAST(:started_at AS timestamptz) - CAST(:failures_rest AS interval))
     ON CONFLICT (dag_id, run_id) DO UPDATE
-    SET state = 'running', finished_at = NULL, failures_since = :started_at
+    SET state = 'running', finished_at = NULL, failure = NULL, failures_since = :started_at
 """)
 
 # By the plan, not by adding up: what was loaded again counts once.
@@ -212,12 +213,15 @@ def add_to_run(connection: Connection, run: RunKey, **increments: int) -> None:
     set_on_run(connection, run, {name: _RUNS.c[name] + by for name, by in increments.items()})
 
 
-def close_run(connection: Connection, run: RunKey, state: State, finished_at: datetime) -> RunRow:
+def close_run(
+    connection: Connection, run: RunKey, state: State, finished_at: datetime, failure: str | None = None
+) -> RunRow:
     """Write how the run ended and answer its row.
 
+    :param failure: what failed, in a sentence, of a run that failed.
     :raises WarehouseError: the run was never opened.
     """
-    set_on_run(connection, run, {"state": state, "finished_at": finished_at})
+    set_on_run(connection, run, {"state": state, "finished_at": finished_at, "failure": failure})
     connection.execute(_COUNT_HISTORIES, run._asdict())
     return run_row(connection, run)
 

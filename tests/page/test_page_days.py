@@ -20,8 +20,8 @@ def test_settings_of_the_newest_and_of_any_day(company: Engine) -> None:
     assert "5 March 2026" in newest.note
     assert told(newest, *keys)[-1] == (RECORDED, 6, 1, 2, 0, True)
     assert told(asked_of(company, "settings", on=THIRD), *keys) == [
-        ("active", 8, 1, 1, 0, True), (PREVENTED, 1, 8, 1, 0, True), (CALLS, 9, 0, 1, 1, True),
-        (RECORDED, 7, 1, 2, 3, True),
+        ("is_recorded", 6, 3, 1, 3, True), ("active", 8, 1, 1, 0, True), (PREVENTED, 1, 8, 1, 0, True),
+        (CALLS, 9, 0, 1, 1, True), (RECORDED, 7, 1, 2, 3, True),
     ]  # fmt: skip
     assert asked_of(company, "settings", on=date(2026, 2, 1)).rows == []
 
@@ -56,21 +56,21 @@ def test_coverage_plot(company: Engine) -> None:
     plot = plot_of(company, "coverage", on=SIXTH)
     assert plot.days == [date(2026, 2, 26) + timedelta(days=n) for n in range(8)]
     assert plot.series == {
-        "on": [7, 5, 6, 6, 7, 7, 6, 6], "off": [0, 2, 1, 1, 0, 1, 1, 1],
-        "not known": [2, 2, 2, 2, 2, 2, 3, 2],
+        "recorded": [7, 4, 5, 5, 7, 6, 6, 5], "not recorded": [0, 3, 2, 2, 1, 3, 3, 3],
+        "not known": [2, 2, 2, 2, 1, 1, 1, 1],
     }  # fmt: skip
     assert plot_of(company, "coverage", on=THIRD).days[-1] == THIRD
 
 
 def test_days_that_were_not_counted_are_gaps(warehouse: Engine) -> None:
     with transaction(warehouse) as connection:
-        connection.exec_driver_sql(f"""
+        connection.exec_driver_sql("""
             INSERT INTO recording_coverage_daily
-            SELECT day, '{RECORDED}', 3, 2, 1, 0, 0, 0, true, now()
+            SELECT day, 'is_recorded', 3, 2, 1, 0, 0, 0, true, now()
             FROM (VALUES (date '2026-03-01'), ('2026-03-04')) AS each (day)
         """)
     plot = plot_of(warehouse, "coverage", on=SIXTH)
-    assert plot.series["on"] == [3, None, None, 3]
+    assert plot.series["recorded"] == [3, None, None, 3]
 
 
 def test_changes_plot(company: Engine) -> None:
@@ -105,7 +105,7 @@ def test_overview_now_and_then(company: Engine) -> None:
         now = overview(connection, Asked())
         sixth = overview(connection, Asked(on=SIXTH))
         third = overview(connection, Asked(on=THIRD))
-    assert (now.users_held, now.users_in_gong, now.users_recorded) == (10, 9, 6)
+    assert (now.users_held, now.users_in_gong, now.users_recorded) == (10, 9, 5)
     assert (now.recorded_on, now.calls_today, now.calls_of_24_hours) == (date(2026, 3, 5), 0, 0)
     changes = rows(company, "SELECT count(*) FROM user_settings_history")
     assert [(now.changes_held,)] == changes
@@ -117,7 +117,7 @@ def test_overview_now_and_then(company: Engine) -> None:
     assert now.listed_at == value(company, "SELECT max(started_at) FROM listings")
     assert third.listed_at is not None
     assert third.listed_at.date() == THIRD
-    assert (third.users_held, third.users_in_gong, third.users_recorded) == (9, 10, 7)
+    assert (third.users_held, third.users_in_gong, third.users_recorded) == (9, 10, 6)
     assert (third.changes_held, third.warnings) == (None, [])
 
 

@@ -68,11 +68,11 @@ def test_any_past_day_is_the_same_page(gong: FrameLocator, page: Page, stack: St
         stack,
         """
         SELECT users_on FROM recording_coverage_daily
-        WHERE setting_key = 'webConferencesRecorded' AND day = :day
+        WHERE setting_key = 'is_recorded' AND day = :day
         """,
         day=long_ago,
     )
-    assert number(gong, "Web conferences recorded") == expected["users_on"]
+    assert number(gong, "Recorded") == expected["users_on"]
     expect(gong.get_by_text("Loading")).to_have_count(0)
     pictures.take("gong-page-past", page, of=gong.get_by_role("main"), hide=[gong.get_by_text(TIMES)])
     gong.get_by_role("link", name="Back to now").click()

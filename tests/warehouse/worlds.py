@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 HOURS = 24 * 6
-SETTINGS = ("webConferencesRecorded", "telephonyCallsImported")
+SETTINGS = ("webConferencesRecorded", "preventWebConferenceRecording", "telephonyCallsImported")
 
 Kind = Literal["listing", "history", "confirmation"]
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from sqlalchemy import Connection
 
 from include.page.asking import Row, cut, instant_of, parts_of, read_row, read_rows
+from include.page.questions.past import first_sync
 from include.page.questions.who import USER
 from include.page.table import Asked, Column, Question, Table
 
@@ -48,11 +49,15 @@ _COLUMNS = (Column("at", "When", "moment"), USER, Column("kind", "Kind"), Column
 def _ask(connection: Connection, asked: Asked) -> Table:
     before, user_id, kind, hash_, number = parts_of(asked.after, 5)
     end = asked.moment or datetime.now(UTC)
-    since = datetime.combine(asked.since, time(), UTC) if asked.since else end - LATELY
+    midnight = datetime.combine(asked.on + timedelta(days=1), time(), UTC) if asked.on else end
+    since = datetime.combine(asked.since, time(), UTC) if asked.since else midnight - LATELY
     until = instant_of(before) if before else end
     key = {"until": until, "user_id": user_id, "kind": kind, "hash": hash_ or "0", "number": number or "0"}
     rows = _newest(connection, since, until, key, asked.limit + 1)
     note = f"Since {since:%-d %B %Y %H:%M} UTC."
+    first = first_sync(connection)
+    if first is None or since.date() < first:
+        note += " Before the first sync only changes of settings are known, and who was created."
     return Table(_COLUMNS, *cut(rows, asked.limit, "at", "user_id", "kind", "hash", "number"), note)
 
 
@@ -73,4 +78,5 @@ CHANGES = Question(
     "What changed lately, and who changed it where Gong tells: settings, managers, titles, profiles, who "
     "joined, left and came back. Seen: it happened between that sync and the one before.",
     _ask,
+    "Nothing is known to have changed since then. Choose an earlier day.",
 )

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from include.page.asking import Row, read_row, read_rows
 from include.page.table import Asked, Column, Plot, Question, Table, today
 
-RECORDED = "webConferencesRecorded"
+RECORDED = "is_recorded"
+"""What the daily coverage calls it: no setting of Gong, but what three of them come to."""
 MOST = 8
 _NO_USAGE = (
     "No call is counted in this database: none was made yet, or they are counted in another database, "
@@ -21,7 +22,7 @@ _SETTINGS = """
     SELECT day, setting_key, users_on, users_off, users_unknown, joined, left_gong, changes, complete
     FROM recording_coverage_daily
     WHERE day = (SELECT max(day) FROM recording_coverage_daily WHERE day <= :day)
-    ORDER BY setting_key
+    ORDER BY setting_key <> :first, setting_key
 """
 _COVERAGE = """
     SELECT day, users_on, users_off, users_unknown
@@ -32,7 +33,7 @@ _COVERAGE = """
 _CHANGES = """
     SELECT day, setting_key, changes
     FROM recording_coverage_daily
-    WHERE day > :first AND day <= :last
+    WHERE day > :first AND day <= :last AND setting_key <> :recorded
     ORDER BY day, setting_key
 """
 _HAS_USAGE = "SELECT to_regclass('api_usage') IS NOT NULL AS is_there"
@@ -63,7 +64,7 @@ def _settings(connection: Connection, asked: Asked) -> Table:
         Column("complete", "Complete", "yes_no"),
         Column("day", "Day", "day"),
     )
-    rows = read_rows(_SETTINGS, connection, day=asked.on or today())
+    rows = read_rows(_SETTINGS, connection, day=asked.on or today(), first=RECORDED)
     note = f"At the end of {rows[0]['day']:%-d %B %Y}, UTC." if rows else "No day is over and counted yet."
     return Table(columns, rows, note=note)
 
@@ -87,21 +88,24 @@ def _calls_of(connection: Connection, asked: Asked) -> tuple[list[Row], str]:
 
 
 def coverage_plot(connection: Connection, asked: Asked) -> Plot:
-    """A year of the switch that says whether web conferences are recorded."""
+    """A year of how many were recorded."""
     last = asked.on or today()
     rows = read_rows(_COVERAGE, connection, setting_key=RECORDED, first=last - timedelta(days=365), last=last)
     held = {row["day"]: row for row in rows}
     days = _each_day(list(held))
-    names = {"on": "users_on", "off": "users_off", "not known": "users_unknown"}
+    names = {"recorded": "users_on", "not recorded": "users_off", "not known": "users_unknown"}
     series = {name: [held[day][key] if day in held else None for day in days] for name, key in names.items()}
-    about = f"Users by the switch {RECORDED}, at the end of each day."
+    about = (
+        "Users who were recorded at the end of each day: active, with web conferences recorded and that not "
+        "prevented."
+    )
     return Plot("Recording coverage", about, days, series)
 
 
 def changes_plot(connection: Connection, asked: Asked) -> Plot:
     """Ninety days of settings changes: the settings changed most by name, the rest together."""
     last = asked.on or today()
-    rows = read_rows(_CHANGES, connection, first=last - timedelta(days=90), last=last)
+    rows = read_rows(_CHANGES, connection, first=last - timedelta(days=90), last=last, recorded=RECORDED)
     totals: Counter[str] = Counter()
     for row in rows:
         totals[row["setting_key"]] += row["changes"]
@@ -135,8 +139,8 @@ def _each_day(days: list[date]) -> list[date]:
 SETTINGS = Question(
     "settings",
     "Settings",
-    "How many users had each switch on and off at the end of the newest counted day. Complete: everyone was "
-    "listed, and every history fetched, after the day's end.",
+    "How many users were recorded, and had each switch on and off, at the end of the newest counted day. "
+    "Complete: everyone was listed, and every history fetched, after the day's end.",
     _settings,
 )
 CALLS = Question("calls", "Calls", "Calls made to Gong in thirty days, by day and endpoint.", _calls)

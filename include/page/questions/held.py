@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from include.page.asking import cut, instant_of, parts_of, place_of, read_rows
-from include.page.questions.past import end_of_window, looked_at
+from include.page.questions.past import before_first_sync, end_of_window, looked_at
 from include.page.questions.who import EMAIL, TITLE, USER
 from include.page.table import Asked, Column, Question, Table
 
@@ -100,7 +100,8 @@ def _left(connection: Connection, asked: Asked) -> Table:
     end = instant_of(before) if before else asked.moment or "infinity"
     rows = read_rows(_LEFT, connection, before=end, user_id=user_id, limit=asked.limit + 1)
     note = _WITHOUT_RETURNERS if asked.on else ""
-    return Table(columns, *cut(rows, asked.limit, "left_at", "user_id"), note)
+    unknown = before_first_sync(connection, asked)
+    return Table(columns, *cut(rows, asked.limit, "left_at", "user_id"), note, unknown)
 
 
 STALE = Question(
@@ -108,12 +109,22 @@ STALE = Question(
     "Old rows",
     "Who was not answered for two days, or whose history is not known, was not fetched or could not be.",
     _stale,
+    "No row is old.",
 )
 CONFLICTS = Question(
     "conflicts",
     "Contradictions",
     "Where a history contradicts itself (one_instant) or the profile.",
     _conflicts,
+    "No contradiction is known.",
 )
-CHECKS = Question("checks", "Checks", "What the checks after the newest load found, failures first.", _checks)
-LEFT = Question("left", "Who left", "Whom Gong knows no more, the newest first.", _left)
+CHECKS = Question(
+    "checks",
+    "Checks",
+    "What the checks after the newest load found, failures first.",
+    _checks,
+    "No check had run.",
+)
+LEFT = Question(
+    "left", "Who left", "Whom Gong knows no more, the newest first.", _left, "Nobody is known to have left."
+)

@@ -1,4 +1,5 @@
-"""Who of everyone was in some state on a past day: looked at user by user, so many at a time.
+"""Who of everyone was in some state on a past day: looked at user by user, so many at a time; and of whom it
+is not known.
 
 Over everyone at once it takes seconds with 200,000 users; one user takes a tenth of a millisecond.
 """
@@ -6,11 +7,13 @@ Over everyone at once it takes seconds with 200,000 users; one user takes a tent
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
 
 from sqlalchemy import Connection
 
 from include.page.asking import cut, parts_of, place_of, read_row, read_rows
-from include.page.table import Asked, Column, Table
+from include.page.table import Asked, Column, Table, Unknown
 
 WINDOW = 1000
 
@@ -24,7 +27,7 @@ _LOOKED = """
            count(*) AS everyone
     FROM user_marks
 """
-
+_FIRST_SYNC = "SELECT (min(first_seen_at) AT TIME ZONE 'UTC')::date AS day FROM user_marks"
 
 WINDOW_OF_USERS = (
     "SELECT user_id FROM user_marks WHERE user_id > :after AND user_id <= :last ORDER BY user_id"
@@ -72,21 +75,61 @@ def states_then(condition: str) -> str:
     """  # noqa: S608 (conditions of this package)
 
 
-def ask_window(sql: str, connection: Connection, asked: Asked, columns: Sequence[Column]) -> Table:
+def unknown_then(condition: str) -> str:
+    """SQL of how many users of a window were there at ``:moment``, and whether so is not known.
+
+    A condition of what is not known is null, unless what is known decides it.
+    """
+    return f"""
+        SELECT count(*) AS users
+        FROM (
+            SELECT user_id FROM users
+            WHERE user_id > :after AND user_id <= :last AND coalesce(created, first_seen_at) <= :moment
+              AND (deleted_at IS NULL OR :moment < deleted_at)
+        ) AS each_user
+        LEFT JOIN LATERAL (
+            SELECT * FROM user_states_as_of(:moment) AS then_
+            WHERE then_.user_id = each_user.user_id OFFSET 0
+        ) AS state ON true
+        WHERE ({condition}) IS NULL
+    """  # noqa: S608 (conditions of this package)
+
+
+def first_sync(connection: Connection) -> date | None:
+    """The UTC day on which somebody was seen for the first time; None: there was no sync yet."""
+    day: date | None = read_row(_FIRST_SYNC, connection)["day"]
+    return day
+
+
+def before_first_sync(connection: Connection, asked: Asked) -> Unknown | None:
+    """That nothing is known of what was seen; None: there was a sync by then."""
+    first = first_sync(connection)
+    if first is None or (asked.on is not None and asked.on < first):
+        return Unknown(None, asked.on, first)
+    return None
+
+
+def ask_window(
+    sql: str, connection: Connection, asked: Asked, columns: Sequence[Column], unknown: str = ""
+) -> Table:
     """Those of the next users by id whom a query finds; ``after`` is empty when everyone was looked at.
 
     :param sql: takes ``after``, ``last`` and ``limit``; ``moment`` where a day is asked for.
+    :param unknown: a query of ``unknown_then``.
     """
     (begin,) = parts_of(asked.after, 1)
     last = end_of_window(connection, begin)
     if last is None:
-        return Table(columns, [])
+        return Table(columns, [], unknown=before_first_sync(connection, asked))
     parameters = {} if asked.moment is None else {"moment": asked.moment}
     found = read_rows(sql, connection, after=begin, last=last, limit=asked.limit + 1, **parameters)
     rows, more = cut(found, asked.limit, "user_id")
     last = rows[-1]["user_id"] if more else last
     is_end, note = looked_at(connection, begin, last)
-    return Table(columns, rows, "" if is_end and not more else place_of(last), note)
+    place = "" if is_end and not more else place_of(last)
+    table = Table(columns, rows, place, note)
+    users = read_row(unknown, connection, after=begin, last=last, **parameters)["users"] if unknown else 0
+    return replace(table, unknown=Unknown(users, asked.on, first_sync(connection))) if users else table
 
 
 def end_of_window(connection: Connection, begin: str, share: int = 1) -> str | None:

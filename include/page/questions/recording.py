@@ -3,65 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from include.page.asking import cut, parts_of, read_rows
-from include.page.questions.past import ask_window, states_then
+from include.page.asking import cut, parts_of, read_row, read_rows
+from include.page.questions.past import (
+    ask_window,
+    before_first_sync,
+    first_sync,
+    states_then,
+    unknown_then,
+)
 from include.page.questions.who import MANAGER, WHO
-from include.page.table import Asked, Column, Question, Table
+from include.page.table import Asked, Column, Question, Table, Unknown
 
 _WITHOUT = """
     SELECT user_id, name, email_address, title
     FROM recorded_without_consent_page
     WHERE user_id > :after ORDER BY user_id LIMIT :limit
 """
-_WITHOUT_THEN = states_then("is_recorded AND NOT has_consent_page")
+_IS_WITHOUT = "is_recorded AND NOT has_consent_page"
 
 _NOT_RECORDED = """
     SELECT user_id, name, email_address, title, manager_id, manager_name, why
     FROM active_not_recorded
     WHERE user_id > :after ORDER BY user_id LIMIT :limit
 """
-_NOT_RECORDED_THEN = states_then("active AND NOT is_recorded")
+_IS_NOT_RECORDED = "active AND NOT is_recorded"
 
 _IMPORTING = """
     SELECT user_id, name, email_address, title, imports, inactive_since, basis
     FROM inactive_but_importing
     WHERE user_id > :after ORDER BY user_id LIMIT :limit
 """
-_IMPORTING_THEN = states_then("NOT active AND is_importing")
+_IS_IMPORTING = "NOT active AND is_importing"
+
+_UNKNOWN_NOW = "SELECT count(*) AS users FROM user_states WHERE is_in_gong AND ({condition}) IS NULL"
 
 
-def _asking(now: str, then: str, *more: Column) -> Callable[[Connection, Asked], Table]:
-    """What asks one of two queries of those it finds, and shows more of each than who he is."""
+def _asking(now: str, condition: str, *more: Column) -> Callable[[Connection, Asked], Table]:
+    """What asks for users, and shows more of each than who they are.
+
+    :param now: the query of today's.
+    :param condition: the same of a row of ``user_states_as_of``; where it is null, it is not known.
+    """
     columns = (*WHO, *more)
+    then, unknown = states_then(condition), unknown_then(condition)
+    unknown_now = _UNKNOWN_NOW.format(condition=condition)
 
     def ask(connection: Connection, asked: Asked) -> Table:
         if asked.moment is None:
-            return _now(now, connection, asked, columns)
-        return ask_window(then, connection, asked, columns)
+            return _now(now, unknown_now, connection, asked, columns)
+        return ask_window(then, connection, asked, columns, unknown)
 
     return ask
 
 
-def _now(sql: str, connection: Connection, asked: Asked, columns: Sequence[Column]) -> Table:
+def _now(sql: str, unknown: str, connection: Connection, asked: Asked, columns: Sequence[Column]) -> Table:
     (begin,) = parts_of(asked.after, 1)
     rows = read_rows(sql, connection, after=begin, limit=asked.limit + 1)
-    return Table(columns, *cut(rows, asked.limit, "user_id"))
+    table = Table(columns, *cut(rows, asked.limit, "user_id"))
+    if begin:  # said at the beginning, of everyone
+        return table
+    users = read_row(unknown, connection)["users"]
+    if not users:
+        return replace(table, unknown=before_first_sync(connection, asked))
+    return replace(table, unknown=Unknown(users, None, first_sync(connection)))
 
 
 WITHOUT_CONSENT_PAGE = Question(
     "recorded-without-consent-page",
     "Recorded without a consent page",
-    "Who is recorded, but has no consent page. Of days before the first sync it names nobody.",
-    _asking(_WITHOUT, _WITHOUT_THEN),
+    "Who is recorded, but has no consent page. Consent pages are known from the first sync on.",
+    _asking(_WITHOUT, _IS_WITHOUT),
+    "Nobody.",
 )
 NOT_RECORDED = Question(
     "not-recorded",
     "Active, but not recorded",
     "Who is active, but in effect not recorded, and why.",
-    _asking(_NOT_RECORDED, _NOT_RECORDED_THEN, MANAGER, Column("why", "Why")),
+    _asking(_NOT_RECORDED, _IS_NOT_RECORDED, MANAGER, Column("why", "Why")),
+    "Nobody.",
 )
 STILL_IMPORTING = Question(
     "still-importing",
@@ -70,9 +93,10 @@ STILL_IMPORTING = Question(
     "so; inferred, he was never seen otherwise.",
     _asking(
         _IMPORTING,
-        _IMPORTING_THEN,
+        _IS_IMPORTING,
         Column("imports", "Imports"),
         Column("inactive_since", "Inactive since", "moment"),
         Column("basis", "Basis"),
     ),
+    "Nobody.",
 )

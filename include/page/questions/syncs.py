@@ -10,7 +10,7 @@ from include.page.table import Asked, Column, Question, Table
 _SYNCS = """
     SELECT started_at, finished_at - started_at AS took, run_id, dag_id, state, day, scope, history,
            users_listed, users_new, users_changed, users_left, histories_fetched, histories_failed,
-           histories_left, left_covered_by, changes_new, calls_made, warnings
+           histories_left, left_covered_by, changes_new, calls_made, failure, warnings
     FROM sync_runs
     WHERE (started_at, dag_id, run_id) < (CAST(:before AS timestamptz), :dag_id, :run_id)
     ORDER BY started_at DESC, dag_id DESC, run_id DESC
@@ -30,6 +30,7 @@ _COLUMNS = (
     Column("histories_fetched", "Histories", "number"),
     Column("histories_left", "Histories left", "number"),
     Column("calls_made", "Calls", "number"),
+    Column("failure", "What failed", absent="nothing"),
     Column("warnings", "Warnings", "list", absent="none"),
     Column("dag_id", "DAG"),
     Column("run_id", "Run"),
@@ -49,6 +50,7 @@ def _ask(connection: Connection, asked: Asked) -> Table:
 SYNCS = Question(
     "syncs",
     "Last syncs",
-    "Each run that loaded the warehouse, the newest first: what it brought and how many calls it made.",
+    "Each run that loaded the warehouse, or failed to, the newest first: what it brought and how many calls "
+    "it made.",
     _ask,
 )

@@ -7,7 +7,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from include.page.asking import cut, like, parts_of, read_rows
-from include.page.questions.past import WINDOW_OF_USERS, ask_window, end_of_window
+from include.page.questions.past import (
+    WINDOW_OF_USERS,
+    ask_window,
+    before_first_sync,
+    end_of_window,
+)
 from include.page.questions.who import MANAGER, WHO
 from include.page.table import Asked, Column, Question, Table
 
@@ -30,7 +35,7 @@ _NEXT = """
 
 
 def users_then(users: str) -> str:
-    """SQL of those of some users who were known at ``:moment``: by their histories, or seen.
+    """SQL of those of some users who were there at ``:moment``: known by their histories, seen, or created.
 
     OFFSET 0: as in ``states_then``.
     """
@@ -51,6 +56,9 @@ def users_then(users: str) -> str:
                 WHERE then_.user_id = each_user.user_id OFFSET 0
             ) AS seen ON true
             WHERE state.user_id IS NOT NULL OR seen.user_id IS NOT NULL
+               OR EXISTS (SELECT FROM users AS person
+                          WHERE person.user_id = each_user.user_id AND created <= :moment
+                            AND (deleted_at IS NULL OR :moment < deleted_at))
             ORDER BY each_user.user_id
             LIMIT :limit
         ) AS each_user
@@ -91,7 +99,8 @@ def _ask(connection: Connection, asked: Asked) -> Table:
         return ask_window(_ALL_THEN, connection, asked, _COLUMNS_THEN)
     ids, place = _found(_FIND_THEN, connection, asked, moment=asked.moment)
     rows = read_rows(_FOUND_THEN, connection, ids=ids, limit=asked.limit, moment=asked.moment)
-    return Table(_COLUMNS_THEN, rows, place, "Found by names and addresses as they were seen then.")
+    note = "Found by names and addresses as they were seen then."
+    return Table(_COLUMNS_THEN, rows, place, note, before_first_sync(connection, asked))
 
 
 def _found(sql: str, connection: Connection, asked: Asked, **more: Any) -> tuple[list[str], str]:
@@ -114,4 +123,5 @@ USERS = Question(
     "Users",
     "Everyone who is or was in Gong. Search for a part of a name or of an e-mail address, or for an id.",
     _ask,
+    "Nobody was found. Search for a part of a name or of an e-mail address, or for a whole id.",
 )

@@ -17,6 +17,7 @@ from gong_provider.api.errors import raise_alone
 from gong_provider.coordination import schema as schemas
 
 _CONNECT_TIMEOUT_S = 10
+_POOL_TIMEOUT_S = 30
 
 # At DEBUG SQLAlchemy logs each row of an answer: people's ids, an account's tokens.
 _LOGGING_NAME = "gong"
@@ -107,11 +108,12 @@ def address_of(connection: PostgresConnection) -> URL:
     )
 
 
-def engine_for(url: URL | str) -> Engine:
-    """The process's engine for a database; the same address gives the same engine.
+def engine_for(url: URL | str, *, wait_s: int | None = None) -> Engine:
+    """The process's engine for a database; the same arguments give the same engine.
 
     :param url: any ``postgres://`` or ``postgresql://`` address; the driver is always psycopg2. Its
         parameter ``gong_schema`` names the schema, and stays in the engine's address.
+    :param wait_s: seconds to wait for a connection to be made or to become free; None: 10 and 30.
     :raises AddressError: it is no such address.
     """
     try:
@@ -123,24 +125,25 @@ def engine_for(url: URL | str) -> Engine:
         raise AddressError(f"must be a PostgreSQL, not {parsed.get_backend_name()}.")
     if not schemas.is_possible(schemas.schema_of(parsed)):
         raise AddressError(schemas.RULE)
-    return _engine(parsed.set(drivername="postgresql+psycopg2"), os.getpid())
+    return _engine(parsed.set(drivername="postgresql+psycopg2"), os.getpid(), wait_s)
 
 
 @cache
-def _engine(url: URL, _pid: int) -> Engine:
+def _engine(url: URL, _pid: int, wait_s: int | None) -> Engine:
     """By process, for a connection must not be shared with a forked child."""
     engine = create_engine(
         url,
         pool_pre_ping=True,
         pool_size=2,
         max_overflow=6,
+        pool_timeout=wait_s or _POOL_TIMEOUT_S,
         isolation_level="READ COMMITTED",
         use_native_hstore=False,
         logging_name=_LOGGING_NAME,
         hide_parameters=True,  # they are people's data
         connect_args={
             "application_name": "gong",
-            "connect_timeout": _CONNECT_TIMEOUT_S,
+            "connect_timeout": wait_s or _CONNECT_TIMEOUT_S,
             "client_encoding": "utf8",
             # A cut network is noticed within a minute, not after the system's hours.
             "keepalives_idle": 20,

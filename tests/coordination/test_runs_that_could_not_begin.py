@@ -1,0 +1,160 @@
+"""A run that failed before it had a row has one when it ended, but not in another account's warehouse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from sqlalchemy import Engine
+
+from include.sync import steps
+from tests.coordination.days import World
+from tests.page.served import Markup, served_from
+from tests.support import GongService
+from tests.warehouse.making import rows, value
+
+ROW = "SELECT state, finished_at, failure, history, scope FROM sync_runs WHERE run_id = :run_id"
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, service: GongService, **changed: Any) -> None:
+    """Airflow's connection to Gong."""
+    gong = {"conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
+            "extra": {"calls_per_second": 0}}  # fmt: skip
+    monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", json.dumps(gong | changed))
+
+
+@pytest.fixture
+def world(warehouse: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with GongService() as service:
+        service.users = [{"id": f"{n}", "settings": {"webConferencesRecorded": True}} for n in range(20)]
+        connect(monkeypatch, service)
+        url = warehouse.url.set(drivername="postgres").render_as_string(hide_password=False)
+        monkeypatch.setenv("AIRFLOW_CONN_GONG_POSTGRES", url)
+        yield World(service, monkeypatch)
+
+
+def begin(world: World, run_id: str, failed: str, **params: Any) -> None:
+    """A run of which Airflow says that a task failed."""
+    world._context = {
+        "task": None,
+        "params": {"history": "auto"} | params,
+        "dag_run": SimpleNamespace(dag_id="gong_users_sync", run_id=run_id, partition_key=None),
+        "ti": SimpleNamespace(id=(world, run_id), get_dr_count=lambda **_: 0,
+                              get_task_states=lambda **_: {run_id: {failed: "failed"}}),
+    }  # fmt: skip
+
+
+def fails_to_open(world: World, run_id: str, **params: Any) -> None:
+    begin(world, run_id, "open_run", **params)
+    with pytest.raises(Exception, match=r"gong_default|keep_versions|not both"):
+        steps.open_run()
+    with pytest.raises(AirflowFailException, match="open_run failed: its log says why"):
+        steps.finish_run()
+
+
+def test_a_run_that_could_not_begin_is_on_the_page(
+    world: World, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run()
+    world.now += timedelta(hours=1)
+    monkeypatch.setenv("AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS", "a year")
+    fails_to_open(world, "broken")
+    (row,) = rows(warehouse, ROW, run_id="broken")
+    assert row[:2] == ("failed", world.now)
+    assert row[2] == "open_run failed: its log says why. Nothing was asked"
+    assert row[3:] == ("auto", "everyone")
+    with served_from(warehouse.url) as client:
+        overview, syncs = (Markup(client.get(path).text) for path in ("/", "/syncs"))
+    assert "open_run failed: its log says why. Nothing was asked" in " ".join(overview.words("p"))
+    assert [words for words in overview.words("span") if words in ("failed", "success")][:1] == ["failed"]
+    assert len(syncs.words("tr")) == 3
+
+
+def test_without_a_connection_to_gong_it_is_noted_too(
+    world: World, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run()
+    monkeypatch.delenv("AIRFLOW_CONN_GONG_DEFAULT")
+    fails_to_open(world, "broken")
+    assert value(warehouse, "SELECT state FROM sync_runs WHERE run_id = 'broken'") == "failed"
+
+
+def test_what_it_was_asked_for_may_be_what_can_not_be(world: World, warehouse: Engine) -> None:
+    world.run()
+    fails_to_open(world, "broken", user_ids=["1"], created_from="2026-01-01T00:00:00Z")
+    (row,) = rows(warehouse, ROW, run_id="broken")
+    assert row[3:] == ("none", "selection")
+
+
+def test_a_first_run_that_lists_nobody_is_noted(world: World, warehouse: Engine) -> None:
+    begin(world, "first", "list_users")
+    assert steps.open_run() == "list_users"
+    with pytest.raises(AirflowFailException, match="Nothing was loaded"):
+        steps.finish_run()
+    assert value(warehouse, "SELECT state FROM sync_runs") == "failed"
+    assert rows(warehouse, "SELECT * FROM account") == []
+    world.run()  # and that is whose it is
+    assert value(warehouse, "SELECT count(*) FROM user_facts") == 20
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_of_another_account_nothing_is_written(
+    world: World, warehouse: Engine, monkeypatch: pytest.MonkeyPatch, opens: bool
+) -> None:
+    world.run()
+    world.service.key = "another"
+    world.service.users = [{"id": f"other {n}"} for n in range(20)]
+    connect(monkeypatch, world.service)
+    before = rows(warehouse, "SELECT * FROM sync_runs")
+    if opens:
+        begin(world, "refused", "list_users")
+        assert steps.open_run() == "list_users"
+        with pytest.raises(AirflowFailException, match="is another"):
+            world.list_users()
+        with pytest.raises(AirflowFailException):
+            steps.finish_run()
+    else:
+        monkeypatch.setenv("AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS", "a year")
+        fails_to_open(world, "refused")
+    assert rows(warehouse, "SELECT * FROM sync_runs") == before
+
+
+def test_the_run_after_it_pays_for_nothing_again(
+    world: World, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a run fetched that was killed the same day counts on, also across one that could not begin."""
+    world.run()
+    rows(warehouse, "UPDATE sync_runs SET state = 'abandoned' RETURNING 1")
+    rows(warehouse, "UPDATE history_plan SET status = 'planned' RETURNING 1")
+    with monkeypatch.context() as patched:
+        patched.setenv("AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS", "a year")
+        world.now += timedelta(minutes=1)
+        fails_to_open(world, "broken")
+    world.service.calls.clear()
+    world.now += timedelta(minutes=1)
+    world.run()
+    assert [call.path for call in world.service.calls if "settings-history" in call.path] == []
+
+
+def test_where_there_are_no_tables_the_failure_is_still_told(
+    world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_GONG_POSTGRES", database_url.replace("+psycopg2", ""))
+    monkeypatch.setenv("AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS", "a year")
+    fails_to_open(world, "broken")
+
+
+def test_a_run_that_was_cleared_and_succeeded_did_not_fail(
+    world: World, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run()
+    with monkeypatch.context() as patched:
+        patched.setenv("AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS", "a year")
+        fails_to_open(world, "run 2")
+    world.run()  # of the same id
+    assert rows(warehouse, "SELECT state, failure FROM sync_runs") == [("success", None)] * 2

@@ -1,0 +1,163 @@
+"""The page never takes the threads that Airflow's API needs, however long Postgres lets it wait."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+
+import pytest
+from anyio import create_task_group, run, sleep, to_thread
+from fastapi import FastAPI, HTTPException
+from sqlalchemy import Connection, Engine, make_url, text
+from starlette.types import ASGIApp
+
+from include.page.app import make_app
+from include.page.limiter import BUSY, THREADS, Limiter
+from include.page.table import Asked, Column, Table
+from include.page.warehouse import SECONDS, Warehouse
+from tests.page.asked import own
+from tests.page.served import connection_to, sentence_of, served
+from tests.warehouse.making import value
+
+READERS = 60
+"""More than the 40 threads that a server has for everything."""
+SLEEPING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND query LIKE '%pg_sleep(0.05%' AND state = 'active'
+"""
+AWAKE = "pg_try_advisory_lock_shared(7)"
+
+
+class Patient(Warehouse):
+    """Stops no statement within the test."""
+
+    def read(self, ask: Any, seconds: int = SECONDS) -> Any:
+        return super().read(ask, max(seconds, 120))
+
+
+def api_server(page: ASGIApp) -> ASGIApp:
+    """As Airflow's is made: its own endpoints run in threads that all share; the page is mounted in it."""
+    server = FastAPI()
+
+    @server.get("/version")
+    def version() -> str:
+        return "3.3"
+
+    server.mount("/gong", page)
+    return server
+
+
+@contextmanager
+def asleep(engine: Engine) -> Iterator[Callable[[], None]]:
+    """Postgres sleeps in each statement of ``/own`` until it is woken."""
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(7)"))
+
+        def wake() -> None:
+            connection.execute(text("SELECT pg_advisory_unlock_all()"))
+
+        try:
+            yield wake
+        finally:
+            wake()
+
+
+@pytest.fixture
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question at ``/own`` that takes as long as Postgres sleeps."""
+
+    def ask(connection: Connection, asked: Asked) -> Table:
+        while not connection.execute(text(f"SELECT {AWAKE} FROM pg_sleep(0.05)")).scalar_one():
+            pass
+        connection.execute(text("SELECT pg_advisory_unlock_all()"))
+        return Table((Column("a", "A"),), [{"a": 1}])
+
+    own(monkeypatch, ask)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("sleeps")
+def test_while_readers_wait_airflow_answers_and_the_surplus_is_refused(company: Engine) -> None:
+    page = make_app(Patient(connection_to(company.url)), lambda app: app, Limiter(wait_s=2))
+    with served(api_server(page)) as client, ThreadPoolExecutor(READERS) as readers:
+        with asleep(company) as wake:
+            answers = [readers.submit(client.get, "/gong/own", timeout=90) for _ in range(READERS)]
+            until(lambda: value(company, SLEEPING) >= 2)
+            for _ in range(20):
+                assert client.get("/version", timeout=20).json() == "3.3"
+            assert [each for each in answers if each.done() and each.result().status_code == 200] == []
+            assert client.get("/gong/static/page.css", timeout=20).status_code == 200
+            until(lambda: sum(map(Future.done, answers)) == READERS - THREADS)
+            wake()
+        found = [each.result() for each in answers]
+    assert Counter(each.status_code for each in found) == {200: THREADS, 503: READERS - THREADS}
+    refused = next(each for each in found if each.status_code == 503)
+    assert sentence_of(refused) == BUSY
+    assert int(refused.headers["retry-after"]) > 0
+    assert "'self'" in refused.headers["content-security-policy"]
+
+
+@pytest.mark.usefixtures("sleeps")
+def test_who_waits_gets_a_turn(company: Engine) -> None:
+    page = make_app(Patient(connection_to(company.url)), lambda app: app, Limiter(threads=1, wait_s=60))
+    with served(page) as client, ThreadPoolExecutor(5) as readers:
+        with asleep(company) as wake:
+            answers = [readers.submit(client.get, "/own", timeout=90) for _ in range(5)]
+            until(lambda: value(company, SLEEPING) == 1)
+            wake()
+        assert [each.result().status_code for each in answers] == [200] * 5
+
+
+def test_only_an_answer_that_has_begun_waits_for_ever() -> None:
+    """A part of a download can't be refused any more."""
+    holds, let_go, found = Event(), Event(), list[str]()
+
+    def hold() -> None:
+        holds.set()
+        let_go.wait(60)
+
+    async def let_go_later() -> None:
+        await sleep(0.3)
+        let_go.set()
+
+    async def main() -> None:
+        limiter = Limiter(threads=1, wait_s=0.05)
+        async with create_task_group() as others:
+            others.start_soon(limiter.run, hold)
+            await to_thread.run_sync(holds.wait)
+            with pytest.raises(HTTPException) as refused:
+                await limiter.run(str)
+            assert refused.value.status_code == 503
+            others.start_soon(let_go_later)
+            found.append(await limiter.run(lambda: "a part", patiently=True))
+
+    run(main)
+    assert found == ["a part"]
+
+
+def test_a_database_that_does_not_answer_is_waited_for_a_second(company: Engine) -> None:
+    """Its address is there, and nothing answers: as behind a firewall that drops what comes."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        url = make_url(f"postgresql://a:b@127.0.0.1:{silent.getsockname()[1]}/x")
+        page = make_app(Warehouse(connection_to(url)), lambda app: app)
+        with served(page) as client:
+            begin = time.monotonic()
+            answer = client.get("/users")
+            took = time.monotonic() - begin
+    assert answer.status_code == 503
+    assert "it does not answer" in sentence_of(answer)
+    assert took < 9  # it was ten; libpq waits for two at least

@@ -1,0 +1,121 @@
+"""Recorded means one thing: tile, chart, list, person, table of coverage and SQL agree on each day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from include.page.overview import overview
+from include.page.people import person
+from include.page.table import Asked
+from include.warehouse.connect import transaction
+from include.warehouse.coverage import rewrite_coverage
+from tests.page.asked import asked_of, plot_of, told
+from tests.page.served import Markup
+from tests.warehouse.making import failure, history, listed, load_group, rows
+from tests.warehouse.small_company import PREVENTED, RECORDED, at, tell
+
+EVERYONE = [str(number) for number in range(1, 11)]
+DAYS = [date(2026, 2, day) for day in (26, 27, 28)] + [date(2026, 3, day) for day in range(1, 6)]
+
+Counts = tuple[int, int, int]
+
+
+def counts(values: list[bool | None]) -> Counts:
+    """How many were recorded, were not, and of how many it is not known."""
+    counted = Counter(values)
+    return counted[True], counted[False], counted[None]
+
+
+def counts_everywhere(engine: Engine, day: date) -> dict[str, Counts]:
+    """Of everyone who was there at the end of a day, wherever it is said."""
+    asked = Asked(on=day)
+    with transaction(engine) as connection:
+        shown = overview(connection, asked)
+        people = [person(connection, user_id, asked) for user_id in EVERYONE]
+    plot = plot_of(engine, "coverage", on=day)
+    (coverage,) = [
+        row for row in asked_of(engine, "settings", on=day).rows if row["setting_key"] == "is_recorded"
+    ]
+    sql = "SELECT user_id, is_recorded FROM user_states_as_of(:moment)"
+    answered = dict(rows(engine, sql, moment=asked.moment))
+    there = [user_id for (user_id,) in told(asked_of(engine, "users", on=day), "user_id")]
+    assert shown.recorded_on == plot.days[-1] == coverage["day"] == day
+    assert answered.keys() <= set(there)
+    found = counts([answered.get(user_id) for user_id in there])
+    recorded, not_recorded, unknown = (int(plot.series[name][-1] or 0) for name in plot.series)
+    return {
+        "SQL": found,
+        "list": counts([row["is_recorded"] for row in asked_of(engine, "users", on=day).rows]),
+        "person": counts([each.facts["is_recorded"] for each in people if each and each.user_id in there]),
+        "table": (coverage["users_on"], coverage["users_off"], coverage["users_unknown"]),
+        "chart": (recorded, not_recorded, unknown),
+        "tile": (shown.users_recorded or 0, found[1], shown.users_unknown or 0),  # it says no second number
+    }
+
+
+def one_number(engine: Engine, day: date) -> Counts:
+    found = counts_everywhere(engine, day)
+    assert len(set(found.values())) == 1, (day, found)
+    return found["SQL"]
+
+
+@pytest.fixture
+def short_story(warehouse: Engine) -> Engine:
+    """What was known before histories came: some of it is seen only."""
+    tell(warehouse, until=4)
+    return warehouse
+
+
+def test_on_each_day_all_say_the_same(company: Engine) -> None:
+    assert [one_number(company, day) for day in DAYS] == [
+        (7, 0, 2), (4, 3, 2), (5, 2, 2), (5, 2, 2), (7, 1, 1), (6, 3, 1), (6, 3, 1), (5, 3, 1),
+    ]  # fmt: skip
+
+
+def test_lists_name_those_who_are_counted(company: Engine) -> None:
+    for day in DAYS:
+        with transaction(company) as connection:
+            recorded = overview(connection, Asked(on=day)).users_recorded
+        users = asked_of(company, "users", on=day)
+        assert len([row for row in users.rows if row["is_recorded"]]) == recorded
+        active = [row["user_id"] for row in users.rows if row["active"] and row["is_recorded"] is False]
+        assert active == [
+            user_id for (user_id,) in told(asked_of(company, "not-recorded", on=day), "user_id")
+        ]
+
+
+def test_while_the_story_goes_on_they_say_the_same(short_story: Engine) -> None:
+    for day in (date(2026, 2, 28), date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)):
+        one_number(short_story, day)
+
+
+def test_a_change_at_midnight_belongs_to_the_day_that_begins(warehouse: Engine) -> None:
+    switches = {RECORDED: True, PREVENTED: False}
+    ann = {"id": "1", "created": "2026-02-26T09:00:00Z", "active": True, "settings": switches}
+    listed(warehouse, [ann], at(5, "00:30"))
+    off = {"setting": RECORDED, "value": False, "time": "2026-03-03T00:00:00Z"}
+    load_group(warehouse, history("1", [off], at=at(5, "00:30")))
+    with transaction(warehouse) as connection:
+        rewrite_coverage(connection, at(5, "01:00"))
+    assert one_number(warehouse, date(2026, 3, 2)) == (1, 0, 0)
+    assert one_number(warehouse, date(2026, 3, 3)) == (0, 1, 0)
+
+
+def test_where_it_is_known_of_nobody_the_tile_has_no_number(warehouse: Engine) -> None:
+    listed(warehouse, [{"id": "1", "created": "2026-02-26T09:00:00Z", "active": True}], at(5, "00:30"))
+    load_group(warehouse, failure("1", at=at(5, "00:30")))
+    with transaction(warehouse) as connection:
+        rewrite_coverage(connection, at(5, "01:00"))
+        shown = overview(connection, Asked())
+    assert (shown.users_recorded, shown.users_unknown) == (None, 1)
+
+
+def test_the_raw_switch_stands_under_its_own_name(page: httpx.Client) -> None:
+    with_names = Markup(page.get("/settings?on=2026-03-03").text)
+    names = ["Recorded, in effect", "Web conferences recorded"]
+    assert [words for words in with_names.words("th") if words in names] == names
