@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,6 +18,7 @@ from sqlalchemy import Engine
 
 from gong_provider.api.errors import GongDayUsedUpError
 from include.sync import run
+from include.warehouse.connect import transaction
 from tests.coordination.days import BEGIN, DAY, World, most_calls_in_24_hours
 from tests.support import Faults, GongService
 from tests.warehouse.making import rows, value
@@ -82,6 +85,27 @@ IN_TRANSACTION = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND state = 'idle in transaction'
 """
+
+
+def test_a_run_holds_its_answers_while_no_load_succeeds(world_of: MakeWorld, warehouse: Engine) -> None:
+    """For longer than what was not paid for is tried: each try ends by a timeout, for ten seconds."""
+    world = world_of(30, 0)
+    world.run("none")
+    with transaction(warehouse) as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {warehouse.url.database} SET statement_timeout = '300ms'")
+    warehouse.dispose()  # the next connections have it
+    with ThreadPoolExecutor() as pool:
+        locked = pool.submit(lock_users, warehouse, 10)
+        assert locked.running()
+        world.run("all")
+    assert set(world.service.histories_asked.values()) == {1}
+    assert value(warehouse, "SELECT count(*) FROM user_marks WHERE history_fetched_at IS NOT NULL") == 30
+
+
+def lock_users(engine: Engine, seconds: float) -> None:
+    with transaction(engine) as connection:
+        connection.exec_driver_sql("LOCK TABLE user_settings_history IN EXCLUSIVE MODE")
+        time.sleep(seconds)
 
 
 def test_a_run_that_can_not_publish_did_not_succeed(

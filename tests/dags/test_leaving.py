@@ -85,3 +85,17 @@ def test_an_account_of_three_may_lose_everyone_and_be_empty(run_dag: RunDag, dat
         assert deleted(database_url) == ["0000", "0001", "0002"]
         sync(run_dag, service)
     assert last_run(database_url)["calls_made"] == 1
+
+
+def test_an_answer_about_missing_users_that_is_not_whole_deletes_nobody(
+    run_dag: RunDag, database_url: str
+) -> None:
+    everyone = people(6)
+    with GongService(everyone) as service:
+        sync(run_dag, service, **USERS_ONLY)
+        service.users = everyone[1:]
+        # Asked for the three that the list lacked, Gong counts three and answers two.
+        service.faults = Faults(second_listing=everyone[3:], total_records=3)
+        sync(run_dag, service, **USERS_ONLY)
+    assert deleted(database_url) == []
+    assert last_run(database_url)["warnings"] != []

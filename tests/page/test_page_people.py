@@ -139,6 +139,12 @@ def test_the_chart_is_that_of_org_chart(company: Engine) -> None:
     assert found == expected
 
 
+def test_a_past_day_shows_no_later_change_of_a_user(company: Engine) -> None:
+    then = told(person_of(company, "9", on=THIRD).changes, "at")
+    assert then != []
+    assert all(moment < at(4, "00:00") for (moment,) in then)
+
+
 def test_a_large_chart_says_whom_it_does_not_reach(company: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chart, "SMALL", 5)
     assert told(below(company, None), "user_id") == [("1",), ("8",), ("9",)]

@@ -4,13 +4,25 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from include.local.connections import GONG, Sources, keep, postgres_connection, warehouse_url
 from include.local.settings import LocalError
+from include.warehouse.connect import transaction
 
 
 def test_sandbox_and_account_never_share_the_embedded_database() -> None:
     assert Sources(None, None).database != Sources("{}", None).database
+
+
+def test_the_sandbox_is_refused_where_an_account_without_a_name_is(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO account (base_url, key_hash, settled_at) VALUES ('https://gong.example', 'h', now())"
+        )
+    given = Sources(None, warehouse.url.render_as_string(hide_password=False))
+    with pytest.raises(LocalError, match="holds a Gong account"):
+        given.check_warehouse()
 
 
 def test_an_empty_variable_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
