@@ -1,7 +1,10 @@
 # Airflow with our provider, DAGs, page and what workers need, at the versions of constraints.txt.
 FROM python:3.12.12-slim-bookworm
-RUN useradd --uid 999 --user-group --create-home --home-dir /opt/airflow airflow \
- && install --directory --owner airflow --group airflow --mode 0700 /run/gong /opt/airflow/logs
+RUN groupadd --gid 999 airflow \
+ && useradd --uid 999 --gid 999 --create-home --home-dir /opt/airflow airflow \
+ && install --directory --owner airflow --group airflow --mode 0700 /run/gong /opt/airflow/logs \
+    /run/services/postgres /run/services/redis /run/services/migrate /run/services/api-server \
+    /run/services/scheduler /run/services/dag-processor /run/services/triggerer /run/services/worker
 WORKDIR /opt/airflow
 ENV AIRFLOW_HOME=/opt/airflow PYTHONPATH=/opt/airflow PYTHONUNBUFFERED=1
 COPY constraints.txt ./

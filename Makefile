@@ -1,15 +1,10 @@
 # Every command of the project; each makes the environment it needs in .venv.
 PYTHON ?=
-FROM ?=
-TO ?=
-# What can't be taken back must be asked for here and now, not by a variable that a container happens to have.
-ifneq ($(origin USER_ID),command line)
-override USER_ID :=
-endif
-ifneq ($(origin FILE),command line)
-override FILE :=
-endif
-export CONF FROM TO DRY_RUN PORT USER_ID UNDO FILE
+# What a command is to do stands on make's command line: variables that a shell or a container happens to have
+# don't count.
+ASKED := CONF DRY_RUN FILE FORCE FROM TO UNDO USER_ID YES
+$(foreach name,$(ASKED),$(if $(filter command,$(origin $(name))),,$(eval override $(name) :=)))
+export PORT $(ASKED)
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -49,7 +44,7 @@ up: $(READY) ## Airflow's UI on http://127.0.0.1:8080 (PORT=), daily schedule li
 backfill: $(READY) ## Past days, one run each: FROM=2026-01-01 TO=2026-01-03 (DRY_RUN=1: only say what it costs)
 	@exec $(PY) -m include.local backfill
 
-erase: $(READY) ## Forget one user for good: USER_ID= his Gong id (UNDO=1: the next sync may load him again)
+erase: $(READY) ## Erase one user for good: USER_ID= their Gong id (UNDO=1 takes it back, YES=1 asks nothing)
 	@exec $(PY) -m include.local erase
 
 check-live: $(READY) ## What your Gong account really answers, in at most 20 calls, against what this project assumes

@@ -22,6 +22,10 @@ anything, and keeps what it has.
 Run it again: it changes nothing. With `undo` it lifts the tombstone; his data then comes back only
 from Gong, with the next sync.
 
+An id that is neither stored here nor erased before fails the run, and leaves no record: it may be mistyped,
+or another warehouse's. With `force` it is erased all the same: others' rows may name it, and no later load
+keeps it.
+
 ### What stays of the request
 The id, in this run's conf, which Airflow keeps. Hence ids only, no names or addresses. What backups
 and logs hold is in docs/privacy.md.
@@ -41,6 +45,12 @@ PARAMS = {
         type="boolean",
         title="Undo",
         description="Lift the tombstone: the next sync may load him again.",
+    ),
+    "force": Param(
+        False,
+        type="boolean",
+        title="Force",
+        description="Go on with an id that is neither stored here nor erased before.",
     ),
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from include.compose.database import make_databases
-from include.compose.keys import KeysError, keep_keys
+from include.compose.keys import KeysError, hand_out, keep_keys
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
         keep_keys(folder, os.environ, Path(os.environ["GIVEN_FOLDER"]))
     except KeysError as error:
         sys.exit(str(error))
+    hand_out(folder, Path(os.environ["SERVICES_FOLDER"]))
 
 
 if __name__ == "__main__":

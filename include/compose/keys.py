@@ -28,6 +28,22 @@ _GIVEN_OR_MADE: dict[str, Callable[[], str]] = {
 _MADE = ("postgres_password", "airflow_password", "warehouse_password", "redis_password")
 _CONNECTIONS = ("gong_default", "gong_postgres")
 
+_METADATA = ("sql_alchemy_conn", "fernet_key")
+_QUEUE = ("broker_url", "result_backend")
+READ_BY = {
+    "postgres": ("postgres_password",),
+    "redis": ("redis.conf", "redis_password"),
+    "migrate": ("postgres_password", "airflow_password", "warehouse_password", "sql_alchemy_conn"),
+    # The only one that checks who somebody is: logins, sessions, and the tokens of tasks.
+    "api-server": (*_METADATA, "api_secret_key", "jwt_secret", "logins.json", "connections.json"),
+    "scheduler": (*_METADATA, *_QUEUE, "jwt_secret"),  # it makes the tokens of tasks
+    "dag-processor": (*_METADATA, "connections.json"),  # callbacks run here
+    "triggerer": (*_METADATA, "api_secret_key", "connections.json"),
+    # With the API's key it knows the api-server, which asks for logs.
+    "worker": ("fernet_key", *_QUEUE, "api_secret_key", "connections.json"),
+}
+"""The secrets that each service of docker-compose.yaml reads; it gets no other."""
+
 
 def keep_keys(folder: Path, environment: Mapping[str, str], given: Path) -> None:
     """Write every secret, and what Airflow reads of them, a private file each.
@@ -53,6 +69,18 @@ def keep_keys(folder: Path, environment: Mapping[str, str], given: Path) -> None
     }
     for name, text in (kept | _derived(kept, connections, environment)).items():
         write_private(folder / name, text)
+
+
+def hand_out(folder: Path, services: Path) -> None:
+    """Write into a folder of its own, for each service, the secrets that it reads.
+
+    :param folder: where ``keep_keys`` wrote them all.
+    :param services: the folder of these folders.
+    """
+    for service, names in READ_BY.items():
+        (services / service).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in names:
+            write_private(services / service / name, (folder / name).read_text())
 
 
 def _derived(

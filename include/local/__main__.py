@@ -10,22 +10,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from gong_provider.operators.progress import duration
 from include.local.airflow_api import AirflowApiError
 from include.local.backfill import backfill, days
 from include.local.connections import Sources
-from include.local.erase import erase, request
+from include.local.erase import Request, erase
 from include.local.forecast import foretell
-from include.local.postgres import free_port
+from include.local.postgres import Cluster, free_port
+from include.local.processes import stop_leftovers
 from include.local.progress import ProgressLine, Warehouse
-from include.local.runs import follow, make_ready, note, reasons, trigger
+from include.local.runs import follow, goes_on, make_ready, note, reasons, trigger
 from include.local.session import Lock, Session
 from include.local.settings import LocalError, Place
 from include.local.stack import Stack
+from include.warehouse.connect import place as place_of
 from include.warehouse.connect import schema_of
+from include.warehouse.errors import WarehouseError
 
 
 def run() -> int:
@@ -37,7 +41,8 @@ def run() -> int:
         run_id = trigger(session.airflow, conf)
         warehouse, line = Warehouse(session.warehouse_url), ProgressLine()
         try:
-            state = follow(session, run_id, lambda state: line.show(warehouse.run(run_id), f"{state} …"))
+            with goes_on(session, f"The run {run_id}", f"runs/{quote(run_id, safe='')}"):
+                state = follow(session, run_id, lambda state: line.show(warehouse.run(run_id), f"{state} …"))
         finally:
             line.end()
         why = "" if state == "success" else reasons(session.airflow, run_id)
@@ -74,11 +79,48 @@ def fill() -> int:
 
 
 def forget() -> int:
-    """Forget one user, or take that back."""
-    conf = request()
-    with _stack("erase") as session:
-        erase(session, conf)
+    """Erase one user, or take that back: no Airflow is needed for it, and no Gong."""
+    request = Request.from_environment()
+    with _warehouses() as warehouses:
+        erase(warehouses, request)
     return 0
+
+
+@contextmanager
+def _warehouses() -> Iterator[list[URL]]:
+    """The warehouse that is given, or that of a running `make up`; else the databases of our own Postgres."""
+    place, sources = Place.from_environment(), Sources.from_environment()
+    given = sources.warehouse
+    lock, cluster = Lock(place), Cluster(place.directory / "postgres")
+    other = lock.take("erase")
+    try:
+        if other is not None:
+            yield [_that_of_airflow(given, _other(lock, place, other).at_its_warehouse())]
+        elif given is not None:
+            yield [given]
+        else:
+            stop_leftovers(place)
+            cluster.start()
+            names = sorted(("gong", "gong_sandbox"), key=lambda name: name != sources.database)
+            for name in names:
+                cluster.ensure_database(name)
+            yield [make_url(cluster.url(name)) for name in names]
+    finally:
+        _ignore_impatience()
+        cluster.stop()
+        lock.release()
+
+
+def _that_of_airflow(given: URL | None, session: Session) -> URL:
+    """Airflow's warehouse, with the given login where one is given: two names may be two databases."""
+    loads_into = make_url(session.warehouse_url)
+    there, here = ((place_of(url), schema_of(url)) for url in (loads_into, given or loads_into))
+    if there != here:
+        raise LocalError(
+            f"`make up` is running and loads into {there[0]}, schema {there[1]}, but "
+            f"AIRFLOW_CONN_GONG_POSTGRES names {here[0]}, schema {here[1]}. Unset it, or stop `make up`."
+        )
+    return given or loads_into
 
 
 @contextmanager
@@ -101,10 +143,15 @@ def _stack(command: str, *, airflow: bool = True) -> Iterator[Session]:
         stack.check()  # a part that died tells more than what it left unanswered
         raise
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # impatience must not leave half of it running
+        _ignore_impatience()
         stack.stop()
         lock.release()
+
+
+def _ignore_impatience() -> None:
+    """From here on, Ctrl-C must not leave half of it running."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _joined(lock: Lock, place: Place, sources: Sources, other: str, command: str) -> Session:
@@ -113,15 +160,20 @@ def _joined(lock: Lock, place: Place, sources: Sources, other: str, command: str
             f"`make up` is running already: {lock.join().address}. Ctrl-C there stops it; for a "
             "second one, set GONG_LOCAL_DIR and PORT."
         )
+    session = _other(lock, place, other)
+    if sources.fingerprint not in ("", session.fingerprint):
+        raise LocalError("`make up` is running with other connections; stop it first, or set GONG_LOCAL_DIR.")
+    print(f"Using the stack of `make up` ({session.address}).", flush=True)
+    return session.at_its_warehouse()
+
+
+def _other(lock: Lock, place: Place, other: str) -> Session:
+    """The stack of the other command, which is `make up`."""
     if other != "up":
         raise LocalError(
             f"`make {other}` is running in {place.directory}; wait for it, or set GONG_LOCAL_DIR."
         )
-    session = lock.join()
-    if sources.fingerprint not in ("", session.fingerprint):
-        raise LocalError("`make up` is running with other connections; stop it first, or set GONG_LOCAL_DIR.")
-    print(f"Using the stack of `make up` ({session.address}).", flush=True)
-    return session
+    return lock.join()
 
 
 def _tell(session: Session, warehouse: Warehouse, run_id: str, seconds: float) -> None:
@@ -196,10 +248,10 @@ def main(arguments: list[str]) -> int:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         return commands[arguments[0]]()
-    except KeyboardInterrupt:
-        print("Stopped.")
+    except KeyboardInterrupt as stopped:
+        print(str(stopped) or "Stopped.")
         return 0 if arguments[0] == "up" else 130
-    except (LocalError, AirflowApiError) as error:
+    except (LocalError, AirflowApiError, WarehouseError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from include.local.forecast import foretell
 from include.local.progress import Warehouse
-from include.local.runs import FINAL, close_backfills, make_ready, note, path_of, reasons, runs
+from include.local.runs import FINAL, close_backfills, goes_on, make_ready, note, path_of, reasons, runs
 from include.local.session import Session
 from include.local.settings import DAG_ID, ROOT, LocalError
 
@@ -54,6 +54,11 @@ def backfill(session: Session, begin: date, end: date) -> bool:
     print(foretell(session, begin, end), flush=True)
     make_ready(session)
     print("Backfilling, one run a day …", flush=True)
+    with goes_on(session, "What was begun of the backfill", "backfills"):
+        return _backfill(session, begin, end)
+
+
+def _backfill(session: Session, begin: date, end: date) -> bool:
     known = {run["dag_run_id"] for run in _backfill_runs(session)}
     made = subprocess.run(
         command(begin, end), cwd=ROOT, env=session.environment, capture_output=True, text=True, check=False

@@ -3,6 +3,9 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +13,7 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import ArgumentError
 
 from include.local.airflow_api import Airflow
-from include.local.settings import LocalError, Place
+from include.local.settings import ROOT, LocalError, Place
 from include.warehouse.connect import address, engine_for, place, schema_of, transaction
 from include.warehouse.errors import WarehouseError
 
@@ -18,7 +21,10 @@ GONG = "gong_default"
 WAREHOUSE = "gong_postgres"
 SANDBOX_ACCOUNT = "sandbox"
 SANDBOX_CALLS_PER_SECOND = 90  # a little less than it allows
-_OURS = "Kept by `make up`. Change login or host and it is yours."
+_OURS = "Kept by `make up` at {host}, port {port}. Change login, host or port and it is yours."
+_SECONDS = 120
+ANSWER = "The connection: "
+"""Begins the line of ``ask_airflow``, among what Airflow logs."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +47,20 @@ class Sources:
         return hashlib.sha256(json.dumps(given).encode()).hexdigest() if any(given) else ""
 
     @property
+    def warehouse(self) -> URL | None:
+        """The given warehouse; None: ours."""
+        return warehouse_url(self.postgres) if self.postgres else None
+
+    @property
     def database(self) -> str:
         """The embedded database: sandbox data and an account's never share one."""
         return "gong" if self.gong else "gong_sandbox"
 
     def check_warehouse(self) -> URL | None:
         """The given warehouse, after saying which it is and seeing that it takes this data; None: ours."""
-        if self.postgres is None:
+        url = self.warehouse
+        if url is None:
             return None
-        url = warehouse_url(self.postgres)
         where = f"{place(url)} (AIRFLOW_CONN_GONG_POSTGRES)"
         print(f"Warehouse: {where}. The sync makes a schema `{schema_of(url)}` there.")
         held = _account_in(url)
@@ -64,6 +75,29 @@ class Sources:
 def variable(connection_id: str) -> str:
     """The environment variable that gives Airflow a connection."""
     return f"AIRFLOW_CONN_{connection_id.upper()}"
+
+
+def connection_in(environment: Mapping[str, str], connection_id: str) -> str:
+    """The connection that an Airflow of this environment uses, with its password, as Airflow's JSON or URI.
+
+    :raises LocalError: it has none.
+    """
+    given = environment.get(variable(connection_id))
+    if given:
+        return given
+    command = [sys.executable, "-m", "include.local.ask_airflow", connection_id]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
+    )
+    answers = [line for line in done.stdout.splitlines() if line.startswith(ANSWER)]
+    if not answers:
+        raise LocalError((done.stderr.strip() or "Airflow could not be asked").splitlines()[-1])
+    found = answers[-1].removeprefix(ANSWER)
+    if not found:
+        raise LocalError(
+            f"Airflow has no connection {connection_id}: make one in its UI, Admin, Connections."
+        )
+    return found
 
 
 def sandbox_connection(kept: Place, port: int) -> dict[str, Any]:
@@ -97,15 +131,20 @@ def keep(airflow: Airflow, connection_id: str, wanted: dict[str, Any]) -> bool:
     """Make or refresh a connection in Airflow's metadata; False when its user has made it his own."""
     path = f"connections/{connection_id}"
     found = airflow.get(path)
-    body = {"connection_id": connection_id, "description": _OURS, **wanted}
+    body = {"connection_id": connection_id, "description": _ours(wanted), **wanted}
     if not found:
         airflow.post("connections", body)
         return True
-    is_local = "127.0.0.1" in (found["host"] or "")
-    if (found["description"], found["login"]) != (_OURS, wanted["login"]) or not is_local:
+    # Not by its host alone: many have a Postgres of their own on this machine, and are `postgres` there.
+    if (found["description"], found["login"]) != (_ours(found), wanted["login"]):
         return False
     airflow.patch(path, body)
     return True
+
+
+def _ours(connection: Mapping[str, Any]) -> str:
+    """The description by which `make up` knows a connection that it made, and nobody has changed since."""
+    return _OURS.format(host=connection.get("host"), port=connection.get("port"))
 
 
 def warehouse_url(given: str) -> URL:
@@ -124,7 +163,8 @@ def warehouse_url(given: str) -> URL:
     except (ArgumentError, ValueError, AttributeError, TypeError):
         # Not chained: the parsers quote what they could not read, and that may be the password.
         raise LocalError(
-            "AIRFLOW_CONN_GONG_POSTGRES is neither a postgres:// URI nor Airflow's JSON."
+            f"The connection {WAREHOUSE} is neither a postgres:// URI nor Airflow's JSON; correct it in "
+            f"Airflow, or in {variable(WAREHOUSE)}."
         ) from None
 
 

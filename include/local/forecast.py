@@ -5,9 +5,9 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime
 
-from include.local.connections import GONG, WAREHOUSE, postgres_connection, sandbox_connection, variable
+from include.local.connections import GONG, WAREHOUSE, connection_in, variable
 from include.local.session import Session
-from include.local.settings import ROOT, LocalError, Place
+from include.local.settings import ROOT, LocalError
 from include.sync.summary import counted
 from include.warehouse.connect import engine_for, transaction
 from include.warehouse.errors import WarehouseError
@@ -23,13 +23,9 @@ def foretell(session: Session, begin: date, end: date) -> str:
 
     :raises LocalError: the warehouse or Gong can't be asked.
     """
-    environment = _environment(session)
-    if variable(WAREHOUSE) not in environment:
-        why = f"{WAREHOUSE} was edited in Airflow, and is not seen from here"
-    else:
-        owed, why = _owed(session, environment, end)
-        if owed:
-            return told(begin, end, owed)
+    owed, why = _owed(session, end)
+    if owed:
+        return told(begin, end, owed)
     return f"{_days(begin, end)}: {_IN_ALL}. How many that is, is not known yet: {why}."
 
 
@@ -48,7 +44,7 @@ def _days(begin: date, end: date) -> str:
     return f"{begin} to {end}" if begin < end else str(begin)
 
 
-def _owed(session: Session, environment: dict[str, str], end: date) -> tuple[Forecast | None, str]:
+def _owed(session: Session, end: date) -> tuple[Forecast | None, str]:
     """The forecast, or why there is none."""
     engine = engine_for(session.warehouse_url)
     try:
@@ -62,13 +58,15 @@ def _owed(session: Session, environment: dict[str, str], end: date) -> tuple[For
         raise LocalError(str(error)) from error
     if current is False:
         return None, "the warehouse's tables are of an earlier version, which the first run upgrades"
-    if variable(GONG) not in environment:
-        return None, f"{GONG} was edited in Airflow, and Gong can't be asked from here"
-    return _over_nothing(environment), "Gong does not say how many users there are"
+    return _over_nothing(session), "Gong does not say how many users there are"
 
 
-def _over_nothing(environment: dict[str, str]) -> Forecast | None:
+def _over_nothing(session: Session) -> Forecast | None:
     """Everything, counted by one call."""
+    environment = {
+        **session.environment,
+        **{variable(name): connection_in(session.environment, name) for name in (GONG, WAREHOUSE)},
+    }
     command = [sys.executable, "-m", "include.local.ask_gong", "users"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
@@ -77,19 +75,3 @@ def _over_nothing(environment: dict[str, str]) -> Forecast | None:
         raise LocalError((done.stderr.strip() or "Gong could not be asked").splitlines()[-1])
     counted = json.loads(done.stdout.splitlines()[-1])
     return None if counted["users"] is None else Forecast(counted["pages"], counted["users"])
-
-
-def _environment(session: Session) -> dict[str, str]:
-    """The session's, with the connections that `make up` keeps in Airflow, unless someone edited them."""
-    environment = dict(session.environment)
-    for name in (WAREHOUSE, GONG):
-        if variable(name) in environment:
-            continue
-        found = session.airflow.get(f"connections/{name}")
-        if name == WAREHOUSE:
-            ours = postgres_connection(session.warehouse_url)
-        else:
-            ours = sandbox_connection(Place.from_environment(), found.get("port") or 0)
-        if all(found.get(each) == ours.get(each) for each in ("host", "port", "login", "schema")):
-            environment[variable(name)] = json.dumps(ours)
-    return environment

@@ -2,8 +2,8 @@
 
 import builtins
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -57,6 +57,20 @@ def follow(session: Session, run_id: str, show: Callable[[str], None], dag_id: s
         show(state)
         session.check()
         time.sleep(0.5)
+
+
+@contextmanager
+def goes_on(session: Session, what: str, page: str) -> Iterator[None]:
+    """After Ctrl-C, say what goes on in Airflow where it is another command's, and which page shows it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if session.owned:
+            raise
+        address = f"{session.address}/dags/{DAG_ID}/{page}"
+        raise KeyboardInterrupt(
+            f"Stopped watching. {what} goes on in the Airflow of `make up`: {address}"
+        ) from None
 
 
 def runs(airflow: Airflow, dag_id: str = DAG_ID, **filters: Any) -> list[dict[str, Any]]:

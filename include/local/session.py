@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import TextIO
 
@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 
 from gong_provider.coordination.schema import PARAMETER
 from include.local.airflow_api import Airflow
+from include.local.connections import WAREHOUSE, connection_in, warehouse_url
 from include.local.postgres import psql
 from include.local.settings import LocalError, Place, write_private
 
@@ -41,6 +42,16 @@ class Session:
     def owned(self) -> bool:
         """Whether this very command started the stack."""
         return self.holder == os.getpid()
+
+    def at_its_warehouse(self) -> "Session":
+        """The same, with the warehouse that its Airflow uses now: the connection may be edited in the UI."""
+        url = warehouse_url(connection_in(self.environment, WAREHOUSE))
+        ours = make_url(self.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+        return replace(
+            self,
+            warehouse_url=url.render_as_string(hide_password=False),
+            embedded=(url.host, url.port, url.username) == (ours.host, ours.port, ours.username),
+        )
 
     @property
     def psql(self) -> str:

@@ -4,10 +4,10 @@ import json
 import os
 import sys
 import time
-from dataclasses import replace
 from importlib.metadata import version
 
 from include.local import connections
+from include.local.airflow_api import Airflow
 from include.local.connections import GONG, WAREHOUSE, Sources, variable
 from include.local.postgres import Cluster, free_port
 from include.local.processes import Processes, stop_leftovers
@@ -42,9 +42,9 @@ class Stack:
         # Before there is a scheduler: what a stopped command left would go on, with today's connections.
         end_leftovers(session.airflow)
         if self._lasting:
-            session = replace(session, warehouse_url=self._keep_connections(session))
+            self._keep_connections(session.airflow)
         self._start_airflow(environment, "scheduler")
-        return session
+        return session.at_its_warehouse()
 
     def start_without_airflow(self) -> Session:
         """Start what can be asked without a run: Postgres, and the sandbox where no account is given."""
@@ -139,15 +139,12 @@ class Stack:
             options = ["--skip-serve-logs"] if name == "scheduler" else []  # the api-server reads the files
             self._processes.start(name, [*_AIRFLOW, name, *options], environment)
 
-    def _keep_connections(self, session: Session) -> str:
-        """Make what the environment does not give, where the UI can edit it; the answer is the warehouse."""
-        airflow = session.airflow
+    def _keep_connections(self, airflow: Airflow) -> None:
+        """Make what the environment does not give, where the UI can edit it."""
         sandbox = not self._sources.gong and connections.keep(airflow, GONG, self._sandbox_connection())
-        if self._sources.postgres:
-            return session.warehouse_url
-        database = "gong_sandbox" if sandbox else "gong"
-        connections.keep(airflow, WAREHOUSE, self._postgres_connection(database))
-        return self._cluster.url(database)
+        if not self._sources.postgres:
+            database = "gong_sandbox" if sandbox else "gong"
+            connections.keep(airflow, WAREHOUSE, self._postgres_connection(database))
 
     def _sandbox_connection(self) -> dict[str, object]:
         return connections.sandbox_connection(self._place, self._sandbox_port)

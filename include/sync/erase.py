@@ -4,58 +4,80 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowFailException
 
 from gong_provider.api.endpoints import check_user_id
 from gong_provider.api.errors import GongConfigError
 from gong_provider.api.shared import utc_now
 from include.sync.warehouse import warehouse_engine
-from include.warehouse import forgetting
-from include.warehouse.connect import in_transaction
+from include.warehouse import erasure_request
+from include.warehouse.connect import place, schema_of
 from include.warehouse.migrate import migrate
 
 log = logging.getLogger(__name__)
 
 
-def erase_user() -> dict[str, Any]:
-    """Forget the user whom the params name, or take that back.
+class Request(NamedTuple):
+    """What the params ask for."""
 
-    :return: whether he was forgotten before, and by table how many rows were removed or name him no
+    user_id: str
+    undo: bool
+    force: bool
+
+
+def erase_user() -> dict[str, Any]:
+    """Erase the user that the params name, or take that back.
+
+    :return: whether they were erased before, and by table how many rows were removed or name them no
         longer, for XCom.
+    :raises AirflowFailException: the warehouse does not know this id, which no other try would change.
     """
     context: Any = get_current_context()
-    user_id, undo = read_request(context["params"])
-    engine = warehouse_engine()
-    migrate(engine)
-    if undo:
-        lifted = in_transaction(engine, lambda connection: forgetting.take_back(connection, user_id))
-        log.info(
-            "The tombstone is lifted: what Gong answers from now on is kept again"
-            if lifted
-            else "This user was not forgotten: there is nothing to take back"
-        )
-        return {"was_forgotten": lifted, "rows": {}}
-    erased = forgetting.forget(engine, user_id, utc_now())
+    request = read_request(context["params"])
+    url = warehouse_engine().url
+    log.info("Warehouse: %s, schema %s", place(url), schema_of(url))
+    migrate(warehouse_engine())
+    try:
+        return _take_back(request) if request.undo else _erase(request)
+    except erasure_request.UnknownUserError as error:
+        raise AirflowFailException(f"{error} The param force goes on all the same.") from None
+
+
+def _erase(request: Request) -> dict[str, Any]:
+    erased = erasure_request.erase_on_request(
+        warehouse_engine(), request.user_id, utc_now(), force=request.force
+    )
     log.info(
-        "This user is forgotten: no load keeps him any more"
+        "This user is forgotten: no load keeps them any more"
         if erased.is_new
         else "This user was forgotten before"
     )
     for table, rows in erased.rows.items():
         log.info("%s: %d rows", table, rows)
     if not erased.rows:
-        log.info("Nothing was held of him%s", ": was it the right id?" if erased.is_new else "")
+        log.info("Nothing was stored of them")
     return {"was_forgotten": not erased.is_new, "rows": erased.rows}
 
 
-def read_request(params: Mapping[str, Any]) -> tuple[str, bool]:
-    """Whom the params name, and whether to take it back.
+def _take_back(request: Request) -> dict[str, Any]:
+    lifted = erasure_request.take_back_on_request(warehouse_engine(), request.user_id, force=request.force)
+    log.info(
+        "The erasure record is removed: what Gong answers from now on is kept again"
+        if lifted
+        else "This user was not erased: there is nothing to take back"
+    )
+    return {"was_forgotten": lifted, "rows": {}}
 
-    :raises GongConfigError: it is no id.
+
+def read_request(params: Mapping[str, Any]) -> Request:
+    """What the params ask for.
+
+    :raises GongConfigError: they name no id.
     """
     user_id: Any = params.get("user_id")
     if isinstance(user_id, str) and "@" in user_id:
         raise GongConfigError("user_id must be a Gong user id, not an e-mail address")
-    return check_user_id(user_id), params.get("undo") is True
+    return Request(check_user_id(user_id), params.get("undo") is True, params.get("force") is True)

@@ -81,7 +81,8 @@ _TASKS = {
         "Forget the user",
         "Sets the tombstone, waits for running loads, deletes; its log counts by table.",
         "No call.",
-        f"{_AGAIN}: it changes nothing that is done.",
+        f"An id that is unknown here: a new run, with the right one or with `force`. Else: {_AGAIN.lower()}, "
+        "which changes nothing that is done.",
     ),
 }
 

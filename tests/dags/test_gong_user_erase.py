@@ -68,7 +68,7 @@ def test_the_task_believes_no_check_but_its_own(given: Any) -> None:
 
 
 def test_an_empty_database_is_made_ready_first(run_dag: RunDag, database_url: str) -> None:
-    erase(run_dag)
+    erase(run_dag, force=True)
     engine = engine_for(database_url)
     load_world(engine)
     repeat_erasures(engine, RUN, NOON)  # as when a run ends: her addresses were not known
@@ -99,3 +99,16 @@ def test_an_erased_user_stays_away_until_it_is_undone(run_dag: RunDag, database_
         assert run_dag("gong_users_sync", service, {"history": "all"}).succeeded
     assert "user_settings_history" in found_in(engine, *names)
     assert value(engine, "SELECT count(*) FROM users") == 3
+
+
+@pytest.mark.parametrize("undo", [False, True])
+def test_an_id_that_nobody_has_fails_the_run_once_and_leaves_no_record(
+    run_dag: RunDag, database_url: str, undo: bool
+) -> None:
+    with GongService() as service:
+        done = run_dag("gong_user_erase", service, {"user_id": PAULA, "undo": undo})
+    assert done.states == {"erase": "failed"}, "or it would be tried again"
+    engine = engine_for(database_url)
+    assert value(engine, "SELECT count(*) FROM forgotten") == 0
+    erase(run_dag, undo=undo, force=True)
+    assert value(engine, "SELECT count(*) FROM forgotten") == (not undo)

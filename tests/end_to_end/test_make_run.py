@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,8 +17,9 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
+from include.local.airflow_api import Airflow
 from include.local.connections import Sources
-from include.local.postgres import Cluster
+from include.local.postgres import Cluster, free_port
 from include.local.processes import Processes
 from include.local.settings import LocalError, Place
 from include.sandbox.dialect import contract_user
@@ -67,8 +69,9 @@ def test_a_checkout_that_was_moved_does_not_use_the_provider_of_where_it_was(
 def test_from_nothing_and_again(fresh: Checkout, database_url: str) -> None:
     """The sandbox's 250 users land row by row; a second run says 0 new; nothing is left running.
 
-    Between them an erasure is stopped by Ctrl-C when its run is in Airflow's metadata and no task of it has
-    begun: the next command does not carry it out.
+    Between them, `make up` loads into the warehouse of the UI's connection, and says so; it is stopped by
+    Ctrl-C when an erasure is in Airflow's metadata and no task of it has begun: the next command does not
+    carry it out.
     """
     world = World()
     users = {row["user_id"]: row for row in (expected_user(contract_user(user)) for user in world.users)}
@@ -93,7 +96,11 @@ def test_from_nothing_and_again(fresh: Checkout, database_url: str) -> None:
     assert ": 253 calls: 3 to list the users, 250 histories." in foretold()
     run("250 new")
     assert foretold().count(": 0 calls. All of it is here already.") == 1
-    stop_before_it_begins(fresh, "erase", USER_ID=next(iter(users)), **variables)
+    edit_in_the_ui(fresh, database_url)
+    said = stop_before_it_begins(fresh, {"user_id": next(iter(users))}, **MEANT_FOR_OTHERS)
+    url = make_url(database_url)
+    assert f"@{url.host}:{url.port}/{url.database}'" in said
+    assert str(url.password) not in said
     assert fresh.processes() == []
     run("0 new")
     done = last_run(database_url)
@@ -110,18 +117,36 @@ MEANT_FOR_OTHERS = {
 """Settings of another Airflow, in the environment of whoever types."""
 
 
-def stop_before_it_begins(made: Checkout, command: str, **variables: str) -> None:
-    process = made.start(command, **variables)
+def edit_in_the_ui(made: Checkout, database_url: str) -> None:
+    """The warehouse's connection, as a user makes it their own."""
+    cluster = Cluster(made.local / "postgres")
+    cluster.start()
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(made.local / "airflow"),
+        "AIRFLOW__CORE__FERNET_KEY": Place(made.local).secrets["fernet"],
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": cluster.url("airflow"),
+    }
+    add = ("airflow", "connections", "add", "gong_postgres", "--conn-uri", uri(database_url))
+    try:
+        subprocess.run([sys.executable, "-m", *add], env=environment, check=True, capture_output=True)
+    finally:
+        cluster.stop()
+
+
+def stop_before_it_begins(made: Checkout, conf: dict[str, Any], **variables: str) -> str:
+    """What `make up` said."""
+    process = made.start("up", PORT=str(free_port()), **variables)
+    file = made.local / "session.json"
+    eventually(file.exists, "the stack")
     scheduler = eventually(made.scheduler, "the scheduler")
     scheduler.suspend()
-    cluster = Cluster(made.local / "postgres")
-    cluster.port = int((cluster.directory / "data" / "postmaster.pid").read_text().split("\n")[3])
-    queued = "SELECT FROM public.dag_run WHERE dag_id = 'gong_user_erase' AND state = 'queued'"
-    eventually(lambda: query(cluster.url("airflow"), queued), "the run")
+    state = json.loads(file.read_text())
+    airflow = Airflow(state["address"], state["login"], state["password"])
+    airflow.post("dags/gong_user_erase/dagRuns", {"logical_date": None, "conf": conf})
     interrupt(process)
     said, _ = process.communicate(timeout=60)
     assert "Stopped.\n" in said
-    assert process.returncode != 0
+    return str(said)
 
 
 def test_whom_to_erase_is_not_taken_from_the_environment(

@@ -33,6 +33,11 @@ def compose(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
     return dict(_filled(yaml.safe_load((ROOT / "docker-compose.yaml").read_text()), variables or {}))
 
 
+def _mounts(service: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a service mounts, and where."""
+    return [(source, path) for source, path, *_ in (mount.split(":") for mount in service["volumes"])]
+
+
 def variables_used() -> set[str]:
     """What docker-compose.yaml asks of .env."""
     text = (ROOT / "docker-compose.yaml").read_text()
@@ -85,18 +90,23 @@ class Local:
 
     def __post_init__(self) -> None:
         self.services: dict[str, Any] = compose(self.variables)["services"]
-        for folder in ("secrets", "given", "logs", "queue"):
+        for folder in ("given", "logs", "queue", "services"):
             (self.folder / folder).mkdir(parents=True, exist_ok=True)
+        for volume, path in _mounts(self.services["keys"]):
+            if volume.startswith("secrets"):
+                (self.folder / volume).mkdir(exist_ok=True)
+                if path != "/run/gong":
+                    (self.folder / "services" / Path(path).name).symlink_to(self.folder / volume)
 
     def command(self, service: str, instance: str = "") -> list[str]:
         """What the container runs."""
-        words = [self._here(word, instance or service) for word in self.services[service]["command"]]
+        words = [self._here(word, service, instance) for word in self.services[service]["command"]]
         return [*words, "--bind", "127.0.0.1"] if service == "redis" else words
 
     def health_command(self, service: str, instance: str = "") -> list[str]:
         """What tells whether it is well, by its exit code."""
         kind, *words = self.services[service]["healthcheck"]["test"]
-        here = [self._here(word, instance or service) for word in words]
+        here = [self._here(word, service, instance) for word in words]
         return ["sh", "-c", *here] if kind == "CMD-SHELL" else here
 
     def environment(self, service: str, instance: str = "") -> dict[str, str]:
@@ -104,7 +114,7 @@ class Local:
         name = instance or service
         of_image = dict(pair.split("=", 1) for words in dockerfile("ENV") for pair in words)
         given = of_image | self.services[service].get("environment", {})
-        here = {key: self._here(str(value), name) for key, value in given.items()}
+        here = {key: self._here(str(value), service, instance) for key, value in given.items()}
         own = {port: str(free_port()) for port in _OF_ONE_INSTANCE}
         here |= {key: own[str(given[key])] for key in here if str(given[key]) in own}
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
@@ -115,11 +125,13 @@ class Local:
         """The /opt/airflow of one container."""
         return self.folder / "containers" / instance
 
-    def _here(self, text: str, instance: str) -> str:
+    def _here(self, text: str, service: str, instance: str) -> str:
+        (secrets,) = [volume for volume, path in _mounts(self.services[service]) if path == "/run/gong"]
         for path, folder in (
-            ("/run/gong", self.folder / "secrets"),
+            ("/run/gong", self.folder / secrets),
+            ("/run/services", self.folder / "services"),
             ("/run/given", self.folder / "given"),
-            ("/opt/airflow", self.home(instance)),
+            ("/opt/airflow", self.home(instance or service)),
         ):
             text = text.replace(path, str(folder))
         text = str(self.folder / "queue") if text == "/data" else text

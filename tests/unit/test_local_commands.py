@@ -13,7 +13,6 @@ from airflow.api_fastapi.common.parameters import LimitFilter
 from gong_provider.operators.progress import duration
 from include.local import airflow_api
 from include.local.__main__ import main
-from include.local.erase import request, told
 from include.local.progress import describe
 from include.local.runs import reasons, runs
 from include.local.session import Session
@@ -97,6 +96,8 @@ A_DAY = {"FROM": "2026-01-01", "TO": "2026-01-01"}
         ("erase", {"USER_ID": "paula@firm.example"}, "USER_ID "),
         ("erase", {"USER_ID": "1" * 201}, "200 "),
         ("erase", {"USER_ID": "1", "UNDO": "yes"}, "UNDO "),
+        ("erase", {"USER_ID": "1", "YES": "y"}, "YES "),
+        ("erase", {"USER_ID": "1", "FORCE": "2"}, "FORCE "),
     ],
 )
 def test_what_a_command_can_not_take_is_refused_before_anything_starts(
@@ -107,7 +108,7 @@ def test_what_a_command_can_not_take_is_refused_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in ("CONF", "DRY_RUN", "USER_ID", "UNDO", "MAKELEVEL"):
+    for name in ("CONF", "DRY_RUN", "USER_ID", "UNDO", "YES", "FORCE", "MAKELEVEL"):
         monkeypatch.delenv(name, raising=False)
     for name, value in (variables | {"GONG_LOCAL_DIR": str(tmp_path / "local")}).items():
         monkeypatch.setenv(name, value)
@@ -116,25 +117,6 @@ def test_what_a_command_can_not_take_is_refused_before_anything_starts(
     assert says in said
     assert "paula" not in said
     assert not (tmp_path / "local").exists()
-
-
-@pytest.mark.parametrize(("given", "undo"), [("", False), ("0", False), ("1", True)])
-def test_an_id_to_erase_is_taken_as_it_is(given: str, undo: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("USER_ID", " 007")
-    monkeypatch.setenv("UNDO", given)
-    assert request() == {"user_id": " 007", "undo": undo}
-
-
-def test_what_was_erased_is_told_by_table() -> None:
-    rows = {"user_facts": 1, "user_settings_history": 1200}
-    _, counts, rest = told({"was_forgotten": False, "rows": rows}, undo=False)
-    assert counts.endswith(": 1 in user_facts, 1,200 in user_settings_history.")
-    assert "docs/privacy.md" in rest
-    again = told({"was_forgotten": True, "rows": {}}, undo=False)
-    nothing = told({"was_forgotten": False, "rows": {}}, undo=False)
-    (lifted,) = told({"was_forgotten": True, "rows": {}}, undo=True)
-    (never,) = told({"was_forgotten": False, "rows": {}}, undo=True)
-    assert len({*again, *nothing, lifted, never}) == 6  # each case has words of its own
 
 
 def opened_by(*, embedded: bool) -> str:

@@ -1,0 +1,125 @@
+"""An erasure that is asked for: of a user who is known when no load is under way, and of no other."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from sqlalchemy import Connection, Engine
+
+from include.warehouse.erasure_request import (
+    UnknownUserError,
+    erase_on_request,
+    known_user,
+    take_back_on_request,
+)
+from include.warehouse.forgetting import forget
+from include.warehouse.forgotten import hold_off_forgetting
+from include.warehouse.removal import remove_users
+from include.warehouse.users import load_users
+from tests.warehouse.making import HOUR, NOON, RUN, opened, page, rows, value
+from tests.warehouse.paula import HERS, PAULA, found_in, in_background, in_flight, load_world, otto, paula
+
+NOBODY = "4242424242424242"
+
+
+@pytest.fixture
+def world(warehouse: Engine) -> Engine:
+    load_world(warehouse)
+    return warehouse
+
+
+def records(engine: Engine) -> int:
+    return len(rows(engine, "SELECT FROM forgotten"))
+
+
+def until_one_waits(engine: Engine) -> None:
+    """Until a session of this database waits for a lock."""
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+    """
+    deadline = time.monotonic() + 30
+    while not value(engine, waiting):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def load(connection: Connection) -> None:
+    opened(connection, RUN, NOON)
+    load_users(connection, RUN, page([paula(), otto()], NOON))
+
+
+def test_what_is_known_is_counted_by_table_and_not_shown_by_accident(world: Engine) -> None:
+    user = known_user(world, PAULA)
+    assert user
+    assert not user.is_erased
+    assert user.rows["user_facts"] == 1
+    assert user.rows["user_settings_history"] == 2
+    assert user.rows["listing_pages"] == 1
+    assert 0 not in user.rows.values()
+    assert "Paulina Privatissima" in user.name
+    assert "Paulina" not in repr(user)
+    assert not known_user(world, NOBODY)
+
+
+def test_whom_a_load_is_about_to_store_is_known(warehouse: Engine) -> None:
+    with in_flight(warehouse, load) as commit:
+        looking = in_background(lambda: known_user(warehouse, PAULA))
+        until_one_waits(warehouse)
+        commit()
+        assert looking.result(30).rows["user_facts"] == 1
+
+
+def test_whom_a_load_stores_meanwhile_is_erased(warehouse: Engine) -> None:
+    with in_flight(warehouse, load) as commit:
+        erasing = in_background(lambda: erase_on_request(warehouse, PAULA, NOON + HOUR))
+        until_one_waits(warehouse)
+        commit()
+        assert erasing.result(30).is_new
+    assert found_in(warehouse, *HERS) == {}
+
+
+def test_who_is_removed_meanwhile_leaves_no_record(world: Engine) -> None:
+    """Found when it was looked, gone when it is done: as by the retention of users who left."""
+
+    def remove(connection: Connection) -> None:
+        hold_off_forgetting(connection)
+        connection.exec_driver_sql("DELETE FROM listing_pages")
+        remove_users(connection, [PAULA])
+
+    with in_flight(world, remove) as commit:
+        assert known_user(world, PAULA)
+        erasing = in_background(lambda: erase_on_request(world, PAULA, NOON + HOUR))
+        until_one_waits(world)
+        commit()
+        with pytest.raises(UnknownUserError):
+            erasing.result(30)
+    assert records(world) == 0
+
+
+def test_an_unknown_id_leaves_no_record_unless_it_is_forced(world: Engine) -> None:
+    with pytest.raises(UnknownUserError) as refused:
+        erase_on_request(world, NOBODY, NOON)
+    assert not refused.value.may_pass
+    assert NOBODY not in str(refused.value)
+    assert records(world) == 0
+    assert erase_on_request(world, NOBODY, NOON, force=True).is_new
+    assert records(world) == 1
+    assert known_user(world, NOBODY).is_erased
+
+
+def test_again_it_is_fine(world: Engine) -> None:
+    first = erase_on_request(world, PAULA, NOON + HOUR)
+    assert first.is_new
+    assert first.rows["user_facts"] >= 1
+    again = erase_on_request(world, PAULA, NOON + 2 * HOUR)
+    assert (again.is_new, again.rows) == (False, {})
+
+
+def test_what_was_erased_can_be_taken_back_and_nothing_else(world: Engine) -> None:
+    forget(world, PAULA, NOON + HOUR)
+    assert take_back_on_request(world, PAULA)
+    with pytest.raises(UnknownUserError):
+        take_back_on_request(world, PAULA)
+    assert not take_back_on_request(world, PAULA, force=True)
+    assert not take_back_on_request(world, otto()["id"]), "stored, and never erased"
