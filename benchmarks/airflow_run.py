@@ -104,12 +104,15 @@ def _point_to(api: Airflow, gong: str, postgres: str) -> None:
     service = {"login": ACCESS_KEY, "password": ACCESS_KEY_SECRET, "host": gong}
     extra = {"calls_per_second": 0, "calls_per_day": 0, "account": "bench"}
     url = urlsplit(gong)
-    _keep(api, "gong_default", {**service, "conn_type": "gong", "extra": json.dumps(extra)})
-    _keep(api, "gong_http", {**service, "conn_type": "http", "host": url.hostname, "port": url.port})
-    _keep(api, "gong_postgres", postgres_connection(postgres))
+    keep_connection(api, "gong_default", {**service, "conn_type": "gong", "extra": json.dumps(extra)})
+    keep_connection(
+        api, "gong_http", {**service, "conn_type": "http", "host": url.hostname, "port": url.port}
+    )
+    keep_connection(api, "gong_postgres", postgres_connection(postgres))
 
 
-def _keep(api: Airflow, name: str, wanted: dict[str, Any]) -> None:
+def keep_connection(api: Airflow, name: str, wanted: dict[str, Any]) -> None:
+    """Make a connection in Airflow, or change it."""
     body = {"connection_id": name, **wanted}
     if api.get(f"connections/{name}"):
         api.patch(f"connections/{name}", body)

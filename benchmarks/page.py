@@ -1,23 +1,36 @@
-"""What each part of the page costs in a big warehouse; printed after the questions."""
+"""What each part of the page costs in a big warehouse, printed after the questions; and what Airflow's API
+costs beside its readers."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from statistics import quantiles
+from threading import Event
 from typing import Any
 
+import requests
 from sqlalchemy import Connection, Engine
 
+from benchmarks.airflow_run import airflow, keep_connection
+from benchmarks.harness import Server
+from include.local.airflow_api import Airflow
+from include.local.connections import postgres_connection
 from include.page.chart import reports
 from include.page.overview import overview
 from include.page.people import person
 from include.page.questions import PLOTS, QUESTIONS
 from include.page.table import Asked
-from include.warehouse.connect import transaction
+from include.warehouse.connect import engine_for, transaction
+from include.warehouse.migrate import migrate
 
 LAST = date(2026, 5, 31)
 A_DAY = date(2025, 12, 20)
+READERS = 60
+"""More than the 40 threads that an api-server has for everything."""
+_QUESTIONS = 200
 
 Part = Callable[[Connection, Asked], Any]
 
@@ -56,3 +69,39 @@ def _best_ms(engine: Engine, part: Part, asked: Asked) -> float:
             part(connection, asked)
             times.append(time.perf_counter() - begin)
     return min(times) * 1000
+
+
+def api_p95_ms(cluster: Server) -> tuple[float, float]:
+    """Within how many milliseconds 95% of Airflow's answers come: alone, and beside readers who wait."""
+    cluster.ensure_database("page")
+    engine = engine_for(cluster.url("page"))
+    migrate(engine)
+    with airflow() as api:
+        keep_connection(api, "gong_postgres", postgres_connection(cluster.url("page")))
+        alone = _p95_ms(api)
+        over = Event()
+        with ThreadPoolExecutor(READERS) as readers:
+            try:
+                with transaction(engine) as connection:
+                    connection.exec_driver_sql("LOCK TABLE user_marks IN ACCESS EXCLUSIVE MODE")
+                    for _ in range(READERS):
+                        readers.submit(_read, api, over)
+                    time.sleep(2)
+                    beside = _p95_ms(api)
+            finally:
+                over.set()
+    return alone, beside
+
+
+def _read(api: Airflow, over: Event) -> None:
+    while not over.is_set():
+        requests.get(f"{api.address}/gong/users", headers=api._session.headers, timeout=60)
+
+
+def _p95_ms(api: Airflow) -> float:
+    times = []
+    for number in range(_QUESTIONS):
+        begin = time.perf_counter()
+        api.get(("version", "monitor/health")[number % 2])
+        times.append(time.perf_counter() - begin)
+    return quantiles(times, n=20)[-1] * 1000
