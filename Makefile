@@ -11,7 +11,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 READY := .venv/ready
 TEST_READY := .venv/ready-for-tests
 # The folders of each lane. All tests of a folder that starts an Airflow of its own share it.
-NO_STACK := tests/unit tests/contract tests/coordination tests/warehouse tests/page tests/docs tests/dags
+NO_STACK := tests/dags tests/coordination tests/contract tests/warehouse tests/page tests/unit tests/docs
 ONE_STACK := tests/stack tests/end_to_end
 MORE := tests/chaos tests/pauses tests/packages
 ALONE := tests/celery tests/rate
