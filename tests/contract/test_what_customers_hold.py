@@ -44,14 +44,19 @@ PARAMS: dict[str, dict[str, tuple[Any, Any]]] = {
         "created_to": (["null", "string"], None),
     },
     "gong_user_refresh": {"user_ids": ("array", "required"), "history": ("boolean", True)},
-    "gong_user_erase": {"user_id": ("string", "required"), "undo": ("boolean", False)},
+    "gong_user_erase": {
+        "user_id": ("string", "required"),
+        "undo": ("boolean", False),
+        "force": ("boolean", False),
+    },
 }
 """By DAG and name: type and default."""
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "GongListUsersOperator": {"include_avatars": False, "handler": None},
     "GongListUsersByFilterOperator": {
-        "user_ids": None, "created_from": None, "created_to": None, "include_avatars": False, "handler": None,
+        "user_ids": operators.NO_FILTER, "created_from": operators.NO_FILTER,
+        "created_to": operators.NO_FILTER, "include_avatars": False, "handler": None,
     },
     "GongGetUserOperator": {"user_id": "required", "handler": None},
     "GongGetUserSettingsHistoryOperator": {
