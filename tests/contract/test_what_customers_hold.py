@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from sqlalchemy import Engine, text
 
 from gong_provider.operators import gong as operators
+from gong_provider.operators.user_ids import NO_FILTER
 
 DAGS = Path(__file__).parents[2] / "dags"
 
@@ -55,8 +56,8 @@ PARAMS: dict[str, dict[str, tuple[Any, Any]]] = {
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "GongListUsersOperator": {"include_avatars": False, "handler": None},
     "GongListUsersByFilterOperator": {
-        "user_ids": operators.NO_FILTER, "created_from": operators.NO_FILTER,
-        "created_to": operators.NO_FILTER, "include_avatars": False, "handler": None,
+        "user_ids": NO_FILTER, "created_from": NO_FILTER,
+        "created_to": NO_FILTER, "include_avatars": False, "handler": None,
     },
     "GongGetUserOperator": {"user_id": "required", "handler": None},
     "GongGetUserSettingsHistoryOperator": {
