@@ -103,7 +103,7 @@ def test_changes_before_the_first_sync_are_those_that_histories_tell(company: En
     since = date(2026, 2, 20)
     early, later = (asked_of(company, "changes", on=on, since=each).note
                     for on, each in ((BEFORE, since), (SIXTH, FIRST_SYNC)))  # fmt: skip
-    assert len(early) > len(later)
+    assert (early.count(". "), later.count(". ")) == (1, 0)  # a second sentence
 
 
 def test_who_was_there_is_listed_also_where_nothing_is_known_of_them(company: Engine) -> None:
