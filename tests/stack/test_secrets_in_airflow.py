@@ -134,8 +134,8 @@ def test_the_connection_form(stack: Stack) -> None:
         form = {
             "connection_id": "gong_default", "conn_type": "gong", "host": service.base_url,
             "login": service.key, "password": service.secret,
-                # No database: the warehouse of the test before is gone.
-                "extra": json.dumps({"coordination_conn_id": ""}),
+            # No database: the warehouse of the test before is gone.
+            "extra": json.dumps({"coordination_conn_id": ""}),
         }  # fmt: skip
         answer = stack.airflow.post("connections/test", form)
     assert "answered 401" in answer["message"]
