@@ -76,6 +76,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     left = [*processes_of(folder), *(path for path in folder.iterdir() if path.name not in PYTESTS)]
     if left:
         print(f"\nLeft by the tests: {left}")  # noqa: T201
+        for process in left:
+            if isinstance(process, psutil.Process):
+                with suppress(psutil.Error):
+                    process.kill()
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
     elif not session.testsfailed:
         shutil.rmtree(folder, ignore_errors=True)

@@ -26,6 +26,7 @@ from gong_provider.coordination import token_errors
 from gong_provider.coordination.limits import Limits
 from gong_provider.coordination.quota import ProcessQuota
 from gong_provider.coordination.tokens import RenewedCredentials
+from gong_provider.hooks import transport
 from gong_provider.hooks.connection import read_connection
 from gong_provider.hooks.loop import LoopThread
 from gong_provider.hooks.transport import transport_of
@@ -507,7 +508,7 @@ def test_a_cursor_stays_one_value_of_the_query(connect: Connect, odd: str) -> No
 
 
 def warnings_of(told: list[str]) -> list[str]:
-    return [line for line in told if line.startswith("gong_provider.hooks.transport: ")]
+    return [line for line in told if line.startswith(f"{transport.__name__}: ")]
 
 
 @pytest.mark.parametrize("name", ["verify", "verify_ssl"])

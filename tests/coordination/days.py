@@ -13,6 +13,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from sqlalchemy import Engine
 
 from gong_provider.api.errors import GongDayUsedUpError
+from gong_provider.hooks import gong
 from gong_provider.hooks.gong import GongHook
 from include.sync import listing, run, steps, warehouse
 from tests.support import GongService
@@ -33,7 +34,7 @@ class World:
         clock = lambda: self.now  # noqa: E731
         for module in (run, listing):
             monkeypatch.setattr(module, "utc_now", clock)
-        monkeypatch.setattr("gong_provider.hooks.gong.GongHook", partial(GongHook, clock=clock))
+        monkeypatch.setattr(gong, "GongHook", partial(GongHook, clock=clock))
         for module in (run, warehouse):
             monkeypatch.setattr(module, "get_current_context", lambda: self._context)
         self._hook: Callable[[], GongHook] = partial(GongHook, clock=clock)

@@ -1,4 +1,4 @@
-"""DAGs of one task for ``test_given.py``: what a mapped operator makes of what it is given, or is not."""
+"""DAGs of one task that show what a mapped operator makes of what it is given, or is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DAGs of one task whose tries ``test_tries.py`` counts; copied into a DAGs folder."""
+"""DAGs of one task whose tries are counted; copied into a DAGs folder."""
 
 from __future__ import annotations
 

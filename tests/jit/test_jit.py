@@ -24,7 +24,7 @@ AS_DELIVERED, HARDLY_ANYTHING = 100_000, 100
 def with_jit(pytestconfig: pytest.Config) -> None:
     """On the embedded server nothing can be compiled."""
     if not pytestconfig.getoption("jit"):
-        pytest.skip("These tests need --jit, which make test gives them.")
+        pytest.skip("These tests need --jit, which make test-more gives them.")
 
 
 @pytest.mark.parametrize("above_cost", [AS_DELIVERED, HARDLY_ANYTHING])

@@ -47,13 +47,11 @@ def test_the_numbers_are_those_of_the_warehouse(gong: FrameLocator, page: Page, 
     expected = one(
         stack,
         """
-        SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM user_settings_history) AS changes,
-               (SELECT sum(calls) FROM api_usage) AS calls
+        SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM user_settings_history) AS changes
         """,
     )
     assert number(gong, "Users in Gong") == expected["users"]
     assert number(gong, "Settings changes held") == expected["changes"]
-    assert number(gong, "Calls today") == expected["calls"]
     expect(gong.get_by_text("Loading")).to_have_count(0)
     expect(gong.locator("canvas")).to_have_count(3)
     pictures.take("gong-page", page, of=gong.get_by_role("main"), hide=[gong.get_by_text(TIMES)])

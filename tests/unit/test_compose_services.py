@@ -17,7 +17,7 @@ from tests.support.compose import compose, dockerfile
 SERVICES: dict[str, Any] = compose()["services"]
 OTHERS = {name: service for name, service in SERVICES.items() if name != "keys"}
 OF_DATABASES = {"postgres_password", "airflow_password", "warehouse_password"}
-"""What `python -m include.compose database` reads: tests/warehouse/test_compose_databases.py runs it."""
+"""What `python -m include.compose database` reads."""
 
 
 def secrets_of(service: dict[str, Any]) -> dict[str, str]:
