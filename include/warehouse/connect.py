@@ -89,7 +89,8 @@ def in_transaction(engine: Engine, load: Callable[[Connection], T], *, for_s: fl
     gives_up_at = time.monotonic() + (for_s or _MOMENT_S)
     for rest_s in chain(_RESTS_S, repeat(_RESTS_S[-1])):
         try:
-            with transaction(engine, lock_timeout_s=for_s or 0) as connection:
+            waits_s = max(1.0, gives_up_at - time.monotonic()) if for_s else 0
+            with transaction(engine, lock_timeout_s=waits_s) as connection:
                 return load(connection)
         except WarehouseError as error:
             if not error.may_pass or time.monotonic() + rest_s > gives_up_at:

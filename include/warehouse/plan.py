@@ -115,7 +115,9 @@ _LEFT = text("""
 """)
 
 _FAILED = text("""
-    SELECT count(*) FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id) AND status = 'failed'
+    SELECT count(*)
+    FROM history_plan JOIN user_marks USING (user_id)
+    WHERE (dag_id, run_id) = (:dag_id, :run_id) AND status = 'failed' AND history_failed_at IS NOT NULL
 """)
 
 _PURGE = text("""
@@ -205,7 +207,7 @@ def histories_left(connection: Connection, run: RunKey) -> int:
 
 
 def failed_histories(connection: Connection, run: RunKey) -> int:
-    """How many of the run's histories failed in this run when they were asked last."""
+    """How many histories failed in this run and were not fetched since, by another run either."""
     failed: int = connection.execute(_FAILED, run._asdict()).scalar_one()
     return failed
 

@@ -115,6 +115,8 @@ _COUNT_HISTORIES = text("""
                count(*) FILTER (WHERE status = 'gone')
         FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id))
     WHERE (dag_id, run_id) = (:dag_id, :run_id)
+      -- Old plans are removed; the counts stay.
+      AND EXISTS (SELECT FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id))
 """)
 
 _RECORD_LISTING = text("""

@@ -41,6 +41,7 @@ def planned(warehouse: Engine) -> Engine:
     return warehouse
 
 
+@pytest.mark.parametrize("latency_s", [0.05, 0.5])
 @pytest.mark.parametrize(("calls_per_second", "most_lost"), [(60, 125), (3, 7)])
 def test_a_failed_try_loses_at_most_two_seconds_of_calls(
     connect: Connect,
@@ -48,13 +49,14 @@ def test_a_failed_try_loses_at_most_two_seconds_of_calls(
     monkeypatch: pytest.MonkeyPatch,
     calls_per_second: int,
     most_lost: int,
+    latency_s: float,
 ) -> None:
     def load(group: list[HistoryOutcome]) -> None:
         with transaction(planned) as connection:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{LOAD_FAILS_AFTER_S}s'")
             load_histories(connection, RUN, group, SETTLING)
 
-    with GongService(latency_s=0.05) as service, ThreadPoolExecutor() as pool:
+    with GongService(latency_s=latency_s) as service, ThreadPoolExecutor() as pool:
         tasks = start_tasks(connect, service, planned, monkeypatch, calls_per_second, pool, load)
         wait_for_histories(service, 2 * calls_per_second)
         with users_locked(planned):

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from gong_provider.api.models import SettingsHistory, UsersPage
 from include.warehouse.connect import engine_for, in_transaction, transaction
 from include.warehouse.histories import load_histories
-from include.warehouse.plan import failed_histories, plan_histories
+from include.warehouse.plan import failed_histories, plan_histories, purge_plans
 from include.warehouse.runs import RunKey, close_run, run_row
 from include.warehouse.users import load_users
 from tests.warehouse.making import HOUR, NOON, RUN, SETTLING, failure, history, load_page, opened, page, rows
@@ -103,6 +103,29 @@ def test_a_run_that_plans_again_keeps_what_it_did(planned: Engine) -> None:
         row = close_run(connection, RUN, "success", NOON + 2 * HOUR)
     assert (row.histories_owed, row.histories_planned) == (100, 100)
     assert (row.histories_fetched, row.histories_failed) == (62, 0)
+
+
+def test_a_cleared_run_does_not_fail_for_whom_a_later_run_fetched(planned: Engine) -> None:
+    with transaction(planned) as connection:
+        load_histories(connection, RUN, [failure("001"), *group(2, 100)], SETTLING)
+        close_run(connection, RUN, "failed", NOON)
+        tomorrow = NOON + timedelta(days=1)
+        opened(connection, LATER, tomorrow)
+        plan_histories(connection, LATER)
+        late = [history(user_id, at=tomorrow) for user_id in USERS[:2]]
+        load_histories(connection, LATER, late, SETTLING)
+        opened(connection, RUN, tomorrow + HOUR)
+        assert plan_histories(connection, RUN) == []
+        assert failed_histories(connection, RUN) == 0
+
+
+def test_a_run_that_is_cleared_after_its_plan_was_removed_keeps_its_counts(planned: Engine) -> None:
+    with transaction(planned) as connection:
+        load_histories(connection, RUN, group(0, 100), SETTLING)
+        close_run(connection, RUN, "success", NOON)
+        purge_plans(connection, NOON + HOUR)
+        opened(connection, RUN, NOON + HOUR)
+        assert close_run(connection, RUN, "success", NOON + HOUR).histories_fetched == 100
 
 
 @contextmanager

@@ -22,9 +22,9 @@ SLOWEST_S = 2.5
 MOST_IN_FLIGHT = 500
 """Each is a socket, and a process may usually open 1,024 files."""
 
-SLOW_LOAD_S = 0.8
+SLOW_LOAD_S = 0.5
 """A handler that takes longer with a group is stalled: no call starts until it is done. With the group's own
-second, and what is in flight, a failed load loses at most 2.1 s of calls."""
+second, and answers that take up to half a second, a failed load loses at most 2.1 s of calls."""
 RENEW_S = 60.0
 """While a load is stalled, the users whose answers wait for it are claimed anew this often: a third of the
 time for which a claim holds."""
@@ -136,10 +136,11 @@ class _Crew:
     async def _is_wanted(self, user_id: str) -> bool:
         """Whether to make the call now that its turn has come; while a load is stalled, it is put off."""
         is_ours = self._is_stalled() or await self._claims.still_ours(user_id)
-        if self._is_stalled():  # asked again, for a claim may take long
+        if not self._is_stalled():  # asked again, for a claim may take long
+            return is_ours
+        if is_ours:
             self._claims.put_back(user_id)
-            return False
-        return is_ours
+        return False
 
     async def _ask(self, user_id: str) -> None:
         """Ask for one user's history, and hand out what comes of it.
