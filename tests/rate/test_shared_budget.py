@@ -29,12 +29,14 @@ def test_two_dags_at_once_share_the_rate_and_their_work(stack: Stack, database_u
         assert stack.sync(conf={"user_ids": [str(odd.users[0]["id"])]}) == "success"  # whose warehouse it is
         stack.airflow.patch(f"dags/{TWIN}", {"is_paused": False})
         log_grants(engine_for(database_url))
+        counted_before = calls_counted(database_url)
         service.calls.clear()
         service.histories_asked.clear()
         run_ids = stack.trigger(), stack.trigger(dag=TWIN)
         assert [stack.finished(run_ids[0]), stack.finished(run_ids[1], dag=TWIN)] == ["success"] * 2
         granted = grants(engine_for(database_url))
-        assert len(granted) == len(service.calls)
+        # Slots that came when the other run had taken the user are given back, and not counted.
+        assert calls_counted(database_url) - counted_before == len(service.calls) <= len(granted)
         assert most_in(1, granted) <= RATE
         histories = granted[-USERS:]  # after those of the lists
         assert span_s(histories) <= 1.1 * USERS / RATE
@@ -43,3 +45,8 @@ def test_two_dags_at_once_share_the_rate_and_their_work(stack: Stack, database_u
         before = sum(call.time < later["began"].timestamp() for call in service.calls)
         assert sum(service.histories_asked.values()) - USERS <= before
     assert landed_changes(database_url) == odd.expected_changes()
+
+
+def calls_counted(url: str) -> int:
+    (row,) = query(url, "SELECT coalesce(sum(calls), 0)::int AS calls FROM gong.api_calls")
+    return int(row["calls"])
