@@ -23,7 +23,7 @@ class TakenIds:
 
     Nothing but ids is stored. The store is the task instance's own, and its retries and reschedules share
     it. Clearing the task does not empty it but raises ``max_tries``, which is part of the keys: so a
-    cleared task begins again.
+    cleared task begins again. One that is cleared while it runs goes on: Airflow does not raise it then.
 
     :param context: of the running task.
     """
