@@ -130,11 +130,11 @@ def killed_runs(this: runs.RunKey) -> list[runs.RunKey]:
     ti: Any = get_current_context()["ti"]
     with transaction(warehouse_engine()) as connection:
         others = runs.other_running(connection, this)
-    living = ("queued", "running")
+    living = ["queued", "running"]
     return [
         other
         for other in others
-        if not ti.get_dr_count(dag_id=other.dag_id, run_ids=[other.run_id], states=list(living))
+        if not ti.get_dr_count(dag_id=other.dag_id, run_ids=[other.run_id], states=living)
     ]
 
 
