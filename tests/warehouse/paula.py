@@ -34,7 +34,7 @@ NORA = "7000000000000000042"
 OLD_MAIL, MAIL = "Paula.Geheim@old-firm.example", "paula.privat@firm.example"
 TRUSTED, ALIAS = "p.privat@trusted.example", "PP@firm.example"
 HERS = (
-    PAULA, OLD_MAIL, MAIL, TRUSTED, ALIAS, "Paulina", "Privatissima", "Gräfin der Daten", "5550142", "4711",
+    PAULA, OLD_MAIL, MAIL, TRUSTED, ALIAS, "Paulina", "Privatissima", "Gräfin der Daten", "5550142", "ext-karawane",
     "meet.example/paula", "join.example/paula", "avatars.example/paula", "klingonisch",
 )  # fmt: skip
 
@@ -47,7 +47,7 @@ def paula(mail: str = MAIL, **more: Any) -> dict[str, Any]:
         "lastName": "Privatissima",
         "title": "Gräfin der Daten",
         "phoneNumber": "+49 171 5550142",
-        "extension": "4711",
+        "extension": "ext-karawane",
         "personalMeetingUrls": ["https://meet.example/paula"],
         "meetingConsentPageUrl": "https://join.example/paula?tkn=1",
         "avatarUrl": "https://avatars.example/paula.png",
