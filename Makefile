@@ -19,8 +19,7 @@ TESTS := $(PY) -m pytest --durations 10
 # In the order given, what takes longest first; else the files of most tests would come first.
 AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Loads, reports and page again, on a server that compiles costly statements, as Debian's and the clouds' do.
-WITH_JIT := tests/jit $(addprefix tests/warehouse/test_,warehouse_worlds.py questions.py small_company.py) \
-  $(addprefix tests/page/test_page_,lists.py people.py days.py)
+WITH_JIT := tests/jit tests/warehouse tests/page -m each_server
 
 # A .venv whose Python is gone is made again; one that holds another folder's provider gets this one's.
 OURS := import os, gong_provider as it; print(os.path.samefile(it.__path__[0], "plugins/gong_provider"))

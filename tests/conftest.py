@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -28,6 +29,9 @@ our_folder = pytest.StashKey[Path]()
 PYTESTS = {f"pytest-of-{getpass.getuser()}"}
 SHARE_A_STACK = ("tests/stack/", "tests/end_to_end/", "tests/dags/", "tests/chaos/")
 _numbers = itertools.count(1)
+# The same cases each time; --hypothesis-profile default tries others.
+settings.register_profile("the same cases", derandomize=True, database=None)
+settings.load_profile("the same cases")
 
 
 class _FilesAndFolders(LoadFileScheduling):  # type: ignore[misc]

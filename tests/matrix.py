@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MATRIX = ROOT / ".local" / "matrix"
 REQUIREMENTS = ("requirements.txt", "tests/requirements.txt", "constraints.txt", "pyproject.toml")
 TESTS = ("tests/unit", "tests/dags")
-WHOLE = ("tests/end_to_end/test_make_run.py",)
+WHOLE = ("tests/end_to_end",)
 
 
 @dataclass(frozen=True)

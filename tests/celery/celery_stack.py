@@ -134,8 +134,12 @@ class CeleryStack(RunningAirflow):
 def celery_stack() -> Iterator[CeleryStack]:
     """One that is up, ended with all it started."""
     folder = Path(tempfile.mkdtemp(prefix="gong-celery-"))
-    stack = CeleryStack(folder)
     began = time.monotonic()
+    try:
+        stack = CeleryStack(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     try:
         stack.start()
         print(f"up after {time.monotonic() - began:.0f} s in {folder}")  # noqa: T201

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import multiprocessing
-import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -25,6 +24,7 @@ from gong_provider.coordination.postgres import engine_for
 from gong_provider.coordination.postgres_quota import PostgresQuota
 from gong_provider.coordination.quota import ProcessQuota
 from gong_provider.hooks.gong import GongHook
+from tests.end_to_end.commands import eventually
 from tests.support import Faults, GongService, closed_port
 from tests.support.grants import grants, log_grants
 from tests.warehouse.making import rows, value
@@ -269,10 +269,11 @@ def test_the_share_of_a_killed_worker_comes_back(warehouse: Engine) -> None:
     url = warehouse.url.render_as_string(hide_password=False)
     doomed = multiprocessing.get_context("spawn").Process(target=hold_places_and_sleep, args=(url,))
     doomed.start()
-    while len(grants(warehouse)) < 6:
-        time.sleep(0.05)
-    doomed.kill()
-    doomed.join()
+    try:
+        eventually(lambda: len(grants(warehouse)) >= 6, "six slots of the worker", 60)
+    finally:
+        doomed.kill()
+        doomed.join()
     assert Worker(warehouse, Limits(20, 0)).take() < 6 / 20 + 0.1
 
 

@@ -48,9 +48,9 @@ def dags() -> dict[str, DAG]:
 def postgres_server(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """As everywhere, with Airflow's metadata in it."""
     directory = Path(tempfile.mkdtemp(prefix="gong-dags-"))
-    copy_migrated(pytestconfig, directory / "postgres")
     cluster = Cluster(directory / "postgres", durable=False)
     try:
+        copy_migrated(pytestconfig, directory / "postgres")
         cluster.start()
         yield cluster
     finally:

@@ -193,7 +193,7 @@ def test_a_wrong_key_is_said_in_a_sentence(fresh: Checkout, database_url: str) -
         )
     assert code != 0, said
     assert time.monotonic() - begin < 60
-    assert "answered 401" in said
+    assert "401" in said
     assert GongService.secret not in said
     assert "Traceback" not in said
     assert fresh.processes() == []

@@ -9,6 +9,8 @@ from include.local.postgres import Cluster
 from tests.page.served import READING, served_from
 from tests.warehouse.loading import full_load
 
+pytestmark = pytest.mark.each_server
+
 # The server's log then has each plan, with what was compiled of it.
 _LOGGED = """
     ALTER DATABASE {name} SET session_preload_libraries = 'auto_explain';

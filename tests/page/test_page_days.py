@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+import pytest
 from sqlalchemy import Engine, text
 
 from include.page.overview import overview
@@ -12,6 +13,8 @@ from include.warehouse.connect import transaction
 from tests.page.asked import SIXTH, THIRD, asked_of, plot_of, told
 from tests.warehouse.making import rows, value
 from tests.warehouse.small_company import CALLS, PREVENTED, RECORDED, at, run_of
+
+pytestmark = pytest.mark.each_server
 
 
 def test_settings_of_the_newest_and_of_any_day(company: Engine) -> None:

@@ -17,6 +17,8 @@ from tests.page.asked import SIXTH, THIRD, asked_of, ids, pages_of, plot_of
 from tests.page.served import Markup, served_from
 from tests.warehouse.making import history, load_group, load_page
 
+pytestmark = pytest.mark.each_server
+
 PAGED = sorted(set(QUESTIONS) - {"settings", "calls", "checks"})
 
 

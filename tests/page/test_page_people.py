@@ -22,6 +22,8 @@ from tests.support.roles import LOADER, READER, make_roles
 from tests.warehouse.making import AT_ONE_INSTANT, history, load_group, load_page
 from tests.warehouse.small_company import ADA, CALLS, RECORDED, at, tell
 
+pytestmark = pytest.mark.each_server
+
 DAYS = (None, THIRD, date(2026, 2, 27))
 
 

@@ -49,7 +49,8 @@ def example_said(stack: Stack, day: str, known: dict[str, Any]) -> dict[str, Any
 def test_a_covered_day_costs_nothing_and_starts_the_example_with_its_day(stack: Stack) -> None:
     day, known = str(stack.day - timedelta(days=3)), runs_of(stack, EXAMPLE)
     code, foretold = stack.checkout.run("backfill", FROM=day, TO=day, DRY_RUN="1")
-    assert (code, foretold.splitlines()[-1]) == (0, f"{day}: 0 calls. All of it is here already.")
+    assert code == 0
+    assert foretold.splitlines()[-1].startswith(f"{day}: 0 calls")
     code, done = stack.checkout.run("backfill", FROM=day, TO=day)
     assert code == 0, done
     assert f"{day} · success · 0 histories · 0 calls" in done

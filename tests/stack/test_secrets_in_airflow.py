@@ -45,6 +45,7 @@ ERASE = "gong_user_erase"
 # Her old address was never answered here; digits stand in instants and logs by chance.
 NAMES = [name for name in HERS if name != OLD_MAIL and not (name.isdigit() and len(name) < 8)]
 PERSON = [name.lower() for name in HERS if not name.isdigit()]
+pytestmark = pytest.mark.last
 SCRIPT = "<script>alert('here')</script>"
 ODD = {"id": "666", "firstName": SCRIPT, "lastName": "=1+1", "title": f"{SCRIPT}\"'", "active": True}
 
@@ -61,8 +62,12 @@ def warehouse_of_people(postgres_server: Cluster) -> str:
     return url
 
 
-def test_a_user_is_erased_while_a_sync_has_their_page(stack: Stack, warehouse_of_people: str) -> None:
-    """The sync also waits for a 429 and tries again after a 500, both of which quote people."""
+@pytest.fixture(scope="module")
+def erasure(stack: Stack, warehouse_of_people: str) -> str:
+    """The run that erased a user while a sync had their page.
+
+    The sync also waits for a 429 and tries again after a 500, both of which quote people.
+    """
     faults = Faults(wire={2: quoting(429, Retry_After="1"), 5: quoting(500)})
     with service_of_people(40, page_size=20, faults=faults, latency_s=0.1) as service:
         service.users = [*service.users, ODD, paula(), otto(), nora()]
@@ -72,11 +77,16 @@ def test_a_user_is_erased_while_a_sync_has_their_page(stack: Stack, warehouse_of
         run_id = stack.trigger(conf={"include_avatars": True})
         engine = engine_for(warehouse_of_people)
         eventually(lambda: found_in(engine, PAULA).get("user_facts"), "the page")
-        erasure = stack.trigger(ERASE, conf={"user_id": PAULA, "undo": False})
-        assert stack.finished(erasure, dag=ERASE) == "success"
+        erasing = stack.trigger(ERASE, conf={"user_id": PAULA, "undo": False})
+        assert stack.finished(erasing, dag=ERASE) == "success"
         assert last_run(warehouse_of_people)["state"] == "running", "the erasure came after the sync"
         assert stack.finished(run_id) == "success"
-    assert found_in(engine, *NAMES) == {}
+    return erasing
+
+
+@pytest.mark.usefixtures("erasure")
+def test_a_user_is_erased_while_a_sync_has_their_page(warehouse_of_people: str) -> None:
+    assert found_in(engine_for(warehouse_of_people), *NAMES) == {}
     run = last_run(warehouse_of_people)
     assert (run["users_listed"], run["histories_fetched"], run["rejected_records"]) == (44, 43, 2)
 
@@ -138,7 +148,7 @@ def test_the_connection_form(stack: Stack) -> None:
             "extra": json.dumps({"coordination_conn_id": ""}),
         }  # fmt: skip
         answer = stack.airflow.post("connections/test", form)
-    assert "answered 401" in answer["message"]
+    assert "401" in answer["message"]
     assert shown_in(answer["message"]) == []
 
 
@@ -187,11 +197,12 @@ def told(text: str, secrets: list[str]) -> list[str]:
     return shown_in(text) + addresses + named + [secret for secret in secrets if secret in text]
 
 
+@pytest.mark.usefixtures("erasure")
 def test_no_log_file_shows_a_secret_or_a_person(stack: Stack) -> None:
     secrets, files = own_secrets(stack), files_of(stack)
     texts = {path: path.read_text(errors="replace") for path in files}
-    assert len(texts) > 30
     tasks = [text for path, text in texts.items() if "task_id=list_users" in str(path)]
+    assert tasks
     assert all('"level":"debug"' in text for text in tasks), "DEBUG is off"
     assert {str(path): found for path, text in texts.items() if (found := told(text, secrets))} == {}
     if HAS_OPENLINEAGE:
@@ -218,6 +229,7 @@ def runs_of_all(stack: Stack) -> list[tuple[str, dict[str, Any]]]:
     return [(f"dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}", run) for run in runs]
 
 
+@pytest.mark.usefixtures("erasure")
 def test_no_page_of_airflow_shows_a_secret_or_a_person(stack: Stack) -> None:
     shown: dict[str, Any] = {
         "runs": [run for _, run in runs_of_all(stack)],
@@ -235,7 +247,7 @@ def test_no_page_of_airflow_shows_a_secret_or_a_person(stack: Stack) -> None:
         shown[f"tries of {run['dag_run_id']}"] = [
             stack.airflow.get(f"{path}/{task['task_id']}/tries") for task in tasks if task["map_index"] < 0
         ]
-    assert len(shown["runs"]) >= 8
+    assert {run["dag_id"] for run in shown["runs"]} >= {DAG.removeprefix("dags/"), ERASE}
     assert any(
         task["rendered_fields"] for tasks in shown.values() for task in tasks if "rendered_fields" in task
     )
@@ -250,6 +262,7 @@ def test_no_page_of_airflow_shows_a_secret_or_a_person(stack: Stack) -> None:
     assert {name: found for name, text in texts.items() if (found := told(text, secrets))} == {}
 
 
+@pytest.mark.usefixtures("erasure")
 def test_no_xcom_shows_a_person_and_all_are_small(stack: Stack) -> None:
     for where, _ in runs_of_all(stack):
         path = f"{where}/taskInstances/~/xcomEntries"
@@ -263,8 +276,8 @@ def test_no_xcom_shows_a_person_and_all_are_small(stack: Stack) -> None:
         assert size < 16_000
 
 
-def test_airflow_keeps_of_an_erasure_the_id_alone(stack: Stack) -> None:
-    ((where, run),) = [(where, run) for where, run in runs_of_all(stack) if run["dag_id"] == ERASE]
+def test_airflow_keeps_of_an_erasure_the_id_alone(stack: Stack, erasure: str) -> None:
+    ((where, run),) = [(where, run) for where, run in runs_of_all(stack) if run["dag_run_id"] == erasure]
     assert run["conf"] == {"user_id": PAULA, "undo": False}
     done = stack.airflow.get(f"{where}/taskInstances/erase/xcomEntries/return_value")["value"]
     assert set(done) == {"was_forgotten", "rows"}

@@ -34,8 +34,8 @@ NORA = "7000000000000000042"
 OLD_MAIL, MAIL = "Paula.Geheim@old-firm.example", "paula.privat@firm.example"
 TRUSTED, ALIAS = "p.privat@trusted.example", "PP@firm.example"
 HERS = (
-    PAULA, OLD_MAIL, MAIL, TRUSTED, ALIAS, "Paulina", "Privatissima", "Gräfin der Daten", "5550142", "ext-karawane",
-    "meet.example/paula", "join.example/paula", "avatars.example/paula", "klingonisch",
+    PAULA, OLD_MAIL, MAIL, TRUSTED, ALIAS, "Paulina", "Privatissima", "Gräfin der Daten", "5550142",
+    "ext-karawane", "meet.example/paula", "join.example/paula", "avatars.example/paula", "klingonisch",
 )  # fmt: skip
 
 

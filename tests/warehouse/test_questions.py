@@ -16,6 +16,8 @@ from include.warehouse.connect import transaction
 from tests.warehouse.making import rows
 from tests.warehouse.small_company import told_once
 
+pytestmark = pytest.mark.each_server
+
 QUESTIONS = Path(__file__).parents[2] / "docs" / "questions.md"
 READ_WHOLE = text("SELECT relname, seq_tup_read FROM pg_stat_xact_user_tables WHERE seq_tup_read > 0")
 

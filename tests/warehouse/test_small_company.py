@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 from tests.warehouse.making import coverage_differs, differences, load_page, rows, value
 from tests.warehouse.small_company import ADA, CALLS, PREVENTED, RECORDED, at, people, run_of, run_on, tell
 
+pytestmark = pytest.mark.each_server
+
 FOUNDED = at(26, "09:00")
 HANA = at(3, "08:00")
 EVERYONE = ("1", "2", "3", "4", "5", "6", "8", "9", "10")  # whose history is known

@@ -7,6 +7,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
@@ -29,6 +30,8 @@ from tests.warehouse.making import (
     rows,
 )
 from tests.warehouse.worlds import HOURS, SETTINGS, Asked, Person, World, at, worlds
+
+pytestmark = pytest.mark.each_server
 
 EACH_WORLD = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
