@@ -35,28 +35,28 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
 
 run: $(READY) ## Sync once: every Gong user and settings change into Postgres
-	@exec $(PY) -m include.local run
+	@exec $(PY) -m include.gong.local run
 
 up: $(READY) ## Airflow's UI on http://127.0.0.1:8080 (PORT=), daily schedule live, until Ctrl-C
-	@exec $(PY) -m include.local up
+	@exec $(PY) -m include.gong.local up
 
 backfill: $(READY) ## Past days, one run each: FROM=2026-01-01 TO=2026-01-03 (DRY_RUN=1: only say what it costs)
-	@exec $(PY) -m include.local backfill
+	@exec $(PY) -m include.gong.local backfill
 
 erase: $(READY) ## Erase one user for good: USER_ID= their Gong id (UNDO=1 takes it back, YES=1 asks nothing)
-	@exec $(PY) -m include.local erase
+	@exec $(PY) -m include.gong.local erase
 
 check-live: $(READY) ## What your Gong account really answers, in at most 20 calls, against what this project assumes
-	@exec $(PY) -m include.check_live
+	@exec $(PY) -m include.gong.check_live
 
 migrate: $(READY) ## Make or upgrade the tables of the warehouse that GONG_WAREHOUSE_URL names
-	@exec $(PY) -m include.warehouse migrate
+	@exec $(PY) -m include.gong.warehouse migrate
 
 export-erasures: $(READY) ## Write the erasure records of that warehouse into a new FILE=, to keep beside backups
-	@exec $(PY) -m include.warehouse export-erasures "$$FILE"
+	@exec $(PY) -m include.gong.warehouse export-erasures "$$FILE"
 
 apply-erasures: $(READY) ## Erase again the users whose records are in FILE=, after a backup was restored
-	@exec $(PY) -m include.warehouse apply-erasures "$$FILE"
+	@exec $(PY) -m include.gong.warehouse apply-erasures "$$FILE"
 
 test: $(TEST_READY) ## Each promise once, ten minutes (ARGS= for pytest instead: make test ARGS=tests/unit)
 ifdef ARGS

@@ -13,13 +13,13 @@ import psutil
 
 from benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, peak_bytes, repeatedly
 from benchmarks.contestants import BENCH
-from include.local.airflow_api import Airflow
-from include.local.connections import Sources, postgres_connection, variable
-from include.local.postgres import free_port
-from include.local.runs import FINAL, make_ready, moment, path_of, trigger
-from include.local.session import Lock
-from include.local.settings import MARKER, ROOT, Place
-from include.local.stack import Stack
+from include.gong.local.airflow_api import Airflow
+from include.gong.local.connections import Sources, postgres_connection, variable
+from include.gong.local.postgres import free_port
+from include.gong.local.runs import FINAL, make_ready, moment, path_of, trigger
+from include.gong.local.session import Lock
+from include.gong.local.settings import MARKER, ROOT, Place
+from include.gong.local.stack import Stack
 
 _PLACE = Place((BENCH / "airflow").resolve())
 _POLL_S = 0.5

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Engine, text
 from benchmarks.big_warehouse import fill
 from benchmarks.harness import postgres
 from benchmarks.page import table_of_times
-from include.warehouse.connect import engine_for, transaction
-from include.warehouse.migrate import migrate
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.migrate import migrate
 
 A_USER = "7000000000000001000"
 A_DAY = "2026-05-25"

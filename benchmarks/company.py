@@ -14,8 +14,8 @@ from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
-from include.sandbox.dialect import live_user
-from include.sandbox.world import REFERENCE, REPORTS_PER_MANAGER, Json, World
+from include.gong.sandbox.api_variant import live_user
+from include.gong.sandbox.world import REFERENCE, REPORTS_PER_MANAGER, Json, World
 
 _SEED = 7
 _MEAN_CHANGES = 4.5726

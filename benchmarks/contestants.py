@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from include.local.settings import ROOT
+from include.gong.local.settings import ROOT
 
 PEERS = Path(__file__).parent / "peers"
 BENCH = ROOT / ".local" / "bench"

@@ -8,9 +8,9 @@ from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from benchmarks.company import Company
-from include.sandbox.cursors import Cursors
-from include.sandbox.dialect import NO_USERS_FOUND
-from include.sandbox.world import Json
+from include.gong.sandbox.api_variant import NO_USERS_FOUND
+from include.gong.sandbox.cursors import Cursors
+from include.gong.sandbox.world import Json
 
 PAGE = 100
 _LIFE_S = 86_400

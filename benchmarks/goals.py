@@ -22,10 +22,10 @@ from benchmarks.harness import Account, Course, Outcome, Server, ask, environmen
 from benchmarks.limit import SOCKETS, Service, load
 from benchmarks.ours_load import EXTRA
 from benchmarks.page import READERS, api_p95_ms
-from gong_provider.api.histories import calls_in_flight
-from include.local.settings import ROOT
-from include.warehouse.connect import engine_for
-from include.warehouse.migrate import migrate
+from gong_provider.client.history_fetcher import calls_in_flight
+from include.gong.local.settings import ROOT
+from include.gong.warehouse.connect import engine_for
+from include.gong.warehouse.migrate import migrate
 
 
 class GoalError(RuntimeError):

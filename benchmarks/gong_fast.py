@@ -20,7 +20,7 @@ import uvloop
 
 from benchmarks.company import Company
 from benchmarks.fast_answers import Answers, answer, refusal
-from include.sandbox.world import Json
+from include.gong.sandbox.world import Json
 
 
 class Counts:

@@ -25,8 +25,8 @@ from sqlalchemy import make_url
 from benchmarks.company import Company
 from benchmarks.contestants import BENCH, Contestant, without_ours
 from benchmarks.rows import served, what_is_wrong
-from include.local.postgres import Cluster
-from include.local.settings import ROOT
+from include.gong.local.postgres import Cluster
+from include.gong.local.settings import ROOT
 
 SECONDS = 3600
 _numbers = count(1)

@@ -20,10 +20,10 @@ from benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, contest
 os.environ |= {"AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS": "", "AIRFLOW_VAR_GONG_KEEP_LEFT_USERS_DAYS": ""}
 
 from gong_provider.operators.gong import GongListUsersByFilterOperator, GongListUsersOperator
-from include.sync import run, steps, warehouse
-from include.sync.tasks import FetchHistoriesOperator
-from include.warehouse.connect import engine_for
-from include.warehouse.migrate import migrate
+from include.gong.sync import run, tasks, warehouse
+from include.gong.sync.dag_parts import FetchHistoriesOperator
+from include.gong.warehouse.connect import engine_for
+from include.gong.warehouse.migrate import migrate
 
 USERS_SQL = "SELECT user_id, email_address FROM gong.users"
 CHANGES_SQL = """
@@ -53,31 +53,31 @@ def load(gong: str, postgres: str, users: int) -> dict[str, object]:
     migrate(engine_for(postgres))
     ready = time.perf_counter()
     _stand_in_for_airflow(f"bench {time.time()}")
-    steps.open_run()
+    tasks.open_run()
     GongListUsersOperator(
-        task_id="list_users", handler=steps.load_users_page, resume_from=steps.listing_progress_so_far
+        task_id="list_users", handler=tasks.load_users_page, resume_from=tasks.listing_progress_so_far
     ).execute({})
     GongListUsersByFilterOperator(
         task_id="confirm_leavers",
-        user_ids_from=steps.leavers_to_confirm,
+        user_ids_from=tasks.leavers_to_confirm,
         include_avatars=True,
-        handler=steps.load_users_still_there,
-        when_asked=steps.confirm_leavers,
+        handler=tasks.load_users_still_there,
+        when_asked=tasks.confirm_leavers,
     ).execute({})
-    steps.settle_leavers()
+    tasks.settle_leavers()
     listed = time.perf_counter()
-    for batch in steps.plan_histories():
+    for batch in tasks.plan_histories():
         FetchHistoriesOperator(
             task_id="fetch_histories",
             batch=batch,
-            batch_to_ids=steps.ids_of_batch,
-            claim=steps.claim,
-            handler=steps.load_history_group,
+            batch_to_ids=tasks.ids_of_batch,
+            claim=tasks.claim,
+            handler=tasks.load_history_group,
             when_day_is_used_up="leave",
         ).execute({})
     fetched = time.perf_counter()
-    steps.check_run()
-    steps.finish_run()
+    tasks.check_run()
+    tasks.finish_run()
     return {
         "seconds": time.perf_counter() - ready,
         "ready_seconds": ready - begin,

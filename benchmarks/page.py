@@ -16,15 +16,15 @@ from sqlalchemy import Connection, Engine
 
 from benchmarks.airflow_run import airflow, keep_connection
 from benchmarks.harness import Server
-from include.local.airflow_api import Airflow
-from include.local.connections import postgres_connection
-from include.page.chart import reports
-from include.page.overview import overview
-from include.page.people import person
-from include.page.questions import PLOTS, QUESTIONS
-from include.page.table import Asked
-from include.warehouse.connect import engine_for, transaction
-from include.warehouse.migrate import migrate
+from include.gong.local.airflow_api import Airflow
+from include.gong.local.connections import postgres_connection
+from include.gong.page.chart import reports
+from include.gong.page.overview import overview
+from include.gong.page.people import person
+from include.gong.page.reports import PLOTS, QUESTIONS
+from include.gong.page.table import Asked
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.migrate import migrate
 
 LAST = date(2026, 5, 31)
 A_DAY = date(2025, 12, 20)

@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from include.page.links import owner_links
-from include.sync.alerts import alerts_of
-from include.sync.story import told
-from include.sync.tasks import DEFAULT_ARGS, USER_ID
+from include.gong.page.links import owner_links
+from include.gong.sync.alerts import alerts_of
+from include.gong.sync.dag_parts import DEFAULT_ARGS, USER_ID
+from include.gong.sync.task_docs import told
 
 DOC = """
 ### What it does
@@ -55,9 +55,9 @@ PARAMS = {
 }
 
 
-def _steps() -> ModuleType:
+def _tasks() -> ModuleType:
     # Imported when the task runs: parsing this file loads no database client.
-    from include.sync import erase
+    from include.gong.sync import erase
 
     return erase
 
@@ -80,6 +80,6 @@ with DAG(
 
     @task(**told("erase"))
     def erase() -> dict[str, Any]:
-        return dict(_steps().erase_user())
+        return dict(_tasks().erase_user())
 
     erase()

@@ -9,10 +9,10 @@ from typing import Any
 from airflow.sdk import DAG, Param, TriggerRule, task
 
 from gong_provider.operators.gong import GongGetUserOperator, GongListUsersByFilterOperator
-from include.page.links import link_to_page, owner_links
-from include.sync.alerts import alerts_of
-from include.sync.story import told
-from include.sync.tasks import DEFAULT_ARGS, USER_ID, load_histories
+from include.gong.page.links import link_to_page, owner_links
+from include.gong.sync.alerts import alerts_of
+from include.gong.sync.dag_parts import DEFAULT_ARGS, USER_ID, load_histories
+from include.gong.sync.task_docs import told
 
 DOC = """
 ### What it does
@@ -51,7 +51,7 @@ PARAMS = {
 
 def _refresh() -> ModuleType:
     # Imported when a task runs: parsing this file loads neither HTTP nor database clients.
-    from include.sync import refresh
+    from include.gong.sync import refresh
 
     return refresh
 

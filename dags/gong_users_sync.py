@@ -10,10 +10,10 @@ from airflow.sdk import DAG, CronPartitionTimetable, Param, TriggerRule, task
 
 from gong_provider.operators.gong import GongListUsersByFilterOperator, GongListUsersOperator
 from gong_provider.operators.user_ids import NO_FILTER
-from include.page.links import link_to_page, owner_links
-from include.sync.alerts import alerts_of
-from include.sync.story import told
-from include.sync.tasks import DEFAULT_ARGS, USER_ID, load_histories
+from include.gong.page.links import link_to_page, owner_links
+from include.gong.sync.alerts import alerts_of
+from include.gong.sync.dag_parts import DEFAULT_ARGS, USER_ID, load_histories
+from include.gong.sync.task_docs import told
 
 DOC = """
 ### What it does
@@ -101,11 +101,11 @@ PARAMS = {
 }
 
 
-def _steps() -> ModuleType:
+def _tasks() -> ModuleType:
     # Imported when a task runs: parsing this file loads neither HTTP nor database clients.
-    from include.sync import steps
+    from include.gong.sync import tasks
 
-    return steps
+    return tasks
 
 
 with DAG(
@@ -127,24 +127,24 @@ with DAG(
 
     @task.branch(**told("open_run"))
     def open_run() -> str:
-        return str(_steps().open_run())
+        return str(_tasks().open_run())
 
     list_users = GongListUsersOperator(
         task_id="list_users",
         include_avatars="{{ params.include_avatars }}",
-        handler=lambda page: _steps().load_users_page(page),
-        resume_from=lambda: _steps().listing_progress_so_far(),
+        handler=lambda page: _tasks().load_users_page(page),
+        resume_from=lambda: _tasks().listing_progress_so_far(),
         **told("list_users"),
     )
 
     confirm_leavers = GongListUsersByFilterOperator(
         task_id="confirm_leavers",
-        user_ids_from=lambda: _steps().leavers_to_confirm(),
+        user_ids_from=lambda: _tasks().leavers_to_confirm(),
         # Or Gong hides the synthetic users who are there.
         include_avatars=True,
-        handler=lambda page: _steps().load_users_still_there(page),
-        when_asked=lambda ids, listing: _steps().confirm_leavers(ids, listing),
-        post_execute=lambda *_: _steps().settle_leavers(),
+        handler=lambda page: _tasks().load_users_still_there(page),
+        when_asked=lambda ids, listing: _tasks().confirm_leavers(ids, listing),
+        post_execute=lambda *_: _tasks().settle_leavers(),
         **told("confirm_leavers"),
     )
 
@@ -155,13 +155,13 @@ with DAG(
         created_from="{{ params.created_from or NO_FILTER }}",
         created_to="{{ params.created_to or NO_FILTER }}",
         include_avatars="{{ params.include_avatars }}",
-        handler=lambda page: _steps().load_users_page(page),
+        handler=lambda page: _tasks().load_users_page(page),
         **told("filter_users"),
     )
 
     @task(trigger_rule=TriggerRule.NONE_FAILED, **told("plan_histories"))
     def plan_histories() -> list[Any]:
-        return list(_steps().plan_histories())
+        return list(_tasks().plan_histories())
 
     batches = plan_histories()
 

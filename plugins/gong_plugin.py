@@ -16,7 +16,7 @@ _AT = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/") 
 
 @cache
 def _page() -> Any:
-    from include.page.app import make_app
+    from include.gong.page.app import make_app
 
     return make_app()
 

@@ -21,9 +21,9 @@ from sqlalchemy import Engine
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from include.local.postgres import Cluster
-from include.warehouse.connect import engine_for
-from include.warehouse.migrate import migrate
+from include.gong.local.postgres import Cluster
+from include.gong.warehouse.connect import engine_for
+from include.gong.warehouse.migrate import migrate
 
 our_folder = pytest.StashKey[Path]()
 PYTESTS = {f"pytest-of-{getpass.getuser()}"}

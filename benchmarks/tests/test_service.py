@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 
 from benchmarks.company import Company
 from benchmarks.harness import Account, service
-from include.sandbox.app import create_app
-from include.sandbox.world import Json, World
+from include.gong.sandbox.app import create_app
+from include.gong.sandbox.world import Json, World
 
 USERS = 130
 

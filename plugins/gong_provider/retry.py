@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryDecision, RetryRule
 
-from gong_provider.api import errors
+from gong_provider.client import errors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -15,10 +15,10 @@ import psycopg2
 from psycopg2 import sql
 from sqlalchemy import make_url
 
-from include.local.airflow_api import Airflow
-from include.local.postgres import Cluster
-from include.local.settings import LOGIN
-from include.warehouse.connect import engine_for
+from include.gong.local.airflow_api import Airflow
+from include.gong.local.postgres import Cluster
+from include.gong.local.settings import LOGIN
+from include.gong.warehouse.connect import engine_for
 from tests.celery.containers import Containers
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import DAG, RunningAirflow

@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 
-from include.local.processes import end, stop_leftovers
-from include.local.settings import MARKER, Place
+from include.gong.local.processes import end, stop_leftovers
+from include.gong.local.settings import MARKER, Place
 from tests.support.compose import Local, copy_image
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from include.warehouse.connect import engine_for
+from include.gong.warehouse.connect import engine_for
 from tests.celery.celery_stack import WORKERS, CeleryStack
 from tests.end_to_end.commands import eventually
 from tests.support import GongService, OddWorld, odd_world

@@ -13,8 +13,8 @@ import psycopg2
 import pytest
 from sqlalchemy import make_url
 
-from include.local.airflow_api import AirflowApiError
-from include.local.postgres import Cluster
+from include.gong.local.airflow_api import AirflowApiError
+from include.gong.local.postgres import Cluster
 from tests.end_to_end.commands import Checkout, checkout, eventually
 from tests.end_to_end.stack import ASK_EVERY_S, TWIN, Stack, add_twin
 from tests.support.metadata import copy_migrated

@@ -16,9 +16,9 @@ import psutil
 import psycopg2
 import pytest
 
-from include.local.postgres import Cluster
-from include.warehouse.connect import engine_for
-from include.warehouse.migrate import migrate
+from include.gong.local.postgres import Cluster
+from include.gong.warehouse.connect import engine_for
+from include.gong.warehouse.migrate import migrate
 from tests.chaos import mortal
 from tests.chaos.mortal import MortalStack
 from tests.end_to_end.commands import eventually
@@ -270,7 +270,7 @@ def test_the_warehouse_is_killed_and_comes_back(
     server = psutil.Process(own_postgres.running_pid())
     mortal.kill([server, *server.children()])
     time.sleep(20)
-    monkeypatch.setattr("include.local.postgres.free_port", lambda: own_postgres.port)
+    monkeypatch.setattr("include.gong.local.postgres.free_port", lambda: own_postgres.port)
     own_postgres.start()
     ends_well(stack, run_id, warehouse, odd)
     assert twice(service) <= lost(stack, run_id, service)

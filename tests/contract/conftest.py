@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from gong_provider.api.client import ATTEMPTS
+from gong_provider.client.client import ATTEMPTS
 from gong_provider.hooks.gong import GongHook
 from tests.support.gong_service import Dialect, GongService
 from tests.support.hooks import Connect

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from include.check_live import wire
-from include.check_live.calls import MAX_CALLS, Heard
-from include.check_live.check import check
-from include.check_live.finding import order
-from include.check_live.survey import Survey
-from include.local.settings import LocalError
-from include.sandbox.__main__ import DEMO_KEY, DEMO_SECRET
-from include.sandbox.dialect import DialectName
-from include.sandbox.world import World
+from include.gong.check_live import wire
+from include.gong.check_live.calls import MAX_CALLS, Heard
+from include.gong.check_live.check import check
+from include.gong.check_live.finding import order
+from include.gong.check_live.survey import Survey
+from include.gong.local.settings import LocalError
+from include.gong.sandbox.__main__ import DEMO_KEY, DEMO_SECRET
+from include.gong.sandbox.api_variant import DialectName
+from include.gong.sandbox.world import World
 from tests.support.gong_faults import Faults
 from tests.support.gong_service import GongService
 from tests.support.hooks import Connect
@@ -60,7 +60,7 @@ ANSWERS: dict[DialectName, dict[str, str]] = {
 def run(directory: Path) -> subprocess.CompletedProcess[str]:
     """The command, as `make check-live` starts it."""
     environment = {**os.environ, "GONG_LOCAL_DIR": str(directory), "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
-    command = [sys.executable, "-m", "include.check_live"]
+    command = [sys.executable, "-m", "include.gong.check_live"]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -98,7 +98,7 @@ def user(number: int, **fields: Any) -> dict[str, Any]:
 def test_a_sandbox_of_each_dialect_is_as_assumed(
     dialect: DialectName, connect: Connect, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "include.sandbox", "--dialect", dialect]
+    command = [sys.executable, "-m", "include.gong.sandbox", "--dialect", dialect]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         sandbox = process.stdout.readline().split()[2] if process.stdout else ""
         connect(sandbox, login=DEMO_KEY, password=DEMO_SECRET)

@@ -15,14 +15,14 @@ import pytest
 from airflow.sdk import RetryAction
 from sqlalchemy import Engine
 
-from gong_provider.api import client, errors
-from gong_provider.api.models import HistoryFailure, HistoryOutcome, SettingsHistory
-from gong_provider.api.paging import MAX_PAGES_WITHOUT_NEWS
+from gong_provider.client import client, errors
+from gong_provider.client.models import HistoryFailure, HistoryOutcome, SettingsHistory
+from gong_provider.client.pagination import MAX_PAGES_WITHOUT_NEWS
 from gong_provider.hooks.gong import GongHook
 from gong_provider.retry import GONG_RETRY_POLICY
-from include.warehouse.connect import transaction
-from include.warehouse.histories import load_histories
-from include.warehouse.users import load_users
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.histories import load_histories
+from include.gong.warehouse.users import load_users
 from tests.support import wire_faults
 from tests.support.expected_rows import expected_changes, expected_user
 from tests.support.gong_faults import Faults

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.serialization.helpers import serialize_template_field
 
-from gong_provider.api.errors import GongConfigError
+from gong_provider.client.errors import GongConfigError
 from gong_provider.operators.gong import (
     GongGetUserOperator,
     GongGetUserSettingsHistoryOperator,

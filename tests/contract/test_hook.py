@@ -11,8 +11,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 
-from gong_provider.api import errors
-from gong_provider.api.histories import LARGE_GROUP, MOST_IN_FLIGHT
+from gong_provider.client import errors
+from gong_provider.client.history_fetcher import LARGE_GROUP, MOST_IN_FLIGHT
 from tests.support.gong_service import Dialect, GongService
 from tests.support.hooks import Connect, ids_of, world
 

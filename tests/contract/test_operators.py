@@ -11,8 +11,8 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
-from gong_provider.api.errors import GongBadRequestError, GongConfigError, GongError, GongNotFoundError
-from gong_provider.api.models import Listing, ListingProgress, UsersPage
+from gong_provider.client.errors import GongBadRequestError, GongConfigError, GongError, GongNotFoundError
+from gong_provider.client.models import Listing, ListingProgress, UsersPage
 from gong_provider.operators import gong
 from gong_provider.operators.gong import (
     GongGetUserOperator,

@@ -17,10 +17,10 @@ import yaml
 from hypothesis import HealthCheck, settings
 from starlette.testclient import TestClient
 
-from include.sandbox.app import create_app
-from include.sandbox.dialect import DialectName
-from include.sandbox.gate import SCOPELESS_KEY
-from include.sandbox.world import World
+from include.gong.sandbox.api_variant import DialectName
+from include.gong.sandbox.app import create_app
+from include.gong.sandbox.gate import SCOPELESS_KEY
+from include.gong.sandbox.world import World
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = Path(__file__).parent / "gong-users-openapi.yml"
@@ -213,7 +213,7 @@ def test_the_same_seed_is_the_same_world() -> None:
 
 
 def test_the_command_says_when_it_listens_and_stops_at_once() -> None:
-    command = [sys.executable, "-m", "include.sandbox", "--users", "3", "--dialect", "live"]
+    command = [sys.executable, "-m", "include.gong.sandbox", "--users", "3", "--dialect", "live"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         line = process.stdout.readline() if process.stdout else ""
         url = line.split()[2]

@@ -11,12 +11,12 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
-from gong_provider.api.client import GongClient, Transport
-from gong_provider.coordination.limits import Limits
-from gong_provider.coordination.quota import ProcessQuota
-from include.sandbox.app import create_app
-from include.sandbox.oauth import PATH, OAuth
-from include.sandbox.world import World
+from gong_provider.client.client import GongClient, Transport
+from gong_provider.rate_limit.in_process import ProcessQuota
+from gong_provider.rate_limit.limits import Limits
+from include.gong.sandbox.app import create_app
+from include.gong.sandbox.oauth import PATH, OAuth
+from include.gong.sandbox.world import World
 from tests.support.token_service import TokenService
 from tests.support.token_workers import Account, close_databases
 

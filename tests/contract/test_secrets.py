@@ -19,21 +19,21 @@ from airflow.sdk import Connection
 from sqlalchemy import Engine, make_url, text
 
 import gong_provider
-from gong_provider.api import errors
-from gong_provider.api.client import GongClient, Transport
-from gong_provider.api.shared import Access
-from gong_provider.coordination import token_errors
-from gong_provider.coordination.limits import Limits
-from gong_provider.coordination.quota import ProcessQuota
-from gong_provider.coordination.tokens import RenewedCredentials
-from gong_provider.hooks import transport
+from gong_provider.client import errors
+from gong_provider.client.client import GongClient, Transport
+from gong_provider.client.protocols import Access
+from gong_provider.hooks import http_options
 from gong_provider.hooks.connection import read_connection
-from gong_provider.hooks.loop import LoopThread
-from gong_provider.hooks.transport import transport_of
+from gong_provider.hooks.event_loop import LoopThread
+from gong_provider.hooks.http_options import transport_of
+from gong_provider.oauth import token_errors
+from gong_provider.oauth.credentials import RenewedCredentials
 from gong_provider.operators.gong import GongGetUserSettingsHistoryOperator
-from include.warehouse import account, copy, histories, listing_progress, plan, users
-from include.warehouse.connect import engine_for, transaction
-from include.warehouse.errors import WarehouseError
+from gong_provider.rate_limit.in_process import ProcessQuota
+from gong_provider.rate_limit.limits import Limits
+from include.gong.warehouse import account, copy, histories, listing_checkpoint, plan, users
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.errors import WarehouseError
 from tests.support.gong_faults import Faults
 from tests.support.gong_service import GongService
 from tests.support.hooks import Connect
@@ -392,8 +392,8 @@ def test_a_whole_sync_tells_nothing_of_its_people(
         for page in hook.iter_user_pages():
             with transaction(warehouse) as connection:
                 users.load_users(connection, RUN, page)
-                listing_progress.save_progress(connection, RUN, page)
-                listing_progress.load_progress(connection, RUN)
+                listing_checkpoint.save_progress(connection, RUN, page)
+                listing_checkpoint.load_progress(connection, RUN)
         with transaction(warehouse) as connection:
             plan.plan_histories(connection, RUN)
             ids = plan.ids_of_batch(connection, RUN, 1)
@@ -452,8 +452,8 @@ def test_the_repr_of_a_connection_and_of_what_is_made_of_it_shows_no_secret(
     settings = [read_connection(made), read_connection(Connection(conn_id="c", conn_type="gong", **fields))]
     with connect("http://gong.example", **{"X-Trace": GongService.token}) as hook:
         transport = transport_of(hook.get_conn(), "http://gong.example", allow_redirects=False)
-        assert GongService.secret in str(transport.proxy)
-        assert GongService.token in str(transport.headers)
+        assert GongService.secret in str(http_options.proxy)
+        assert GongService.token in str(http_options.headers)
         held = [*settings, transport, hook.client, *vars(hook.client).values(), Access(BASIC, "https://x/v2")]
     assert shown_in("".join([*map(repr, held), *map(str, held)])) == []
 
@@ -508,7 +508,7 @@ def test_a_cursor_stays_one_value_of_the_query(connect: Connect, odd: str) -> No
 
 
 def warnings_of(told: list[str]) -> list[str]:
-    return [line for line in told if line.startswith(f"{transport.__name__}: ")]
+    return [line for line in told if line.startswith(f"{http_options.__name__}: ")]
 
 
 @pytest.mark.parametrize("name", ["verify", "verify_ssl"])

@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Connection, Engine
 
-from gong_provider.api import histories
-from gong_provider.api.claims import Claimed
-from gong_provider.api.models import HistoryOutcome
-from gong_provider.coordination.limits import Limits
-from include.sync.budget import tasks_at_once
-from include.warehouse import plan
-from include.warehouse.connect import HOLD_S, in_transaction, transaction
-from include.warehouse.errors import WarehouseError
-from include.warehouse.histories import load_histories
-from include.warehouse.users import load_users
+from gong_provider.client import history_fetcher
+from gong_provider.client.claims import Claimed
+from gong_provider.client.models import HistoryOutcome
+from gong_provider.rate_limit.limits import Limits
+from include.gong.sync.budget import tasks_at_once
+from include.gong.warehouse import plan
+from include.gong.warehouse.connect import HOLD_S, in_transaction, transaction
+from include.gong.warehouse.errors import WarehouseError
+from include.gong.warehouse.histories import load_histories
+from include.gong.warehouse.users import load_users
 from tests.support import GongService
 from tests.support.hooks import Connect
 from tests.warehouse.making import RUN, SETTLING, opened, page, value
@@ -68,7 +68,7 @@ def test_a_failed_try_loses_at_most_two_seconds_of_calls(
 def test_a_load_that_waits_loses_no_call_and_keeps_its_claims(
     connect: Connect, planned: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(histories, "RENEW_S", 0.5)
+    monkeypatch.setattr(history_fetcher, "RENEW_S", 0.5)
 
     def load(group: list[HistoryOutcome]) -> None:
         def both(connection: Connection) -> None:

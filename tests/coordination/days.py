@@ -12,10 +12,10 @@ import pytest
 from airflow.sdk.execution_time.context import OutletEventAccessors
 from sqlalchemy import Engine
 
-from gong_provider.api.errors import GongDayUsedUpError
+from gong_provider.client.errors import GongDayUsedUpError
 from gong_provider.hooks import gong
 from gong_provider.hooks.gong import GongHook
-from include.sync import listing, run, steps, warehouse
+from include.gong.sync import listing, run, tasks, warehouse
 from tests.support import GongService
 from tests.warehouse.making import value
 
@@ -60,28 +60,28 @@ class World:
                 id=(self, self._number), get_dr_count=runs_that_live, get_task_states=lambda **_: {}
             ),
         }
-        if steps.open_run() == "list_users":
+        if tasks.open_run() == "list_users":
             self.list_users()
         return self.go_on()
 
     def list_users(self) -> None:
         """The task that lists: again, where it had to wait, it goes on from there."""
         with self._hook() as hook:
-            for page in hook.iter_user_pages(start=steps.listing_progress_so_far()):
-                steps.load_users_page(page)
+            for page in hook.iter_user_pages(start=tasks.listing_progress_so_far()):
+                tasks.load_users_page(page)
 
     def go_on(self) -> dict[str, int]:
         """The tasks after it."""
         self.now += timedelta(seconds=30)
-        for batch in steps.plan_histories():
-            self._fetch(steps.ids_of_batch(batch))
-        return steps.finish_run()
+        for batch in tasks.plan_histories():
+            self._fetch(tasks.ids_of_batch(batch))
+        return tasks.finish_run()
 
     def _fetch(self, ids: list[str]) -> None:
         with self._hook() as hook:
             try:
-                for group in hook.iter_history_groups(ids, claim=steps.claim):
-                    steps.load_history_group(group)
+                for group in hook.iter_history_groups(ids, claim=tasks.claim):
+                    tasks.load_history_group(group)
             except GongDayUsedUpError:
                 pass
 

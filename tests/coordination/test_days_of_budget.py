@@ -16,9 +16,9 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Engine
 
-from gong_provider.api.errors import GongDayUsedUpError
-from include.sync import run
-from include.warehouse.connect import transaction
+from gong_provider.client.errors import GongDayUsedUpError
+from include.gong.sync import run
+from include.gong.warehouse.connect import transaction
 from tests.coordination.days import BEGIN, DAY, World, most_calls_in_24_hours
 from tests.support import Faults, GongService
 from tests.warehouse.making import rows, value

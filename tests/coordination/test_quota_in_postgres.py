@@ -15,15 +15,15 @@ import psycopg2
 import pytest
 from sqlalchemy import Engine, event, text
 
-from gong_provider.api.client import GongClient, Transport
-from gong_provider.api.errors import GongConfigError, GongCoordinationError
-from gong_provider.api.shared import FixedCredentials
-from gong_provider.coordination.database import Database
-from gong_provider.coordination.limits import CallsLeft, Limits
-from gong_provider.coordination.postgres import engine_for
-from gong_provider.coordination.postgres_quota import PostgresQuota
-from gong_provider.coordination.quota import ProcessQuota
+from gong_provider.client.client import GongClient, Transport
+from gong_provider.client.errors import GongConfigError, GongCoordinationError
+from gong_provider.client.protocols import FixedCredentials
+from gong_provider.db.database import Database
+from gong_provider.db.engine import engine_for
 from gong_provider.hooks.gong import GongHook
+from gong_provider.rate_limit.in_process import ProcessQuota
+from gong_provider.rate_limit.limits import CallsLeft, Limits
+from gong_provider.rate_limit.postgres import PostgresQuota
 from tests.end_to_end.commands import eventually
 from tests.support import Faults, GongService, closed_port
 from tests.support.grants import grants, log_grants

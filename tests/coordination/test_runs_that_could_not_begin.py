@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Engine
 
-from include.sync import steps
+from include.gong.sync import tasks
 from tests.coordination.days import World
 from tests.page.served import Markup, served_from
 from tests.support import GongService
@@ -52,9 +52,9 @@ def begin(world: World, run_id: str, failed: str, **params: Any) -> None:
 def fails_to_open(world: World, run_id: str, **params: Any) -> None:
     begin(world, run_id, "open_run", **params)
     with pytest.raises(Exception, match=r"gong_default|keep_versions|not both"):
-        steps.open_run()
+        tasks.open_run()
     with pytest.raises(AirflowFailException, match="open_run failed: its log says why"):
-        steps.finish_run()
+        tasks.finish_run()
 
 
 def test_a_run_that_could_not_begin_is_on_the_page(
@@ -93,9 +93,9 @@ def test_what_it_was_asked_for_may_be_what_can_not_be(world: World, warehouse: E
 
 def test_a_first_run_that_lists_nobody_is_noted(world: World, warehouse: Engine) -> None:
     begin(world, "first", "list_users")
-    assert steps.open_run() == "list_users"
+    assert tasks.open_run() == "list_users"
     with pytest.raises(AirflowFailException, match="Nothing was loaded"):
-        steps.finish_run()
+        tasks.finish_run()
     assert value(warehouse, "SELECT state FROM sync_runs") == "failed"
     assert rows(warehouse, "SELECT * FROM account") == []
     world.run()  # and that is whose it is
@@ -113,11 +113,11 @@ def test_of_another_account_nothing_is_written(
     before = rows(warehouse, "SELECT * FROM sync_runs")
     if opens:
         begin(world, "refused", "list_users")
-        assert steps.open_run() == "list_users"
+        assert tasks.open_run() == "list_users"
         with pytest.raises(AirflowFailException, match="is another"):
             world.list_users()
         with pytest.raises(AirflowFailException):
-            steps.finish_run()
+            tasks.finish_run()
     else:
         monkeypatch.setenv("AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS", "a year")
         fails_to_open(world, "refused")

@@ -14,7 +14,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
-from include.local.postgres import Cluster
+from include.gong.local.postgres import Cluster
 from tests.dags.resident import Done, Resident
 from tests.support.gong_service import GongService
 from tests.support.metadata import DATABASE, copy_migrated

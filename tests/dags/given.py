@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule, task
 
-from gong_provider.api.errors import GongNotFoundError, GongRateLimitError
+from gong_provider.client.errors import GongNotFoundError, GongRateLimitError
 from gong_provider.operators.gong import (
     GongGetUserOperator,
     GongGetUserSettingsHistoryOperator,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import make_url, text
 
-from include.warehouse.connect import transaction
-from include.warehouse.migrate import migrate
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.migrate import migrate
 from tests.dags.conftest import RunDag
 from tests.support.gong_service import GongService
 from tests.support.roles import LOADER, READER, Roles, make_roles

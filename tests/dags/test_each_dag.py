@@ -17,10 +17,10 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from gong_provider import retry
 from gong_provider.hooks import gong
-from include.page.links import GongPageLink, owner_links
-from include.sync.alerts import alerts_of
-from include.sync.choices import PARAMS
-from include.sync.failing import say_that_it_is_tried_again, say_what_to_do
+from include.gong.page.links import GongPageLink, owner_links
+from include.gong.sync.alerts import alerts_of
+from include.gong.sync.callbacks import say_that_it_is_tried_again, say_what_to_do
+from include.gong.sync.run_params import PARAMS
 from tests.dags.conftest import ROOT, airflow_environment
 
 OURS = ("gong_user_erase", "gong_user_refresh", "gong_users_sync")
@@ -102,7 +102,7 @@ import sys, json, airflow.sdk
 from importlib import import_module
 sys.path.insert(0, "dags")
 found, before = {{}}, set(sys.modules)
-for name in {[*OURS, "include.sync.steps"]}:
+for name in {[*OURS, "include.gong.sync.tasks"]}:
     import_module(name)
     found[name] = sorted(set(sys.modules) - before)
 print(json.dumps(found))
@@ -124,13 +124,13 @@ def test_a_handler_is_never_a_template_field(dags: dict[str, Any], dag_id: str) 
 @pytest.mark.parametrize("dag_id", OURS)
 def test_a_file_is_parsed_without_clients(loaded: dict[str, list[str]], dag_id: str) -> None:
     assert retry.__name__ in loaded[dag_id]
-    heavy = (*CLIENTS, "psycopg2", "include.warehouse", "include.sync.steps")
+    heavy = (*CLIENTS, "psycopg2", "include.gong.warehouse", "include.gong.sync.tasks")
     assert [name for name in loaded[dag_id] if name.startswith(heavy)] == []
 
 
 def test_a_task_loads_no_client_before_it_asks_gong(loaded: dict[str, list[str]]) -> None:
-    steps = loaded["include.sync.steps"]
-    assert "include.warehouse.histories" in steps
+    steps = loaded["include.gong.sync.tasks"]
+    assert "include.gong.warehouse.histories" in steps
     assert [name for name in steps if name.startswith(CLIENTS)] == []
 
 

@@ -8,10 +8,10 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
-from gong_provider.api.errors import GongConfigError
-from include.sync.erase import read_request
-from include.warehouse.connect import engine_for, transaction
-from include.warehouse.forgetting import repeat_erasures
+from gong_provider.client.errors import GongConfigError
+from include.gong.sync.erase import read_request
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.erasure import repeat_erasures
 from tests.dags.conftest import RunDag
 from tests.support.gong_service import GongService
 from tests.warehouse.making import NOON, RUN, value

@@ -10,11 +10,11 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
-from gong_provider.api.errors import GongConfigError
-from include.sync.refresh import read_refresh
-from include.warehouse.connect import engine_for
-from include.warehouse.forgetting import forget
-from include.warehouse.migrate import migrate
+from gong_provider.client.errors import GongConfigError
+from include.gong.sync.refresh import read_refresh
+from include.gong.warehouse.connect import engine_for
+from include.gong.warehouse.erasure import forget
+from include.gong.warehouse.migrate import migrate
 from tests.dags.conftest import RunDag
 from tests.support.gong_service import GongService
 from tests.support.landed import landed_changes, landed_users, query

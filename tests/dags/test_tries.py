@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import psycopg2
 import pytest
 
-from include.local.postgres import Cluster
+from include.gong.local.postgres import Cluster
 from tests.dags import tried
 from tests.dags.conftest import ROOT, airflow_environment
 from tests.support.gong_faults import Faults

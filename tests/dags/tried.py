@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import DAG, get_current_context
 
-from gong_provider.api.claims import Claimed
+from gong_provider.client.claims import Claimed
 from gong_provider.operators.gong import GongGetUserSettingsHistoryOperator, GongListUsersByFilterOperator
 
 

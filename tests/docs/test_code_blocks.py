@@ -17,7 +17,7 @@ from airflow.sdk import Connection
 from sqlalchemy import Engine
 
 from gong_provider.hooks.connection import read_connection
-from include.local.connections import warehouse_url
+from include.gong.local.connections import warehouse_url
 from tests.support.documents import BLOCKS, PAGES, ROOT, Block, named
 from tests.support.roles import ADMINISTRATOR, LOADER, READER
 

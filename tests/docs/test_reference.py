@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gong_provider.api import errors, models
-from gong_provider.api.client import GongClient
+from gong_provider.client import errors, models
+from gong_provider.client.client import GongClient
+from gong_provider.get_provider_info import get_provider_info
 from gong_provider.hooks.connection import (
     DEFAULT_CALLS_PER_DAY,
     DEFAULT_CALLS_PER_SECOND,
@@ -21,7 +22,6 @@ from gong_provider.hooks.connection import (
 )
 from gong_provider.hooks.gong import GongHook
 from gong_provider.operators import gong as operators
-from gong_provider.provider_info import get_provider_info
 from tests.support.documents import ROOT
 
 DOCS = ROOT / "docs"

@@ -17,8 +17,8 @@ from typing import Any
 
 import psutil
 
-from include.local.processes import leftovers
-from include.local.settings import Place
+from include.gong.local.processes import leftovers
+from include.gong.local.settings import Place
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 180

@@ -13,10 +13,10 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from include.local.airflow_api import Airflow, AirflowApiError
-from include.local.connections import postgres_connection, sandbox_connection
-from include.local.postgres import free_port
-from include.local.settings import Place
+from include.gong.local.airflow_api import Airflow, AirflowApiError
+from include.gong.local.connections import postgres_connection, sandbox_connection
+from include.gong.local.postgres import free_port
+from include.gong.local.settings import Place
 from tests.end_to_end.commands import Checkout, checkout, eventually
 from tests.support import GongService
 from tests.support.metadata import copy_migrated

@@ -10,7 +10,7 @@ import psutil
 import psycopg2
 import pytest
 
-from include.local.postgres import Cluster
+from include.gong.local.postgres import Cluster
 
 
 @pytest.fixture

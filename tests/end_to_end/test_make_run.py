@@ -17,13 +17,13 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
-from include.local.airflow_api import Airflow
-from include.local.connections import Sources
-from include.local.postgres import Cluster, free_port
-from include.local.processes import Processes
-from include.local.settings import LocalError, Place
-from include.sandbox.dialect import contract_user
-from include.sandbox.world import World
+from include.gong.local.airflow_api import Airflow
+from include.gong.local.connections import Sources
+from include.gong.local.postgres import Cluster, free_port
+from include.gong.local.processes import Processes
+from include.gong.local.settings import LocalError, Place
+from include.gong.sandbox.api_variant import contract_user
+from include.gong.sandbox.world import World
 from tests.end_to_end.commands import Checkout, checkout, eventually, interrupt, killed
 from tests.support import GongService, closed_port, odd_world
 from tests.support.expected_rows import expected_changes, expected_user

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Engine
 
-from include.local.postgres import Cluster
+from include.gong.local.postgres import Cluster
 from tests.page.served import READING, served_from
 from tests.warehouse.loading import full_load
 

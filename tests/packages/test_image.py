@@ -82,7 +82,7 @@ def test_the_image_has_all_that_the_services_run_and_no_other_version(image: Run
     ):
         assert found["packages"][name] == locked[name]
     assert "pytest" not in found["packages"]
-    image("python", "-c", "import include.compose.__main__")
+    image("python", "-c", "import include.gong.compose.__main__")
     assert "worker" in image("airflow", "celery", "--help")
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine
 
-from include.page.questions import PLOTS, QUESTIONS
-from include.page.table import Asked, Plot, Question, Table
-from include.warehouse.connect import transaction
+from include.gong.page.reports import PLOTS, QUESTIONS
+from include.gong.page.table import Asked, Plot, Question, Table
+from include.gong.warehouse.connect import transaction
 
 THIRD = date(2026, 3, 3)
 SIXTH = date(2026, 3, 6)

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from include.local.postgres import Cluster
-from include.warehouse.checks import run_checks
-from include.warehouse.connect import transaction
+from include.gong.local.postgres import Cluster
+from include.gong.warehouse.checks import run_checks
+from include.gong.warehouse.connect import transaction
 from tests.page.served import served_from
 from tests.warehouse.small_company import at, run_of, told_once
 

@@ -16,9 +16,9 @@ from airflow.sdk import Connection
 from sqlalchemy import URL
 from starlette.types import ASGIApp
 
-from include.page.app import make_app
-from include.page.questions import PLOTS, QUESTIONS
-from include.page.warehouse import Warehouse
+from include.gong.page.app import make_app
+from include.gong.page.reports import PLOTS, QUESTIONS
+from include.gong.page.warehouse import Warehouse
 from tests.warehouse.small_company import run_of
 
 ADDRESSES = ("href", "src", "srcset", "action", "formaction", "data-part", "data-plot", "poster", "ping")

@@ -149,7 +149,7 @@ before = set(sys.modules)
 import gong_plugin
 heavy = ("fastapi", "starlette", "jinja2", "sqlalchemy", "psycopg2", "include")
 print([name for name in set(sys.modules) - before if name.split(".")[0] in heavy])
-print([name for name in sys.modules if name.startswith("include.page")])
+print([name for name in sys.modules if name.startswith("include.gong.page")])
 """
     command, environment = [sys.executable, "-c", program], airflow_environment(tmp_path)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from include.page import query
-from include.page.asking import place_of
+from include.gong.page import page_query
+from include.gong.page.db import place_of
 from tests.page.served import LISTS, PAGES, READING, RUN, Markup, sentence_of
 
 DAYS = ["", "?on=2026-03-03", "?on=2026-02-27", "?on=2015-01-01"]
@@ -85,7 +85,7 @@ def test_a_plot_is_its_values(page: httpx.Client) -> None:
 
 @pytest.fixture
 def on_today(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query, "today", lambda: TODAY)
+    monkeypatch.setattr(page_query, "today", lambda: TODAY)
 
 
 @pytest.mark.usefixtures("on_today")

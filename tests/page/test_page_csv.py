@@ -12,9 +12,9 @@ import httpx
 import pytest
 from sqlalchemy import Connection, Engine
 
-from include.page import spreadsheet
-from include.page.questions import QUESTIONS
-from include.page.table import Asked, Column, Table
+from include.gong.page import csv_export
+from include.gong.page.reports import QUESTIONS
+from include.gong.page.table import Asked, Column, Table
 from tests.page.asked import asked_of, own
 from tests.page.served import served_from
 from tests.warehouse.making import load_page
@@ -40,7 +40,7 @@ def own_table(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
 def test_it_has_each_row_of_the_list_once(
     page: httpx.Client, company: Engine, monkeypatch: pytest.MonkeyPatch, name: str, day: str, at_once: int
 ) -> None:
-    monkeypatch.setattr(spreadsheet, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(csv_export, "ROWS_AT_ONCE", at_once)
     on = date.fromisoformat(day) if day else None
     whole = asked_of(company, name, on=on, since=date(2026, 2, 1), limit=1000)
     head, *rows = rows_of(page.get(f"/{name}.csv?since=2026-02-01&on={day}"))

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, text
 
-from include.page.overview import overview
-from include.page.table import Asked
-from include.warehouse.connect import transaction
+from include.gong.page.overview import overview
+from include.gong.page.table import Asked
+from include.gong.warehouse.connect import transaction
 from tests.page.asked import SIXTH, THIRD, asked_of, plot_of, told
 from tests.warehouse.making import rows, value
 from tests.warehouse.small_company import CALLS, PREVENTED, RECORDED, at, run_of

@@ -17,10 +17,10 @@ from fastapi import FastAPI, HTTPException
 from sqlalchemy import Connection, Engine, make_url, text
 from starlette.types import ASGIApp
 
-from include.page.app import make_app
-from include.page.limiter import BUSY, THREADS, Limiter
-from include.page.table import Asked, Column, Table
-from include.page.warehouse import SECONDS, Warehouse
+from include.gong.page.app import make_app
+from include.gong.page.limiter import BUSY, THREADS, Limiter
+from include.gong.page.table import Asked, Column, Table
+from include.gong.page.warehouse import SECONDS, Warehouse
 from tests.page.asked import own
 from tests.page.served import connection_to, sentence_of, served
 from tests.warehouse.making import value

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from include.page.overview import overview
-from include.page.questions import PLOTS, QUESTIONS, past
-from include.page.table import Asked
-from include.warehouse.connect import transaction
+from include.gong.page.overview import overview
+from include.gong.page.reports import PLOTS, QUESTIONS, past
+from include.gong.page.table import Asked
+from include.gong.warehouse.connect import transaction
 from tests.page.asked import SIXTH, THIRD, asked_of, ids, pages_of, plot_of
 from tests.page.served import Markup, served_from
 from tests.warehouse.making import history, load_group, load_page

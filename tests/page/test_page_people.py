@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from include.page import chart
-from include.page.chart import reports
-from include.page.overview import overview
-from include.page.people import Person, person
-from include.page.questions import PLOTS, QUESTIONS
-from include.page.table import Asked, Table
-from include.warehouse.connect import transaction
-from include.warehouse.migrate import migrate
+from include.gong.page import chart
+from include.gong.page.chart import reports
+from include.gong.page.overview import overview
+from include.gong.page.people import Person, person
+from include.gong.page.reports import PLOTS, QUESTIONS
+from include.gong.page.table import Asked, Table
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.migrate import migrate
 from tests.page.asked import THIRD, told
 from tests.page.served import Markup, served_from
 from tests.support.roles import LOADER, READER, make_roles

@@ -9,11 +9,11 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from include.page.overview import overview
-from include.page.people import person
-from include.page.table import Asked
-from include.warehouse.connect import transaction
-from include.warehouse.coverage import rewrite_coverage
+from include.gong.page.overview import overview
+from include.gong.page.people import person
+from include.gong.page.table import Asked
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.coverage import rewrite_coverage
 from tests.page.asked import asked_of, plot_of, told
 from tests.page.served import Markup
 from tests.warehouse.making import failure, history, listed, load_group, rows

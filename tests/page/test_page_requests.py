@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection
 
-from include.page.table import Asked, Column, Table
+from include.gong.page.table import Asked, Column, Table
 from tests.page.asked import own
 from tests.page.served import READING, Markup, sentence_of
 

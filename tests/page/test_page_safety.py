@@ -9,12 +9,12 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine, text
 
-from include.page.files import files
-from include.page.questions import PLOTS, QUESTIONS
-from include.page.warehouse import Warehouse
-from include.warehouse.connect import transaction
-from include.warehouse.histories import load_histories
-from include.warehouse.runs import RunKey
+from include.gong.page.reports import PLOTS, QUESTIONS
+from include.gong.page.static_files import files
+from include.gong.page.warehouse import Warehouse
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.histories import load_histories
+from include.gong.warehouse.runs import RunKey
 from tests.page.served import Markup, connection_to, open_page, served, served_from
 from tests.warehouse.making import SETTLING, history, load_page, opened
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.page.timeline import WIDTH, Bar, timeline
+from include.gong.page.timeline import WIDTH, Bar, timeline
 
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
 END = BEGIN + timedelta(days=2000)

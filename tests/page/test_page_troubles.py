@@ -10,9 +10,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy import Connection, Engine, make_url, text
 
-from include.page.table import Asked, Column, Table
-from include.page.warehouse import SECONDS, Warehouse
-from include.warehouse.connect import transaction
+from include.gong.page.table import Asked, Column, Table
+from include.gong.page.warehouse import SECONDS, Warehouse
+from include.gong.warehouse.connect import transaction
 from tests.page.asked import own
 from tests.page.served import READING, RUN, Markup, connection_to, open_page, sentence_of, served, served_from
 from tests.warehouse.making import load_page
@@ -153,7 +153,7 @@ def test_an_edited_connection_is_taken_up(
     company: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = [company.url]
-    monkeypatch.setattr("include.page.warehouse.ASKED_AGAIN_AFTER_S", -1.0)
+    monkeypatch.setattr("include.gong.page.warehouse.ASKED_AGAIN_AFTER_S", -1.0)
     with served(open_page(Warehouse(lambda conn_id: connection_to(held[-1])(conn_id)))) as client:
         assert client.get("/users").status_code == 200
         held.append(make_url(database_url))

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from include.page import spreadsheet
-from include.page.overview import overview
-from include.page.questions import past
-from include.page.table import Asked, Unknown
-from include.warehouse.connect import transaction
+from include.gong.page import csv_export
+from include.gong.page.overview import overview
+from include.gong.page.reports import past
+from include.gong.page.table import Asked, Unknown
+from include.gong.warehouse.connect import transaction
 from tests.page.asked import SIXTH, THIRD, asked_of, ids, pages_of, told
 from tests.page.served import Markup, served_from
 from tests.warehouse.making import listed, load_page
@@ -47,7 +47,7 @@ def test_the_list_says_so_instead_of_nothing(page: httpx.Client) -> None:
 
 def test_its_csv_says_so_too(page: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(past, "WINDOW", 3)
-    monkeypatch.setattr(spreadsheet, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(csv_export, "ROWS_AT_ONCE", 1)
     answer = page.get(f"/recorded-without-consent-page.csv?on={BEFORE}")
     _, *lines = csv.reader(StringIO(answer.content.decode("utf-8-sig"), newline=""))
     assert lines == [["Not known on 27 February 2026 of 6 users: the first sync was on 2 March 2026."]]

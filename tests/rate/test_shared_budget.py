@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from include.warehouse.connect import engine_for
+from include.gong.warehouse.connect import engine_for
 from tests.end_to_end.stack import TWIN, Stack, add_twin, running_stack
 from tests.support import GongService, odd_world
 from tests.support.grants import grants, log_grants, most_in, span_s

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import pytest
 
-from include.local.runs import close_backfills
-from include.sandbox.dialect import contract_user
-from include.sandbox.world import World
+from include.gong.local.runs import close_backfills
+from include.gong.sandbox.api_variant import contract_user
+from include.gong.sandbox.world import World
 from tests.end_to_end.stack import DAG, Stack
 from tests.support import GongService, odd_world
 from tests.support.expected_rows import expected_changes, expected_user

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from include.local.airflow_api import AirflowApiError
-from include.sync.assets import TABLES
+from include.gong.local.airflow_api import AirflowApiError
+from include.gong.sync.assets import TABLES
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import Stack
 from tests.stack.conftest import EXAMPLE, PLAIN

@@ -15,10 +15,10 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from include.local.airflow_api import AirflowApiError
-from include.local.postgres import Cluster
-from include.warehouse.connect import engine_for, transaction
-from include.warehouse.migrate import migrate
+from include.gong.local.airflow_api import AirflowApiError
+from include.gong.local.postgres import Cluster
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.migrate import migrate
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import DAG, Stack, log_of
 from tests.support import Faults, GongService

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from include.local.postgres import free_port
+from include.gong.local.postgres import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\})")

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from include.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.connect import engine_for, transaction
 from tests.support.expected_rows import USER_COLUMNS, ChangeRow
 
 

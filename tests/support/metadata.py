@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from include.local.postgres import Cluster
+from include.gong.local.postgres import Cluster
 
 DATABASE = "airflow"
 

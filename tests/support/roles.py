@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, Engine, make_url
 
-from include.warehouse.connect import engine_for, schema_of
+from include.gong.warehouse.connect import engine_for, schema_of
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 _CHAPTER = _PAGE.partition("\n## Roles\n")[2].partition("\n## ")[0]

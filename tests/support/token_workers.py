@@ -16,16 +16,16 @@ from unittest import mock
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import Row, text
 
-from gong_provider.api.client import GongClient, Transport
-from gong_provider.api.histories import history_groups
-from gong_provider.api.models import SettingsHistory
-from gong_provider.api.shared import Access
-from gong_provider.coordination.database import Database
-from gong_provider.coordination.limits import Limits
-from gong_provider.coordination.postgres import engine_for
-from gong_provider.coordination.quota import ProcessQuota
-from gong_provider.coordination.token_endpoint import TokenEndpoint, Tokens
-from gong_provider.coordination.tokens import RenewedCredentials
+from gong_provider.client.client import GongClient, Transport
+from gong_provider.client.history_fetcher import history_groups
+from gong_provider.client.models import SettingsHistory
+from gong_provider.client.protocols import Access
+from gong_provider.db.database import Database
+from gong_provider.db.engine import engine_for
+from gong_provider.oauth.credentials import RenewedCredentials
+from gong_provider.oauth.token_endpoint import TokenEndpoint, Tokens
+from gong_provider.rate_limit.in_process import ProcessQuota
+from gong_provider.rate_limit.limits import Limits
 from tests.support.token_service import TokenService
 
 PROCESSES = multiprocessing.get_context("forkserver")

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gong_provider.api import errors
-from gong_provider.api.answers import MAX_DEPTH, gong_time, read_reply, retry_after_s
-from gong_provider.api.models import GongRequest
+from gong_provider.client import errors
+from gong_provider.client.models import GongRequest
+from gong_provider.client.responses import MAX_DEPTH, gong_time, read_reply, retry_after_s
 
 NOW = datetime(2026, 3, 3, 12, 0, 0, tzinfo=UTC)
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gong_provider.api.errors import GongConfigError
-from include.sync.choices import read_choices
-from include.sync.retention import read_retention
-from include.warehouse.removal import Retention
+from gong_provider.client.errors import GongConfigError
+from include.gong.sync.retention import read_retention
+from include.gong.sync.run_params import read_choices
+from include.gong.warehouse.retention import Retention
 
 
 def test_without_params_everyone_is_meant_now() -> None:

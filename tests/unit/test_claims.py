@@ -8,12 +8,12 @@ from functools import partial
 
 import pytest
 
-from gong_provider.api import claims
-from gong_provider.api.claims import Claimed, Claims
-from gong_provider.api.endpoints import get_user
-from gong_provider.api.turns import NotWantedError, Turns
-from gong_provider.coordination.limits import Limits
-from gong_provider.coordination.quota import ProcessQuota
+from gong_provider.client import claims
+from gong_provider.client.claims import Claimed, Claims
+from gong_provider.client.endpoints import get_user
+from gong_provider.client.slots import NotWantedError, Turns
+from gong_provider.rate_limit.in_process import ProcessQuota
+from gong_provider.rate_limit.limits import Limits
 
 IDS = [str(number) for number in range(1000)]
 

@@ -15,9 +15,9 @@ from airflow.configuration import retrieve_configuration_description
 from cryptography.fernet import Fernet
 
 from gong_provider import __version__
-from include.compose.database import SUPERUSER
-from include.compose.keys import KeysError, keep_keys
-from include.local.settings import Place, airflow_environment
+from include.gong.compose.database import SUPERUSER
+from include.gong.compose.keys import KeysError, keep_keys
+from include.gong.local.settings import Place, airflow_environment
 from tests.support.compose import ROOT, compose, copy_image, dockerfile, variables_used
 
 FILE = compose()
@@ -123,9 +123,9 @@ def test_every_secret_comes_from_a_file() -> None:
                 assert re.fullmatch(r"cat /run/gong/\w+", value), name
 
 
-@pytest.mark.parametrize("where", ["docker-compose.yaml", "include/local"])
+@pytest.mark.parametrize("where", ["docker-compose.yaml", "include/gong/local"])
 def test_each_setting_is_one_that_airflow_knows(where: str, tmp_path: Path) -> None:
-    if where == "include/local":
+    if where == "include/gong/local":
         found = airflow_environment(Place(tmp_path), database_url="postgresql://x", port=1, scheduled=True)
     else:
         found = {
@@ -147,7 +147,9 @@ def test_each_setting_is_one_that_airflow_knows(where: str, tmp_path: Path) -> N
 def test_its_steps_are_commands(step: str) -> None:
     said = str([SERVICES[name]["command"] + SERVICES[name]["healthcheck"].get("test", []) for name in OURS])
     assert re.search(rf"include\.compose'?,? '?{step}", said)
-    done = subprocess.run([sys.executable, "-m", "include.compose", step, "--help"], cwd=ROOT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "include.gong.compose", step, "--help"], cwd=ROOT, check=False
+    )
     assert done.returncode == 0
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from include.compose import keys
+from include.gong.compose import keys
 from tests.support.compose import compose, dockerfile
 
 SERVICES: dict[str, Any] = compose()["services"]
 OTHERS = {name: service for name, service in SERVICES.items() if name != "keys"}
 OF_DATABASES = {"postgres_password", "airflow_password", "warehouse_password"}
-"""What `python -m include.compose database` reads."""
+"""What `python -m include.gong.compose database` reads."""
 
 
 def secrets_of(service: dict[str, Any]) -> dict[str, str]:

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from include.local.runs import goes_on
-from include.local.session import Session
+from include.gong.local.runs import goes_on
+from include.gong.local.session import Session
 
 
 def stopped(holder: int) -> str:

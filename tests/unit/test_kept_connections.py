@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from include.local.connections import WAREHOUSE, keep, postgres_connection
+from include.gong.local.connections import WAREHOUSE, keep, postgres_connection
 
 
 class MetadataOfAirflow:

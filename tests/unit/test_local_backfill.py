@@ -9,10 +9,10 @@ from airflow.sdk import CronPartitionTimetable
 from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 
-from include.local.backfill import command, days, watch
-from include.local.forecast import told
-from include.local.settings import LocalError
-from include.warehouse.forecast import Forecast
+from include.gong.local.backfill import command, days, watch
+from include.gong.local.estimate import told
+from include.gong.local.settings import LocalError
+from include.gong.warehouse.estimate import Forecast
 
 NOW = datetime(2026, 3, 10, 0, 15, tzinfo=UTC)
 

@@ -11,12 +11,12 @@ import pytest
 from airflow.api_fastapi.common.parameters import LimitFilter
 
 from gong_provider.operators.progress import duration
-from include.local import airflow_api
-from include.local.__main__ import main
-from include.local.progress import describe
-from include.local.runs import reasons, runs
-from include.local.session import Session
-from include.local.settings import Place, airflow_environment, base_environment
+from include.gong.local import airflow_api
+from include.gong.local.__main__ import main
+from include.gong.local.progress import describe
+from include.gong.local.runs import reasons, runs
+from include.gong.local.session import Session
+from include.gong.local.settings import Place, airflow_environment, base_environment
 from tests.support.ports import silent_port
 
 BEGIN = {"users_listed": 0, "histories_planned": 0, "histories_fetched": 0, "calls_made": 3}

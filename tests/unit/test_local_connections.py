@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from include.local.connections import GONG, Sources, keep, postgres_connection, warehouse_url
-from include.local.settings import LocalError
-from include.warehouse.connect import transaction
+from include.gong.local.connections import GONG, Sources, keep, postgres_connection, warehouse_url
+from include.gong.local.settings import LocalError
+from include.gong.warehouse.connect import transaction
 
 
 def test_sandbox_and_account_never_share_the_embedded_database() -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from include.local import processes
-from include.local.processes import Processes, stop_leftovers
-from include.local.settings import Place
+from include.gong.local import processes
+from include.gong.local.processes import Processes, stop_leftovers
+from include.gong.local.settings import Place
 
 
 @pytest.fixture

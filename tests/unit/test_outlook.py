@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gong_provider.coordination.limits import CallsLeft, Limits
-from include.sync.budget import covered_by, histories_a_day, listing_every
-from include.sync.outlook import ADVICE, outlook
-from include.warehouse.headway import Headway
+from gong_provider.rate_limit.limits import CallsLeft, Limits
+from include.gong.sync.budget import covered_by, histories_a_day, listing_every
+from include.gong.sync.backlog import ADVICE, outlook
+from include.gong.warehouse.backlog import Headway
 from tests.support.documents import ROOT
 
 # Gong's default limits: 2,000 pages are listed every second day, so 8,000 histories are fetched a day.

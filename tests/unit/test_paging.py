@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gong_provider.api.errors import GongBadRequestError, GongPagingError
-from gong_provider.api.models import ListingProgress, User, UsersPage
-from gong_provider.api.paging import follow
+from gong_provider.client.errors import GongBadRequestError, GongPagingError
+from gong_provider.client.models import ListingProgress, User, UsersPage
+from gong_provider.client.pagination import follow
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EXPIRED = 400

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gong_provider.api import endpoints, turns
-from gong_provider.api.shared import Place
+from gong_provider.client import endpoints, slots
+from gong_provider.client.protocols import Place
 from gong_provider.operators import progress
 from gong_provider.operators.progress import Progress
 
@@ -102,12 +102,12 @@ class _Paused:
 def test_a_long_wait_says_until_when(
     wait_s: float, said: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(turns, "SAY_S", 0.1)
-    monkeypatch.setattr(turns, "LATE_S", 10)  # on a busy machine a late place would be given back
+    monkeypatch.setattr(slots, "SAY_S", 0.1)
+    monkeypatch.setattr(slots, "LATE_S", 10)  # on a busy machine a late place would be given back
     quota: Any = _Paused(wait_s)
     begin = time.monotonic()
     with caplog.at_level("INFO"):
-        asyncio.run(turns.Turns(quota, lambda: asyncio.sleep(0)).take(endpoints.get_user("1"), None))
+        asyncio.run(slots.Turns(quota, lambda: asyncio.sleep(0)).take(endpoints.get_user("1"), None))
     assert wait_s <= time.monotonic() - begin < wait_s + 5
     assert min(len(caplog.messages), 2) == said  # again and again, less often where the machine stalls
     assert all(re.search(r"\d\d:\d\d:\d\d UTC", line) for line in caplog.messages)

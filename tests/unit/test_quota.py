@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gong_provider.api.endpoints import get_user
-from gong_provider.api.turns import Turns
-from gong_provider.coordination.limits import Limits, guessed_pause_s
-from gong_provider.coordination.quota import ProcessQuota, process_quota
+from gong_provider.client.endpoints import get_user
+from gong_provider.client.slots import Turns
+from gong_provider.rate_limit.in_process import ProcessQuota, process_quota
+from gong_provider.rate_limit.limits import Limits, guessed_pause_s
 
 
 @given(st.sampled_from([0.4, 1, 2.5, 3, 20]), st.lists(st.sampled_from([0.0, 0.01, 0.3, 0.9]), max_size=80))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gong_provider.api.models import SettingsChange, User
-from gong_provider.api.reading import read_changes, read_users
-from gong_provider.api.values import UNEXPECTED_TYPE
+from gong_provider.client.models import SettingsChange, User
+from gong_provider.client.parsing import read_changes, read_users
+from gong_provider.client.sanitizing import UNEXPECTED_TYPE
 
 CONTRACT = {
     "userId": "1",

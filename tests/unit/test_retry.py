@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk import BaseOperator, RetryAction
 
-from gong_provider.api.errors import GongCredentialsError, GongRateLimitError
+from gong_provider.client.errors import GongCredentialsError, GongRateLimitError
 from gong_provider.operators.gong import GongListUsersOperator
 from gong_provider.retry import GONG_RETRY_POLICY
 

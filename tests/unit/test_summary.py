@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from gong_provider.api.errors import GongCredentialsError
-from include.local.airflow_api import AirflowApiError
-from include.local.runs import note
-from include.sync.failing import say_that_it_is_tried_again, say_what_to_do
-from include.sync.summary import summary
+from gong_provider.client.errors import GongCredentialsError
+from include.gong.local.airflow_api import AirflowApiError
+from include.gong.local.runs import note
+from include.gong.sync.callbacks import say_that_it_is_tried_again, say_what_to_do
+from include.gong.sync.summary import summary
 
 ROW = {"users_listed": 250, "users_new": 3, "changes_new": 1200, "calls_made": 263, "histories_left": 0}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gong_provider import supported
-from gong_provider.provider_info import get_provider_info
+from gong_provider.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

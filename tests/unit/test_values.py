@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gong_provider.api import values
+from gong_provider.client import sanitizing
 
 
 @pytest.mark.parametrize(
@@ -27,14 +27,14 @@ from gong_provider.api import values
 )
 def test_a_number_keeps_its_digits_as_text_where_it_must(literal: str, expected: object) -> None:
     counts: Counter[str] = Counter()
-    assert values.decode_json(literal.encode(), counts) == expected
-    assert counts[values.NUMBER_AS_TEXT] == isinstance(expected, str)
+    assert sanitizing.decode_json(literal.encode(), counts) == expected
+    assert counts[sanitizing.NUMBER_AS_TEXT] == isinstance(expected, str)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": ', b"[" * 100_000])
 def test_what_is_no_json_is_a_value_error(body: bytes) -> None:
     with pytest.raises(ValueError):
-        values.decode_json(body, Counter())
+        sanitizing.decode_json(body, Counter())
 
 
 @given(
@@ -42,19 +42,19 @@ def test_what_is_no_json_is_a_value_error(body: bytes) -> None:
 )
 def test_only_nul_and_lone_surrogates_change(value: object) -> None:
     body = json.dumps(value).encode()
-    decoded = values.decode_json(body, Counter())
+    decoded = sanitizing.decode_json(body, Counter())
     assert decoded == value
-    cleaned = values.clean(decoded, Counter())
+    cleaned = sanitizing.clean(decoded, Counter())
     dumped = json.dumps(cleaned, ensure_ascii=False)
     assert "\\u0000" not in dumped
-    if not values.needs_cleaning(body):
+    if not sanitizing.needs_cleaning(body):
         assert cleaned == value
 
 
 def test_replaced_text_is_counted_in_values_and_keys() -> None:
     counts: Counter[str] = Counter()
-    assert values.clean({"a\x00": ["\ud800b", "ok"]}, counts) == {"a\ufffd": ["\ufffdb", "ok"]}
-    assert counts[values.TEXT_REPLACED] == 2
+    assert sanitizing.clean({"a\x00": ["\ud800b", "ok"]}, counts) == {"a\ufffd": ["\ufffdb", "ok"]}
+    assert counts[sanitizing.TEXT_REPLACED] == 2
 
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -68,11 +68,11 @@ NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
         ("2026-01-01T05:30+0530", NEW_YEAR, []),
         ("2026-01-01t00:00:00.5z", NEW_YEAR.replace(microsecond=500_000), []),
         ("2026-01-01 14:00:00+14", NEW_YEAR, []),
-        ("2026-01-01T00:00:00", NEW_YEAR, [values.TIME_WITHOUT_ZONE]),
+        ("2026-01-01T00:00:00", NEW_YEAR, [sanitizing.TIME_WITHOUT_ZONE]),
         (
             "2026-01-01T00:00:00.9999999Z",
             NEW_YEAR.replace(microsecond=999_999),
-            [values.TIME_CUT],
+            [sanitizing.TIME_CUT],
         ),
     ],
 )
@@ -80,7 +80,7 @@ def test_a_time_is_an_instant_and_what_was_guessed_or_cut_is_counted(
     text: str, expected: datetime, counted: list[str]
 ) -> None:
     counts: Counter[str] = Counter()
-    assert values.parse_timestamp(text, counts) == expected
+    assert sanitizing.parse_timestamp(text, counts) == expected
     assert +counts == Counter(counted)
 
 
@@ -91,5 +91,5 @@ def test_a_time_is_an_instant_and_what_was_guessed_or_cut_is_counted(
 )  # fmt: skip
 def test_what_is_no_timestamp_is_none_and_counted(text: str) -> None:
     counts: Counter[str] = Counter()
-    assert values.parse_timestamp(text, counts) is None
-    assert counts[values.TIME_UNREADABLE] == 1
+    assert sanitizing.parse_timestamp(text, counts) is None
+    assert counts[sanitizing.TIME_UNREADABLE] == 1

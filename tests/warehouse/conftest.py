@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from include.local.postgres import Cluster
+from include.gong.local.postgres import Cluster
 from tests.warehouse.small_company import told_once
 
 

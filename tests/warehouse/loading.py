@@ -8,20 +8,20 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from gong_provider.api.models import ListingProgress
-from gong_provider.coordination.database import Database
-from gong_provider.coordination.limits import Limits
-from gong_provider.coordination.postgres_quota import PostgresQuota
-from gong_provider.coordination.token_rows import TokenRows
-from include.warehouse import leaving, listing_progress, plan, runs
-from include.warehouse.account import AccountIdentity, settle_account
-from include.warehouse.checks import run_checks
-from include.warehouse.connect import transaction
-from include.warehouse.coverage import rewrite_coverage
-from include.warehouse.forgetting import forget, take_back
-from include.warehouse.histories import load_histories
-from include.warehouse.removal import Retention, remove_outdated
-from include.warehouse.users import load_users
+from gong_provider.client.models import ListingProgress
+from gong_provider.db.database import Database
+from gong_provider.oauth.token_store import TokenRows
+from gong_provider.rate_limit.limits import Limits
+from gong_provider.rate_limit.postgres import PostgresQuota
+from include.gong.warehouse import deletions, listing_checkpoint, plan, runs
+from include.gong.warehouse.account import AccountIdentity, settle_account
+from include.gong.warehouse.checks import run_checks
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.coverage import rewrite_coverage
+from include.gong.warehouse.erasure import forget, take_back
+from include.gong.warehouse.histories import load_histories
+from include.gong.warehouse.retention import Retention, remove_outdated
+from include.gong.warehouse.users import load_users
 from tests.support.token_workers import KeyCipher
 from tests.warehouse.making import (
     HOUR,
@@ -64,7 +64,7 @@ def full_load(engine: Engine) -> None:
         runs.add_warning(connection, RUN, "odd")
         runs.close_run(connection, RUN, "success", NOON + HOUR)
         plan.purge_plans(connection, NOON)
-        listing_progress.purge_progress(connection, NOON)
+        listing_checkpoint.purge_progress(connection, NOON)
     use_quota(engine)
 
 
@@ -86,14 +86,14 @@ def _list(engine: Engine) -> None:
         opened(connection)
         load_users(connection, RUN, page(USERS), listed=True)
         for cursor in ("next", None):
-            listing_progress.save_progress(connection, RUN, page_of_listing(USERS, cursor))
-        assert isinstance(listing_progress.load_progress(connection, RUN), ListingProgress)
+            listing_checkpoint.save_progress(connection, RUN, page_of_listing(USERS, cursor))
+        assert isinstance(listing_checkpoint.load_progress(connection, RUN), ListingProgress)
         runs.record_listing(connection, RUN, listing(users=4), full=True)
 
 
 def _fetch(engine: Engine) -> None:
     with transaction(engine) as connection:
-        listing_progress.clear_progress(connection, RUN)
+        listing_checkpoint.clear_progress(connection, RUN)
         plan.plan_histories(connection, RUN)
         ids = plan.ids_of_batch(connection, RUN, 1)
         plan.claim(connection, RUN, ids)
@@ -107,6 +107,6 @@ def _leave(engine: Engine) -> None:
     at = NOON + HOUR / 2
     with transaction(engine) as connection:
         load_users(connection, RUN, page([*USERS[:2], USERS[3]], at), listed=True)
-        leaving.nominate(connection, at, with_avatars=False, whole=True)
-        leaving.confirm(connection, leaving.unconfirmed(connection), at)
-        leaving.settle(connection, RUN, accept=False)
+        deletions.nominate(connection, at, with_avatars=False, whole=True)
+        deletions.confirm(connection, deletions.unconfirmed(connection), at)
+        deletions.settle(connection, RUN, accept=False)

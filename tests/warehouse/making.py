@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from gong_provider.api.models import HistoryFailure, SettingsHistory, UsersPage
-from gong_provider.api.models import Listing as Progress
-from gong_provider.api.reading import read_changes, read_users
-from include.warehouse.connect import transaction
-from include.warehouse.histories import HistoriesLoaded, load_histories
-from include.warehouse.runs import ListingRow, RunKey, open_run, record_listing
-from include.warehouse.users import UsersLoaded, load_users
+from gong_provider.client.models import HistoryFailure, SettingsHistory, UsersPage
+from gong_provider.client.models import Listing as Progress
+from gong_provider.client.parsing import read_changes, read_users
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.histories import HistoriesLoaded, load_histories
+from include.gong.warehouse.runs import ListingRow, RunKey, open_run, record_listing
+from include.gong.warehouse.users import UsersLoaded, load_users
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

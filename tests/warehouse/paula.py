@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from include.warehouse import leaving, listing_progress, plan
-from include.warehouse.connect import transaction
-from include.warehouse.coverage import rewrite_coverage
-from include.warehouse.forgetting import Erased, forget
+from include.gong.warehouse import deletions, listing_checkpoint, plan
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.coverage import rewrite_coverage
+from include.gong.warehouse.erasure import Erased, forget
 from tests.warehouse.making import (
     HOUR,
     NOON,
@@ -140,11 +140,11 @@ def leave_traces(engine: Engine) -> None:
         connection.exec_driver_sql("UPDATE sync_runs SET histories_since = '2026-03-10 13:00Z'")
         plan.plan_histories(connection, RUN)
         plan.claim(connection, RUN, [PAULA, OTTO, NORA])
-        listing_progress.save_progress(
+        listing_checkpoint.save_progress(
             connection, RUN, page_of_listing([paula(), otto()], "next", NOON + HOUR)
         )
         connection.exec_driver_sql("UPDATE user_marks SET listed_at = last_seen_at")
-        leaving.nominate(connection, NOON + HOUR, with_avatars=False, whole=True)
+        deletions.nominate(connection, NOON + HOUR, with_avatars=False, whole=True)
 
 
 def tables(engine: Engine) -> list[str]:

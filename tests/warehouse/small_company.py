@@ -31,15 +31,15 @@ from uuid import uuid4
 
 from sqlalchemy import Engine
 
-from gong_provider.api.models import HistoryFailure, SettingsHistory
-from include.local.postgres import Cluster
-from include.warehouse import leaving
-from include.warehouse.connect import engine_for, transaction
-from include.warehouse.coverage import rewrite_coverage
-from include.warehouse.histories import load_histories
-from include.warehouse.plan import plan_histories
-from include.warehouse.runs import RunKey, close_run, record_listing
-from include.warehouse.users import load_users
+from gong_provider.client.models import HistoryFailure, SettingsHistory
+from include.gong.local.postgres import Cluster
+from include.gong.warehouse import deletions
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.coverage import rewrite_coverage
+from include.gong.warehouse.histories import load_histories
+from include.gong.warehouse.plan import plan_histories
+from include.gong.warehouse.runs import RunKey, close_run, record_listing
+from include.gong.warehouse.users import load_users
 from tests.warehouse.making import SETTLING, failure, history, listing, opened, page
 
 RECORDED = "webConferencesRecorded"
@@ -166,14 +166,14 @@ def run_on(engine: Engine, day: int) -> None:
     with transaction(engine) as connection:
         opened(connection, run, started_at, started_at.date() - timedelta(days=1))
         load_users(connection, run, page(listed, started_at), listed=True)
-        leaving.nominate(connection, started_at, with_avatars=False, whole=True)
+        deletions.nominate(connection, started_at, with_avatars=False, whole=True)
         record_listing(connection, run, listing(started_at, len(listed)), full=True)
         plan_histories(connection, run)
     with transaction(engine) as connection:
         load_histories(connection, run, _histories(day, at(day, "00:31")), SETTLING)
     with transaction(engine) as connection:
-        leaving.confirm(connection, leaving.unconfirmed(connection), at(day, "00:32"))
-        leaving.settle(connection, run, accept=False)
+        deletions.confirm(connection, deletions.unconfirmed(connection), at(day, "00:32"))
+        deletions.settle(connection, run, accept=False)
     with transaction(engine) as connection:
         rewrite_coverage(connection, at(day, "00:33"))
         close_run(connection, run, "success", at(day, "00:33"))

@@ -1,4 +1,4 @@
-"""``python -m include.compose database``: two logins, each with a database that the other can't open."""
+"""``python -m include.gong.compose database``: two logins, each with a database that the other can't open."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from include.compose.database import SUPERUSER, make_databases
-from include.compose.keys import keep_keys
-from include.local.postgres import Cluster
+from include.gong.compose.database import SUPERUSER, make_databases
+from include.gong.compose.keys import keep_keys
+from include.gong.local.postgres import Cluster
 
 DATABASES = {"airflow": "airflow_password", "gong": "warehouse_password"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from include.warehouse.connect import transaction
+from include.gong.warehouse.connect import transaction
 from tests.warehouse.dictionary import dictionary
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data-dictionary.md"

@@ -7,16 +7,16 @@ import time
 import pytest
 from sqlalchemy import Connection, Engine
 
-from include.warehouse.erasure_request import (
+from include.gong.warehouse.erasure import forget
+from include.gong.warehouse.erasure_request import (
     UnknownUserError,
     erase_on_request,
     known_user,
     take_back_on_request,
 )
-from include.warehouse.forgetting import forget
-from include.warehouse.forgotten import hold_off_forgetting
-from include.warehouse.removal import remove_users
-from include.warehouse.users import load_users
+from include.gong.warehouse.erasures import hold_off_forgetting
+from include.gong.warehouse.retention import remove_users
+from include.gong.warehouse.users import load_users
 from tests.warehouse.making import HOUR, NOON, RUN, opened, page, rows, value
 from tests.warehouse.paula import HERS, PAULA, found_in, in_background, in_flight, load_world, otto, paula
 

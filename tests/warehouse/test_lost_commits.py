@@ -14,12 +14,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, Engine
 
-from gong_provider.api.models import SettingsHistory, UsersPage
-from include.warehouse.connect import engine_for, in_transaction, transaction
-from include.warehouse.histories import load_histories
-from include.warehouse.plan import failed_histories, plan_histories, purge_plans
-from include.warehouse.runs import RunKey, close_run, run_row
-from include.warehouse.users import load_users
+from gong_provider.client.models import SettingsHistory, UsersPage
+from include.gong.warehouse.connect import engine_for, in_transaction, transaction
+from include.gong.warehouse.histories import load_histories
+from include.gong.warehouse.plan import failed_histories, plan_histories, purge_plans
+from include.gong.warehouse.runs import RunKey, close_run, run_row
+from include.gong.warehouse.users import load_users
 from tests.warehouse.making import HOUR, NOON, RUN, SETTLING, failure, history, load_page, opened, page, rows
 
 LATER = RunKey(RUN.dag_id, "manual__2")

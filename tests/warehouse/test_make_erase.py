@@ -15,11 +15,11 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine, make_url
 
-from include.local.postgres import Cluster
-from include.local.session import Lock, Session
-from include.local.settings import Place
-from include.warehouse.connect import engine_for
-from include.warehouse.migrate import migrate
+from include.gong.local.postgres import Cluster
+from include.gong.local.session import Lock, Session
+from include.gong.local.settings import Place
+from include.gong.warehouse.connect import engine_for
+from include.gong.warehouse.migrate import migrate
 from tests.support.make import Make
 from tests.warehouse.making import rows
 from tests.warehouse.paula import HERS, MAIL, PAULA, dump, found_in, load_world

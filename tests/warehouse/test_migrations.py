@@ -14,18 +14,18 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-import include.warehouse
-from gong_provider.coordination.tables import make_tables
-from include.local.postgres import Cluster
-from include.warehouse.checks import run_checks
-from include.warehouse.connect import engine_for, transaction
-from include.warehouse.facts import FACTS
-from include.warehouse.forgotten import read_forgotten
-from include.warehouse.migrate import migrate, upgrade
+import include.gong.warehouse
+from gong_provider.db.tables import make_tables
+from include.gong.local.postgres import Cluster
+from include.gong.warehouse.checks import run_checks
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.erasures import read_forgotten
+from include.gong.warehouse.migrate import migrate, upgrade
+from include.gong.warehouse.user_columns import FACTS
 from tests.warehouse.making import RUN, rows, value
 
 NOW = datetime(2026, 3, 10, 13, tzinfo=UTC)
-SCRIPTS = ScriptDirectory(str(Path(include.warehouse.__file__).parent / "migrations"))
+SCRIPTS = ScriptDirectory(str(Path(include.gong.warehouse.__file__).parent / "migrations"))
 REVISIONS = sorted(script.revision for script in SCRIPTS.walk_revisions())
 
 # What a warehouse of each version holds beside what it held before.

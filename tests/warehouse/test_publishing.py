@@ -11,10 +11,10 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from airflow.sdk.lineage import HookLineageCollector
 from sqlalchemy import Engine
 
-from include.sync import publishing
-from include.sync.assets import ASSETS, TABLES
-from include.warehouse.connect import transaction
-from include.warehouse.runs import RunRow, run_row
+from include.gong.sync import publishing
+from include.gong.sync.assets import ASSETS, TABLES
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.runs import RunRow, run_row
 from tests.warehouse.making import NOON, RUN, history, load_group, load_page, opened
 
 CHANGE = {"settingName": "emailsImported", "newValue": "true", "changedAt": "2026-03-01T00:00:00Z"}

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from include.local.postgres import Cluster
-from include.page.people import person
-from include.page.table import Asked
-from include.warehouse.connect import transaction
+from include.gong.local.postgres import Cluster
+from include.gong.page.people import person
+from include.gong.page.table import Asked
+from include.gong.warehouse.connect import transaction
 from tests.warehouse.making import rows
 from tests.warehouse.small_company import told_once
 

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine
 
-from include.warehouse import leaving
-from include.warehouse.connect import transaction
-from include.warehouse.coverage import rewrite_coverage
-from include.warehouse.histories import load_histories
-from include.warehouse.removal import Retention, remove_outdated
-from include.warehouse.runs import RunKey, record_listing
-from include.warehouse.users import load_users
+from include.gong.warehouse import deletions
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.coverage import rewrite_coverage
+from include.gong.warehouse.histories import load_histories
+from include.gong.warehouse.retention import Retention, remove_outdated
+from include.gong.warehouse.runs import RunKey, record_listing
+from include.gong.warehouse.users import load_users
 from tests.warehouse.making import (
     RUN,
     SETTLING,
@@ -198,12 +198,12 @@ def one_run(connection: Connection, at: datetime, seen: list[Any], histories: li
     people = [user(n, **switches) for n, switches in enumerate(seen) if switches is not None]
     load_users(connection, run, page(people, at), listed=True)
     record_listing(connection, run, listing(at, len(people)), full=True)
-    leaving.nominate(connection, at, with_avatars=False, whole=True)
+    deletions.nominate(connection, at, with_avatars=False, whole=True)
     outcomes = [history(str(n), told, at) for n, told in enumerate(histories)
                 if told is not None and seen[n] is not None]  # fmt: skip
     load_histories(connection, run, outcomes, SETTLING)
-    leaving.confirm(connection, leaving.unconfirmed(connection), at + timedelta(minutes=2))
-    leaving.settle(connection, run, accept=True)
+    deletions.confirm(connection, deletions.unconfirmed(connection), at + timedelta(minutes=2))
+    deletions.settle(connection, run, accept=True)
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from include.warehouse.account import AccountIdentity, is_known, settle_account
-from include.warehouse.connect import transaction
-from include.warehouse.errors import AccountMismatchError
+from include.gong.warehouse.account import AccountIdentity, is_known, settle_account
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.errors import AccountMismatchError
 from tests.warehouse.making import HOUR, NOON, load_page, rows
 
 OURS = AccountIdentity("https://api.gong.io", "hash-1")

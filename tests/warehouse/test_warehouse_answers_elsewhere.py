@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from include.warehouse.connect import transaction
+from include.gong.warehouse.connect import transaction
 from tests.warehouse.making import (
     AT_ONE_INSTANT,
     HOUR,

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from include.local.postgres import Cluster
-from include.warehouse import checks
-from include.warehouse.checks import CHECKS, Result, run_checks
-from include.warehouse.connect import engine_for, transaction
-from include.warehouse.forgetting import forget
-from include.warehouse.histories import load_histories
-from include.warehouse.migrate import migrate
-from include.warehouse.plan import plan_histories
-from include.warehouse.runs import RunKey, record_listing
-from include.warehouse.users import load_users
+from include.gong.local.postgres import Cluster
+from include.gong.warehouse import checks
+from include.gong.warehouse.checks import CHECKS, Result, run_checks
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.erasure import forget
+from include.gong.warehouse.histories import load_histories
+from include.gong.warehouse.migrate import migrate
+from include.gong.warehouse.plan import plan_histories
+from include.gong.warehouse.runs import RunKey, record_listing
+from include.gong.warehouse.users import load_users
 from tests.warehouse.making import (
     HOUR,
     NOON,

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from include.local.postgres import Cluster, free_port
-from include.warehouse.connect import engine_for, transaction
-from include.warehouse.errors import WarehouseError
-from include.warehouse.migrate import migrate
+from include.gong.local.postgres import Cluster, free_port
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.errors import WarehouseError
+from include.gong.warehouse.migrate import migrate
 from tests.warehouse.making import rows, value
 
 PROJECT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ def test_a_failed_migration_leaves_nothing(database_url: str, monkeypatch: pytes
     def fail_late(_config: object, _revision: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("include.warehouse.migrate.command.upgrade", fail_late)
+    monkeypatch.setattr("include.gong.warehouse.migrate.command.upgrade", fail_late)
     with pytest.raises(KeyboardInterrupt):
         migrate(engine_for(database_url))
     assert value(engine_for(database_url), "SELECT to_regnamespace('gong')::text") is None
@@ -132,7 +132,7 @@ def test_a_loader_without_the_right_to_create_is_told_what_to_run(database_url: 
 
 def test_the_command_says_which_variable_it_can_not_read() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "include.warehouse", "migrate"],
+        [sys.executable, "-m", "include.gong.warehouse", "migrate"],
         cwd=PROJECT,
         env={
             "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}",
@@ -155,7 +155,7 @@ def test_the_command_migrates_the_schema_that_the_address_names_and_says_so_in_o
 
     def run() -> str:
         return subprocess.run(
-            [sys.executable, "-m", "include.warehouse", "migrate"],
+            [sys.executable, "-m", "include.gong.warehouse", "migrate"],
             cwd=PROJECT,
             env={"PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}", "GONG_WAREHOUSE_URL": url},
             capture_output=True,

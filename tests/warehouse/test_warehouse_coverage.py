@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from include.warehouse.connect import transaction
-from include.warehouse.coverage import rewrite_coverage
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.coverage import rewrite_coverage
 from tests.warehouse.making import coverage_differs, failure, history, listed, load_group, rows, value
 
 RECORDED = "webConferencesRecorded"

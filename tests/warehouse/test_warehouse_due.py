@@ -6,11 +6,16 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from gong_provider.api.models import UsersPage
-from include.warehouse.connect import transaction
-from include.warehouse.listing_progress import clear_progress, load_progress, purge_progress, save_progress
-from include.warehouse.plan import plan_histories
-from include.warehouse.runs import RunKey
+from gong_provider.client.models import UsersPage
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.listing_checkpoint import (
+    clear_progress,
+    load_progress,
+    purge_progress,
+    save_progress,
+)
+from include.gong.warehouse.plan import plan_histories
+from include.gong.warehouse.runs import RunKey
 from tests.warehouse.making import (
     HOUR,
     NOON,

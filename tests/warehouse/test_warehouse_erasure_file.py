@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from include.warehouse.checks import run_checks
-from include.warehouse.connect import engine_for, transaction
-from include.warehouse.erasure_file import apply_erasures, export_erasures
-from include.warehouse.errors import WarehouseError
-from include.warehouse.forgetting import forget, repeat_erasures
-from include.warehouse.forgotten import read_forgotten
-from include.warehouse.histories import load_histories
+from include.gong.warehouse.checks import run_checks
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.erasure import forget, repeat_erasures
+from include.gong.warehouse.erasure_file import apply_erasures, export_erasures
+from include.gong.warehouse.erasures import read_forgotten
+from include.gong.warehouse.errors import WarehouseError
+from include.gong.warehouse.histories import load_histories
 from tests.warehouse.making import (
     HOUR,
     NOON,
@@ -276,7 +276,7 @@ def test_a_file_that_is_no_json_is_refused(content: bytes, warehouse: Engine, tm
 def test_each_is_a_command(warehouse: Engine, backup: Callable[[], Engine], tmp_path: Path) -> None:
     def run(command: str, engine: Engine, file: str = str(tmp_path / "file")) -> tuple[int, str]:
         done = subprocess.run(
-            [sys.executable, "-m", "include.warehouse", command, file],
+            [sys.executable, "-m", "include.gong.warehouse", command, file],
             cwd=PROJECT,
             env={
                 "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}",

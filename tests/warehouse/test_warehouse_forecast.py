@@ -6,10 +6,10 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Engine
 
-from include.warehouse.connect import engine_for, transaction
-from include.warehouse.forecast import Forecast, forecast
-from include.warehouse.headway import headway
-from include.warehouse.migrate import is_current
+from include.gong.warehouse.backlog import headway
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.estimate import Forecast, forecast
+from include.gong.warehouse.migrate import is_current
 from tests.warehouse.making import HOUR, NOON, failure, history, listed, load_group, load_page, rows, value
 
 YESTERDAY = date(2026, 3, 9)

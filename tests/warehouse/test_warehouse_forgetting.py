@@ -13,15 +13,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from include.local.postgres import Cluster
-from include.warehouse.checks import run_checks
-from include.warehouse.connect import engine_for, transaction
-from include.warehouse.forgetting import Erased, forget, repeat_erasures, take_back
-from include.warehouse.forgotten import read_forgotten
-from include.warehouse.listing_progress import save_progress
-from include.warehouse.migrate import migrate
-from include.warehouse.runs import RunKey, record_listing
-from include.warehouse.users import load_users
+from include.gong.local.postgres import Cluster
+from include.gong.warehouse.checks import run_checks
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.erasure import Erased, forget, repeat_erasures, take_back
+from include.gong.warehouse.erasures import read_forgotten
+from include.gong.warehouse.listing_checkpoint import save_progress
+from include.gong.warehouse.migrate import migrate
+from include.gong.warehouse.runs import RunKey, record_listing
+from include.gong.warehouse.users import load_users
 from tests.warehouse.making import (
     HOUR,
     NOON,
@@ -198,8 +198,8 @@ def test_the_planners_statistics_hold_nothing_of_him(warehouse: Engine) -> None:
 def test_killed_between_tombstone_and_deletion_it_goes_on_when_run_again(warehouse: Engine) -> None:
     load_world(warehouse)
     script = (
-        "import sys; from datetime import datetime; from include.warehouse.connect import engine_for; "
-        "from include.warehouse.forgetting import forget; "
+        "import sys; from datetime import datetime; from include.gong.warehouse.connect import engine_for; "
+        "from include.gong.warehouse.erasure import forget; "
         "forget(engine_for(sys.argv[1]), sys.argv[2], datetime.fromisoformat(sys.argv[3]))"
     )
     url = warehouse.url.render_as_string(hide_password=False)

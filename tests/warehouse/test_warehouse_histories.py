@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from include.warehouse.connect import transaction
-from include.warehouse.histories import HistoriesLoaded, load_histories
-from include.warehouse.runs import run_row
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.histories import HistoriesLoaded, load_histories
+from include.gong.warehouse.runs import run_row
 from tests.warehouse.making import (
     HOUR,
     NOON,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Engine, text
 
-from include.warehouse import copy
-from include.warehouse.connect import transaction
-from include.warehouse.incoming import Incoming
+from include.gong.warehouse import copy
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.staging import Incoming
 
 WORDS = Incoming("incoming_words", {"word": copy.text, "number": copy.integer})
 HELD = text(f"SELECT word, number FROM {WORDS.name} ORDER BY number")

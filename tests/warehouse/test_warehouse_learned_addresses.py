@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from include.warehouse.connect import transaction
-from include.warehouse.coverage import rewrite_coverage
-from include.warehouse.forgetting import bury, forget, repeat_erasures
-from include.warehouse.histories import load_histories
-from include.warehouse.runs import RunKey
-from include.warehouse.users import load_users
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.coverage import rewrite_coverage
+from include.gong.warehouse.erasure import bury, forget, repeat_erasures
+from include.gong.warehouse.histories import load_histories
+from include.gong.warehouse.runs import RunKey
+from include.gong.warehouse.users import load_users
 from tests.warehouse.making import (
     HOUR,
     NOON,

@@ -9,12 +9,12 @@ from datetime import datetime
 import pytest
 from sqlalchemy import Connection, Engine
 
-from include.warehouse import leaving
-from include.warehouse.connect import transaction
-from include.warehouse.forgetting import bury, erase
-from include.warehouse.leaving import Settled
-from include.warehouse.runs import RunKey, run_row
-from include.warehouse.users import load_users
+from include.gong.warehouse import deletions
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.deletions import Settled
+from include.gong.warehouse.erasure import bury, erase
+from include.gong.warehouse.runs import RunKey, run_row
+from include.gong.warehouse.users import load_users
 from tests.warehouse.making import HOUR, NOON, RUN, load_page, opened, page, rows, value
 
 MINUTE = HOUR / 60
@@ -34,12 +34,12 @@ def listing(
         opened(connection)
         listed = page([{"id": each} for each in user_ids], at, with_avatars)
         load_users(connection, RUN, listed, listed=True)
-        leaving.nominate(connection, at, with_avatars=with_avatars, whole=whole)
+        deletions.nominate(connection, at, with_avatars=with_avatars, whole=whole)
 
 
 def to_confirm(engine: Engine) -> list[str]:
     with transaction(engine) as connection:
-        return leaving.unconfirmed(connection)
+        return deletions.unconfirmed(connection)
 
 
 def ask(engine: Engine, at: datetime, there: Sequence[str] = ()) -> list[str]:
@@ -47,14 +47,14 @@ def ask(engine: Engine, at: datetime, there: Sequence[str] = ()) -> list[str]:
     asked = to_confirm(engine)
     load_page(engine, [{"id": each} for each in there], at)
     with transaction(engine) as connection:
-        leaving.confirm(connection, asked, at)
+        deletions.confirm(connection, asked, at)
     return asked
 
 
 def settle(engine: Engine, *, accept: bool = False, run: RunKey = RUN) -> Settled:
     with transaction(engine) as connection:
         opened(connection, run)
-        return leaving.settle(connection, run, accept=accept)
+        return deletions.settle(connection, run, accept=accept)
 
 
 def deleted(engine: Engine) -> dict[str, datetime]:
@@ -220,7 +220,7 @@ def test_a_task_that_is_killed_asks_only_for_the_rest(warehouse: Engine) -> None
     listing(warehouse, ids(5), NOON)
     listing(warehouse, ids(2), NOON + HOUR)
     with transaction(warehouse) as connection:
-        leaving.confirm(connection, ids(2, first=2), NOON + HOUR + MINUTE)
+        deletions.confirm(connection, ids(2, first=2), NOON + HOUR + MINUTE)
     assert ask(warehouse, NOON + HOUR + 3 * MINUTE) == ids(1, first=4)
     assert to_confirm(warehouse) == []  # killed once more, before it settled
     assert settle(warehouse).left == 3
@@ -270,11 +270,11 @@ def settled_after(engine: Engine, first: Callable[[Connection], object]) -> int:
 
 def settle_other(engine: Engine) -> Settled:
     with transaction(engine) as connection:
-        return leaving.settle(connection, OTHER, accept=False)
+        return deletions.settle(connection, OTHER, accept=False)
 
 
 def test_two_runs_that_settle_at_once_count_each_leaver_once(confirmed: Engine) -> None:
-    assert settled_after(confirmed, lambda connection: leaving.settle(connection, RUN, accept=False)) == 0
+    assert settled_after(confirmed, lambda connection: deletions.settle(connection, RUN, accept=False)) == 0
     assert value(confirmed, "SELECT sum(users_left) FROM sync_runs") == 3
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from include.warehouse import listing_progress, plan
-from include.warehouse.connect import transaction
-from include.warehouse.forgetting import repeat_erasures
-from include.warehouse.histories import load_histories
-from include.warehouse.users import load_users
+from include.gong.warehouse import listing_checkpoint, plan
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.erasure import repeat_erasures
+from include.gong.warehouse.histories import load_histories
+from include.gong.warehouse.users import load_users
 from tests.warehouse.making import (
     HOUR,
     NOON,
@@ -81,7 +81,7 @@ WRITES: dict[str, Callable[[Connection], object]] = {
     ),
     "plan": lambda connection: plan.plan_histories(connection, RUN),
     "claim": lambda connection: plan.claim(connection, RUN, [PAULA]),
-    "progress": lambda connection: listing_progress.save_progress(
+    "progress": lambda connection: listing_checkpoint.save_progress(
         connection, RUN, page_of_listing([paula()], "next")
     ),
 }
@@ -131,8 +131,8 @@ def test_a_listing_that_goes_on_after_a_kill_still_counts_him(warehouse: Engine)
     load_world(warehouse)
     forgotten(warehouse)
     with transaction(warehouse) as connection:
-        listing_progress.save_progress(connection, RUN, page_of_listing([paula(), nora()], "next", pages=2))
-        resumed = listing_progress.load_progress(connection, RUN)
+        listing_checkpoint.save_progress(connection, RUN, page_of_listing([paula(), nora()], "next", pages=2))
+        resumed = listing_checkpoint.load_progress(connection, RUN)
     assert resumed is not None
     assert len(resumed.ids) == 3
     assert {OTTO, NORA} < resumed.ids

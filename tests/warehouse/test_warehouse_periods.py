@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from include.warehouse.errors import WarehouseError
+from include.gong.warehouse.errors import WarehouseError
 from tests.warehouse.making import HOUR, NOON, history, load_group, load_page, rows
 
 CREATED = "2026-01-01T00:00:00Z"

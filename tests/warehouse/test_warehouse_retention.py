@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from include.warehouse.connect import transaction
-from include.warehouse.coverage import rewrite_coverage
-from include.warehouse.forgetting import bury, erase
-from include.warehouse.removal import Retention, remove_outdated
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.coverage import rewrite_coverage
+from include.gong.warehouse.erasure import bury, erase
+from include.gong.warehouse.retention import Retention, remove_outdated
 from tests.warehouse.making import HOUR, NOON, coverage_differs, load_page, rows, value
 from tests.warehouse.paula import NORA, PAULA, dump, in_background, in_flight, load_world
 

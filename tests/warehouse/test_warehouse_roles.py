@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from gong_provider.coordination.tables import make_tables
-from include.local.postgres import Cluster
-from include.warehouse.connect import transaction
-from include.warehouse.errors import WarehouseError
-from include.warehouse.migrate import migrate, upgrade
+from gong_provider.db.tables import make_tables
+from include.gong.local.postgres import Cluster
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.errors import WarehouseError
+from include.gong.warehouse.migrate import migrate, upgrade
 from tests.support.roles import LOADER, READER, Roles, make_roles
 from tests.warehouse.loading import full_load
 from tests.warehouse.making import NOON, rows, value

@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, Engine
 
-from gong_provider.api.claims import Claimed
-from include.warehouse.connect import transaction
-from include.warehouse.errors import WarehouseError
-from include.warehouse.plan import claim, failed_histories, ids_of_batch, plan_histories, purge_plans
-from include.warehouse.runs import (
+from gong_provider.client.claims import Claimed
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.errors import WarehouseError
+from include.gong.warehouse.plan import claim, failed_histories, ids_of_batch, plan_histories, purge_plans
+from include.gong.warehouse.runs import (
     RunKey,
     abandon,
     add_warning,

@@ -11,10 +11,10 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import Connection as AirflowConnection
 from sqlalchemy import Engine, make_url, text
 
-from include.local.connections import warehouse_url
-from include.warehouse.connect import address_of, engine_for, schema_of, transaction
-from include.warehouse.errors import WarehouseError
-from include.warehouse.migrate import migrate
+from include.gong.local.connections import warehouse_url
+from include.gong.warehouse.connect import address_of, engine_for, schema_of, transaction
+from include.gong.warehouse.errors import WarehouseError
+from include.gong.warehouse.migrate import migrate
 from tests.warehouse.loading import full_load
 from tests.warehouse.making import NOON, load_page, rows, value
 

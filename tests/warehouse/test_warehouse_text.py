@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from include.warehouse import copy
-from include.warehouse.connect import transaction
-from include.warehouse.copy import copy_rows
+from include.gong.warehouse import copy
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.copy import copy_rows
 from tests.warehouse.making import history, load_group, load_page, rows
 
 NASTY = [

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine
 
-from include.warehouse.connect import transaction
-from include.warehouse.errors import WarehouseError
-from include.warehouse.runs import RunKey, run_row
-from include.warehouse.users import UsersLoaded, load_users
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.errors import WarehouseError
+from include.gong.warehouse.runs import RunKey, run_row
+from include.gong.warehouse.users import UsersLoaded, load_users
 from tests.warehouse.making import ANNA, HOUR, NOON, RUN, load_page, opened, page, rows, value
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from include.warehouse import facts
-from include.warehouse.connect import transaction
-from include.warehouse.errors import WarehouseError
+from include.gong.warehouse import user_columns
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.errors import WarehouseError
 from tests.warehouse.making import ANNA, HOUR, NOON, load_page, rows, value
 
 BEN = {
@@ -107,17 +107,19 @@ def test_every_other_difference_is_a_version(warehouse: Engine) -> None:
 def test_each_fact_is_answered_now_and_then_and_a_change_of_it_has_words(warehouse: Engine) -> None:
     load_page(warehouse, [ANNA | {"emailAliases": ["a@b"]}], with_avatars=True)
     held = value(warehouse, "SELECT to_jsonb(version) FROM user_versions AS version")
-    assert [name for name in facts.FACTS if held[name] is None] == [], "ANNA lacks it"
+    assert [name for name in user_columns.FACTS if held[name] is None] == [], "ANNA lacks it"
     load_page(warehouse, [{"id": ANNA["id"]}], at=NOON + HOUR, with_avatars=True)
     for relation in ("users", "users_as_of(now())"):
         with transaction(warehouse) as connection:
             columns = connection.execute(text(f"SELECT * FROM {relation} LIMIT 0")).keys()
-        assert set(facts.FACTS) <= set(columns), f"a migration must give {relation} a column"
+        assert set(user_columns.FACTS) <= set(columns), f"a migration must give {relation} a column"
     worded = value(
         warehouse, "SELECT count(*) FROM changes_since(:at) WHERE kind IN ('moved', 'profile')", at=NOON
     )
     told_by_histories = {"settings", "active"}
-    assert worded == len({*facts.FACTS} - told_by_histories), "migrations/answers/changes.py lacks its words"
+    assert worded == len({*user_columns.FACTS} - told_by_histories), (
+        "migrations/answers/changes.py lacks its words"
+    )
 
 
 def test_another_answer_of_the_same_instant_leaves_no_empty_version(warehouse: Engine) -> None:

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
-from include.warehouse.connect import transaction
-from include.warehouse.coverage import owe_coverage, rewrite_coverage
-from include.warehouse.histories import load_histories
-from include.warehouse.runs import RunKey, record_listing
-from include.warehouse.users import load_users
+from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.coverage import owe_coverage, rewrite_coverage
+from include.gong.warehouse.histories import load_histories
+from include.gong.warehouse.runs import RunKey, record_listing
+from include.gong.warehouse.users import load_users
 from tests.warehouse.making import (
     COVERAGE,
     RUN,
@@ -89,7 +89,7 @@ def answered(connection: Connection, world: World, one: Asked) -> None:
 
 
 def confirmed_gone(connection: Connection, user_id: str, moment: datetime) -> None:
-    """What include/warehouse/leaving.py does of one user."""
+    """What include/gong/warehouse/deletions.py does of one user."""
     one = {"user_id": user_id, "at": moment}
     connection.execute(
         text("""

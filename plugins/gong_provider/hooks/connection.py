@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from airflow.sdk import Connection
 
-from gong_provider.api.errors import GongConfigError, raise_alone
-from gong_provider.api.models import UsersPage
-from gong_provider.coordination.limits import CallsLeft, Limits
+from gong_provider.client.errors import GongConfigError, raise_alone
+from gong_provider.client.models import UsersPage
 from gong_provider.hooks.oauth import OAUTH_EXTRAS, OAuthSettings, read_oauth
+from gong_provider.rate_limit.limits import CallsLeft, Limits
 
 DEFAULT_HOST = "https://api.gong.io"
 API_VERSION = "/v2"

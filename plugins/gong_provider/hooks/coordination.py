@@ -12,15 +12,15 @@ from airflow.sdk.crypto import get_fernet
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from cryptography.fernet import InvalidToken
 
-from gong_provider.api.client import Transport
-from gong_provider.api.errors import GongConfigError
-from gong_provider.coordination.database import Database
-from gong_provider.coordination.postgres import AddressError, address_of, engine_for
-from gong_provider.coordination.postgres_quota import PostgresQuota
-from gong_provider.coordination.quota import ProcessQuota, process_quota
-from gong_provider.coordination.tokens import RenewedCredentials
+from gong_provider.client.client import Transport
+from gong_provider.client.errors import GongConfigError
+from gong_provider.db.database import Database
+from gong_provider.db.engine import AddressError, address_of, engine_for
 from gong_provider.hooks.connection import GongSettings
 from gong_provider.hooks.oauth import OAuthSettings
+from gong_provider.oauth.credentials import RenewedCredentials
+from gong_provider.rate_limit.in_process import ProcessQuota, process_quota
+from gong_provider.rate_limit.postgres import PostgresQuota
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,13 @@ from airflow.sdk import BaseHook, Connection
 from requests import PreparedRequest, Session
 
 from gong_provider import __version__
-from gong_provider.api.claims import Claim
-from gong_provider.api.client import ATTEMPTS, GongClient, Transport
-from gong_provider.api.endpoints import UsersFilter, check_user_id
-from gong_provider.api.errors import GongError
-from gong_provider.api.histories import calls_in_flight, history_groups
-from gong_provider.api.models import (
+from gong_provider.client.claims import Claim
+from gong_provider.client.client import ATTEMPTS, GongClient, Transport
+from gong_provider.client.endpoints import UsersFilter, check_user_id
+from gong_provider.client.errors import GongError
+from gong_provider.client.filtering import pages_by_filter
+from gong_provider.client.history_fetcher import calls_in_flight, history_groups
+from gong_provider.client.models import (
     HistoryOutcome,
     ListingProgress,
     SettingsHistory,
@@ -26,10 +27,8 @@ from gong_provider.api.models import (
     UserAnswer,
     UsersPage,
 )
-from gong_provider.api.paging import follow
-from gong_provider.api.selection import pages_by_filter
-from gong_provider.api.shared import Access, Credentials, FixedCredentials, utc_now
-from gong_provider.coordination.limits import CallsLeft
+from gong_provider.client.pagination import follow
+from gong_provider.client.protocols import Access, Credentials, FixedCredentials, utc_now
 from gong_provider.hooks.connection import (
     GongSettings,
     extras_for_http_hook,
@@ -38,8 +37,9 @@ from gong_provider.hooks.connection import (
     read_connection,
 )
 from gong_provider.hooks.coordination import Coordination
-from gong_provider.hooks.loop import LoopThread
-from gong_provider.hooks.transport import transport_of
+from gong_provider.hooks.event_loop import LoopThread
+from gong_provider.hooks.http_options import transport_of
+from gong_provider.rate_limit.limits import CallsLeft
 
 
 class GongHook(HttpHook):
@@ -117,7 +117,7 @@ class GongHook(HttpHook):
         :param cursor: of the page before; None: the first page.
         :param include_avatars: the contract adds ``avatar_url``, the live service adds
             synthetic users that stand for Gong employees.
-        :raises GongError: see ``api.errors``.
+        :raises GongError: see ``client.errors``.
         """
         return self._loop.run(self.client.list_users(cursor, include_avatars=include_avatars))
 
@@ -142,7 +142,7 @@ class GongHook(HttpHook):
         ``iter_users_by_filter`` makes it ``[created_from, created_to)``.
 
         :param cursor: of the page before; None: the first page.
-        :param wanted: see ``api.endpoints.UsersFilter``.
+        :param wanted: see ``client.endpoints.UsersFilter``.
         """
         return self._loop.run(self.client.list_users_by_filter(cursor, **wanted))
 
@@ -164,7 +164,7 @@ class GongHook(HttpHook):
     def iter_user_pages_by_filter(self, **wanted: Unpack[UsersFilter]) -> Iterator[UsersPage]:
         """All pages of the users that match, ids a hundred a call.
 
-        :param wanted: see ``api.endpoints.UsersFilter``; bounds are asked a second wider and cut here.
+        :param wanted: see ``client.endpoints.UsersFilter``; bounds are asked a second wider and cut here.
         :raises GongConfigError: an id or the bounds can't be; no call was made.
         """
         yield from self._loop.iterate(pages_by_filter(self.client, **wanted))
@@ -172,7 +172,7 @@ class GongHook(HttpHook):
     def iter_users_by_filter(self, **wanted: Unpack[UsersFilter]) -> Iterator[User]:
         """The users that match, each once; created in ``[created_from, created_to)``.
 
-        :param wanted: see ``api.endpoints.UsersFilter``.
+        :param wanted: see ``client.endpoints.UsersFilter``.
         """
         yield from _distinct(self.iter_user_pages_by_filter(**wanted))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from gong_provider.api.errors import GongConfigError
+from gong_provider.client.errors import GongConfigError
 
 DEFAULT_OAUTH_ENDPOINT = "https://app.gong.io/oauth2/generate-customer-token"
 OAUTH_EXTRAS = frozenset({"client_id", "client_secret", "refresh_token", "oauth_endpoint"})

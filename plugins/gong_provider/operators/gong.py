@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
-from gong_provider.api import errors
-from gong_provider.api.endpoints import IDS_PER_CALL, check_instant
-from gong_provider.api.models import HistoryFailure
+from gong_provider.client import errors
+from gong_provider.client.endpoints import IDS_PER_CALL, check_instant
+from gong_provider.client.models import HistoryFailure
+from gong_provider.operators.processed_ids import TakenIds
 from gong_provider.operators.progress import Progress
-from gong_provider.operators.taken import TakenIds
 from gong_provider.operators.user_ids import NO_FILTER, NoFilterType, UserIds, read_user_id, read_user_ids
 from gong_provider.retry import policy_for
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
 
-    from gong_provider.api.claims import Claim
-    from gong_provider.api.models import HistoryOutcome, Listing, ListingProgress, UserAnswer, UsersPage
+    from gong_provider.client.claims import Claim
+    from gong_provider.client.models import HistoryOutcome, Listing, ListingProgress, UserAnswer, UsersPage
     from gong_provider.hooks.gong import GongHook
 
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
-from gong_provider.api.endpoints import check_user_id
-from gong_provider.api.errors import GongConfigError
+from gong_provider.client.endpoints import check_user_id
+from gong_provider.client.errors import GongConfigError
 
 UserIds: TypeAlias = Sequence[str | int] | Set[str | int] | str | int
 """An id, several, or what Jinja makes of several: the text of a list."""

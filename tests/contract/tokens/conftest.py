@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gong_provider.coordination.postgres import engine_for
+from gong_provider.db.engine import engine_for
 from tests.support.token_service import TokenService
 from tests.support.token_workers import Account, close_databases
 

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from gong_provider.api.client import GongClient, Transport
-from gong_provider.api.errors import GongCredentialsError, GongUserRefusedError
-from gong_provider.api.histories import IN_FLIGHT, history_groups
-from gong_provider.api.models import HistoryFailure, HistoryOutcome, SettingsHistory
-from gong_provider.api.shared import Credentials, FixedCredentials
-from gong_provider.coordination import tokens as tokens_module
-from gong_provider.coordination.limits import Limits
-from gong_provider.coordination.quota import ProcessQuota
-from gong_provider.coordination.token_errors import TokensRefusedError
+from gong_provider.client.client import GongClient, Transport
+from gong_provider.client.errors import GongCredentialsError, GongUserRefusedError
+from gong_provider.client.history_fetcher import IN_FLIGHT, history_groups
+from gong_provider.client.models import HistoryFailure, HistoryOutcome, SettingsHistory
+from gong_provider.client.protocols import Credentials, FixedCredentials
+from gong_provider.oauth import credentials as tokens_module
+from gong_provider.oauth.token_errors import TokensRefusedError
+from gong_provider.rate_limit.in_process import ProcessQuota
+from gong_provider.rate_limit.limits import Limits
 from tests.support import GongService
 from tests.support.gong_faults import Faults
 from tests.support.token_service import TokenService

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gong_provider.api import errors
-from gong_provider.coordination import token_endpoint
-from gong_provider.coordination.token_errors import (
+from gong_provider.client import errors
+from gong_provider.oauth import token_endpoint
+from gong_provider.oauth.token_errors import (
     ClientRefusedError,
     ConnectAgainError,
     NoTokenEndpointError,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from gong_provider.api.errors import GongCoordinationError
-from gong_provider.api.shared import Access
-from gong_provider.coordination import tokens as tokens_module
-from gong_provider.coordination.token_errors import TokensRefusedError
-from gong_provider.coordination.token_rows import TokenRows
-from gong_provider.coordination.tokens import RenewedCredentials
+from gong_provider.client.errors import GongCoordinationError
+from gong_provider.client.protocols import Access
+from gong_provider.oauth import credentials as tokens_module
+from gong_provider.oauth.credentials import RenewedCredentials
+from gong_provider.oauth.token_errors import TokensRefusedError
+from gong_provider.oauth.token_store import TokenRows
 from tests.support.token_service import TokenService
 from tests.support.token_workers import Account
 

@@ -10,15 +10,15 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
-from gong_provider.api.client import GongClient, Transport
-from gong_provider.api.errors import GongCoordinationError, GongUnavailableError
-from gong_provider.coordination import tokens as tokens_module
-from gong_provider.coordination.limits import Limits
-from gong_provider.coordination.postgres import engine_for
-from gong_provider.coordination.quota import ProcessQuota
-from gong_provider.coordination.token_endpoint import Tokens
-from gong_provider.coordination.token_errors import ConnectAgainError, TokenEndpointDownError
-from gong_provider.coordination.token_rows import TokenRows
+from gong_provider.client.client import GongClient, Transport
+from gong_provider.client.errors import GongCoordinationError, GongUnavailableError
+from gong_provider.db.engine import engine_for
+from gong_provider.oauth import credentials as tokens_module
+from gong_provider.oauth.token_endpoint import Tokens
+from gong_provider.oauth.token_errors import ConnectAgainError, TokenEndpointDownError
+from gong_provider.oauth.token_store import TokenRows
+from gong_provider.rate_limit.in_process import ProcessQuota
+from gong_provider.rate_limit.limits import Limits
 from tests.support import GongService
 from tests.support.token_service import TokenService
 from tests.support.token_workers import Account

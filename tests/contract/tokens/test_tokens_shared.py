@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gong_provider.coordination.token_errors import ConnectAgainError
+from gong_provider.oauth.token_errors import ConnectAgainError
 from tests.support import GongService
 from tests.support.token_service import TokenService
 from tests.support.token_workers import (

@@ -1,0 +1,128 @@
+"""The secrets of all containers: given as a file or a variable, else made once and kept, a file each."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+
+from include.gong.local.settings import LOGIN, write_private
+
+
+class KeysError(RuntimeError):
+    """A secret can't be read, or is none; its text is the sentence to print."""
+
+
+# Who gives none gets one that is made, and kept: with another Fernet key, connections of the UI are lost.
+_GIVEN_OR_MADE: dict[str, Callable[[], str]] = {
+    "FERNET_KEY": lambda: Fernet.generate_key().decode(),
+    "JWT_SECRET": lambda: secrets.token_hex(64),  # it signs with HS512: as long as its hash
+    "API_SECRET_KEY": lambda: secrets.token_hex(32),
+    "ADMIN_PASSWORD": lambda: secrets.token_urlsafe(18),
+}
+# Between containers only; hexadecimal, so that an address holds them as they are.
+_MADE = ("postgres_password", "airflow_password", "warehouse_password", "redis_password")
+_CONNECTIONS = ("gong_default", "gong_postgres")
+
+_METADATA = ("sql_alchemy_conn", "fernet_key")
+_QUEUE = ("broker_url", "result_backend")
+READ_BY = {
+    "postgres": ("postgres_password",),
+    "redis": ("redis.conf", "redis_password"),
+    "migrate": ("postgres_password", "airflow_password", "warehouse_password", "sql_alchemy_conn"),
+    # The only one that checks who somebody is: logins, sessions, and the tokens of tasks.
+    "api-server": (*_METADATA, "api_secret_key", "jwt_secret", "logins.json", "connections.json"),
+    "scheduler": (*_METADATA, *_QUEUE, "jwt_secret"),  # it makes the tokens of tasks
+    "dag-processor": (*_METADATA, "connections.json"),  # callbacks run here
+    "triggerer": (*_METADATA, "api_secret_key", "connections.json"),
+    # With the API's key it knows the api-server, which asks for logs.
+    "worker": ("fernet_key", *_QUEUE, "api_secret_key", "connections.json"),
+}
+"""The secrets that each service of docker-compose.yaml reads; it gets no other."""
+
+
+def keep_keys(folder: Path, environment: Mapping[str, str], given: Path) -> None:
+    """Write every secret, and what Airflow reads of them, a private file each.
+
+    :param folder: where to; what was made there before is kept.
+    :param environment: secrets by their variable, and POSTGRES_ADDRESS and REDIS_ADDRESS, each host:port.
+    :param given: secrets as files named like their variable; before those of the environment.
+    :raises KeysError: a file can't be read, or a value is not what it should be.
+    """
+    kept = {}
+    for variable, make in _GIVEN_OR_MADE.items():
+        name = variable.lower()
+        kept[name] = _given(variable, environment, given) or _kept(folder / name) or make()
+    for name in _MADE:
+        kept[name] = _kept(folder / name) or secrets.token_hex(24)
+    try:
+        for key in kept["fernet_key"].split(","):  # Airflow takes several, the newest first
+            Fernet(key.strip())
+    except ValueError:
+        raise KeysError("FERNET_KEY is no Fernet key: 32 bytes as URL-safe base64.") from None
+    connections = {
+        name: _connection(f"AIRFLOW_CONN_{name.upper()}", environment, given) for name in _CONNECTIONS
+    }
+    for name, text in (kept | _derived(kept, connections, environment)).items():
+        write_private(folder / name, text)
+
+
+def hand_out(folder: Path, services: Path) -> None:
+    """Write into a folder of its own, for each service, the secrets that it reads.
+
+    :param folder: where ``keep_keys`` wrote them all.
+    :param services: the folder of these folders.
+    """
+    for service, names in READ_BY.items():
+        (services / service).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in names:
+            write_private(services / service / name, (folder / name).read_text())
+
+
+def _derived(
+    kept: Mapping[str, str], connections: Mapping[str, Any], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """What programs read as it is: addresses, logins and connections."""
+    postgres, redis = environment["POSTGRES_ADDRESS"], environment["REDIS_ADDRESS"]
+    metadata = f"postgresql+psycopg2://airflow:{kept['airflow_password']}@{postgres}/airflow"
+    warehouse = f"postgres://gong:{kept['warehouse_password']}@{postgres}/gong"
+    known = {"gong_postgres": warehouse} | {name: value for name, value in connections.items() if value}
+    return {
+        "sql_alchemy_conn": metadata,
+        "result_backend": f"db+{metadata}",
+        "broker_url": f"redis://:{kept['redis_password']}@{redis}/0",
+        "redis.conf": f"requirepass {kept['redis_password']}\n",
+        "logins.json": json.dumps({LOGIN: kept["admin_password"]}),
+        "connections.json": json.dumps(known),
+    }
+
+
+def _given(variable: str, environment: Mapping[str, str], given: Path) -> str:
+    path = given / variable
+    try:
+        text = path.read_text() if path.exists() else environment.get(variable, "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeysError(f"secrets/{variable} can't be read by user 999: {type(error).__name__}.") from None
+    return text.strip()
+
+
+def _kept(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _connection(variable: str, environment: Mapping[str, str], given: Path) -> str | dict[str, Any]:
+    """A URI, or the JSON of one, as Airflow's backend of files takes them; empty where none is given."""
+    text = _given(variable, environment, given)
+    if not text.startswith("{"):
+        return text
+    try:
+        fields: dict[str, Any] = json.loads(text)
+    except ValueError:
+        raise KeysError(f"{variable} is no JSON; in .env it stands in single quotes.") from None
+    if not isinstance(extra := fields.get("extra"), str | None):
+        fields["extra"] = json.dumps(extra)
+    return fields

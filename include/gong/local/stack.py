@@ -1,0 +1,153 @@
+"""The stack: Postgres, the sandbox where no account is given, and Airflow, started and stopped as one."""
+
+import json
+import os
+import sys
+import time
+from importlib.metadata import version
+
+from include.gong.local import connections
+from include.gong.local.airflow_api import Airflow
+from include.gong.local.connections import GONG, WAREHOUSE, Sources, variable
+from include.gong.local.postgres import Cluster, free_port
+from include.gong.local.processes import Processes, stop_leftovers
+from include.gong.local.runs import end_leftovers
+from include.gong.local.session import Session
+from include.gong.local.settings import LOGIN, Place, airflow_environment, base_environment
+
+_AIRFLOW = [sys.executable, "-m", "airflow"]
+_SECONDS = 120.0
+
+
+class Stack:
+    """One stack on one folder. `lasting`: for `make up`, with its schedule and the connections of its UI."""
+
+    def __init__(self, place: Place, sources: Sources, *, lasting: bool, port: int) -> None:
+        self._place = place
+        self._sources = sources
+        self._lasting = lasting
+        self._port = port
+        self._sandbox_port = free_port()
+        self._processes = Processes(place)
+        self._cluster = Cluster(place.directory / "postgres")
+
+    def start(self) -> Session:
+        """Start everything; return when Airflow serves tasks and both ends of the sync were reached."""
+        session = self._start_databases()
+        environment = session.environment
+        self._start_gong(environment)
+        self._migrate(environment)
+        self._start_airflow(environment, "api-server", "dag-processor")
+        session.wait(lambda: session.airflow.answers() and self._gong_is_there(), "Airflow", _SECONDS)
+        # Before there is a scheduler: what a stopped command left would go on, with today's connections.
+        end_leftovers(session.airflow)
+        if self._lasting:
+            self._keep_connections(session.airflow)
+        self._start_airflow(environment, "scheduler")
+        return session.at_its_warehouse()
+
+    def start_without_airflow(self) -> Session:
+        """Start what can be asked without a run: Postgres, and the sandbox where no account is given."""
+        session = self._start_databases()
+        if not self._sources.gong:
+            self._start_gong(session.environment)
+            session.wait(self._gong_is_there, "The sandbox", _SECONDS)
+        return session
+
+    def check(self) -> None:
+        """Raise when a part of it ended that should be running."""
+        self._cluster.check()
+        self._processes.check()
+
+    def stop(self) -> None:
+        """Stop all that was started; harmless when nothing was."""
+        self._processes.stop()
+        self._cluster.stop()
+
+    def _start_databases(self) -> Session:
+        started_at = time.time()
+        given_warehouse = self._sources.check_warehouse()
+        stop_leftovers(self._place)
+        self._cluster.start()
+        for name in ("airflow", "gong", "gong_sandbox"):
+            self._cluster.ensure_database(name)
+        environment = self._environment()
+        return Session(
+            address=environment["AIRFLOW__API__BASE_URL"],
+            login=LOGIN,
+            password=self._place.secrets["password"],
+            environment=environment,
+            warehouse_url=(
+                given_warehouse.render_as_string(hide_password=False)
+                if given_warehouse
+                else self._cluster.url(self._sources.database)
+            ),
+            embedded=given_warehouse is None,
+            fingerprint=self._sources.fingerprint,
+            holder=os.getpid(),
+            started_at=started_at,
+            check=self.check,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        environment = base_environment(self._place) | airflow_environment(
+            self._place,
+            database_url=self._cluster.url("airflow"),
+            port=self._port,
+            scheduled=self._lasting,
+        )
+        ours = {
+            GONG: (self._sources.gong, self._sandbox_connection()),
+            WAREHOUSE: (self._sources.postgres, self._postgres_connection(self._sources.database)),
+        }
+        for name, (given, own) in ours.items():
+            environment.pop(variable(name), None)
+            if given or not self._lasting:  # the environment's would hide what is edited in the UI
+                environment[variable(name)] = given or json.dumps(own)
+        return environment
+
+    def _start_gong(self, environment: dict[str, str]) -> None:
+        """The sandbox, or the question whether the given service answers."""
+        if self._sources.gong:
+            command = [sys.executable, "-m", "include.gong.local.gong_probe", "answers"]
+            self._processes.start("gong-check", command, environment, ends=True)
+            return
+        secrets = self._place.secrets
+        sandbox = {"GONG_SANDBOX_KEY": secrets["gong_key"], "GONG_SANDBOX_SECRET": secrets["gong_secret"]}
+        command = [sys.executable, "-m", "include.gong.sandbox", "--port", str(self._sandbox_port)]
+        self._processes.start("sandbox", command, environment | sandbox)
+
+    def _gong_is_there(self) -> bool:
+        if self._sources.gong:
+            return not self._processes.runs("gong-check")
+        return "sandbox ready" in self._processes.said("sandbox")
+
+    def _migrate(self, environment: dict[str, str]) -> None:
+        """Bring Airflow's metadata to the installed version, which takes seconds, unless it is there."""
+        mark = self._cluster.directory / "airflow-version"
+        if mark.exists() and mark.read_text() == version("apache-airflow-core"):
+            return
+        print("Preparing Airflow's metadata, once …", flush=True)
+        self._processes.start("migrate", [*_AIRFLOW, "db", "migrate"], environment, ends=True)
+        while self._processes.runs("migrate"):
+            self._processes.check()
+            time.sleep(0.05)
+        mark.write_text(version("apache-airflow-core"))
+
+    def _start_airflow(self, environment: dict[str, str], *names: str) -> None:
+        for name in names:
+            options = ["--skip-serve-logs"] if name == "scheduler" else []  # the api-server reads the files
+            self._processes.start(name, [*_AIRFLOW, name, *options], environment)
+
+    def _keep_connections(self, airflow: Airflow) -> None:
+        """Make what the environment does not give, where the UI can edit it."""
+        sandbox = not self._sources.gong and connections.keep(airflow, GONG, self._sandbox_connection())
+        if not self._sources.postgres:
+            database = "gong_sandbox" if sandbox else "gong"
+            connections.keep(airflow, WAREHOUSE, self._postgres_connection(database))
+
+    def _sandbox_connection(self) -> dict[str, object]:
+        return connections.sandbox_connection(self._place, self._sandbox_port)
+
+    def _postgres_connection(self, database: str) -> dict[str, object]:
+        return connections.postgres_connection(self._cluster.url(database))

@@ -1,0 +1,72 @@
+"""What a load adds to its run: rejected records, oddities that are only counted, and its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from operator import itemgetter
+
+from sqlalchemy import Connection, text
+
+from gong_provider.client.models import Rejected
+from gong_provider.client.sanitizing import canonical_json
+from include.gong.warehouse.runs import RunKey, add_to_run
+
+_STORE_REJECTED = text("""
+    INSERT INTO rejected_records AS held (record_key, kind, reason, raw, first_seen_at, last_seen_at)
+    VALUES (:record_key, :kind, :reason, CAST(:raw AS jsonb), :at, :at)
+    ON CONFLICT (record_key) DO UPDATE
+    SET first_seen_at = least(held.first_seen_at, excluded.first_seen_at),
+        last_seen_at = greatest(held.last_seen_at, excluded.last_seen_at)
+""")
+
+_ADD_COUNTS = text("""
+    INSERT INTO run_oddities AS held (dag_id, run_id, kind, count)
+    VALUES (:dag_id, :run_id, :kind, :count)
+    ON CONFLICT (dag_id, run_id, kind) DO UPDATE SET count = held.count + excluded.count
+""")
+
+
+def account_for(
+    connection: Connection,
+    run: RunKey,
+    rejected: Sequence[tuple[Rejected, datetime]],
+    counts: Counter[str],
+    **increments: int,
+) -> None:
+    """Add what a load brought to the run's; last in a transaction, as ``add_to_run`` is.
+
+    :param rejected: with the instants of their answers; kept once, however often they come.
+    :param counts: oddities by kind.
+    :raises WarehouseError: the run was never opened.
+    """
+    _store_rejected(connection, rejected)
+    rows = [run._asdict() | {"kind": kind, "count": count} for kind, count in sorted(counts.items()) if count]
+    if rows:
+        connection.execute(_ADD_COUNTS, rows)
+    add_to_run(connection, run, rejected_records=len(rejected), **increments)
+
+
+def _store_rejected(connection: Connection, rejected: Sequence[tuple[Rejected, datetime]]) -> None:
+    rows = [
+        {
+            "record_key": key,
+            "kind": record.kind,
+            "reason": record.reason,
+            "raw": json.dumps(record.raw, ensure_ascii=False),
+            "at": at,
+        }
+        # In one order, so that two loads of the same records do not deadlock.
+        for key, at, record in sorted(
+            ((_record_key(it), at, it) for it, at in rejected), key=itemgetter(0, 1)
+        )
+    ]
+    if rows:
+        connection.execute(_STORE_REJECTED, rows)
+
+
+def _record_key(record: Rejected) -> bytes:
+    return hashlib.sha256(canonical_json([record.kind, record.reason, record.raw]).encode()).digest()

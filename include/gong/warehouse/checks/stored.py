@@ -1,0 +1,108 @@
+"""Errors: what is held is not what was answered."""
+
+from sqlalchemy import text
+
+from include.gong.warehouse.checks.check import Check
+from include.gong.warehouse.periods import DERIVED_AND_HELD
+from include.gong.warehouse.user_columns import FACTS, as_version
+
+_VERSION = ", ".join(f"version.{name}" for name in FACTS)
+
+CHECKS = (
+    Check(
+        "users_held",
+        "error",
+        "{found} users of the newest listing are not held",
+        text("""
+            SELECT listing.users
+                   - (SELECT count(*) FROM user_facts JOIN user_marks USING (user_id)
+                      WHERE CASE WHEN listing.with_avatars THEN listed_with_avatars_at ELSE listed_at END
+                            >= listing.started_at)
+                   - (SELECT count(*) FROM forgotten
+                      WHERE greatest(listed_at, forgotten_at) >= listing.started_at)
+                   - coalesce((SELECT count FROM run_oddities AS oddity
+                               WHERE (oddity.dag_id, oddity.run_id) = (listing.dag_id, listing.run_id)
+                                 AND kind = 'lifted_tombstone'), 0)
+            FROM listings AS listing
+            ORDER BY started_at DESC LIMIT 1
+        """),
+    ),
+    Check(
+        "keys_enforced",
+        "error",
+        "{found} of the keys that the database should enforce are not there",
+        text("""
+            SELECT count(*)
+            FROM unnest(ARRAY[
+                'user_facts_pkey', 'user_marks_pkey', 'user_settings_history_pkey', 'user_versions_pkey',
+                'user_versions_user_id_idx',
+                'user_versions_apart_insert', 'user_versions_apart_update'
+            ]) AS needed (name)
+            WHERE NOT EXISTS (
+                SELECT FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
+                WHERE relnamespace = current_schema()::regnamespace AND relname = needed.name AND indisvalid)
+              AND NOT EXISTS (
+                SELECT FROM pg_trigger
+                WHERE tgrelid = 'user_versions'::regclass AND tgname = needed.name
+                  AND tgenabled IN ('O', 'A'))
+        """),
+    ),
+    Check(
+        "user_ids_unique",
+        "error",
+        "{found} users are held twice, or only by half",
+        text("""
+            SELECT count(*)
+            FROM (SELECT user_id, count(*) AS number FROM user_facts GROUP BY user_id) AS facts
+            FULL JOIN (SELECT user_id, count(*) AS number FROM user_marks GROUP BY user_id) AS marks
+                USING (user_id)
+            WHERE facts.number IS DISTINCT FROM 1 OR marks.number IS DISTINCT FROM 1
+        """),
+    ),
+    Check(
+        "change_keys_unique",
+        "error",
+        "{found} changes of sampled users are held twice",
+        text("""
+            SELECT count(*)
+            FROM (SELECT FROM user_settings_history WHERE user_id = ANY (CAST(:sample AS text[]))
+                  GROUP BY change_key HAVING count(*) > 1) AS twice
+        """),
+    ),
+    Check(
+        "versions_match",
+        "error",
+        "{found} users differ from their open version, or have none, or have one after they left",
+        text(f"""
+            SELECT count(*)
+            FROM (SELECT * FROM users WHERE deleted_at IS NULL) AS held
+            FULL JOIN (SELECT * FROM user_versions WHERE valid_to IS NULL) AS version USING (user_id)
+            WHERE ROW (held.user_id, {as_version("held")}) IS DISTINCT FROM ROW (version.user_id, {_VERSION})
+        """),  # noqa: S608 (only names of columns)
+    ),
+    Check(
+        "versions_apart",
+        "error",
+        "{found} versions of users overlap, or are empty",
+        text("""
+            SELECT count(*)
+            FROM (SELECT valid_from, valid_to,
+                         lag(coalesce(valid_to, 'infinity')) OVER (PARTITION BY user_id ORDER BY valid_from)
+                             AS before_until
+                  FROM user_versions) AS version
+            WHERE valid_from < before_until OR valid_from >= valid_to
+        """),
+    ),
+    Check(
+        "periods_derived",
+        "error",
+        "{found} setting periods of sampled users are not what their changes make of them",
+        text(f"""
+            WITH {DERIVED_AND_HELD.replace(":ids", ":sample")}
+            SELECT count(*)
+            FROM ((TABLE held EXCEPT ALL TABLE derived)
+                  UNION ALL
+                  (TABLE derived EXCEPT ALL TABLE held)) AS wrong
+        """),  # noqa: S608 (a constant)
+    ),
+)

@@ -1,0 +1,75 @@
+"""What migrations are written with: tables, views, functions, and the comment that each must have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alembic import op
+
+from gong_provider.db import tables
+from gong_provider.db.tables import Columns, quoted
+
+
+def run(statements: str) -> None:
+    """Execute statements as they stand."""
+    op.get_bind().exec_driver_sql(statements)
+
+
+def create_table(
+    name: str, about: str, columns: Columns, constraints: Sequence[str] = (), options: str = ""
+) -> None:
+    """Create a table with its comments."""
+    body = [f"{column} {definition}" for column, definition, _ in columns]
+    run(f"CREATE TABLE {name} ({', '.join([*body, *constraints])}) {options}")
+    comment("TABLE", name, about, columns)
+
+
+def create_view(name: str, about: str, columns: Sequence[tuple[str, str]], query: str) -> None:
+    """Create a view, or replace one by more columns, with its comments.
+
+    :param columns: each column's name, in the query's order, and meaning.
+    """
+    run(f"CREATE OR REPLACE VIEW {name} ({', '.join(column for column, _ in columns)}) AS {query}")
+    comment("VIEW", name, about, [(column, "", meaning) for column, meaning in columns])
+
+
+def create_function(
+    signature: str, about: str, columns: Columns, query: str, *, volatility: str = "STABLE"
+) -> None:
+    """Create a function that answers rows by one query, or replace one of the same parameters and columns.
+
+    Its body is read when it is created, so that its names mean the same whatever the caller's search_path,
+    and it can be inlined: a condition on its rows reaches the indexes.
+
+    :param signature: name and parameters.
+    :param columns: each column's name, type and meaning; meanings go to the function's comment.
+    """
+    returned = ", ".join(f"{column} {type_}" for column, type_, _ in columns)
+    run(f"""
+        CREATE OR REPLACE FUNCTION {signature} RETURNS TABLE ({returned})
+        LANGUAGE sql {volatility} PARALLEL SAFE
+        BEGIN ATOMIC {query}; END
+    """)
+    meanings = "".join(f"\n{column}: {meaning}" for column, _, meaning in columns)
+    run(f"COMMENT ON FUNCTION {signature.split('(')[0]} IS {quoted(about + meanings)}")
+
+
+def columns_of(relation: str) -> set[str]:
+    """The columns that a relation has by now: older versions are made by the same code."""
+    names = op.get_bind().exec_driver_sql(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+        (relation,),
+    )
+    return set(names.scalars())
+
+
+def add_columns(table: str, columns: Columns) -> None:
+    """Add columns to a table, with their comments."""
+    for column, definition, _ in columns:
+        run(f"ALTER TABLE {table} ADD COLUMN {column} {definition}")
+    comment("TABLE", table, None, columns)
+
+
+def comment(kind: str, name: str, about: str | None, columns: Columns) -> None:
+    """Comment on a relation (None: leave its own comment) and its columns."""
+    tables.comment(op.get_bind(), kind, name, about, columns)

@@ -1,0 +1,164 @@
+"""Erasure records in a file: exported to be kept beside the backups, applied after one was restored."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from include.gong.warehouse import copy
+from include.gong.warehouse.connect import in_transaction, transaction
+from include.gong.warehouse.copy import copy_rows
+from include.gong.warehouse.erasure import WAIT_FOR_LOADS, count_again, erase_everyone
+from include.gong.warehouse.erasures import read_forgotten
+from include.gong.warehouse.errors import WarehouseError
+
+_VERSION = 1
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+_EXPORT = text("""
+    SELECT encode(key, 'hex') AS key, ARRAY(
+        SELECT jsonb_build_object(
+            'user_hash', encode(user_hash, 'hex'), 'forgotten_at', forgotten_at, 'listed_at', listed_at,
+            'address_hashes', ARRAY(SELECT encode(address_hash, 'hex') FROM forgotten_addresses AS theirs
+                                    WHERE theirs.user_hash = forgotten.user_hash ORDER BY address_hash))
+        FROM forgotten ORDER BY user_hash) AS erasures
+    FROM erasure_key
+""")
+
+_KEY = {"key": copy.bytea}
+_REMOVE_KEY = text("DELETE FROM erasure_key")
+_ADD_RECORDS = text("""
+    INSERT INTO forgotten (user_hash, forgotten_at, listed_at)
+    SELECT decode(user_hash, 'hex'), forgotten_at, listed_at
+    FROM jsonb_to_recordset(CAST(:erasures AS jsonb))
+        AS record (user_hash text, forgotten_at timestamptz, listed_at timestamptz)
+    ON CONFLICT DO NOTHING
+""")
+_ADD_ADDRESSES = text("""
+    INSERT INTO forgotten_addresses (user_hash, address_hash)
+    SELECT decode(user_hash, 'hex'), decode(address_hash, 'hex')
+    FROM jsonb_to_recordset(CAST(:erasures AS jsonb)) AS record (user_hash text, address_hashes text[])
+    CROSS JOIN unnest(address_hashes) AS address_hash
+    ON CONFLICT DO NOTHING
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What applying a file did.
+
+    :ivar records: erasure records in the file.
+    :ivar new: those of them that the warehouse did not have.
+    :ivar rows: rows removed, or that name an erased user no longer, by table; no zeros.
+    """
+
+    records: int
+    new: int
+    rows: dict[str, int]
+
+
+def export_erasures(engine: Engine, file: Path) -> int:
+    """Write all erasure records and the key of their hashes into a new file that only its owner may read.
+
+    :return: how many there are.
+    :raises WarehouseError: the file exists or can't be written, or the database can't be read.
+    """
+    with transaction(engine) as connection:
+        row = connection.execute(_EXPORT).one()
+    content = {"version": _VERSION, "key": row.key, "erasures": row.erasures}
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(json.dumps(content, indent=1) + "\n")
+    except FileExistsError:
+        raise WarehouseError(f"{file} exists already: name a new file, nothing is written over.") from None
+    except OSError as error:
+        raise WarehouseError(f"{file} can't be written: {error.strerror}.") from None
+    return len(row.erasures)
+
+
+def apply_erasures(engine: Engine, file: Path, at: datetime) -> Applied:
+    """Take over the erasure records of a file, and erase what the warehouse holds of those people.
+
+    All or nothing. Applied again, it changes nothing.
+
+    :raises WarehouseError: the file is not as ``export_erasures`` writes it, or the warehouse has erasure
+        records under another key; nothing was written.
+    """
+    content = _read(file)
+    applied = in_transaction(engine, lambda connection: _apply(connection, content, at))
+    in_transaction(engine, lambda connection: count_again(connection, at))
+    return applied
+
+
+def _apply(connection: Connection, content: Mapping[str, Any], at: datetime) -> Applied:
+    connection.exec_driver_sql(WAIT_FOR_LOADS)
+    _take_key(connection, bytes.fromhex(content["key"]))
+    erasures = {"erasures": json.dumps(content["erasures"])}
+    new = connection.execute(_ADD_RECORDS, erasures).rowcount
+    connection.execute(_ADD_ADDRESSES, erasures)
+    return Applied(len(content["erasures"]), new, erase_everyone(connection, at))
+
+
+def _take_key(connection: Connection, key: bytes) -> None:
+    own = read_forgotten(connection)
+    if own.key == key:
+        return
+    if own:
+        raise WarehouseError(
+            "The warehouse has erasure records of its own, under another key than the file's: their hashes "
+            "can't be compared, and nothing was changed. What to do then is in docs/privacy.md."
+        )
+    connection.execute(_REMOVE_KEY)
+    copy_rows(connection, "erasure_key", _KEY, [(key,)])  # in no statement, so in no log
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(file.read_text())
+    except OSError as error:
+        raise WarehouseError(f"{file} can't be read: {error.strerror}.") from None
+    except ValueError:
+        raise WarehouseError(f"{file} is no JSON: is it what export-erasures wrote, whole?") from None
+    wrong = _what_is_wrong(content)
+    if wrong:
+        raise WarehouseError(f"{file} is not what export-erasures writes: {wrong}. Nothing was changed.")
+    return dict(content)
+
+
+def _what_is_wrong(content: Any) -> str | None:
+    match content:
+        case {"version": int(version)} if version != _VERSION:
+            return f"it has version {version}, and this code reads version {_VERSION}"
+        case {"version": _, "key": str(key), "erasures": list(records)} if _HASH.fullmatch(key):
+            wrong = (number for number, record in enumerate(records, 1) if not _is_record(record))
+            return next((f"its record {number} is damaged" for number in wrong), None)
+    return "its version, key or records are missing or damaged"
+
+
+def _is_record(record: Any) -> bool:
+    match record:
+        case {
+            "user_hash": user,
+            "forgotten_at": erased,
+            "listed_at": listed,
+            "address_hashes": list(addresses),
+        }:
+            are_hashes = all(isinstance(each, str) and _HASH.fullmatch(each) for each in (user, *addresses))
+            return are_hashes and _is_instant(erased) and (listed is None or _is_instant(listed))
+    return False
+
+
+def _is_instant(value: Any) -> bool:
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False

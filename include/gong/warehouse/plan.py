@@ -1,0 +1,218 @@
+"""Which histories a run owes and can afford, planned into batches: rows; only batch numbers travel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TypedDict
+
+from sqlalchemy import Connection, text
+
+from gong_provider.client.claims import Claimed
+from include.gong.warehouse.erasures import hold_off_forgetting
+from include.gong.warehouse.runs import RunKey, set_on_run
+
+# What a run has asked for stays in its plan, also where it is planned anew.
+_REMOVE_PLANNED = text("""
+    DELETE FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id) AND status = 'planned'
+""")
+
+# The first half of the budget goes to the oldest coverage, the second to what changed; what one half
+# leaves the other takes. Both halves advance together, should the day end before the plan does.
+# Of those never asked, the active come first: who is inactive records nothing now. Who failed was asked:
+# his turn comes again after all others', or a few who fail for good would take half of each day.
+_PLAN = text("""
+    WITH owed AS (
+        SELECT user_id, history_fetched_at, history_due_since IS NOT NULL AS is_due,
+               row_number() OVER (
+                   ORDER BY asked_at NULLS FIRST, active IS FALSE, user_id) AS age_rank
+        FROM owed_histories
+        JOIN (
+            SELECT user_id, greatest(history_fetched_at, history_failed_at, history_gone_at) AS asked_at
+            FROM user_marks
+        ) AS mark USING (user_id)
+        LEFT JOIN user_facts USING (user_id)
+        WHERE (dag_id, run_id) = (:dag_id, :run_id)
+          AND last_seen_at >= coalesce(CAST(:listed_since AS timestamptz), '-infinity')
+          AND (NOT :only_changed OR history_due_since IS NOT NULL OR history_fetched_at IS NULL)
+          AND (CAST(:user_ids AS text[]) IS NULL OR user_id = ANY (CAST(:user_ids AS text[])))
+          AND (NOT :by_created OR user_id IN (
+                SELECT user_id FROM user_facts
+                WHERE created >= coalesce(CAST(:created_from AS timestamptz), '-infinity')
+                  AND created < coalesce(CAST(:created_to AS timestamptz), 'infinity')))
+    ), halves AS (
+        SELECT *, CASE WHEN age_rank <= (CAST(:budget AS integer) + 1) / 2 THEN 0
+                       WHEN is_due THEN 1 ELSE 2 END AS half
+        FROM owed
+    ), ranked AS (
+        SELECT *, row_number() OVER (ORDER BY half, age_rank) AS choice,
+               row_number() OVER (PARTITION BY half ORDER BY age_rank) AS turn
+        FROM halves
+    ), chosen AS (
+        SELECT *, count(*) OVER () AS number,
+               row_number() OVER (ORDER BY half = 2, turn, half) - 1 AS position
+        FROM ranked
+        WHERE choice <= coalesce(CAST(:budget AS integer), choice)
+    ), planned AS (
+        INSERT INTO history_plan (dag_id, run_id, user_id, batch, position, reason)
+        SELECT :dag_id, :run_id, user_id,
+               position % greatest(1, least(:batches, (number + :smallest - 1) / :smallest)) + 1, position,
+               CASE WHEN history_fetched_at IS NULL THEN 'never' WHEN is_due THEN 'changed' ELSE 'oldest' END
+        FROM chosen ORDER BY user_id
+        ON CONFLICT (dag_id, run_id, user_id) DO UPDATE
+        SET (batch, position, reason, status, requested_at)
+            = ROW (excluded.batch, excluded.position, excluded.reason, excluded.status, NULL)
+        RETURNING 1
+    ), asked AS (
+        SELECT user_id FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id)
+    )
+    SELECT (SELECT count(*) FROM owed)
+           + (SELECT count(*) FROM asked WHERE user_id NOT IN (SELECT user_id FROM owed)) AS owed,
+           (SELECT count(*) FROM planned)
+           + (SELECT count(*) FROM asked WHERE user_id NOT IN (SELECT user_id FROM chosen)) AS planned
+""")
+
+_BATCHES = text("""
+    SELECT batch, count(*) AS users
+    FROM history_plan
+    WHERE (dag_id, run_id) = (:dag_id, :run_id) AND status = 'planned'
+    GROUP BY batch
+    ORDER BY batch
+""")
+
+_IDS_OF_BATCH = text("""
+    SELECT user_id
+    FROM history_plan JOIN owed_histories USING (dag_id, run_id, user_id)
+    WHERE (dag_id, run_id, batch) = (:dag_id, :run_id, :batch)
+    ORDER BY position
+""")
+
+# A claim binds as long as its run lives and a call may take; in one order, for it locks.
+_CLAIM = text("""
+    WITH owed AS (
+        SELECT user_id FROM owed_histories
+        WHERE (dag_id, run_id) = (:dag_id, :run_id) AND user_id = ANY (CAST(:ids AS text[]))
+    ), claimed AS (
+        INSERT INTO history_claims AS held (user_id, dag_id, run_id, claimed_at)
+        SELECT user_id, :dag_id, :run_id, clock_timestamp() FROM owed ORDER BY user_id
+        ON CONFLICT (user_id) DO UPDATE
+        SET (dag_id, run_id, claimed_at) = ROW (excluded.dag_id, excluded.run_id, excluded.claimed_at)
+        WHERE (held.dag_id, held.run_id) = (excluded.dag_id, excluded.run_id)
+           OR held.claimed_at < clock_timestamp() - CAST(:lease AS interval)
+           OR NOT EXISTS (SELECT FROM sync_runs
+                          WHERE (sync_runs.dag_id, sync_runs.run_id) = (held.dag_id, held.run_id)
+                            AND state = 'running')
+        RETURNING user_id
+    )
+    SELECT user_id, EXISTS (SELECT FROM claimed WHERE claimed.user_id = owed.user_id) AS is_ours FROM owed
+""")
+
+_LEFT = text("""
+    SELECT histories_owed - histories_planned
+           + (SELECT count(*) FROM history_plan JOIN owed_histories USING (dag_id, run_id, user_id)
+              WHERE (dag_id, run_id) = (:dag_id, :run_id))
+    FROM sync_runs WHERE (dag_id, run_id) = (:dag_id, :run_id)
+""")
+
+_FAILED = text("""
+    SELECT count(*)
+    FROM history_plan JOIN user_marks USING (user_id)
+    WHERE (dag_id, run_id) = (:dag_id, :run_id) AND status = 'failed' AND history_failed_at IS NOT NULL
+""")
+
+_PURGE = text("""
+    DELETE FROM history_plan USING sync_runs
+    WHERE (history_plan.dag_id, history_plan.run_id) = (sync_runs.dag_id, sync_runs.run_id)
+      AND sync_runs.started_at < :before
+      AND state <> 'running'
+""")
+
+_PURGE_CLAIMS = text("DELETE FROM history_claims WHERE claimed_at < :before")
+
+SMALLEST_BATCH = 25
+_LEASE = timedelta(minutes=3)  # what a call takes at most, with its retries
+
+
+class BatchDescriptor(TypedDict):
+    """Batch ``batch`` (from 1) of ``of``, with ``users`` users."""
+
+    batch: int
+    of: int
+    users: int
+
+
+def plan_histories(
+    connection: Connection,
+    run: RunKey,
+    *,
+    budget: int | None = None,
+    only_changed: bool = False,
+    listed_since: datetime | None = None,
+    user_ids: Sequence[str] | None = None,
+    created: tuple[datetime | None, datetime | None] | None = None,
+    batches: int = 4,
+) -> list[BatchDescriptor]:
+    """Replace what the run has not asked for yet by the users whose history it owes and can afford.
+
+    A user is owed until his history covers the run's day, where it has one that is over, else until
+    it was fetched since the run's ``histories_since``; one that failed or was gone since then is not.
+
+    :param budget: the most calls to plan; None: no bound.
+    :param only_changed: only those whose settings or active flag changed, or who were never fetched.
+    :param listed_since: only users answered since then.
+    :param user_ids: only these; unknown ones are left out.
+    :param created: only users created in [from, to); None leaves an end open.
+    :param batches: how many at most; fewer where they would be small.
+    :raises WarehouseError: the run was never opened.
+    """
+    created_from, created_to = created or (None, None)
+    choice = {
+        "budget": budget,
+        "only_changed": only_changed,
+        "listed_since": listed_since,
+        "user_ids": None if user_ids is None else list(user_ids),
+        "by_created": created is not None,
+        "created_from": created_from,
+        "created_to": created_to,
+        "batches": batches,
+        "smallest": SMALLEST_BATCH,
+    }
+    hold_off_forgetting(connection)
+    connection.execute(_REMOVE_PLANNED, run._asdict())
+    owed, planned = connection.execute(_PLAN, run._asdict() | choice).one()
+    set_on_run(connection, run, {"histories_owed": owed, "histories_planned": planned})
+    rows = connection.execute(_BATCHES, run._asdict()).all()
+    return [BatchDescriptor(batch=row.batch, of=len(rows), users=row.users) for row in rows]
+
+
+def ids_of_batch(connection: Connection, run: RunKey, batch: int) -> list[str]:
+    """The users of a batch whose history is still owed, in the plan's order."""
+    return list(connection.scalars(_IDS_OF_BATCH, run._asdict() | {"batch": batch}))
+
+
+def claim(connection: Connection, run: RunKey, ids: Sequence[str]) -> Claimed:
+    """Claim users whose history no run has fetched since this one began, nor asks for at this moment."""
+    hold_off_forgetting(connection)
+    rows = connection.execute(_CLAIM, run._asdict() | {"ids": list(ids), "lease": _LEASE}).all()
+    return Claimed(
+        ours={row.user_id for row in rows if row.is_ours},
+        busy={row.user_id for row in rows if not row.is_ours},
+    )
+
+
+def histories_left(connection: Connection, run: RunKey) -> int:
+    """How many of the histories that the run owed are owed still."""
+    left: int | None = connection.scalar(_LEFT, run._asdict())
+    return left or 0
+
+
+def failed_histories(connection: Connection, run: RunKey) -> int:
+    """How many histories failed in this run and were not fetched since, by another run either."""
+    failed: int = connection.execute(_FAILED, run._asdict()).scalar_one()
+    return failed
+
+
+def purge_plans(connection: Connection, before: datetime) -> None:
+    """Forget the plans of runs that started before a moment and are over, and claims from before it."""
+    connection.execute(_PURGE, {"before": before})
+    connection.execute(_PURGE_CLAIMS, {"before": before})

@@ -1,1 +1,0 @@
-"""A small local Gong to develop and demo against. Run it: python -m include.sandbox --help"""

@@ -1,9 +1,0 @@
-"""Runs Alembic inside the transaction that ``include.warehouse.migrate`` opened."""
-
-from alembic import context
-
-from include.warehouse.connect import schema_of
-
-connection = context.config.attributes["connection"]
-context.configure(connection=connection, version_table_schema=schema_of(connection.engine.url))
-context.run_migrations()

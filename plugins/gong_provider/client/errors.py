@@ -1,0 +1,189 @@
+"""What can go wrong with Gong, as one tree told apart by what the caller should do.
+
+GongError
+├── GongConfigError             the connection or an argument is wrong; no call was made
+├── GongPagingError             a listing can't be followed to its end (a cursor came twice)
+├── GongCoordinationError       the database of quota and tokens can't be used; no call was made
+└── GongApiError                a call failed: .method .path .status .request_id .errors
+    ├── GongCredentialsError    401: give the connection a valid key or token
+    │   └── GongUserRefusedError    401 for one user, while other calls are answered: ask Gong why
+    ├── GongPermissionError     403: give the key the scope api:users:read
+    ├── GongBadRequestError     400 and other 4xx: change the request
+    ├── GongNotFoundError       404 "User not found": this id is gone
+    ├── GongNoSuchPathError     404/405/3xx of a path: wrong host, or another dialect of the API
+    ├── GongTLSError            the certificate or handshake failed
+    ├── GongRateLimitError      429, or a pause that it caused: wait .retry_after_s
+    │   └── GongDayUsedUpError  the day's calls are gone: go on at .retry_after_s, or leave the rest
+    └── GongTransientError      may pass by itself, retried at the call
+        ├── GongUnavailableError      5xx, timeout, reset
+        │   └── GongUnreachableError    no connection: refused, no route, unknown host
+        └── GongMalformedAnswerError  truncated, HTML, not JSON, not Gong
+
+No message holds a secret, a query string, a body, or anything of a person but a numeric id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from gong_provider.client.redaction import HIDDEN, all_shown
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
+# An id is a number at Gong; a service may make an address or a name of it.
+_ODD_USER = re.compile(r"(?<=/users/)(?!\d{1,20}(?:/|$)|filter$|extensive$)[^/]+")
+
+
+class GongError(Exception):
+    """Anything this package raises on purpose."""
+
+
+def raise_alone(error: Exception) -> NoReturn:
+    """Raise an error in an ``except`` block, without the one that led to it.
+
+    Also "from None" leaves that one hanging on it: those of HTTP libraries hold URLs and headers,
+    those of Postgres rows.
+    """
+    try:
+        raise error
+    except Exception:
+        error.__context__ = None
+        raise
+
+
+class GongConfigError(GongError, ValueError):
+    """The connection or an argument is wrong. No call was made."""
+
+
+class GongPagingError(GongError):
+    """A listing can't be followed to its end."""
+
+
+class GongCoordinationError(GongError):
+    """The coordination database can't be reached or refuses. No call was made."""
+
+
+class GongApiError(GongError):
+    """One call failed.
+
+    :param what: what happened, in a few words ("answered 401", "did not answer in 30 s").
+    :param method: HTTP method of the call.
+    :param path: its path without query ("/users/123/settings-history"); of an id that is no number, "…".
+    :param status: HTTP status, None when no answer came.
+    :param request_id: Gong's requestId, None when the answer had none.
+    :param errors: Gong's own error texts; kept as ``client.redaction`` shows them.
+    :param calls: HTTP requests spent on this call, retries included.
+    """
+
+    advice = ""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        method: str = "",
+        path: str = "",
+        status: int | None = None,
+        request_id: str | None = None,
+        errors: Sequence[str] = (),
+        calls: int = 1,
+    ) -> None:
+        self.what = what
+        self.method = method
+        self.path = _ODD_USER.sub(HIDDEN, path)
+        self.status = status
+        self.request_id = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else None
+        self.errors = all_shown(errors)
+        self.calls = calls
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        request = f" {self.method} {self.path}" if self.method else ""
+        reference = f" (requestId {self.request_id})" if self.request_id else ""
+        said = f": {'; '.join(self.errors)}" if self.errors else ""
+        advice = f". {self.advice}" if self.advice else ""
+        return f"Gong{request} {self.what}{reference}{said}{advice}"
+
+
+class GongCredentialsError(GongApiError):
+    """401: the key, secret or token is not accepted."""
+
+    advice = (
+        "Check the access key and secret (or access token) of the connection, and its host: "
+        "Gong's general host refuses keys that the customer's own host "
+        "(such as https://us-12345.api.gong.io) accepts"
+    )
+
+
+class GongUserRefusedError(GongCredentialsError):
+    """401 for one user, while other calls with the same credentials are answered."""
+
+    advice = "Other calls with these credentials are answered: ask Gong's support why this user's is not"
+
+
+class GongPermissionError(GongApiError):
+    """403: the key is valid but may not do this."""
+
+    advice = "Give the key the scope api:users:read in Gong (Company settings > Ecosystem > API)"
+
+
+class GongBadRequestError(GongApiError):
+    """400 or another 4xx: the same request can't succeed."""
+
+    advice = "The request itself is refused; repeating it can't help"
+
+
+class GongNotFoundError(GongApiError):
+    """404 "User not found": no user has this id (any more)."""
+
+
+class GongNoSuchPathError(GongApiError):
+    """The host answers, but has no such path: it is not Gong's API, or speaks another dialect."""
+
+    advice = "Check the host of the connection: it must be the base URL of Gong's API"
+
+
+class GongTLSError(GongApiError):
+    """The TLS handshake failed: a certificate, a protocol, or a plain-text port."""
+
+    advice = "Check that the host of the connection is right and its certificate is trusted here"
+
+
+class GongRateLimitError(GongApiError):
+    """429, or no turn came within the time that a call may wait.
+
+    :ivar retry_after_s: seconds to wait before the next call, None when Gong did not say.
+    """
+
+    advice = "Wait, or ask Gong to raise the limit of the account"
+
+    def __init__(self, what: str, *, retry_after_s: float | None = None, **request: Any) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(what, **request)
+
+
+class GongDayUsedUpError(GongRateLimitError):
+    """The account's calls of the day are gone, by our own count or by Gong's word."""
+
+    advice = "What is left goes on when calls are free again; Gong's support can raise the limit"
+
+
+class GongTransientError(GongApiError):
+    """May pass by itself: the call is repeated a few times before this is raised."""
+
+
+class GongUnavailableError(GongTransientError):
+    """No usable answer: 5xx, a timeout, a reset."""
+
+    advice = "Check the host and port of the connection, and that Gong is up; then run again"
+
+
+class GongUnreachableError(GongUnavailableError):
+    """No connection could be made: refused, no route, an unknown host."""
+
+
+class GongMalformedAnswerError(GongTransientError):
+    """An answer that is not Gong's: truncated, HTML, not JSON, or of another service."""
+
+    advice = "Check that the host of the connection is Gong's API and no proxy answers in its place"

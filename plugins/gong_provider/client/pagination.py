@@ -1,0 +1,166 @@
+"""Follows cursors to the end of a list of users, and judges whether the list was whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+
+from gong_provider.client.errors import GongBadRequestError, GongPagingError
+from gong_provider.client.models import Listing, ListingProgress, UsersPage
+
+MAX_PAGES_WITHOUT_NEWS = 10
+"""After so many pages in a row without a user not listed before, a listing counts as endless."""
+
+_KEPT = "What was listed so far is kept; run again, and tell Gong's support if it stays"
+
+
+class _Walk:
+    """One walk through all pages, up to ``cursor``: where the next page is.
+
+    :param start: go on from here, not from the first page.
+    """
+
+    def __init__(self, start: ListingProgress | None = None) -> None:
+        self.is_resumed = start is not None
+        self.cursor = start.cursor if start else None
+        self.began = (start.started_at, start.gong_time) if start else None
+        self.pages = start.pages if start else 0
+        self.rejected = start.rejected if start else 0
+        self.totals = set(start.totals if start else ())
+        self.ids = set(start.ids if start else ())
+        self.cursors = {self.cursor} if self.cursor else set()
+        self.pages_without_news = 0
+
+    def add(self, page: UsersPage) -> None:
+        known = len(self.ids)
+        self.pages += 1
+        self.rejected += len(page.rejected)
+        self.began = self.began or (page.requested_at, page.gong_time)
+        self.ids.update(user.user_id for user in page.users)
+        if page.total_records is not None:
+            self.totals.add(page.total_records)
+        self.pages_without_news = 0 if len(self.ids) > known else self.pages_without_news + 1
+        self.cursor = page.cursor
+
+    def step_on(self, cursor: str) -> None:
+        """:raises GongPagingError: the cursor leads to no end."""
+        if cursor in self.cursors:
+            raise GongPagingError(
+                f"Gong answered the same cursor twice, on page {self.pages} of the list of users: "
+                f"following it would never end. {_KEPT}"
+            )
+        if self.pages_without_news >= MAX_PAGES_WITHOUT_NEWS:
+            raise GongPagingError(
+                f"Gong's list of users does not end: {MAX_PAGES_WITHOUT_NEWS} pages in a row, up to page "
+                f"{self.pages}, brought no user that was not listed before. {_KEPT}"
+            )
+        self.cursors.add(cursor)
+
+    @property
+    def moved(self) -> bool:
+        """The list changed while it was walked."""
+        return len(self.totals) > 1
+
+    @property
+    def missing(self) -> int:
+        """How many fewer came than Gong counts; negative when more came."""
+        if len(self.totals) != 1:
+            return 0
+        return max(self.totals) - len(self.ids) - self.rejected
+
+
+async def follow(
+    fetch: Callable[[str | None], Awaitable[UsersPage]], start: ListingProgress | None = None
+) -> AsyncIterator[UsersPage]:
+    """All pages, each with its ``listing``; walked once more when fewer users came than counted.
+
+    When a cursor is refused, as an expired one is, the listing starts over, once.
+
+    :param fetch: asks for the page at a cursor (None: the first).
+    :param start: go on from here, not from the first page.
+    :raises GongPagingError: the listing does not end, its cursors are refused, or two walks in a row
+        gave other users.
+    """
+    walk = _Walk(start)
+    before: _Walk | None = None
+    refused_at = spent = 0
+    while True:
+        try:
+            page = await fetch(walk.cursor)
+        except GongBadRequestError as error:
+            if error.status != 400 or walk.cursor is None:
+                raise
+            if refused_at:
+                raise _refused_twice(refused_at, walk.pages + 1) from error
+            refused_at, spent = walk.pages + 1, error.calls
+            walk = _Walk()
+            continue
+        walk.add(page)
+        is_whole = walk.missing <= 0 or (before is not None and walk.ids == before.ids)
+        finished = walk.cursor is None and is_whole
+        warnings = _oddities(walk, refused_at) if finished else ()
+        yield replace(page, calls=page.calls + spent, listing=_listing(walk, finished, warnings))
+        spent = 0
+        if finished:
+            return
+        if walk.cursor is not None:
+            try:
+                walk.step_on(walk.cursor)
+            except GongPagingError:
+                if not walk.is_resumed:
+                    raise
+                walk = _Walk()  # what was stored may be no way to an end; a fresh listing may
+        elif before is not None:
+            raise _two_listings(before, walk)
+        else:
+            before, walk = walk, _Walk()
+
+
+def _listing(walk: _Walk, finished: bool, warnings: tuple[str, ...]) -> Listing:
+    assert walk.began is not None  # noqa: S101 - set by the first page
+    return Listing(
+        *walk.began,
+        pages=walk.pages,
+        users=len(walk.ids),
+        total_records=max(walk.totals, default=None),
+        totals=tuple(sorted(walk.totals)),
+        rejected=walk.rejected,
+        moved=walk.moved,
+        finished=finished,
+        warnings=warnings,
+    )
+
+
+def _oddities(walk: _Walk, refused_at: int) -> tuple[str, ...]:
+    """What was odd about the walk that ended the listing."""
+    came, counted = len(walk.ids), max(walk.totals, default=0)
+    said = []
+    if walk.moved:
+        said.append(
+            f"The list of users changed while it was read: Gong counted {min(walk.totals)} to {counted} users"
+        )
+    elif walk.missing < 0:
+        said.append(f"Gong counts {counted} users, but listed {came}")
+    elif walk.missing > 0:
+        said.append(f"Gong counts {counted} users, but listed the same {came} twice")
+    if refused_at:
+        said.append(
+            f"Gong refused the cursor of page {refused_at} of the list of users: the list was read again "
+            "from its start"
+        )
+    return tuple(said)
+
+
+def _refused_twice(first: int, second: int) -> GongPagingError:
+    return GongPagingError(
+        f"Gong refused its own cursors twice, for page {first} of the list of users and, after it was "
+        f"read again from its start, for page {second}. {_KEPT}"
+    )
+
+
+def _two_listings(first: _Walk, second: _Walk) -> GongPagingError:
+    return GongPagingError(
+        f"Gong counts {max(second.totals)} users, but two listings in a row gave {len(first.ids)} and "
+        f"{len(second.ids)}, of which {len(first.ids ^ second.ids)} are not in both: no listing is whole. "
+        f"{_KEPT}"
+    )

@@ -1,0 +1,227 @@
+"""Reads Gong's JSON records into models, once, at the edge, whichever dialect they are in.
+
+A field we don't know, or whose type is not the documented one, is kept in ``extra`` under its own
+name; the second kind is counted. Absent equals null.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from gong_provider.client.models import Rejected, SettingsChange, User
+from gong_provider.client.sanitizing import UNEXPECTED_TYPE, canonical_json, clean, parse_timestamp
+
+MAX_ID_CHARS = 200
+
+# The history names this switch otherwise than the user's settings do. A name that is added later needs a
+# migration too: changes held under it have other keys, and would stand twice.
+_CANONICAL_SETTING = {"callsImported": "telephonyCallsImported"}
+
+
+_Reader: TypeAlias = Callable[[Any, Counter[str]], Any]
+
+
+def _only(kind: type) -> _Reader:
+    return lambda value, _counts: value if isinstance(value, kind) else None
+
+
+_text, _bool, _list, _object = _only(str), _only(bool), _only(list), _only(dict)
+
+
+def _id(value: Any, counts: Counter[str]) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: Any, counts: Counter[str]) -> list[str] | None:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    return None
+
+
+def _time(value: Any, counts: Counter[str]) -> datetime | None:
+    return parse_timestamp(value, counts) if isinstance(value, str) else None
+
+
+def _setting_value(value: Any, counts: Counter[str]) -> str | None:
+    """The contract answers text, the live service a boolean."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else None
+
+
+_USER_FIELDS: Mapping[str, tuple[str, _Reader]] = {
+    "emailAddress": ("email_address", _text),
+    "firstName": ("first_name", _text),
+    "lastName": ("last_name", _text),
+    "title": ("title", _text),
+    "phoneNumber": ("phone_number", _text),
+    "extension": ("extension", _text),
+    "personalMeetingUrls": ("personal_meeting_urls", _texts),
+    "settings": ("settings", _object),
+    "managerId": ("manager_id", _id),
+    "meetingConsentPageUrl": ("meeting_consent_page_url", _text),
+    "spokenLanguages": ("spoken_languages", _list),
+    "active": ("active", _bool),
+    "created": ("created", _time),
+    "avatarUrl": ("avatar_url", _text),
+    "trustedEmailAddress": ("trusted_email_address", _text),
+    "emailAliases": ("email_aliases", _texts),
+}
+
+# The contract's names first, then the live service's.
+_CHANGE_FIELDS: Mapping[str, tuple[str, _Reader]] = {
+    "settingName": ("setting_name", _text),
+    "previousValue": ("previous_value", _setting_value),
+    "newValue": ("new_value", _setting_value),
+    "changedAt": ("changed_at", _time),
+    "changedBy": ("changed_by", _text),
+    "setting": ("setting_name", _text),
+    "value": ("new_value", _setting_value),
+    "time": ("changed_at", _time),
+}
+_TO_THE_SECOND = len("2026-03-10T13:00:00")
+_NO_VALUES = dict.fromkeys(attribute for attribute, _ in _CHANGE_FIELDS.values())
+
+
+def _read_fields(
+    raw: Mapping[str, Any], fields: Mapping[str, tuple[str, _Reader]], counts: Counter[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split a record into typed values and ``extra``, which keeps all that found no column."""
+    values: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, value in raw.items():
+        known = fields.get(name)
+        if known is None:
+            extra[name] = value
+        elif value is not None:
+            attribute, read = known
+            typed = read(value, counts)
+            if typed is None:
+                counts[UNEXPECTED_TYPE] += 1
+            if typed is None or attribute in values:
+                extra[name] = value
+            else:
+                values[attribute] = typed
+    return values, extra
+
+
+def _usable_id(value: Any) -> tuple[str, str]:
+    """An id and "", or "" and why it is no id."""
+    if value is None:
+        return "", "a user without an id"
+    user_id = _id(value, Counter())
+    if user_id is None:
+        return "", "a user whose id is neither text nor an integer"
+    if user_id in ("", ".", ".."):
+        return "", "a user whose id is empty or a path"
+    if "\x00" in user_id:
+        return "", "a user whose id holds NUL"
+    if len(user_id) > MAX_ID_CHARS:
+        return "", f"a user whose id is longer than {MAX_ID_CHARS} characters"
+    return user_id, ""
+
+
+def read_users(
+    records: Iterable[Any], counts: Counter[str], *, dirty: bool
+) -> tuple[list[User], list[Rejected]]:
+    """Users of one page, each id once (the last wins), and the records that are none.
+
+    :param dirty: the body may hold NUL or lone surrogates (``values.needs_cleaning``).
+    """
+    users: dict[str, User] = {}
+    rejected: list[Rejected] = []
+    for raw in records:
+        if not isinstance(raw, dict):
+            rejected.append(Rejected("user", "a user that is no object", clean(raw, counts)))
+            continue
+        user_id, why_not = _usable_id(raw.get("id"))
+        record = clean(raw, counts) if dirty else raw
+        if why_not:
+            rejected.append(Rejected("user", why_not, record))
+            continue
+        if dirty:
+            user_id = clean(user_id, Counter())
+        values, extra = _read_fields(record, _USER_FIELDS, counts)
+        del extra["id"]
+        users[user_id] = User(user_id, **values, extra=extra)
+    return list(users.values()), rejected
+
+
+def read_changes(
+    user_id: str, records: Iterable[Any], counts: Counter[str], *, dirty: bool
+) -> tuple[list[SettingsChange], list[Rejected]]:
+    """The changes of one user's history, exact duplicates once, and the records that are none.
+
+    A change belongs to the user whose history was asked: another id in it goes to ``extra``.
+    """
+    read = []
+    rejected: list[Rejected] = []
+    for raw in records:
+        record = clean(raw, counts) if dirty else raw
+        if isinstance(record, dict):
+            read.append((record, *_read_change(user_id, record, counts)))
+        else:
+            reason = "a settings change that is no object"
+            rejected.append(Rejected("settings_change", reason, {"userId": user_id, "change": record}))
+    met = Counter(identity for _, identity, *_ in read)
+    if len(met) < len(read):  # or none can be an exact duplicate of another
+        read = list({canonical_json(change[0]): change for change in read}.values())
+    _note_places([values for _, _, _, values, _ in read])
+    # Equal ones are numbered in an order that does not depend on the answer's own.
+    read.sort(key=lambda change: (change[2], canonical_json(change[0]) if met[change[1]] > 1 else ""))
+    numbers: Counter[tuple[str, ...]] = Counter()
+    changes = []
+    for _, identity, _, values, extra in read:
+        key = hashlib.sha256(canonical_json([*identity, numbers[identity]]).encode()).digest()
+        numbers[identity] += 1
+        changes.append(SettingsChange(change_key=key, **values, extra=extra))
+    return changes, rejected
+
+
+def _note_places(changes: Sequence[dict[str, Any]]) -> None:
+    """Say of changes of one setting at one instant which came first, if the answer's order tells."""
+    moments = [change["changed_at"] for change in changes if change["changed_at"] is not None]
+    if len(set(moments)) < 2 or moments not in (sorted(moments), sorted(moments, reverse=True)):
+        return
+    instants: dict[tuple[str | None, datetime], list[dict[str, Any]]] = {}
+    for change in changes if moments[0] < moments[-1] else reversed(changes):
+        if change["changed_at"] is not None:
+            instants.setdefault((change["setting_key"], change["changed_at"]), []).append(change)
+    for at_once in instants.values():
+        for place, change in enumerate(at_once if len(at_once) > 1 else ()):
+            change["place"] = place
+
+
+def _read_change(
+    user_id: str, record: dict[str, Any], counts: Counter[str]
+) -> tuple[tuple[str, ...], str, dict[str, Any], dict[str, Any]]:
+    """One change's identity (without its number), its exact time as text, its values, its extra."""
+    values, extra = _read_fields(record, _CHANGE_FIELDS, counts)
+    if extra.get("userId") is None or _id(extra["userId"], counts) == user_id:
+        extra.pop("userId", None)
+    values = _NO_VALUES | values
+    name, moment, value = values["setting_name"], values["changed_at"], values["new_value"]
+    values["setting_key"] = _CANONICAL_SETTING.get(name, name)
+    exact = moment.isoformat() if moment else ""
+
+    def raw(contract: str, live: str) -> str:
+        return canonical_json(record.get(contract, record.get(live)))
+
+    identity = (
+        user_id,
+        raw("settingName", "setting") if name is None else values["setting_key"],
+        f"{exact[:_TO_THE_SECOND]}+00:00" if moment else raw("changedAt", "time"),
+        raw("newValue", "value") if value is None else _canonical_value(value),
+    )
+    return identity, exact, values, extra
+
+
+def _canonical_value(value: str) -> str:
+    lowered = value.lower()
+    return lowered if lowered in ("true", "false") else value

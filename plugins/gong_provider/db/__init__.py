@@ -1,0 +1,1 @@
+"""What the state that workers share needs of Postgres: engine, schema, tables."""

@@ -1,0 +1,1 @@
+"""OAuth's single-use refresh tokens, shared by all workers."""

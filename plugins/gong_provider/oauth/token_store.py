@@ -1,0 +1,188 @@
+"""An account's row of oauth_tokens: encrypted at rest, each change one guarded statement."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from gong_provider.db.database import Database
+from gong_provider.oauth.token_endpoint import Tokens
+from gong_provider.oauth.token_errors import ConnectAgainError
+
+SOON_S = 300.0
+SOON_SHARE = 0.1
+"""A token is renewed so long before its end: these seconds, or this share of its life if that is less."""
+
+
+class Cipher(Protocol):
+    """Encrypts what is stored."""
+
+    def encrypt(self, text: str) -> str: ...
+
+    def decrypt(self, text: str) -> str:
+        """:raises ValueError: it was encrypted with another key."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """What is stored, still encrypted; the seconds are the database's.
+
+    :ivar fresh_s: until the access token should be renewed; ``valid_s`` until it ends. Both may be over.
+    :ivar asked_at: a renewal was sent then, and its answer never came to be stored.
+    """
+
+    generation: int
+    access_token: str | None = field(repr=False)
+    refresh_token: str = field(repr=False)
+    base_url: str | None
+    fresh_s: float
+    valid_s: float
+    asked_at: datetime | None
+    is_dead: bool
+    accepted_generation: int
+    refused_in_a_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to renew one generation.
+
+    :ivar asked_at: of an earlier renewal that nobody heard of again.
+    """
+
+    generation: int
+    holder: str
+    asked_at: datetime | None
+
+
+# A refresh token that is new in the connection wins over the stored pair; one seen before does nothing.
+_READ = """
+    INSERT INTO oauth_tokens AS stored (account, generation, refresh_token, seeds)
+    VALUES (%(account)s, 0, %(seed)s, ARRAY[%(fingerprint)s])
+    ON CONFLICT (account) DO UPDATE SET
+        generation = stored.generation + 1, refresh_token = excluded.refresh_token,
+        seeds = stored.seeds || excluded.seeds, access_token = NULL, expires_at = NULL, renew_at = NULL,
+        base_url = NULL, lease_holder = NULL, lease_until = NULL, asked_at = NULL, dead_since = NULL,
+        refused_in_a_row = 0
+    WHERE NOT excluded.seeds <@ stored.seeds;
+    SELECT generation, access_token, refresh_token, base_url,
+        coalesce(extract(epoch FROM renew_at - clock_timestamp()), 0)::float8,
+        coalesce(extract(epoch FROM expires_at - clock_timestamp()), 0)::float8,
+        asked_at, dead_since IS NOT NULL, accepted_generation, refused_in_a_row
+    FROM oauth_tokens WHERE account = %(account)s
+"""
+_LEASE = """
+    UPDATE oauth_tokens
+    SET lease_holder = %(holder)s, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+    WHERE account = %(account)s AND generation = %(generation)s AND dead_since IS NULL
+        AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_holder = %(holder)s)
+    RETURNING asked_at
+"""
+_SENDING = """
+    UPDATE oauth_tokens SET asked_at = clock_timestamp()
+    WHERE account = %(account)s AND generation = %(generation)s AND lease_holder = %(holder)s
+    RETURNING asked_at
+"""
+# Whoever holds the lease by now: a pair that Gong has given is the account's only one.
+_STORE = """
+    UPDATE oauth_tokens SET
+        generation = generation + 1, access_token = %(access)s, refresh_token = %(refresh)s,
+        expires_at = %(sent_at)s + make_interval(secs => %(life_s)s),
+        renew_at = %(sent_at)s + make_interval(secs => %(life_s)s - %(soon_s)s),
+        base_url = coalesce(%(base_url)s, base_url), renewed_at = clock_timestamp(),
+        lease_holder = NULL, lease_until = NULL, asked_at = NULL, dead_since = NULL,
+        refused_in_a_row = CASE WHEN accepted_generation >= generation THEN 0
+            ELSE refused_in_a_row + %(refused)s END
+    WHERE account = %(account)s AND generation = %(generation)s
+"""
+_RELEASE = """
+    UPDATE oauth_tokens SET lease_holder = NULL, lease_until = NULL, asked_at = %(asked_at)s,
+        dead_since = CASE WHEN %(is_dead)s THEN clock_timestamp() END
+    WHERE account = %(account)s AND generation = %(generation)s AND lease_holder = %(holder)s
+"""
+# It may come late: then the pair after it was not refused twice in a row.
+_ACCEPT = """
+    UPDATE oauth_tokens SET accepted_generation = %(generation)s,
+        refused_in_a_row = CASE WHEN %(generation)s >= generation - 1 THEN 0 ELSE refused_in_a_row END
+    WHERE account = %(account)s AND accepted_generation < %(generation)s
+"""
+
+
+class TokenRows:
+    """The row of one account.
+
+    :param seed: the refresh token that stands in the connection.
+    """
+
+    def __init__(self, database: Database, cipher: Cipher, account: str, seed: str) -> None:
+        self._database = database
+        self._cipher = cipher
+        self._account = account
+        self._seed = {
+            "seed": cipher.encrypt(seed),
+            "fingerprint": hashlib.sha256(seed.encode()).hexdigest(),
+        }
+
+    async def read(self) -> TokenRow:
+        """The row, made from the connection's refresh token where it is missing or older than that."""
+        row = await self._run(_READ, **self._seed)
+        assert row is not None  # noqa: S101 - the statement before it has made it
+        return TokenRow(*row)
+
+    async def lease(self, generation: int, seconds: float) -> Lease | None:
+        """Take the right to renew this generation, unless another worker has it or it has passed."""
+        holder = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex[:12]}"
+        row = await self._run(_LEASE, generation=generation, holder=holder, lease_s=seconds)
+        return Lease(generation, holder, row[0]) if row is not None else None
+
+    async def sending(self, lease: Lease) -> datetime | None:
+        """Note that the refresh token is about to go out; when that is, or None: the lease is lost."""
+        row = await self._run(_SENDING, generation=lease.generation, holder=lease.holder)
+        return row[0] if row is not None else None
+
+    async def store(self, lease: Lease, tokens: Tokens, sent_at: datetime, *, was_refused: bool) -> None:
+        """Make the new pair the account's, unless the generation has moved on."""
+        await self._run(
+            _STORE,
+            generation=lease.generation,
+            access=self._cipher.encrypt(tokens.access_token),
+            refresh=self._cipher.encrypt(tokens.refresh_token),
+            sent_at=sent_at,
+            life_s=tokens.life_s,
+            soon_s=min(SOON_S, SOON_SHARE * tokens.life_s),
+            base_url=tokens.base_url,
+            refused=int(was_refused),
+        )
+
+    async def release(self, lease: Lease, asked_at: datetime | None, *, is_dead: bool) -> None:
+        """Give the lease back without a new pair."""
+        await self._run(
+            _RELEASE, generation=lease.generation, holder=lease.holder, asked_at=asked_at, is_dead=is_dead
+        )
+
+    async def accept(self, generation: int) -> None:
+        """Gong took this generation's access token."""
+        await self._run(_ACCEPT, generation=generation)
+
+    def plain(self, encrypted: str) -> str:
+        """What was stored.
+
+        :raises ConnectAgainError: it can't be read with this key.
+        """
+        try:
+            return self._cipher.decrypt(encrypted)
+        except ValueError:
+            pass  # raised below, without the cipher's own error
+        raise ConnectAgainError(
+            "tokens of this account can't be read with Airflow's present Fernet key: they were stored with "
+            "another (give all workers the same [core] fernet_key, the old key after the new one)",
+            calls=0,
+        )
+
+    async def _run(self, statement: str, **parameters: Any) -> Any:
+        return await self._database.run(statement, {"account": self._account, **parameters})

@@ -1,0 +1,209 @@
+"""The call quota of an account in Postgres: all tasks on all workers draw from one row, by its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from gong_provider.client.errors import GongCoordinationError
+from gong_provider.client.protocols import DAY_USED_UP_S, MAX_PAUSE_S, Place
+from gong_provider.db.database import Database
+from gong_provider.rate_limit.in_process import ProcessQuota
+from gong_provider.rate_limit.limits import CallsLeft, Limits, guessed_pause_s
+
+# The lock is a statement of its own: those after it see what was committed while it waited for the lock.
+_LOCKED_STATE = """
+SELECT FROM api_quota WHERE account = %(account)s FOR UPDATE;
+WITH state AS MATERIALIZED (
+    SELECT *, coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
+    FROM api_quota WHERE account = %(account)s
+)"""
+
+# By minute: a minute's calls count until its end is 24 hours ago.
+_USED = """
+    SELECT coalesce(sum(calls), 0) FROM api_calls
+    WHERE account = %(account)s AND minute > now - interval '24 hours 1 minute'
+"""
+
+_DAY_FREE_AT = """
+    SELECT min(minute) + interval '24 hours 1 minute'
+    FROM (SELECT minute, sum(sum(calls)) OVER (ORDER BY minute DESC) - sum(calls) AS later
+          FROM api_calls
+          WHERE account = %(account)s AND minute > now - interval '24 hours 1 minute'
+          GROUP BY minute) AS minutes
+    WHERE later < %(ours)s
+"""
+
+_TAKE = f"""
+{_LOCKED_STATE}, place AS (
+    SELECT now, greatest(now, next_at, paused_until, exhausted_until,
+                         CASE WHEN %(ours)s <= ({_USED}) THEN ({_DAY_FREE_AT}) END) AS at
+    FROM state
+), given AS (
+    SELECT at FROM place WHERE at <= now + %(longest_s)s * interval '1 second'
+), counted AS (
+    INSERT INTO api_calls AS held (account, minute, endpoint, calls)
+    SELECT %(account)s, date_trunc('minute', at), %(endpoint)s, 1 FROM given
+    ON CONFLICT (account, minute, endpoint) DO UPDATE SET calls = held.calls + 1
+), moved AS (
+    UPDATE api_quota SET next_at = at + %(interval_s)s * interval '1 second'
+    FROM given WHERE account = %(account)s
+)
+SELECT extract(epoch FROM place.at - now)::float AS wait_s, given.at
+FROM place LEFT JOIN given ON true
+"""  # noqa: S608
+
+_HOLDS = """
+SELECT coalesce(greatest(paused_until, exhausted_until) <= %(at)s, true) AS holds
+FROM api_quota WHERE account = %(account)s
+"""
+
+_GIVE_BACK = """
+UPDATE api_calls SET calls = calls - 1
+WHERE account = %(account)s AND minute = date_trunc('minute', %(at)s::timestamptz) AND endpoint = %(endpoint)s
+"""
+
+_PAUSE = f"""
+{_LOCKED_STATE}, told AS (
+    SELECT now, now + %(seconds)s * interval '1 second' AS until, %(seconds)s >= %(day_s)s AS means_day,
+           coalesce(exhausted_until <= now, true) AS is_news
+    FROM state
+)
+UPDATE api_quota AS held
+SET paused_until = CASE WHEN means_day THEN paused_until ELSE greatest(paused_until, until) END,
+    refusals = %(refusals)s,
+    exhausted_until = CASE WHEN means_day THEN greatest(exhausted_until, until) ELSE exhausted_until END,
+    others_calls = CASE WHEN means_day AND is_news THEN greatest(0, %(calls_per_day)s - ({_USED}))
+                        ELSE others_calls END,
+    others_seen_at = CASE WHEN means_day AND is_news THEN now ELSE others_seen_at END
+FROM told
+WHERE held.account = %(account)s
+RETURNING extract(epoch FROM greatest(held.paused_until, held.exhausted_until) - now)::float AS wait_s
+"""  # noqa: S608
+
+# Answers 429 of calls that were in flight when the pause began make it no longer.
+_REFUSALS = """
+SELECT CASE WHEN paused_until > now THEN 0
+            WHEN paused_until > now - interval '1 minute' THEN refusals + 1
+            ELSE 1 END AS refusals,
+       extract(epoch FROM paused_until - now)::float AS wait_s
+FROM api_quota, LATERAL (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS clock
+WHERE account = %(account)s
+"""
+
+_LEFT = f"""
+SELECT now, exhausted_until,
+       CASE WHEN others_seen_at > now - interval '24 hours' THEN others_calls ELSE 0 END AS others,
+       ({_USED}) AS used,
+       (SELECT coalesce(sum(calls), 0) FROM api_calls
+        WHERE account = %(account)s AND minute > now - interval '23 hours') AS used_for_run
+FROM api_quota, LATERAL (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS clock
+WHERE account = %(account)s
+"""  # noqa: S608
+
+_BEGIN = "INSERT INTO api_quota (account) VALUES (%(account)s) ON CONFLICT DO NOTHING"
+_RECALL = "SELECT filter_path FROM api_quota WHERE account = %(account)s"
+_REMEMBER = "UPDATE api_quota SET filter_path = %(path)s WHERE account = %(account)s"
+
+
+class PostgresQuota:
+    """A quota that binds all who use the same row of ``api_quota``.
+
+    Calls have places on the database's time line, so far apart that no second holds more than the
+    limit. A client takes the next free place and sleeps until it has come: waiters neither poll nor
+    crowd, and one that dies leaves a place unused, nothing more.
+
+    :param database: where the row is.
+    :param account: whose calls they are.
+    :param clock: the source of all instants; None: the database's own clock.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        account: str,
+        limits: Limits,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        self.ahead = limits.ahead
+        self._database = database
+        self._account = account
+        self._limits = limits
+        self._clock = clock
+        # Without limits the row is not asked, and a pause holds in this process.
+        self._unlimited = None if limits.calls_per_second or limits.calls_per_day else ProcessQuota(limits)
+        self._begun = False
+
+    async def take(self, endpoint: str) -> Place:
+        if self._unlimited:
+            return await self._unlimited.take(endpoint)
+        row = await self._run(
+            _TAKE,
+            endpoint=endpoint,
+            ours=self._limits.ours or None,
+            interval_s=self._limits.interval_s,
+            longest_s=MAX_PAUSE_S,
+        )
+        return Place(row.wait_s, row.at)
+
+    async def holds(self, place: Place) -> bool:
+        if self._unlimited:
+            return await self._unlimited.holds(place)
+        return bool((await self._run(_HOLDS, at=place.at)).holds)
+
+    async def give_back(self, endpoint: str, place: Place) -> None:
+        if not self._unlimited:
+            values = {"account": self._account, "at": place.at, "endpoint": endpoint}
+            with suppress(GongCoordinationError):  # then it counts still; given back twice, one too few would
+                await self._database.run(_GIVE_BACK, values, once=True)
+
+    async def pause(self, seconds: float | None) -> float:
+        if self._unlimited:
+            return await self._unlimited.pause(seconds)
+        refusals = 0
+        if seconds is None:
+            row = await self._run(_REFUSALS)
+            if not row.refusals:
+                return float(row.wait_s)
+            refusals = row.refusals
+            seconds = guessed_pause_s(refusals)
+        row = await self._run(
+            _PAUSE,
+            seconds=seconds,
+            refusals=refusals,
+            calls_per_day=self._limits.calls_per_day,
+            day_s=DAY_USED_UP_S,
+        )
+        return float(row.wait_s)
+
+    async def calls_left(self) -> CallsLeft:
+        """What is left for this account, for planning."""
+        row = await self._run(_LEFT)
+        return CallsLeft(
+            now=self._limits.left(row.used),
+            for_run=self._limits.left(row.used_for_run),
+            others=row.others,
+            exhausted_until=row.exhausted_until,
+            at=row.now,
+        )
+
+    async def recall_filter_path(self) -> str | None:
+        path: str | None = (await self._run(_RECALL)).filter_path
+        return path
+
+    async def remember_filter_path(self, path: str) -> None:
+        await self._database.run(_REMEMBER, {"account": self._account, "path": path})
+
+    async def _run(self, statements: str, **parameters: Any) -> Row[Any]:
+        """The row that the statements answer about the account's own."""
+        values = {"account": self._account, "now": self._clock() if self._clock else None, **parameters}
+        row = await self._database.run(statements, values) if self._begun else None
+        while row is None:
+            await self._database.run(_BEGIN, values)
+            self._begun = True
+            row = await self._database.run(statements, values)
+        return row
