@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from gong_provider.rate_limit.limits import CallsLeft, Limits
-from include.gong.sync.budget import covered_by, histories_a_day, listing_every
 from include.gong.sync.backlog import ADVICE, outlook
+from include.gong.sync.budget import covered_by, histories_a_day, listing_every
 from include.gong.warehouse.backlog import Headway
 from tests.support.documents import ROOT
 
