@@ -1,4 +1,4 @@
-# Airflow with our provider, DAGs, page and what workers need, at the versions of constraints.txt.
+# Airflow with our provider, DAGs, page and Celery, at the versions of constraints.txt.
 FROM python:3.12.12-slim-bookworm
 RUN groupadd --gid 999 airflow \
  && useradd --uid 999 --gid 999 --create-home --home-dir /opt/airflow airflow \

@@ -1,27 +1,27 @@
 # Every command of the project; each makes the environment it needs in .venv.
 PYTHON ?=
-# What a command is to do stands on make's command line: variables that a shell or a container happens to have
-# don't count.
-ASKED := CONF DRY_RUN FILE FORCE FROM TO UNDO USER_ID YES
-$(foreach name,$(ASKED),$(if $(filter command,$(origin $(name))),,$(eval override $(name) :=)))
-export PORT $(ASKED)
+# Arguments of a command count only on make's command line, never as environment variables that a shell or a
+# container happens to have.
+ARGUMENTS := CONF DRY_RUN FILE FORCE FROM TO UNDO USER_ID YES
+$(foreach name,$(ARGUMENTS),$(if $(filter command,$(origin $(name))),,$(eval override $(name) :=)))
+export PORT $(ARGUMENTS)
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 READY := .venv/ready
 TEST_READY := .venv/ready-for-tests
-# The folders of each lane. All tests of a folder that starts an Airflow of its own share it.
+# The test folders of each command. All tests of a folder that starts an Airflow of its own share it.
 NO_STACK := tests/dags tests/coordination tests/contract tests/warehouse tests/page tests/unit tests/docs
 ONE_STACK := tests/stack tests/end_to_end
 MORE := tests/chaos tests/pauses tests/packages
-ALONE := tests/celery tests/rate
+SERIAL := tests/celery tests/rate
 TESTS := $(PY) -m pytest --durations 10
-# In the order given, what takes longest first; else the files of most tests would come first.
-AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-# Loads, reports and page again, on a server that compiles costly statements, as Debian's and the clouds' do.
+# In the order given, longest first; otherwise the files with most tests would come first.
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Loads, reports and page again, on a server with JIT, as Debian's and the clouds' have.
 WITH_JIT := tests/jit tests/warehouse tests/page -m each_server
 
-# A .venv whose Python is gone is made again; one that holds another folder's provider gets this one's.
+# A .venv without a working Python is made again; one with another folder's provider gets this one's.
 OURS := import os, gong_provider as it; print(os.path.samefile(it.__path__[0], "plugins/gong_provider"))
 ifneq ($(shell $(PY) -I -c '$(OURS)' 2>/dev/null),True)
 .PHONY: $(READY)
@@ -40,62 +40,62 @@ run: $(READY) ## Sync once: every Gong user and settings change into Postgres
 up: $(READY) ## Airflow's UI on http://127.0.0.1:8080 (PORT=), daily schedule live, until Ctrl-C
 	@exec $(PY) -m include.gong.local up
 
-backfill: $(READY) ## Past days, one run each: FROM=2026-01-01 TO=2026-01-03 (DRY_RUN=1: only say what it costs)
+backfill: $(READY) ## Past days, one run each: FROM=2026-01-01 TO=2026-01-03 (DRY_RUN=1: only print the cost)
 	@exec $(PY) -m include.gong.local backfill
 
-erase: $(READY) ## Erase one user for good: USER_ID= their Gong id (UNDO=1 takes it back, YES=1 asks nothing)
+erase: $(READY) ## Erase one user for good: USER_ID= their Gong id (UNDO=1 reverts it, YES=1 skips the prompt)
 	@exec $(PY) -m include.gong.local erase
 
-check-live: $(READY) ## What your Gong account really answers, in at most 20 calls, against what this project assumes
+check-live: $(READY) ## Compare your Gong account's responses with this project's assumptions, in at most 20 calls
 	@exec $(PY) -m include.gong.check_live
 
-migrate: $(READY) ## Make or upgrade the tables of the warehouse that GONG_WAREHOUSE_URL names
+migrate: $(READY) ## Create or upgrade the tables of the warehouse that GONG_WAREHOUSE_URL names
 	@exec $(PY) -m include.gong.warehouse migrate
 
 export-erasures: $(READY) ## Write the erasure records of that warehouse into a new FILE=, to keep beside backups
 	@exec $(PY) -m include.gong.warehouse export-erasures "$$FILE"
 
-apply-erasures: $(READY) ## Erase again the users whose records are in FILE=, after a backup was restored
+apply-erasures: $(READY) ## Erase again the users whose records are in FILE=, after restoring a backup
 	@exec $(PY) -m include.gong.warehouse apply-erasures "$$FILE"
 
-test: $(TEST_READY) ## Each promise once, ten minutes (ARGS= for pytest instead: make test ARGS=tests/unit)
+test: $(TEST_READY) ## The tests, ten minutes (ARGS= for pytest instead: make test ARGS=tests/unit)
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
-	$(TESTS) $(AT_ONCE) $(NO_STACK)
-	$(TESTS) $(AT_ONCE) $(ONE_STACK)
+	$(TESTS) $(PARALLEL) $(NO_STACK)
+	$(TESTS) $(PARALLEL) $(ONE_STACK)
 endif
 
-test-more: $(TEST_READY) ## What CI adds: kills, many workers, pauses, JIT, one measured rate, image and wheel
-	$(TESTS) $(AT_ONCE) $(MORE)
-	$(TESTS) $(AT_ONCE) --jit $(WITH_JIT)
-	$(TESTS) $(ALONE)
+test-more: $(TEST_READY) ## The tests that CI adds: kills, many workers, pauses, JIT, one measured rate, image, wheel
+	$(TESTS) $(PARALLEL) $(MORE)
+	$(TESTS) $(PARALLEL) --jit $(WITH_JIT)
+	$(TESTS) $(SERIAL)
 
 test-all: test test-more ## Both, half an hour
 
 test-chaos: $(TEST_READY) ## Kill everything at random moments, for a release: CHAOS_ROUNDS=20 CHAOS_SEED=
 	@CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),20) CHAOS_SEED=$(CHAOS_SEED) $(PY) -m pytest --verbose tests/chaos/test_chaos.py
 
-test-matrix: $(READY) ## Unit and DAG tests on each Python and Airflow that is claimed (ARGS="--only 3.11,oldest")
+test-matrix: $(READY) ## Unit and DAG tests on each supported Python and Airflow (ARGS="--only 3.11,oldest")
 	@exec $(PY) -m tests.matrix $(ARGS)
 
-pictures: $(TEST_READY) ## Take the pictures of the docs anew, in a real browser on a real stack
+pictures: $(TEST_READY) ## Take the pictures of the docs again, in a real browser on a real stack
 	@GONG_PICTURES=1 GONG_BROWSER=required $(PY) -m pytest tests/stack -k test_browser
 
-bench: $(TEST_READY) ## Ours, its peers and the limit: the same account loaded by each (a quarter of an hour)
+bench: $(TEST_READY) ## Load the same account with ours, its peers and the limit (a quarter of an hour)
 	@$(PY) -m pytest --quiet benchmarks/tests
 	@exec $(PY) -m benchmarks $(ARGS)
 
-bench-answers: $(TEST_READY) ## What each question costs in a generated warehouse of 200,000 users (some minutes)
-	@$(PY) -m benchmarks.answers $(ARGS)
+bench-answers: $(TEST_READY) ## The cost of each query in a generated warehouse of 200,000 users (some minutes)
+	@$(PY) -m benchmarks.queries $(ARGS)
 
-lint: $(TEST_READY) ## Style, types and doors between the parts
+lint: $(TEST_READY) ## Style, types and import rules between the parts
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	@PYTHONPATH=.:plugins .venv/bin/lint-imports
 
-docs: $(TEST_READY) ## The site of docs/, into .local/site; links that lead nowhere fail
+docs: $(TEST_READY) ## The site of docs/, into .local/site; broken links fail
 	@$(PY) -m zensical build --strict --clean
 	@echo "Open .local/site/index.html"
 

@@ -1,6 +1,6 @@
-"""python -m benchmarks: every contestant in every round, the goals once, a table and a plot at the end.
+"""python -m benchmarks: runs every contestant in every round, each goal once, and writes a table and a plot.
 
-In a round all that need no Airflow come first: an Airflow that idles beside the others would slow them.
+Contestants without Airflow run first in a round: an idle Airflow would slow them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from statistics import median
 from benchmarks.airflow_run import airflow
 from benchmarks.contestants import BENCH, Contestant, contestants, limit
 from benchmarks.goals import GOALS, Goal, GoalError, large, memory_at_200_000
-from benchmarks.harness import Account, Course, Outcome, Server, postgres, say, service
+from benchmarks.harness import Account, Outcome, Runner, Server, log, postgres, service
 from benchmarks.machine import machine
 from benchmarks.plot import svg
 from benchmarks.report import goals_of, lines, markdown
@@ -27,14 +27,14 @@ Entry = tuple[Contestant, int]
 
 
 def main() -> None:
-    """Measure what was chosen, write .local/bench/, print the tables."""
+    """Measure the chosen contestants and goals, write .local/bench/, print the tables."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = _arguments()
     chosen = set(filter(None, arguments.only.split(",")))
     measured = [each for each in contestants() if not chosen or each.name in chosen]
     outcomes: list[Outcome] = []
     for number in range(arguments.rounds):
-        say(f"Round {number + 1} of {arguments.rounds}")
+        log(f"Round {number + 1} of {arguments.rounds}")
         with postgres(arguments.postgres) as cluster:
             about = machine(cluster, measured)
             outcomes += _round(cluster, _entries(measured, arguments))
@@ -75,27 +75,27 @@ def _round(cluster: Server, entries: list[Entry]) -> list[Outcome]:
 
 
 def _run(cluster: Server, entry: Entry, limits: dict[int, float]) -> list[Outcome]:
-    """One contestant, and the limit just before it; a DAG has the limit of its size from before Airflow."""
+    """Run one contestant, and the limit just before it; for a DAG, the limit ran before Airflow started."""
     contestant, users = entry
     account = Account(users)
     with service(account) as address:
-        course = Course(cluster, account, address)
-        beside = [] if contestant.is_dag else _limits(course, users)
+        runner = Runner(cluster, account, address)
+        beside = [] if contestant.is_dag else _limits(runner, users)
         if beside:
             limits[users] = median(outcome.seconds for outcome in beside)
         if contestant.name == "limit":
             return beside
-        outcome = course.run(contestant)
+        outcome = runner.run(contestant)
     outcome.contestant = contestant.name
     outcome.limit_seconds = limits[users] if users else 0
-    told = outcome.wrong or f"{outcome.seconds:.2f} s, the limit {outcome.limit_seconds:.2f} s"
-    say(f"  {contestant.name}, {users:,} users: {told}")
+    result = outcome.wrong or f"{outcome.seconds:.2f} s, the limit {outcome.limit_seconds:.2f} s"
+    log(f"  {contestant.name}, {users:,} users: {result}")
     return [*beside, outcome]
 
 
-def _limits(course: Course, users: int) -> list[Outcome]:
-    """Of what takes a moment only, the median of several is a number."""
-    found = [course.run(limit()) for _ in range(5 if users <= _SMALL else 1)]
+def _limits(runner: Runner, users: int) -> list[Outcome]:
+    """Run the limit, several times where it is too short for one reliable measurement."""
+    found = [runner.run(limit()) for _ in range(5 if users <= _SMALL else 1)]
     for outcome in found:
         if outcome.wrong:
             raise RuntimeError(f"The limit is wrong: {outcome.wrong}")
@@ -111,7 +111,7 @@ def _goals(chosen: set[str], users: int, address: str, *, is_large: bool) -> lis
     found: list[Goal] = []
     for name, measure in todo.items():
         if not chosen or name in chosen:
-            say(f"Goal: {name}")
+            log(f"Goal: {name}")
             try:
                 with postgres(address) as cluster:
                     found += measure(cluster, users)
@@ -136,12 +136,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--users", type=int, default=10_000, help="of the account (default 10,000)")
-    parser.add_argument("--rounds", type=int, default=3, help="medians are of so many (default 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
+    parser.add_argument("--only", default="", help=f"contestants, and goals: {', '.join((*GOALS, 'large'))}")
     parser.add_argument(
-        "--only", default="", help=f"contestants, and goals of {', '.join((*GOALS, 'large'))}"
-    )
-    parser.add_argument(
-        "--postgres", default="", help="address of a server to load into (default: a new one of our own)"
+        "--postgres", default="", help="address of a server to load into (default: start a new one)"
     )
     parser.add_argument("--large", action="store_true", help="50,000 users, too; memory with 200,000")
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""A real Airflow for the contestants that are DAGs: started once, pointed at a service, its runs timed."""
+"""Runs contestants that are DAGs on a real Airflow: started once, pointed at a service, its runs timed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from include.gong.local.connections import Sources, postgres_connection, variabl
 from include.gong.local.postgres import free_port
 from include.gong.local.runs import FINAL, make_ready, moment, path_of, trigger
 from include.gong.local.session import Lock
-from include.gong.local.settings import MARKER, ROOT, Place
+from include.gong.local.settings import MARKER, ROOT, StateDir
 from include.gong.local.stack import Stack
 
-_PLACE = Place((BENCH / "airflow").resolve())
+_STATE_DIR = StateDir((BENCH / "airflow").resolve())
 _POLL_S = 0.5
 _SECONDS = 3000
 
 
 class _Stack(Stack):
-    """The project's own stack with the naive DAG in it, too; its connections are made by ``point_to``."""
+    """The project's stack with the naive DAG added; ``_point_to`` creates its connections."""
 
     def _environment(self) -> dict[str, str]:
         environment = super()._environment()
@@ -46,13 +46,13 @@ class _Stack(Stack):
 
 @contextmanager
 def airflow() -> Iterator[Airflow]:
-    """The REST API of the Airflow that the harness runs, else of one of our own, stopped at the end."""
-    _PLACE.directory.mkdir(parents=True, exist_ok=True)
-    lock = Lock(_PLACE)
-    if lock.take("up"):
+    """Yield the REST API of the harness' running Airflow, or start one and stop it at the end."""
+    _STATE_DIR.directory.mkdir(parents=True, exist_ok=True)
+    lock = Lock(_STATE_DIR)
+    if lock.acquire("up"):
         yield lock.join().airflow
         return
-    stack = _Stack(_PLACE, Sources(None, None), lasting=False, port=free_port())
+    stack = _Stack(_STATE_DIR, Sources(None, None), persistent=False, port=free_port())
     try:
         session = stack.start()
         for dag_id in ("gong_users_sync", "naive"):
@@ -67,18 +67,18 @@ def airflow() -> Iterator[Airflow]:
 def run_dag(api: Airflow, dag_id: str, gong: str, postgres: str) -> dict[str, object]:
     """Run a DAG once against a service and a warehouse.
 
-    :return: ``seconds`` from start to end as Airflow's API says them, ``trigger_seconds`` from the order to
-        the end, each task's part, the most memory that one task's process had, and the oldest that the
-        scheduler's last heartbeat ever was.
+    :return: ``seconds`` from start to end by Airflow's API, ``trigger_seconds`` from the trigger to the end,
+        each task's start and end, the peak memory of one task's process, and the maximum age of the
+        scheduler's last heartbeat.
     :raises RuntimeError: the run failed.
     """
     _point_to(api, gong, postgres)
     with _watched_tasks() as peak, _watched_heartbeat(api) as oldest:
-        ordered = time.time()
+        triggered = time.time()
         run_id = trigger(api, {}, dag_id)
         path = path_of(run_id, dag_id)
         while (run := api.get(path))["state"] not in FINAL:
-            if time.time() > ordered + _SECONDS:
+            if time.time() > triggered + _SECONDS:
                 raise RuntimeError(f"{dag_id} did not end in {_SECONDS} s")
             time.sleep(_POLL_S)
     if run["state"] != "success":
@@ -87,7 +87,7 @@ def run_dag(api: Airflow, dag_id: str, gong: str, postgres: str) -> dict[str, ob
     tasks = api.get(f"{path}/taskInstances", limit=1000)["task_instances"]
     return {
         "seconds": end - begin,
-        "trigger_seconds": end - ordered,
+        "trigger_seconds": end - triggered,
         "peak_mb": peak[0] / 2**20,
         "heartbeat_age_s": oldest[0],
         "mapped_tasks": sum(task["map_index"] >= 0 for task in tasks),
@@ -104,16 +104,16 @@ def _point_to(api: Airflow, gong: str, postgres: str) -> None:
     service = {"login": ACCESS_KEY, "password": ACCESS_KEY_SECRET, "host": gong}
     extra = {"calls_per_second": 0, "calls_per_day": 0, "account": "bench"}
     url = urlsplit(gong)
-    keep_connection(api, "gong_default", {**service, "conn_type": "gong", "extra": json.dumps(extra)})
-    keep_connection(
+    upsert_connection(api, "gong_default", {**service, "conn_type": "gong", "extra": json.dumps(extra)})
+    upsert_connection(
         api, "gong_http", {**service, "conn_type": "http", "host": url.hostname, "port": url.port}
     )
-    keep_connection(api, "gong_postgres", postgres_connection(postgres))
+    upsert_connection(api, "gong_postgres", postgres_connection(postgres))
 
 
-def keep_connection(api: Airflow, name: str, wanted: dict[str, Any]) -> None:
-    """Make a connection in Airflow, or change it."""
-    body = {"connection_id": name, **wanted}
+def upsert_connection(api: Airflow, name: str, fields: dict[str, Any]) -> None:
+    """Create or update a connection in Airflow."""
+    body = {"connection_id": name, **fields}
     if api.get(f"connections/{name}"):
         api.patch(f"connections/{name}", body)
     else:
@@ -122,7 +122,7 @@ def keep_connection(api: Airflow, name: str, wanted: dict[str, Any]) -> None:
 
 @contextmanager
 def _watched_tasks() -> Iterator[list[int]]:
-    """The most bytes that one task's process had resident, in the list, while the ``with`` lasts."""
+    """Yield a list with the peak resident bytes of one task's process, while the ``with`` lasts."""
     peak = [0]
 
     def look() -> None:
@@ -136,7 +136,7 @@ def _watched_tasks() -> Iterator[list[int]]:
 
 @contextmanager
 def _watched_heartbeat(api: Airflow) -> Iterator[list[float]]:
-    """The most seconds that the scheduler's last heartbeat was ago, in the list, while the ``with`` lasts."""
+    """Yield a list with the maximum age in seconds of the scheduler's heartbeat, while the ``with`` lasts."""
     oldest = [0.0]
 
     def look() -> None:
@@ -148,10 +148,10 @@ def _watched_heartbeat(api: Airflow) -> Iterator[list[float]]:
 
 
 def _task_processes() -> Iterator[psutil.Process]:
-    """Processes of this Airflow that run a task's code, by the title that Airflow gives them."""
+    """Yield the processes of this Airflow that run a task, by the title that Airflow sets."""
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             title = " ".join(process.cmdline())
             is_task = title.startswith("airflow worker -- ") and "LocalExecutor" not in title
-            if is_task and process.environ().get(MARKER) == str(_PLACE.directory):
+            if is_task and process.environ().get(MARKER) == str(_STATE_DIR.directory):
                 yield process

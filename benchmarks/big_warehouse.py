@@ -1,10 +1,10 @@
-"""A warehouse of a size that few companies have, generated inside the database itself."""
+"""Generates a very big warehouse inside the database itself."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-# Each user's switches go there and back, one after the other, from his creation until today.
+# Each user's switches flip back and forth, one after the other, from the user's creation until today.
 _USERS = """
     INSERT INTO user_facts (user_id, email_address, first_name, last_name, title, settings, manager_id,
                             meeting_consent_page_url, active, created)
@@ -18,8 +18,8 @@ _USERS = """
            CASE WHEN n % 6 <> 0 THEN 'https://join.example.com/c/' || n || '?tkn=' || md5(n::text) END,
            n % 20 <> 0, timestamptz '2019-01-01' + (n % 2000) * interval '1 day'
     FROM generate_series(1, {users}) AS n;
-    INSERT INTO user_marks (user_id, first_seen_at, last_seen_at, history_fetched_at, history_covers_until,
-                            first_settings, listed_at)
+    INSERT INTO user_sync_state (user_id, first_seen_at, last_seen_at, history_fetched_at,
+                                 history_covers_until, first_settings, listed_at)
     SELECT user_id, '2025-06-01', '2026-06-01 00:30', '2026-06-01 00:40', '2026-06-01 00:30',
            settings || jsonb_build_object('active', active), '2026-06-01 00:30'
     FROM user_facts;
@@ -56,7 +56,7 @@ _CHANGES = """
         ) AS change (key, changed_at)
     ) AS change;
 """
-_SETTLE = """
+_DERIVED = """
     INSERT INTO setting_periods SELECT * FROM derived_setting_periods;
     INSERT INTO recording_coverage_daily
     SELECT *, '2026-06-01' FROM derived_recording_coverage('-infinity');
@@ -64,8 +64,8 @@ _SETTLE = """
 
 
 def fill(connection: Connection, users: int, changes: int) -> None:
-    """Generate so many users and changes, and what is derived from them, in the caller's transaction."""
+    """Generate users, changes and derived rows in the caller's transaction."""
     for statements in (_USERS, _CHANGES):
         sized = statements.format(users=users, changes=changes)
-        connection.exec_driver_sql(sized.replace("%", "%%"))  # no parameter begins here
-    connection.execute(text(_SETTLE))
+        connection.exec_driver_sql(sized.replace("%", "%%"))  # a % starts no parameter
+    connection.execute(text(_DERIVED))

@@ -1,8 +1,8 @@
-"""The account that every contestant loads: always the same, with all its rows known beforehand.
+"""The account that every contestant loads: deterministic, so that all its rows are known.
 
-The people are the sandbox's, in the live dialect. A thousand of them are written out and stand for all:
-user n has the profile, settings and history of one of them, with an id, addresses and a manager of his own.
-So 200,000 users take seconds to make, and their histories no memory.
+Its people are the sandbox's, in the live API variant. A thousand of them are templates: user n has the
+profile, settings and history of one template, with their own id, addresses and manager. So 200,000 users
+take seconds to generate, and their histories no memory.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from include.gong.sandbox.world import REFERENCE, REPORTS_PER_MANAGER, Json, Wor
 
 _SEED = 7
 _MEAN_CHANGES = 4.5726
-"""What a user has on average: 10,000 users make 55,730 rows."""
+"""Average changes of a user: 10,000 users have 55,730 rows."""
 _KINDS = 1000
 CHANGED_OF = 200
-_MOST_CHANGES_KEPT = 600_000
+_MAX_CHANGES_IN_MEMORY = 600_000
 _ID_STEP = 6_364_136_223_846_793_007  # spreads ids over all of 19 and 20 digits, as Gong's are
 _IDS = 99 * 10**18
 
 
 class Change(NamedTuple):
-    """A change as it must arrive in a table: ``at_ms`` is milliseconds since 1970."""
+    """A change as expected in the table; ``at_ms``: milliseconds since 1970."""
 
     user_id: str
     at_ms: int
@@ -38,23 +38,23 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One of the thousand: what he shares with each user of his kind, and his changes, oldest first."""
+    """A template: the fields that its users share, and their changes, oldest first."""
 
     user: Json
     changes: list[Json]
 
 
 class Company:
-    """So many users and their changes.
+    """An account of a given size.
 
-    :param changes_each: changes of every user; None: as many as users have, some none and some many.
-    :param a_day_later: one of 200 users has changed a setting since.
+    :param changes_each: changes of every user; None: a realistic spread.
+    :param a_day_later: one of 200 users has one more change.
     """
 
     def __init__(self, users: int, *, changes_each: int | None = None, a_day_later: bool = False) -> None:
         self.users = users
         most = _MEAN_CHANGES if changes_each is None else changes_each
-        number = max(1, min(_KINDS, users, int(_MOST_CHANGES_KEPT / max(1, most))))
+        number = max(1, min(_KINDS, users, int(_MAX_CHANGES_IN_MEMORY / max(1, most))))
         world = World(_SEED, number)
         self.avatars = [live_user(user) for user in world.avatars]
         self.kinds = [
@@ -68,15 +68,15 @@ class Company:
         self._first_id = Random(_SEED).randrange(_IDS)
 
     def kind(self, number: int) -> Kind:
-        """Whom user ``number`` is like."""
+        """Return the template of user ``number``."""
         return self.kinds[number % len(self.kinds)]
 
     def user_id(self, number: int) -> str:
-        """The id of user ``number``, from 0."""
+        """Return the id of user ``number``, from 0."""
         return str(10**18 + (self._first_id + number * _ID_STEP) % _IDS)
 
     def user(self, number: int) -> Json:
-        """User ``number`` as the live service shows him."""
+        """Return user ``number`` as in the live service."""
         handle = _handle(self.kind(number).user, number)
         user = self.kind(number).user | {
             "id": self.user_id(number),
@@ -91,12 +91,12 @@ class Company:
         return live_user(user)
 
     def user_rows(self) -> Iterator[tuple[str, str]]:
-        """What must be held of users: id and address."""
+        """Yield the expected rows of users: id and address."""
         for number in range(self.users):
             yield self.user_id(number), f"{_handle(self.kind(number).user, number)}@example.com"
 
     def change_rows(self) -> Iterator[Change]:
-        """What must be held of changes."""
+        """Yield the expected rows of changes."""
         shared = [[_row(change) for change in kind.changes] for kind in self.kinds]
         for number in range(self.users):
             user_id = self.user_id(number)
@@ -105,7 +105,7 @@ class Company:
 
 
 def _counts(number: int, each: int | None) -> list[int]:
-    """Changes of each kind: between none and twice the mean, the mean kept."""
+    """Return the number of changes of each template: from 0 to twice the mean."""
     if each is not None:
         return [each] * number
     shares = [(place * 619 % number + 0.5) / number for place in range(number)]
@@ -116,13 +116,13 @@ def _counts(number: int, each: int | None) -> list[int]:
 
 
 def _kind(rng: Random, user: Json, count: int) -> Kind:
-    """The person with a history of ``count`` changes that leads to what he is today."""
+    """Return a template with ``count`` changes that lead to the user's current settings."""
     created = datetime.fromisoformat(user["created"])
     state = dict(user["settings"])
-    left = not user["active"]
+    is_inactive = not user["active"]
     changes = []
     for number in reversed(range(count)):
-        name = "active" if left and number == count - 1 else rng.choice(list(state))
+        name = "active" if is_inactive and number == count - 1 else rng.choice(list(state))
         value = state.get(name, False)
         if name in state:
             state[name] = not value
@@ -131,22 +131,22 @@ def _kind(rng: Random, user: Json, count: int) -> Kind:
             {
                 "setting": "callsImported" if name == "telephonyCallsImported" else name,
                 "value": value,
-                "time": _written(at, rng),
+                "time": _timestamp(at, rng),
             }
         )
     return Kind(user, changes[::-1])
 
 
 def _changed(kind: Kind) -> Kind:
-    """The same person after he changed a setting, the day after."""
+    """Return the same template with one more change, a day later."""
     name, value = next(iter(kind.user["settings"].items()))
     change = {"setting": name, "value": not value, "time": (REFERENCE + timedelta(days=1)).isoformat()}
     settings = kind.user["settings"] | {name: not value}
     return Kind(kind.user | {"settings": settings}, [*kind.changes, change])
 
 
-def _written(at: datetime, rng: Random) -> str:
-    """As the sandbox writes times: mostly UTC, odd seconds with milliseconds."""
+def _timestamp(at: datetime, rng: Random) -> str:
+    """Format a time as the sandbox does: mostly UTC, odd seconds with milliseconds."""
     precision = "milliseconds" if at.second % 2 else "seconds"
     if rng.random() < 0.7:
         return at.isoformat(timespec=precision).replace("+00:00", "Z")

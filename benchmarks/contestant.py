@@ -1,4 +1,4 @@
-"""What all contestants have in common: how they are called, and the line they end with."""
+"""The common command line of all contestants, and the line of results they print."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 Load = Callable[[str, str, int], dict[str, object] | None]
-"""Loads the account: (address of the service, libpq address of an empty database, users) → more to say."""
+"""Loads the account: (address of the service, libpq address of an empty database, users) → more results."""
 
 ACCESS_KEY, ACCESS_KEY_SECRET = "bench", "bench"
 
 
 def contest(load: Load) -> None:
-    """Load as the command line says, and print how long the work took and what memory it needed at most.
+    """Run a load with the arguments of the command line; print its duration and peak memory.
 
-    The clock starts when all is imported: what a process costs to start is no part of a load.
+    The clock starts after all imports: the start of the process does not count.
     """
     parser = argparse.ArgumentParser(description=sys.modules[load.__module__].__doc__)
     parser.add_argument("--gong", required=True, help="address of the service")
     parser.add_argument("--postgres", required=True, help="postgresql:// address of an empty database")
-    parser.add_argument("--users", type=int, required=True, help="how many the service has")
+    parser.add_argument("--users", type=int, required=True, help="number of users of the service")
     arguments = parser.parse_args()
     begin = time.perf_counter()
     more = load(arguments.gong, arguments.postgres, arguments.users) or {}
@@ -35,7 +35,7 @@ def contest(load: Load) -> None:
 
 @contextmanager
 def repeatedly(look: Callable[[], None], every_s: float) -> Iterator[None]:
-    """Look every so many seconds, in a thread, while the ``with`` lasts."""
+    """Call a function every ``every_s`` seconds in a thread, while the ``with`` lasts."""
     over = threading.Event()
 
     def watch() -> None:
@@ -52,9 +52,9 @@ def repeatedly(look: Callable[[], None], every_s: float) -> Iterator[None]:
 
 
 def peak_bytes(pid: int | str = "self") -> int:
-    """The most memory that a process had resident.
+    """Return the peak resident memory of a process.
 
-    Not by getrusage: after fork and exec, Linux still counts there what the parent had.
+    Not by getrusage: after fork and exec, Linux still counts the parent's memory there.
     """
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024

@@ -1,4 +1,4 @@
-"""Who is measured: our own programs, and whatever stands in peers/, each in an environment of its own."""
+"""The contestants: our own programs, and those in peers/, each in an environment of its own."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _EMPTY = "_empty"
 class Contestant:
     """A program that loads the account.
 
-    :ivar most_users: how many it is measured with at most; None: as many as are asked for.
+    :ivar most_users: maximum number of users it is measured with; None: no maximum.
     :ivar requirements: pinned packages of its own environment; None: it runs in ours.
-    :ivar packages: those of them that a reader of the results wants to know.
+    :ivar packages: the pins to show in the report.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Contestant:
 
     @property
     def command(self) -> list[str]:
-        """The command, but for its arguments; its environment is made if it is not there."""
+        """The command without arguments; creates its environment if it does not exist."""
         python = sys.executable if self.requirements is None else str(_venv(self.name, self.requirements))
         return [python, *self.program]
 
@@ -59,19 +59,19 @@ class Contestant:
 
 
 def contestants() -> list[Contestant]:
-    """All but the limit: ours first."""
+    """Return all contestants but the limit, ours first."""
     return [*map(ours, OURS)] + [
         _peer(folder) for folder in sorted(PEERS.glob("*/")) if (folder / "rows.py").is_file()
     ]
 
 
 def limit() -> Contestant:
-    """The limit itself."""
+    """Return the limit itself."""
     return ours("limit")
 
 
 def ours(name: str) -> Contestant:
-    """The program of this name that is our own."""
+    """Return our own program of this name."""
     module = importlib.import_module(f"benchmarks.{name.removesuffix(_EMPTY)}")
     most = 0 if name.endswith(_EMPTY) else getattr(module, "MOST_USERS", None)
     return Contestant(
@@ -97,19 +97,19 @@ def _peer(folder: Path) -> Contestant:
 
 
 def _venv(name: str, requirements: Path) -> Path:
-    """The Python of a peer's environment, made anew when its requirements changed."""
+    """Return the Python of a peer's environment; recreates it when its requirements have changed."""
     directory = BENCH / "venvs" / name
-    mark, wanted = directory / "made-of", hashlib.sha256(requirements.read_bytes()).hexdigest()
+    mark, digest = directory / "made-of", hashlib.sha256(requirements.read_bytes()).hexdigest()
     python = directory / "bin" / "python"
-    if not mark.exists() or mark.read_text() != wanted:
+    if not mark.exists() or mark.read_text() != digest:
         sys.stderr.write(f"Installing {name} into {directory} ...\n")
         subprocess.run([sys.executable, "-m", "venv", "--clear", directory], check=True)
         install: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
         subprocess.run([*install, "-r", requirements], check=True, env=without_ours(os.environ))
-        mark.write_text(wanted)
+        mark.write_text(digest)
     return python
 
 
 def without_ours(environment: Mapping[str, str]) -> dict[str, str]:
-    """A peer's variables: what it imports is its own."""
+    """Return the environment without our PYTHONPATH, for a peer."""
     return {name: value for name, value in environment.items() if name != "PYTHONPATH"}

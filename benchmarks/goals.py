@@ -1,4 +1,4 @@
-"""The goals beside speed: under a rate limit, with latency, in memory, a second time, in calls, parsed."""
+"""The goals beside speed: rate limit, latency, memory, second run, calls, DAG parsing, the page."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import psutil
 from benchmarks.company import Company
 from benchmarks.contestant import repeatedly
 from benchmarks.contestants import ours
-from benchmarks.fast_answers import PAGE
-from benchmarks.harness import Account, Course, Outcome, Server, ask, environment, service
+from benchmarks.fast_responses import PAGE
+from benchmarks.harness import Account, Outcome, Runner, Server, environment, execute, service
 from benchmarks.limit import SOCKETS, Service, load
 from benchmarks.ours_load import EXTRA
 from benchmarks.page import READERS, api_p95_ms
@@ -29,12 +29,12 @@ from include.gong.warehouse.migrate import migrate
 
 
 class GoalError(RuntimeError):
-    """What it is measured with failed; its text says how."""
+    """A measurement failed."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A row of the table of goals; ``met`` None: there is nothing to meet, it is told only."""
+    """A row of the table of goals; ``met`` None: no goal, only a measurement."""
 
     name: str
     measured: str
@@ -43,10 +43,7 @@ class Goal:
 
 
 def ceiling(cluster: Server, users: int) -> list[Goal]:
-    """How fast the service is: the limit's client, which reads no answer and stores nothing.
-
-    And what the limit would be over a single socket, as a client with one call in flight has it.
-    """
+    """Measure the service: the limit's client without parsing and storing; and the limit over one socket."""
     with service(Account(users)) as address:
         gong = Service(address, SOCKETS)
         ids = [user_id for user_id, _ in Company(users).user_rows()]
@@ -65,20 +62,20 @@ def ceiling(cluster: Server, users: int) -> list[Goal]:
 
 
 def rate(cluster: Server, users: int) -> list[Goal]:
-    """20 calls a second, strictly: how many are made of those that may be, from the first to the last."""
+    """Measure the share of the allowed calls that are made under a strict limit of 20 a second."""
     allowed = 20
     account = Account(min(users, 1200), rate=allowed)
     with service(account) as address:
-        course = Course(cluster, account, address)
+        runner = Runner(cluster, account, address)
         limits = {EXTRA: json.dumps({"calls_per_second": allowed})}
-        outcome = _right(course.run(ours("ours_load"), **limits))
-        counts = course.counts()
+        outcome = _right(runner.run(ours("ours_load"), **limits))
+        counts = runner.counts()
     share = (counts["calls"] - 1) / counts["span_seconds"] / allowed
     refused = int(counts["refused"])
     return [
         Goal(
             f"rate limit of {allowed} a second, {account.users:,} users",
-            f"{share:.3f} of the ideal, {refused} answers of 429, {outcome.seconds:.1f} s",
+            f"{share:.3f} of the ideal, {refused} responses of 429, {outcome.seconds:.1f} s",
             "≥ 0.97 of the ideal, no 429",
             share >= 0.97 and not refused,
         )
@@ -86,10 +83,10 @@ def rate(cluster: Server, users: int) -> list[Goal]:
 
 
 def latency(cluster: Server, users: int) -> list[Goal]:
-    """100 ms before each answer. Ideal: pages one by one, then as many histories at once as are allowed."""
+    """Measure a load with 100 ms latency. Ideal: pages one by one, then all allowed calls in flight."""
     account = Account(min(users, 3000), latency_s=0.1)
     with service(account) as address:
-        outcome = _right(Course(cluster, account, address).run(ours("ours_load")))
+        outcome = _right(Runner(cluster, account, address).run(ours("ours_load")))
     in_flight = calls_in_flight(0)
     ideal = account.latency_s * (_pages(account.users) + math.ceil(account.users / in_flight))
     ratio = outcome.seconds / ideal
@@ -104,20 +101,20 @@ def latency(cluster: Server, users: int) -> list[Goal]:
 
 
 def memory(cluster: Server, users: int, most: int = 50_000) -> list[Goal]:
-    """The load's one process, which does all that worker's tasks do: few users, many, and long histories."""
-    least, many = min(users, 1000), min(5 * users, most)
-    few, full = _peak(cluster, Account(least)), _peak(cluster, Account(many))
+    """Measure the memory of the load's process with few users, many users, and long histories."""
+    few_users, many_users = min(users, 1000), min(5 * users, most)
+    few, full = _peak(cluster, Account(few_users)), _peak(cluster, Account(many_users))
     long = _peak(cluster, Account(100, changes_each=5000))
     return [
         Goal(
-            f"peak memory, {least:,} → {many:,} users",
+            f"peak memory, {few_users:,} → {many_users:,} users",
             f"{few:.0f} → {full:.0f} MB, {full / few:.2f} ×",
             "≤ 1.2 ×",
             full <= 1.2 * few,
         ),
         Goal(
             "peak memory, 5,000 changes a user",
-            f"{long - few:+.0f} MB to {least:,} usual users",
+            f"{long - few:+.0f} MB to {few_users:,} usual users",
             "≤ 64 MB more",
             long - few <= 64,
         ),
@@ -125,14 +122,14 @@ def memory(cluster: Server, users: int, most: int = 50_000) -> list[Goal]:
 
 
 def second_run(cluster: Server, users: int) -> list[Goal]:
-    """What a run writes when nothing has changed since the one before."""
+    """Measure the WAL of a run without changes since the previous run."""
     account = Account(min(users, 10_000))
     cluster.ensure_database("twice")
     migrate(engine_for(cluster.url("twice")))
-    ask(cluster, "CHECKPOINT")  # none comes in between now: pages are not written whole
+    execute(cluster, "CHECKPOINT")  # no checkpoint follows between the runs: no full page images
     with service(account) as address:
-        course = Course(cluster, account, address)
-        first, second = (_wal(cluster, lambda: course.run(ours("ours_load"), "twice")) for _ in range(2))
+        runner = Runner(cluster, account, address)
+        first, second = (_wal(cluster, lambda: runner.run(ours("ours_load"), "twice")) for _ in range(2))
     return [
         Goal(
             f"a second run, nothing changed, {account.users:,} users",
@@ -144,14 +141,14 @@ def second_run(cluster: Server, users: int) -> list[Goal]:
 
 
 def parse(cluster: Server, users: int) -> list[Goal]:
-    """What each DAG's file costs a process that has imported Airflow's DAG classes, as a parsing one has."""
+    """Measure the parse time of each DAG file, in a process that has imported Airflow's DAG classes."""
     return [_parsed(path.name) for path in sorted((ROOT / "dags").glob("*.py"))]
 
 
 def page(cluster: Server, users: int) -> list[Goal]:
-    """Airflow's API, while more readers of the page wait for Postgres than the api-server has threads."""
+    """Measure Airflow's API while more readers of the page wait for Postgres than it has threads."""
     idle_ms, beside_ms = api_p95_ms(cluster)
-    measured = f"95% of answers within {beside_ms:.0f} ms ({idle_ms:.0f} ms without them)"
+    measured = f"95% of responses within {beside_ms:.0f} ms ({idle_ms:.0f} ms without them)"
     return [Goal(f"Airflow's API beside {READERS} waiting readers", measured, "≤ 50 ms", beside_ms <= 50)]
 
 
@@ -167,18 +164,18 @@ GOALS: dict[str, Callable[[Server, int], list[Goal]]] = {
 
 
 def memory_at_200_000(cluster: Server, users: int) -> list[Goal]:
-    """The same with 200,000 users, which takes minutes."""
+    """Measure memory with 200,000 users, which takes minutes."""
     return memory(cluster, max(users, 40_000), most=200_000)
 
 
 def large(cluster: Server, users: int) -> list[Goal]:
-    """Users of 25 changes each, from nothing, through the DAG on a real Airflow; and the day after."""
+    """Measure the DAG on a real Airflow with 25 changes a user: a first load, and the day after."""
     cluster.ensure_database("large")
     rows: list[Goal] = []
-    for a_day_later, what in ((False, "from nothing"), (True, "the day after, 0.5% changed")):
+    for a_day_later, what in ((False, "first load"), (True, "the day after, 0.5% changed")):
         account = Account(users, changes_each=25, a_day_later=a_day_later)
         with service(account) as address, _memory_taken() as taken:
-            outcome = _right(Course(cluster, account, address).run(ours("ours_dag"), "large"))
+            outcome = _right(Runner(cluster, account, address).run(ours("ours_dag"), "large"))
         name = f"{users:,} users, {25 * users:,} changes, {what}"
         rows += [
             Goal(name, f"{outcome.seconds:.0f} s, {int(outcome.counts['calls']):,} calls: {_parts(outcome)}"),
@@ -194,7 +191,7 @@ def large(cluster: Server, users: int) -> list[Goal]:
 
 
 def _parts(outcome: Outcome) -> str:
-    """How long each task took; of mapped ones, from the first one's start to the last one's end."""
+    """Return the duration of each task; of a mapped task, from its first start to its last end."""
     spans: dict[str, tuple[float, float]] = {}
     for name, (begin, end) in outcome.more["tasks"].items():
         task = name.partition("[")[0]
@@ -207,7 +204,7 @@ def _parts(outcome: Outcome) -> str:
 
 @contextmanager
 def _memory_taken() -> Iterator[list[int]]:
-    """The most bytes that the machine had less than before, in the list, while the ``with`` lasts."""
+    """Yield a list with the peak use of the machine's memory in bytes, while the ``with`` lasts."""
     before, taken = psutil.virtual_memory().available, [0]
 
     def look() -> None:
@@ -218,14 +215,14 @@ def _memory_taken() -> Iterator[list[int]]:
 
 
 def calls(outcome: Outcome) -> Goal:
-    """Whether a first load makes no call but one a page and one a user."""
-    owed = _pages(outcome.users) + outcome.users
+    """Return whether a first load makes only one call per page and one per user."""
+    needed = _pages(outcome.users) + outcome.users
     made = int(outcome.counts.get("calls", 0))
-    return Goal(f"calls of {outcome.contestant}", f"{made:,} of {owed:,} owed", "no more", made <= owed)
+    return Goal(f"calls of {outcome.contestant}", f"{made:,} of {needed:,} needed", "no more", made <= needed)
 
 
 def heartbeat(what: str, oldest_s: float) -> Goal:
-    """Whether the scheduler went on beating while it ran a DAG: after 30 s Airflow calls it unhealthy."""
+    """Return whether the scheduler's heartbeat stayed below 30 s, after which Airflow calls it unhealthy."""
     measured = f"its last heartbeat never older than {oldest_s:.1f} s"
     return Goal(f"the scheduler during {what}", measured, "≤ 30 s", oldest_s <= 30)
 
@@ -236,7 +233,7 @@ def _pages(users: int) -> int:
 
 def _peak(cluster: Server, account: Account) -> float:
     with service(account) as address:
-        return _right(Course(cluster, account, address, check=False).run(ours("ours_load"))).peak_mb
+        return _right(Runner(cluster, account, address, check=False).run(ours("ours_load"))).peak_mb
 
 
 def _right(outcome: Outcome) -> Outcome:
@@ -246,9 +243,9 @@ def _right(outcome: Outcome) -> Outcome:
 
 
 def _wal(cluster: Server, run: Callable[[], Outcome]) -> float:
-    begin = ask(cluster, "SELECT pg_current_wal_lsn() - '0/0'")
+    begin = execute(cluster, "SELECT pg_current_wal_lsn() - '0/0'")
     _right(run())
-    return float(ask(cluster, "SELECT pg_current_wal_lsn() - '0/0'") - begin)
+    return float(execute(cluster, "SELECT pg_current_wal_lsn() - '0/0'") - begin)
 
 
 def _parsed(name: str) -> Goal:

@@ -1,7 +1,7 @@
-"""A Gong that is never the bottleneck: answers written beforehand, over raw sockets, in a process of its own.
+"""A Gong that is never the bottleneck: precomputed responses over raw sockets, in a process of its own.
 
 python -m benchmarks.gong_fast --users 10000 [--latency 0.1] [--rate 20]
-The line it prints is its address. It speaks the live dialect; GET /bench/counts says what it was asked for.
+It prints its address, speaks the live API variant, and counts requests at GET /bench/counts.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ from typing import cast
 import uvloop
 
 from benchmarks.company import Company
-from benchmarks.fast_answers import Answers, answer, refusal
+from benchmarks.fast_responses import Responses, refusal, response
 from include.gong.sandbox.world import Json
 
 
 class Counts:
-    """What was asked for, and how much of it was refused.
+    """Counts calls by kind, and refuses those beyond the rate limit.
 
-    :param rate: calls within any second that are answered; more are refused. 0: no limit.
+    :param rate: calls allowed within any second; 0: no limit.
     """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._answered: deque[float] = deque()
+        self._allowed_at: deque[float] = deque()
         self.kinds = {"users": 0, "histories": 0, "extensive": 0, "user": 0}
         self.refused = 0
         self._first_at = self._last_at = 0.0
 
     def admit(self, kind: str) -> bool:
-        """Count a call, and say whether it may be answered."""
+        """Count a call and return whether it is allowed."""
         now = time.monotonic()
         self.kinds[kind] += 1
         self._first_at, self._last_at = self._first_at or now, now
         if not self._rate:
             return True
-        while self._answered and self._answered[0] <= now - 1:
-            self._answered.popleft()
-        if len(self._answered) >= self._rate:
+        while self._allowed_at and self._allowed_at[0] <= now - 1:
+            self._allowed_at.popleft()
+        if len(self._allowed_at) >= self._rate:
             self.refused += 1
             return False
-        self._answered.append(now)
+        self._allowed_at.append(now)
         return True
 
-    def told(self) -> Json:
-        """For GET /bench/counts."""
+    def as_json(self) -> Json:
+        """Return the body of GET /bench/counts."""
         return {
             "calls": sum(self.kinds.values()),
             **self.kinds,
@@ -62,13 +62,13 @@ class Counts:
 
 
 class Protocol(asyncio.Protocol):
-    """One connection: requests as they come, pipelined or not, answered in order."""
+    """One connection: handles requests in order, pipelined or not."""
 
     head = b""
-    """Of each response: kept up to date by ``keep_date``."""
+    """The common headers of all responses; ``keep_date`` updates them."""
 
-    def __init__(self, answers: Answers, counts: Counts, latency_s: float) -> None:
-        self._answers = answers
+    def __init__(self, responses: Responses, counts: Counts, latency_s: float) -> None:
+        self._responses = responses
         self._counts = counts
         self._latency_s = latency_s
         self._loop = asyncio.get_running_loop()
@@ -89,7 +89,7 @@ class Protocol(asyncio.Protocol):
             self._respond(head, body)
 
     def _respond(self, head: bytes, body: bytes) -> None:
-        line, _, content = self._answer(head, body).partition(b"\0")
+        line, _, content = self._response(head, body).partition(b"\0")
         response = b"".join((b"HTTP/1.1 ", line, self.head, content))
         if self._latency_s and b" /bench" not in head[:12]:
             self._loop.call_later(self._latency_s, self._write, response)
@@ -102,11 +102,11 @@ class Protocol(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.write(response)
 
-    def _answer(self, head: bytes, body: bytes) -> bytes:
+    def _response(self, head: bytes, body: bytes) -> bytes:
         method, target, _ = head.split(b"\r\n", 1)[0].split(b" ")
         path, _, query = target.partition(b"?")
         if path == b"/bench/counts":
-            return answer(200, self._counts.told())
+            return response(200, self._counts.as_json())
         if b"uthorization: B" not in head:
             return refusal(401, "Missing or invalid credentials")
         kind = _kind(method, path)
@@ -115,11 +115,13 @@ class Protocol(asyncio.Protocol):
         if not self._counts.admit(kind):
             return refusal(429, "API rate limit exceeded", "Retry-After: 1\r\n")
         if kind == "histories":
-            return self._answers.history(path[10:-17])
+            return self._responses.history(path[10:-17])
         try:
             if kind == "user":
-                return self._answers.user(path[10:].decode())
-            return self._answers.users(query.decode()) if kind == "users" else self._answers.extensive(body)
+                return self._responses.user(path[10:].decode())
+            if kind == "users":
+                return self._responses.users(query.decode())
+            return self._responses.extensive(body)
         except ValueError as error:
             return refusal(400, str(error))
 
@@ -142,7 +144,7 @@ def _body_length(head: bytes) -> int:
 
 
 def keep_date(loop: asyncio.AbstractEventLoop) -> None:
-    """The Date of the answers, renewed each second."""
+    """Update the Date header of the responses each second."""
     date = formatdate(math.floor(time.time()), usegmt=True)
     Protocol.head = f"Content-Type: application/json\r\nDate: {date}\r\n\r\n".encode()
     loop.call_later(0.5, keep_date, loop)
@@ -154,10 +156,10 @@ async def _serve(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     company = Company(arguments.users, changes_each=arguments.changes_each, a_day_later=arguments.a_day_later)
-    answers, counts = Answers(company), Counts(arguments.rate)
+    responses, counts = Responses(company), Counts(arguments.rate)
     keep_date(loop)
     server = await loop.create_server(
-        lambda: Protocol(answers, counts, arguments.latency), "127.0.0.1", 0, backlog=1024
+        lambda: Protocol(responses, counts, arguments.latency), "127.0.0.1", 0, backlog=1024
     )
     sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
@@ -171,7 +173,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--users", type=int, required=True)
     parser.add_argument("--changes-each", type=int, help="a user, exactly (default: 4.57 on average)")
     parser.add_argument("--a-day-later", action="store_true", help="one of 200 users has changed")
-    parser.add_argument("--latency", type=float, default=0, help="seconds before each answer")
+    parser.add_argument("--latency", type=float, default=0, help="seconds before each response")
     parser.add_argument("--rate", type=int, default=0, help="calls within any second; 0: no limit")
     return parser.parse_args()
 

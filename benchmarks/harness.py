@@ -1,4 +1,4 @@
-"""Runs a contestant against a service of its own and an empty database, and sees that all rows are right."""
+"""Runs a contestant against a service of its own and an empty database, and verifies all rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sqlalchemy import make_url
 
 from benchmarks.company import Company
 from benchmarks.contestants import BENCH, Contestant, without_ours
-from benchmarks.rows import served, what_is_wrong
+from benchmarks.rows import differences, served
 from include.gong.local.postgres import Cluster
 from include.gong.local.settings import ROOT
 
@@ -34,11 +34,11 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class Account:
-    """What a fast Gong serves.
+    """The account of a fast Gong.
 
-    :ivar changes_each: changes of every user; None: as many as the company has.
-    :ivar a_day_later: one of 200 users has changed a setting since.
-    :ivar latency_s: before each answer; ``rate``: calls in any second, 0 is no limit.
+    :ivar changes_each: changes of every user; None: a realistic spread.
+    :ivar a_day_later: one of 200 users has one more change.
+    :ivar latency_s: seconds before each response; ``rate``: calls in any second, 0: no limit.
     """
 
     users: int
@@ -48,7 +48,7 @@ class Account:
     a_day_later: bool = False
 
     def company(self) -> Company:
-        """The same company as the service's."""
+        """Return the same company as the service's."""
         return Company(self.users, changes_each=self.changes_each, a_day_later=self.a_day_later)
 
 
@@ -56,13 +56,13 @@ class Account:
 class Outcome:
     """One run of one contestant.
 
-    :ivar seconds: of the work, measured by the program itself; its start is no part of it.
-    :ivar process_seconds: of the whole process, measured from outside.
-    :ivar peak_mb: the most memory that was resident.
-    :ivar counts: what the service was asked for meanwhile.
-    :ivar wrong: what is wrong with its rows, or why it failed; empty when nothing is.
-    :ivar limit_seconds: what the limit took beside it, with the same account.
-    :ivar more: what the program said besides.
+    :ivar seconds: duration of the load, measured by the program itself, without its start.
+    :ivar process_seconds: duration of the whole process, measured from outside.
+    :ivar peak_mb: peak resident memory.
+    :ivar counts: the service's calls meanwhile, by kind.
+    :ivar wrong: the difference of its rows, or why it failed; empty: all rows are right.
+    :ivar limit_seconds: duration of the limit with the same account.
+    :ivar more: further values that the program printed.
     """
 
     contestant: str
@@ -77,24 +77,24 @@ class Outcome:
 
     @property
     def ratio(self) -> float:
-        """To the limit."""
+        """The ratio to the limit."""
         return self.seconds / self.limit_seconds if self.limit_seconds else 0
 
 
 class Server(Protocol):
-    """A PostgreSQL that is measured on: a ``Cluster``, or one that runs already."""
+    """A PostgreSQL to measure with: a ``Cluster``, or one that runs already."""
 
     def url(self, database: str) -> str:
-        """The SQLAlchemy address of a database of it."""
+        """Return the SQLAlchemy address of a database."""
 
     def ensure_database(self, name: str) -> None:
         """Create the database unless it exists."""
 
 
 class RunningServer:
-    """A PostgreSQL that runs already; its databases have names of their own there.
+    """A PostgreSQL that runs already; the benchmark's databases get a random prefix.
 
-    :param address: of any of its databases, and of a user who may create others.
+    :param address: of any database, with a role that may create databases.
     """
 
     def __init__(self, address: str) -> None:
@@ -103,27 +103,27 @@ class RunningServer:
         self._made: set[str] = set()
 
     def url(self, database: str) -> str:
-        """The address of a database of ours; of ``postgres``, the server's."""
+        """Return the address of a prefixed database; ``postgres`` has no prefix."""
         name = database if database == "postgres" else self._prefix + database
         return self._address.set(database=name).render_as_string(hide_password=False)
 
     def ensure_database(self, name: str) -> None:
         """Create it unless it exists."""
         if name not in self._made:
-            ask(self, f"CREATE DATABASE {self._prefix}{name} ENCODING 'UTF8' TEMPLATE template0")
+            execute(self, f"CREATE DATABASE {self._prefix}{name} ENCODING 'UTF8' TEMPLATE template0")
             self._made.add(name)
 
     def drop_all(self) -> None:
-        """Drop what was made."""
+        """Drop the created databases."""
         for name in self._made:
             drop(self, name)
 
 
 @contextmanager
 def postgres(address: str = "", *, durable: bool = True) -> Iterator[Server]:
-    """A new PostgreSQL; durable: with its default settings, so that every commit is on the disk.
+    """Start a new PostgreSQL; durable: with default settings, so that every commit is on disk.
 
-    :param address: of one that runs already, to take instead; nothing of ours is left there.
+    :param address: of a running server to use instead; the benchmark's databases are dropped at the end.
     """
     if address:
         running = RunningServer(address)
@@ -144,7 +144,7 @@ def postgres(address: str = "", *, durable: bool = True) -> Iterator[Server]:
 
 @contextmanager
 def service(account: Account) -> Iterator[str]:
-    """A fast Gong with that account, in a process of its own; its address."""
+    """Start a fast Gong with that account in a process of its own; yields its address."""
     command = [sys.executable, "-m", "benchmarks.gong_fast", "--users", str(account.users)]
     command += ["--latency", str(account.latency_s), "--rate", str(account.rate)]
     if account.changes_each is not None:
@@ -165,7 +165,7 @@ def service(account: Account) -> Iterator[str]:
 
 
 def environment() -> dict[str, str]:
-    """What contestants of ours run in: this checkout, and no Airflow but the one they are told of."""
+    """Return the environment of our own contestants: this checkout, without the caller's Airflow."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     paths = os.pathsep.join((str(ROOT), str(ROOT / "plugins")))
     return clean | {
@@ -175,10 +175,10 @@ def environment() -> dict[str, str]:
     }
 
 
-class Course:
-    """One account, one service: every run on it starts with an empty database.
+class Runner:
+    """Runs contestants against one service, each with an empty database.
 
-    :param check: whether the rows are read and compared after each run.
+    :param check: compare all rows after each run.
     """
 
     def __init__(self, cluster: Server, account: Account, address: str, *, check: bool = True) -> None:
@@ -190,8 +190,8 @@ class Course:
     def run(self, contestant: Contestant, database: str = "", **variables: str) -> Outcome:
         """Run it once.
 
-        :param database: one that is there, instead of an empty one.
-        :param variables: of its environment.
+        :param database: an existing one instead of an empty one.
+        :param variables: additional environment variables.
         """
         name = database or f"run{next(_numbers)}"
         self._cluster.ensure_database(name)
@@ -201,34 +201,34 @@ class Course:
         command = [*contestant.command, *arguments]
         own = environment() if contestant.requirements is None else without_ours(environment())
         before, begin = self.counts(), time.perf_counter()
-        told, why = _run_to_its_end(command, own | variables)
-        if why:
-            outcome.wrong = f"failed: {why}"
+        line, error = _run_to_its_end(command, own | variables)
+        if error:
+            outcome.wrong = f"failed: {error}"
             return outcome
         outcome.process_seconds = time.perf_counter() - begin
         outcome.counts = {kind: number - before[kind] for kind, number in self.counts().items()}
-        said = json.loads(told)
-        outcome.seconds, outcome.peak_mb = said.pop("seconds"), said.pop("peak_mb")
-        outcome.more = said
+        results = json.loads(line)
+        outcome.seconds, outcome.peak_mb = results.pop("seconds"), results.pop("peak_mb")
+        outcome.more = results
         if self._expected:
-            outcome.wrong = what_is_wrong(url, contestant.users_sql, contestant.changes_sql, self._expected)
-        if not database:  # the next contestant's disk is not to be filled by this one
+            outcome.wrong = differences(url, contestant.users_sql, contestant.changes_sql, self._expected)
+        if not database:  # free the disk for the next contestant
             drop(self._cluster, name)
         return outcome
 
     def counts(self) -> dict[str, float]:
-        """What the service was asked for so far."""
+        """Return the service's calls so far, by kind."""
         counts: dict[str, float] = requests.get(f"{self._address}/bench/counts", timeout=30).json()
         return {name: number for name, number in counts.items() if name != "requestId"}
 
 
 def drop(cluster: Server, name: str) -> None:
-    """Drop a database, if it is there."""
-    ask(cluster, f"DROP DATABASE IF EXISTS {make_url(cluster.url(name)).database} WITH (FORCE)")
+    """Drop a database, if it exists."""
+    execute(cluster, f"DROP DATABASE IF EXISTS {make_url(cluster.url(name)).database} WITH (FORCE)")
 
 
-def ask(cluster: Server, statement: str) -> Any:
-    """Run a statement outside of any transaction; its first value, where it has one."""
+def execute(cluster: Server, statement: str) -> Any:
+    """Execute a statement outside of a transaction and return its first value, if any."""
     connection = psycopg2.connect(cluster.url("postgres").replace("+psycopg2", ""))
     connection.autocommit = True
     try:
@@ -240,20 +240,20 @@ def ask(cluster: Server, statement: str) -> Any:
         connection.close()
 
 
-def say(line: str) -> None:
-    """Print how far it is."""
+def log(line: str) -> None:
+    """Print a line of progress."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 
 def _run_to_its_end(command: list[str], variables: dict[str, str]) -> tuple[str, str]:
-    """The last line that a program printed, or why there is none; nothing that it started is left."""
+    """Run a program and return its last line, or an error; kills all processes that it started."""
     process = subprocess.Popen(
         command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
     )  # fmt: skip
     try:
-        said, complained = process.communicate(timeout=SECONDS)
+        output, errors = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
         return "", f"no end within {SECONDS} s"
     finally:
@@ -261,5 +261,5 @@ def _run_to_its_end(command: list[str], variables: dict[str, str]) -> tuple[str,
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     if process.returncode:
-        return "", (complained.strip().splitlines() or ["no word"])[-1][:300]
-    return said.strip().splitlines()[-1], ""
+        return "", (errors.strip().splitlines() or ["no output"])[-1][:300]
+    return output.strip().splitlines()[-1], ""

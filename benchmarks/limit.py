@@ -1,9 +1,8 @@
-"""The limit: the least work that gets the same rows from the same service into Postgres, on one core.
+"""The limit: the least work that loads the same rows from the same service into Postgres, on one core.
 
-Raw sockets with one request in flight each, no HTTP library, no retries, no types, no checks but that
-the answer is whole. JSON by the standard library, for an answer that is not read is not loaded. Then one
-COPY into each of two tables without keys or indexes. No product can do so little: it is what others are
-measured by, and not a way to load anything.
+Raw sockets with one request in flight each, no HTTP library, no retries, no types, no checks but that the
+response is complete. JSON by the standard library, because a load must parse responses. Then one COPY into
+each of two tables without keys or indexes. It is a yardstick, not a way to load: no product can do so little.
 """
 
 from __future__ import annotations
@@ -46,15 +45,15 @@ class Service:
         for each in self.sockets:
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def ask(self, on: socket.socket, below_users: bytes) -> None:
+    def send(self, on: socket.socket, below_users: bytes) -> None:
         """Send one request."""
         on.sendall(self._begin + below_users + self._end)
 
     def pages(self) -> Iterator[Any]:
-        """All pages of users."""
+        """Yield all pages of users."""
         query = b""
         while True:
-            self.ask(self.sockets[0], query)
+            self.send(self.sockets[0], query)
             page = json.loads(_body(self.sockets[0]))
             yield page
             cursor = page["records"].get("cursor")
@@ -63,29 +62,29 @@ class Service:
             query = b"?cursor=" + quote(cursor).encode()
 
     def histories(self, ids: list[str]) -> Iterator[tuple[str, bytes]]:
-        """Everyone's history as it arrives, not yet read."""
-        asked: dict[int, str] = {}
-        left = iter(ids)
-        with selectors.EpollSelector() as answering:
+        """Yield each user's history as it arrives, not yet parsed."""
+        pending: dict[int, str] = {}
+        remaining = iter(ids)
+        with selectors.EpollSelector() as selector:
             for each in self.sockets:
-                self._ask_next(each, left, asked)
-                answering.register(each, selectors.EVENT_READ)
-            while asked:
-                for key, _ in answering.select():
+                self._send_next(each, remaining, pending)
+                selector.register(each, selectors.EVENT_READ)
+            while pending:
+                for key, _ in selector.select():
                     on: Any = key.fileobj
-                    user_id, body = asked.pop(key.fd), _body(on)
-                    self._ask_next(on, left, asked)  # so that the service works while we read
+                    user_id, body = pending.pop(key.fd), _body(on)
+                    self._send_next(on, remaining, pending)  # the service works while we read
                     yield user_id, body
 
-    def _ask_next(self, on: socket.socket, left: Iterator[str], asked: dict[int, str]) -> None:
-        user_id = next(left, None)
+    def _send_next(self, on: socket.socket, remaining: Iterator[str], pending: dict[int, str]) -> None:
+        user_id = next(remaining, None)
         if user_id is not None:
-            asked[on.fileno()] = user_id
-            self.ask(on, b"/%s/settings-history" % user_id.encode())
+            pending[on.fileno()] = user_id
+            self.send(on, b"/%s/settings-history" % user_id.encode())
 
 
 def _body(on: socket.socket) -> bytes:
-    """One answer's body, whole."""
+    """Return the complete body of one response."""
     data = on.recv(262_144)
     assert data.startswith(b"HTTP/1.1 200"), data[:80]
     while (end := data.find(b"\r\n\r\n")) < 0:
@@ -103,7 +102,7 @@ def _body(on: socket.socket) -> bytes:
 
 
 def load(gong: str, postgres: str, users: int, sockets: int = SOCKETS) -> None:
-    """All users, all histories, two COPYs."""
+    """Load all users and all histories with two COPYs."""
     service = Service(gong, sockets)
     people, changes, ids = io.StringIO(), io.StringIO(), []
     for page in service.pages():

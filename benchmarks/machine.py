@@ -1,4 +1,4 @@
-"""What a benchmark ran on, so that its numbers can be compared with others."""
+"""Describes the machine of a benchmark, so that its numbers can be compared."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.contestants import Contestant
-from benchmarks.harness import Server, ask
+from benchmarks.harness import Server, execute
 
 PACKAGES = ("apache-airflow", "aiohttp", "requests", "psycopg2-binary", "sqlalchemy", "uvloop")
 
 
 def machine(cluster: Server, measured: list[Contestant]) -> dict[str, object]:
-    """Machine, versions, and what each peer is made of."""
+    """Return hardware, versions, and the packages of each peer."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -24,7 +24,7 @@ def machine(cluster: Server, measured: list[Contestant]) -> dict[str, object]:
         "memory_gb": round(memory / 2**30, 1),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "postgres": ask(cluster, "SHOW server_version"),
+        "postgres": execute(cluster, "SHOW server_version"),
         "packages": {name: version(name) for name in PACKAGES},
         "peers": {each.name: each.packages for each in measured if each.packages},
     }

@@ -1,4 +1,4 @@
-"""The first version of many a DAG (naive_dags/naive.py) on the same Airflow as ours; timed as ours is."""
+"""A naive first DAG (naive_dags/naive.py), on the same Airflow and timed the same way as ours."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from benchmarks.plain_script import CHANGES_SQL, USERS_SQL
 __all__ = ["CHANGES_SQL", "USERS_SQL"]
 
 MOST_USERS = 200
-"""More mapped tasks than Airflow takes by default (1,024) can't be; fewer are slow enough."""
+"""Airflow allows 1,024 mapped tasks by default; even 200 are slow enough."""
 
 
 def load(gong: str, postgres: str, users: int) -> dict[str, object]:
-    """One run of the DAG."""
+    """Run the DAG once."""
     with airflow() as api:
         return run_dag(api, "naive", gong, postgres)
 

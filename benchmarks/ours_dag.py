@@ -1,7 +1,7 @@
 """Ours, whole: the DAG gong_users_sync on a real Airflow with the LocalExecutor.
 
-``seconds`` is the run from start to end as Airflow's API says it, with all that Airflow does between tasks;
-to start Airflow is no part of it. ``trigger_seconds`` is from the order to run.
+``seconds`` is the run's duration by Airflow's API, with all that Airflow does between tasks, but without
+Airflow's start. ``trigger_seconds`` counts from the trigger.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["CHANGES_SQL", "USERS_SQL"]
 
 
 def load(gong: str, postgres: str, users: int) -> dict[str, object]:
-    """One run of the DAG."""
+    """Run the DAG once."""
     with airflow() as api:
         return run_dag(api, "gong_users_sync", gong, postgres)
 

@@ -1,7 +1,7 @@
-"""Ours without Airflow running: what each task of the DAG does, called in their order in one process.
+"""Ours without a running Airflow: calls the functions of the DAG's tasks in order, in one process.
 
-The operators, steps and SQL are the product's own; only the context that Airflow would give is stood in for.
-Tables are made beforehand (``ready_seconds``), as ``make migrate`` does: a load does that once in its life.
+The operators, task functions and SQL are the product's; only Airflow's context is a stub. Tables are created
+beforehand (``ready_seconds``), as ``make migrate`` does once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from unittest.mock import MagicMock
 
 from benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, contest
 
-# Before anything asks for them; unset, Airflow would look in its database.
+# Set before the imports read them; without them, Airflow would look in its database.
 os.environ |= {"AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS": "", "AIRFLOW_VAR_GONG_KEEP_LEFT_USERS_DAYS": ""}
 
 from gong_provider.operators.gong import GongListUsersByFilterOperator, GongListUsersOperator
@@ -35,7 +35,7 @@ UNLIMITED = {"calls_per_second": 0, "calls_per_day": 0}
 
 
 def connections(gong: str, postgres: str, **extra: Any) -> dict[str, str]:
-    """The variables by which Airflow knows both connections."""
+    """Return the environment variables that define both connections."""
     service = {
         "conn_type": "gong",
         "host": gong,
@@ -47,24 +47,24 @@ def connections(gong: str, postgres: str, **extra: Any) -> dict[str, str]:
 
 
 def load(gong: str, postgres: str, users: int) -> dict[str, object]:
-    """One run of the DAG, task by task; more extras of the Gong connection may come in a variable."""
+    """Run the DAG once, task by task; the variable ``GONG_BENCH_EXTRA`` adds connection extras."""
     os.environ |= connections(gong, postgres, **json.loads(os.environ.get(EXTRA, "{}")))
     begin = time.perf_counter()
     migrate(engine_for(postgres))
     ready = time.perf_counter()
-    _stand_in_for_airflow(f"bench {time.time()}")
+    _stub_airflow_context(f"bench {time.time()}")
     tasks.open_run()
     GongListUsersOperator(
-        task_id="list_users", handler=tasks.load_users_page, resume_from=tasks.listing_progress_so_far
+        task_id="list_users", handler=tasks.load_users_page, load_checkpoint=tasks.load_listing_checkpoint
     ).execute({})
     GongListUsersByFilterOperator(
-        task_id="confirm_leavers",
-        user_ids_from=tasks.leavers_to_confirm,
+        task_id="verify_deletions",
+        user_ids_callable=tasks.deletion_candidates,
         include_avatars=True,
-        handler=tasks.load_users_still_there,
-        when_asked=tasks.confirm_leavers,
+        handler=tasks.load_present_users,
+        on_chunk_done=tasks.verify_deletions,
     ).execute({})
-    tasks.settle_leavers()
+    tasks.apply_deletions()
     listed = time.perf_counter()
     for batch in tasks.plan_histories():
         FetchHistoriesOperator(
@@ -73,7 +73,7 @@ def load(gong: str, postgres: str, users: int) -> dict[str, object]:
             batch_to_ids=tasks.ids_of_batch,
             claim=tasks.claim,
             handler=tasks.load_history_group,
-            when_day_is_used_up="leave",
+            on_quota_exhausted="leave",
         ).execute({})
     fetched = time.perf_counter()
     tasks.check_run()
@@ -86,7 +86,7 @@ def load(gong: str, postgres: str, users: int) -> dict[str, object]:
     }
 
 
-def _stand_in_for_airflow(run_id: str) -> None:
+def _stub_airflow_context(run_id: str) -> None:
     ti = SimpleNamespace(id=run_id, get_dr_count=lambda **_: 0, get_task_states=lambda **_: {})
     context: dict[str, Any] = {
         "dag_run": SimpleNamespace(dag_id="gong_users_sync", run_id=run_id, partition_key=None),

@@ -1,5 +1,5 @@
-"""What each part of the page costs in a big warehouse, printed after the questions; and what Airflow's API
-costs beside its readers."""
+"""Measures each part of the page in a big warehouse, and the latency of Airflow's API beside readers of the
+page."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 import requests
 from sqlalchemy import Connection, Engine
 
-from benchmarks.airflow_run import airflow, keep_connection
+from benchmarks.airflow_run import airflow, upsert_connection
 from benchmarks.harness import Server
 from include.gong.local.airflow_api import Airflow
 from include.gong.local.connections import postgres_connection
-from include.gong.page.chart import reports
+from include.gong.page.org_chart import org_chart_level
 from include.gong.page.overview import overview
 from include.gong.page.people import person
-from include.gong.page.reports import PLOTS, QUESTIONS
-from include.gong.page.table import Asked
+from include.gong.page.reports import PLOTS, REPORTS
+from include.gong.page.table import PageQuery
 from include.gong.warehouse.connect import engine_for, transaction
 from include.gong.warehouse.migrate import migrate
 
@@ -30,60 +30,60 @@ LAST = date(2026, 5, 31)
 A_DAY = date(2025, 12, 20)
 READERS = 60
 """More than the 40 threads that an api-server has for everything."""
-_QUESTIONS = 200
+_REQUESTS = 200
 
-Part = Callable[[Connection, Asked], Any]
+Part = Callable[[Connection, PageQuery], Any]
 
 
-def table_of_times(engine: Engine, user_id: str) -> Iterator[str]:
-    """Markdown: each part's best of three, of the last day there is and of a day of the year before."""
+def markdown_of_times(engine: Engine, user_id: str) -> Iterator[str]:
+    """Yield Markdown: the best of three times of each part, now and on a day of the year before."""
     yield "| the page | now | on a past day |\n|---|---|---|"
     for name, part in _parts(user_id).items():
-        now = _best_ms(engine, part, Asked(since=LAST if name == "changes" else None))
-        then = _best_ms(engine, part, Asked(on=A_DAY))
+        now = _best_ms(engine, part, PageQuery(since=LAST if name == "changes" else None))
+        then = _best_ms(engine, part, PageQuery(on=A_DAY))
         yield f"| {name} | {now:.0f} ms | {then:.0f} ms |"
 
 
 def _parts(user_id: str) -> dict[str, Part]:
-    parts: dict[str, Part] = {name: question.ask for name, question in QUESTIONS.items()}
-    for words in ("example", "user77", "nobody of this name"):
-        parts[f'users, "{words}"'] = _searched(words)
+    parts: dict[str, Part] = {name: report.read for name, report in REPORTS.items()}
+    for search in ("example", "user77", "nobody of this name"):
+        parts[f'users, "{search}"'] = _searched(search)
     parts |= {f"plot of {name}": plot for name, plot in PLOTS.items()}
     return parts | {
-        "a user": lambda connection, asked: person(connection, user_id, asked),
-        "org chart, where it begins": lambda connection, asked: reports(connection, None, asked),
-        "org chart, below someone": lambda connection, asked: reports(connection, user_id, asked),
+        "a user": lambda connection, query: person(connection, user_id, query),
+        "org chart, top level": lambda connection, query: org_chart_level(connection, None, query),
+        "org chart, below a manager": lambda connection, query: org_chart_level(connection, user_id, query),
         "overview": overview,
     }
 
 
-def _searched(words: str) -> Part:
-    return lambda connection, asked: QUESTIONS["users"].ask(connection, Asked(on=asked.on, words=words))
+def _searched(search: str) -> Part:
+    return lambda connection, query: REPORTS["users"].read(connection, PageQuery(on=query.on, search=search))
 
 
-def _best_ms(engine: Engine, part: Part, asked: Asked) -> float:
+def _best_ms(engine: Engine, part: Part, query: PageQuery) -> float:
     times = []
     for _ in range(3):
         with transaction(engine) as connection:
             begin = time.perf_counter()
-            part(connection, asked)
+            part(connection, query)
             times.append(time.perf_counter() - begin)
     return min(times) * 1000
 
 
 def api_p95_ms(cluster: Server) -> tuple[float, float]:
-    """Within how many milliseconds 95% of Airflow's answers come: alone, and beside readers who wait."""
+    """Return the p95 latency of Airflow's API in milliseconds: alone, and beside waiting readers."""
     cluster.ensure_database("page")
     engine = engine_for(cluster.url("page"))
     migrate(engine)
     with airflow() as api:
-        keep_connection(api, "gong_postgres", postgres_connection(cluster.url("page")))
+        upsert_connection(api, "gong_postgres", postgres_connection(cluster.url("page")))
         alone = _p95_ms(api)
         over = Event()
         with ThreadPoolExecutor(READERS) as readers:
             try:
                 with transaction(engine) as connection:
-                    connection.exec_driver_sql("LOCK TABLE user_marks IN ACCESS EXCLUSIVE MODE")
+                    connection.exec_driver_sql("LOCK TABLE user_sync_state IN ACCESS EXCLUSIVE MODE")
                     for _ in range(READERS):
                         readers.submit(_read, api, over)
                     time.sleep(2)
@@ -100,7 +100,7 @@ def _read(api: Airflow, over: Event) -> None:
 
 def _p95_ms(api: Airflow) -> float:
     times = []
-    for number in range(_QUESTIONS):
+    for number in range(_REQUESTS):
         begin = time.perf_counter()
         api.get(("version", "monitor/health")[number % 2])
         times.append(time.perf_counter() - begin)

@@ -1,4 +1,4 @@
-"""A plain script: what a good engineer writes in an hour, without Airflow under it."""
+"""A plain script, as a good engineer writes it in an hour, without Airflow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ROWS_A_STATEMENT = 1000
 
 
 def load(gong: str, postgres: str, users: int) -> None:
-    """List, fetch one history after the other, insert in thousands."""
+    """List users, fetch their histories one by one, insert in batches of a thousand."""
     session = requests.Session()
     session.auth = (ACCESS_KEY, ACCESS_KEY_SECRET)
     with psycopg2.connect(postgres) as connection, connection.cursor() as cursor:
@@ -45,11 +45,11 @@ def load(gong: str, postgres: str, users: int) -> None:
             ids += [user["id"] for user in page]
         changes: list[tuple[Any, ...]] = []
         for user_id in ids:
-            answer = session.get(f"{gong}/v2/users/{user_id}/settings-history", timeout=30)
-            answer.raise_for_status()
+            response = session.get(f"{gong}/v2/users/{user_id}/settings-history", timeout=30)
+            response.raise_for_status()
             changes += [
                 (user_id, change["time"], change["setting"], change["value"])
-                for change in answer.json()["userSettingsHistory"]
+                for change in response.json()["userSettingsHistory"]
             ]
             if len(changes) >= _ROWS_A_STATEMENT:
                 execute_values(cursor, _CHANGES, changes, page_size=_ROWS_A_STATEMENT)
@@ -62,9 +62,9 @@ def load(gong: str, postgres: str, users: int) -> None:
 def _pages(session: requests.Session, url: str) -> Iterator[list[dict[str, Any]]]:
     params: dict[str, str] = {}
     while True:
-        answer = session.get(url, params=params, timeout=30)
-        answer.raise_for_status()
-        page = answer.json()
+        response = session.get(url, params=params, timeout=30)
+        response.raise_for_status()
+        page = response.json()
         yield page["users"]
         cursor = page["records"].get("cursor")
         if not cursor:
@@ -73,7 +73,7 @@ def _pages(session: requests.Session, url: str) -> Iterator[list[dict[str, Any]]
 
 
 def user_row(user: dict[str, Any]) -> tuple[Any, ...]:
-    """A user as a row of the table."""
+    """Return a user as a row of the table."""
     names = ("id", "emailAddress", "firstName", "lastName", "title", "active", "created", "managerId")
     return (*(user.get(name) for name in names), json.dumps(user["settings"]))
 

@@ -1,4 +1,4 @@
-"""The contest as a picture: one bar a contestant, on a logarithmic scale, readable on light and dark."""
+"""Draws the results as SVG: one bar per contestant, on a logarithmic scale, for light and dark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.report import Line
 _LEFT, _WIDTH, _ROW, _TOP = 330, 800, 34, 30
 _SCALE = _WIDTH - _LEFT - 90
 
-# Grey that can be read on both; where the viewer says which it is, what reads best there.
+# Grey is readable on both; the media queries have better colours where the viewer knows its theme.
 _STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #777 }
   .grid { stroke: #888; stroke-opacity: .3 }
@@ -23,7 +23,7 @@ _STYLE = """
 
 
 def svg(found: list[Line]) -> str:
-    """The picture of all lines that are right and have a ratio."""
+    """Return the picture of all lines with right rows and a ratio."""
     shown = [line for line in found if line.ratio and not line.wrong]
     decades = max(1, math.ceil(math.log10(max((line.ratio for line in shown), default=10))))
     height = _TOP + _ROW * len(shown) + 36

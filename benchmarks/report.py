@@ -1,4 +1,4 @@
-"""The outcomes of all rounds as Markdown tables: medians, ratios to the limit, what was met."""
+"""Renders the outcomes of all rounds as Markdown: medians, ratios to the limit, goals met."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.harness import Outcome
 class Line:
     """A contestant with one number of users: medians of its rounds.
 
-    :ivar ratio: the median of each round's ratio to the limit beside it; 0: there is no limit to nothing.
+    :ivar ratio: the median of the rounds' ratios to the limit; 0: no ratio, because there are no users.
     """
 
     contestant: str
@@ -32,7 +32,7 @@ class Line:
 
 
 def lines(outcomes: Iterable[Outcome], titles: dict[str, str]) -> list[Line]:
-    """A line for each contestant and size, the nearest to the limit first."""
+    """Return a line for each contestant and size, the nearest to the limit first."""
     groups: dict[tuple[str, int], list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault((outcome.contestant, outcome.users), []).append(outcome)
@@ -60,7 +60,7 @@ def _line(group: list[Outcome], title: str) -> Line:
 
 
 def goals_of(found: list[Line], outcomes: list[Outcome]) -> list[Goal]:
-    """What the contest itself says about the goals."""
+    """Return the goals that the outcomes themselves show."""
     by_name = {(line.contestant, line.users): line for line in found}
     rows = []
     for (name, users), line in by_name.items():
@@ -96,9 +96,9 @@ def _from_outcomes(outcomes: list[Outcome]) -> list[Goal]:
 
 
 def markdown(machine: dict[str, Any], found: list[Line], goals: list[Goal]) -> str:
-    """The whole report."""
+    """Return the whole report."""
     contest = [*_contest(found), ""] if found else []
-    return "\n".join([*contest, *_goals(goals), "", _told(machine)]) + "\n"
+    return "\n".join([*contest, *_goals(goals), "", _machine_line(machine)]) + "\n"
 
 
 def _contest(found: list[Line]) -> Iterable[str]:
@@ -117,14 +117,14 @@ def _contest(found: list[Line]) -> Iterable[str]:
 
 
 def _goals(goals: list[Goal]) -> Iterable[str]:
-    yield "| goal | measured | asked | met |"
+    yield "| goal | measured | required | met |"
     yield "|---|---|---|---|"
     for goal in goals:
         met = "" if goal.met is None else "yes" if goal.met else "**no**"
         yield f"| {goal.name} | {goal.measured} | {goal.goal} | {met} |"
 
 
-def _told(machine: dict[str, Any]) -> str:
+def _machine_line(machine: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
     peers = "; ".join(f"{name}: {', '.join(pins)}" for name, pins in machine["peers"].items())
     return (

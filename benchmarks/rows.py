@@ -1,4 +1,4 @@
-"""Whether what a contestant holds is what the service answered: how many rows, and a hash of all of them."""
+"""Compares a contestant's rows with those that the service served: their number, and a hash of all."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _ALL = 2**64
 
 
 class Digest(NamedTuple):
-    """Rows in any order: a sum of hashes, so that a row held twice shows as well as one that is missing."""
+    """A digest of rows in any order: a sum of hashes, which shows duplicate as well as missing rows."""
 
     rows: int
     total: int
 
 
 def digest(rows: Iterable[tuple[Any, ...]]) -> Digest:
-    """The digest of rows of text and whole numbers."""
+    """Return the digest of rows of text and integers."""
     number = total = 0
     for row in rows:
         number += 1
@@ -31,15 +31,15 @@ def digest(rows: Iterable[tuple[Any, ...]]) -> Digest:
 
 
 def served(company: Company) -> tuple[Digest, Digest]:
-    """The digests of the company's users and changes."""
+    """Return the digests of the company's users and changes."""
     return digest(company.user_rows()), digest(company.change_rows())
 
 
-def what_is_wrong(postgres: str, users_sql: str, changes_sql: str, expected: tuple[Digest, Digest]) -> str:
-    """Compare what a database holds; empty when it is right.
+def differences(postgres: str, users_sql: str, changes_sql: str, expected: tuple[Digest, Digest]) -> str:
+    """Return the differences of a database's rows; empty: none.
 
-    :param users_sql: answers (user_id, email).
-    :param changes_sql: answers (user_id, seconds since 1970, setting, new value as text).
+    :param users_sql: returns (user_id, email).
+    :param changes_sql: returns (user_id, seconds since 1970, setting, new value as text).
     """
     connection = psycopg2.connect(postgres)
     try:
@@ -56,7 +56,7 @@ def what_is_wrong(postgres: str, users_sql: str, changes_sql: str, expected: tup
 
 
 def _read(connection: Any, query: str) -> Iterable[tuple[Any, ...]]:
-    with connection.cursor(name="rows") as cursor:  # on the server: millions of rows are not all held here
+    with connection.cursor(name="rows") as cursor:  # server-side: millions of rows don't fit into memory
         cursor.itersize = 10_000
         cursor.execute(query)
         yield from cursor

@@ -1,4 +1,4 @@
-"""Forgets one Gong user, for good: removed from every table and kept out of every later load."""
+"""Erases one Gong user for good: deletes their rows and keeps them out of every later load."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from airflow.sdk import DAG, Param, task
 from include.gong.page.links import owner_links
 from include.gong.sync.alerts import alerts_of
 from include.gong.sync.dag_parts import DEFAULT_ARGS, USER_ID
-from include.gong.sync.task_docs import told
+from include.gong.sync.task_docs import task_docs
 
 DOC = """
 ### What it does
-First a tombstone: a keyed hash of the user's id, and of his e-mail addresses. From then on no load keeps him,
-not even a page that is in memory. Then all that is held of him is deleted in one transaction, and wherever
-others' rows name him, as manager or as author of a change, null takes his place. Gong is not asked for
-anything, and keeps what it has.
+First it stores an erasure record: a keyed hash of the user's id and of their e-mail addresses. From then on
+no load stores the user, not even from a page already in memory. Then one transaction deletes all rows of the
+user, and sets to null what other users' rows say of them, as manager or as author of a change. It makes no
+call to Gong, which keeps its own data.
 
-Run it again: it changes nothing. With `undo` it lifts the tombstone; his data then comes back only
-from Gong, with the next sync.
+A second run changes nothing. `undo` removes the erasure record; the data then comes back only from Gong, with
+the next sync.
 
-An id that is neither stored here nor erased before fails the run, and leaves no record: it may be mistyped,
-or another warehouse's. With `force` it is erased all the same: others' rows may name it, and no later load
-keeps it.
+An id that is neither stored here nor erased before fails the run and leaves no record: it may be mistyped, or
+belong to another warehouse. `force` erases it all the same: other users' rows may refer to it, and no later
+load stores it.
 
 ### What stays of the request
-The id, in this run's conf, which Airflow keeps. Hence ids only, no names or addresses. What backups
-and logs hold is in docs/privacy.md.
+The id, in this run's conf, which Airflow keeps. Hence ids only, no names or addresses. docs/privacy.md says
+what backups and logs contain.
 
 ### When it fails
 The last line of the failed task's log says what to do. Clear the task, or run again.
@@ -38,19 +38,19 @@ PARAMS = {
     "user_id": Param(
         **USER_ID,
         title="Gong user id",
-        description="Whom to forget: column user_id of gong.users.",
+        description="The user to erase: column user_id of gong.users.",
     ),
     "undo": Param(
         False,
         type="boolean",
         title="Undo",
-        description="Lift the tombstone: the next sync may load him again.",
+        description="Remove the erasure record: the next sync may load the user again.",
     ),
     "force": Param(
         False,
         type="boolean",
         title="Force",
-        description="Go on with an id that is neither stored here nor erased before.",
+        description="Erase an id that is neither stored here nor erased before.",
     ),
 }
 
@@ -64,10 +64,10 @@ def _tasks() -> ModuleType:
 
 with DAG(
     dag_id="gong_user_erase",
-    description="Forget one Gong user for good, or take that back",
+    description="Erase one Gong user for good, or undo that",
     doc_md=DOC,
     schedule=None,
-    # It runs only when someone asks for it, and then at once.
+    # It has no schedule: someone who triggers it wants it to start at once.
     is_paused_upon_creation=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
@@ -78,7 +78,7 @@ with DAG(
     **alerts_of("gong_user_erase"),
 ):
 
-    @task(**told("erase"))
+    @task(**task_docs("erase"))
     def erase() -> dict[str, Any]:
         return dict(_tasks().erase_user())
 

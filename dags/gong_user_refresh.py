@@ -1,4 +1,4 @@
-"""Chosen Gong users and their settings histories, asked for now: from the UI or through REST."""
+"""Fetches chosen Gong users and their settings histories now: from the UI or through REST."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from gong_provider.operators.gong import GongGetUserOperator, GongListUsersByFil
 from include.gong.page.links import link_to_page, owner_links
 from include.gong.sync.alerts import alerts_of
 from include.gong.sync.dag_parts import DEFAULT_ARGS, USER_ID, load_histories
-from include.gong.sync.task_docs import told
+from include.gong.sync.task_docs import task_docs
 
 DOC = """
 ### What it does
-Asks Gong for the users you name and for their settings histories, and loads both as `gong_users_sync`
-does: into the same tables, by the same rules, with a row in `gong.sync_runs`. A history is asked for
-again even if it was fetched today.
+Fetches the users you name and their settings histories, and loads both as `gong_users_sync` does: into the
+same tables, by the same rules, with a row in `gong.sync_runs`. It fetches a history again even if it was
+fetched today.
 
 ### When
-Whenever you start it: it has no schedule. Several may run at once, beside a sync, too.
+Whenever you start it: it has no schedule. Several runs may go on at once, also beside a sync.
 
 ### What it costs
-One call for one user, one for each hundred of more; and one a user for the histories, out of the budget
-that all tasks share. An id that Gong does not know costs nothing more: the run warns and goes on.
+One call for one user, or one per 100 users; and one per history, out of the quota that all tasks share. An id
+that Gong does not know costs nothing more: the run warns and goes on.
 
 ### When it fails
 The last line of the failed task's log says what to do. Clear the task, or run again.
@@ -44,7 +44,7 @@ PARAMS = {
         True,
         type="boolean",
         title="Settings histories",
-        description="Ask for their settings histories, too: one call a user.",
+        description="Fetch their settings histories too: one call per user.",
     ),
 }
 
@@ -63,7 +63,7 @@ with DAG(
     schedule=None,
     start_date=datetime(2020, 1, 1, tzinfo=UTC),
     catchup=False,
-    # It runs only when someone asks for it, and then at once.
+    # It has no schedule: someone who triggers it wants it to start at once.
     is_paused_upon_creation=False,
     max_active_runs=4,
     default_args=DEFAULT_ARGS,
@@ -73,26 +73,26 @@ with DAG(
     **alerts_of("gong_user_refresh"),
 ) as dag:
 
-    @task.branch(**told("open_run"))
+    @task.branch(**task_docs("open_run"))
     def open_run() -> str:
         return str(_refresh().open_run())
 
     get_user = GongGetUserOperator(
         task_id="get_user",
         user_id="{{ params.user_ids[0] }}",
-        handler=lambda answer: _refresh().load_user(answer),
-        when_unknown=lambda error: _refresh().note_unknown(error),
-        **told("get_user"),
+        handler=lambda response: _refresh().load_user(response),
+        on_not_found=lambda error: _refresh().load_unknown_user(error),
+        **task_docs("get_user"),
     )
 
     filter_users = GongListUsersByFilterOperator(
         task_id="filter_users",
-        user_ids_from=lambda: _refresh().ids_to_refresh(),
+        user_ids_callable=lambda: _refresh().ids_to_refresh(),
         handler=lambda page: _refresh().load_users_page(page),
-        **told("filter_users"),
+        **task_docs("filter_users"),
     )
 
-    @task(trigger_rule=TriggerRule.NONE_FAILED, **told("plan_histories"))
+    @task(trigger_rule=TriggerRule.NONE_FAILED, **task_docs("plan_histories"))
     def plan_histories() -> list[Any]:
         return list(_refresh().plan_histories())
 

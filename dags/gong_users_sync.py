@@ -1,4 +1,4 @@
-"""Every Gong user and every change of their settings, into Postgres: daily, by hand, backfilled."""
+"""Loads every Gong user and every change of their settings into Postgres: daily, by hand or as a backfill."""
 
 from __future__ import annotations
 
@@ -13,35 +13,34 @@ from gong_provider.operators.user_ids import NO_FILTER
 from include.gong.page.links import link_to_page, owner_links
 from include.gong.sync.alerts import alerts_of
 from include.gong.sync.dag_parts import DEFAULT_ARGS, USER_ID, load_histories
-from include.gong.sync.task_docs import told
+from include.gong.sync.task_docs import task_docs
 
 DOC = """
 ### What it does
-Lists all Gong users, then asks for each user's settings history, and keeps both in Postgres
-(schema `gong`). Every page and every group of histories is one transaction: what is loaded stays
-loaded, and nothing is loaded twice.
+Lists all Gong users, then fetches each user's settings history, and stores both in Postgres (schema `gong`).
+Every page and every group of histories is one transaction: loaded data stays, and nothing is loaded twice.
 
 ### When
-Daily at 00:30 UTC, about the UTC day that ended half an hour before: its run carries that day as
-partition key. A run by hand without a partition key is about now. A backfill calls Gong only for
-what is not covered yet.
+Daily at 00:30 UTC, for the UTC day that ended half an hour before: the run has that day as partition key.
+A manual run without a partition key is for now. A backfill calls Gong only for data that is not complete
+through its day yet.
 
 ### What it costs
-One call a hundred users, one call a user whose history is owed, out of one budget that all tasks
-share (table `gong.api_quota`). When the day's calls do not suffice for everyone, the run succeeds, says
-what it left and by when that will be covered; the next one goes on from there.
+One call per 100 users and one per pending history, out of one quota that all tasks share (table
+`gong.api_quota`). When a day's calls are too few for everyone, the run succeeds and logs how many histories
+remain and by when they will be fetched; the next run goes on from there.
 
-### Who left
-Users whom a listing lacks are asked for, one call a hundred, before they are marked as deleted. When
-more than a fifth of all users are gone, nobody is, until a run with `accept_deletions` says that it is true.
+### Deleted users
+Users missing from a listing are requested again, one call per 100, before they are marked as deleted. When
+Gong no longer knows more than a fifth of all users, none is marked until a run with `accept_deletions`.
 
 ### When it fails
-The last line of the failed task's log says what to do. Clear the task, or run again: what was
-fetched that day is not asked again.
+The last line of the failed task's log says what to do. Clear the task, or run again: histories fetched that
+day are not fetched again.
 """
 
 INSTANT = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}"
-"""Airflow does not check formats; what else is no instant, open_run says."""
+"""Airflow does not check formats; open_run rejects what else is no instant."""
 
 PARAMS = {
     "history": Param(
@@ -49,27 +48,27 @@ PARAMS = {
         type="string",
         enum=["auto", "all", "changed", "none"],
         values_display={
-            "auto": "auto: up to now, or what the run's day still lacks, within the day's calls",
+            "auto": "auto: up to now or to the end of the run's day, within the day's calls",
             "all": "all: the same, until the day's calls are used up",
-            "changed": "changed: only of new users, and of those whose settings changed",
+            "changed": "changed: only of new users and of users whose settings changed",
             "none": "none: users only",
         },
         title="Settings histories",
-        description="Whose settings history to ask for. One call a user.",
+        description="Which settings histories to fetch. One call per user.",
     ),
     "include_avatars": Param(
         False,
         type="boolean",
         title="Include avatars",
-        description="Ask for avatar images; Gong's live service then also lists synthetic users.",
+        description="Request avatar images; Gong's live service then also lists synthetic users.",
     ),
     "accept_deletions": Param(
         False,
         type="boolean",
         title="Accept deletions",
-        description="Mark users as deleted whom Gong no longer knows, also when they are more than a fifth "
+        description="Mark users that Gong no longer knows as deleted even when they are more than a fifth "
         "of all. Without it such a run marks none and warns.",
-        section="Users who left",
+        section="Deleted users",
     ),
     "user_ids": Param(
         None,
@@ -125,7 +124,7 @@ with DAG(
     **alerts_of("gong_users_sync"),
 ) as dag:
 
-    @task.branch(**told("open_run"))
+    @task.branch(**task_docs("open_run"))
     def open_run() -> str:
         return str(_tasks().open_run())
 
@@ -133,41 +132,41 @@ with DAG(
         task_id="list_users",
         include_avatars="{{ params.include_avatars }}",
         handler=lambda page: _tasks().load_users_page(page),
-        resume_from=lambda: _tasks().listing_progress_so_far(),
-        **told("list_users"),
+        load_checkpoint=lambda: _tasks().load_listing_checkpoint(),
+        **task_docs("list_users"),
     )
 
-    confirm_leavers = GongListUsersByFilterOperator(
-        task_id="confirm_leavers",
-        user_ids_from=lambda: _tasks().leavers_to_confirm(),
-        # Or Gong hides the synthetic users who are there.
+    verify_deletions = GongListUsersByFilterOperator(
+        task_id="verify_deletions",
+        user_ids_callable=lambda: _tasks().deletion_candidates(),
+        # Without avatars, Gong leaves out synthetic users even when they exist.
         include_avatars=True,
-        handler=lambda page: _tasks().load_users_still_there(page),
-        when_asked=lambda ids, listing: _tasks().confirm_leavers(ids, listing),
-        post_execute=lambda *_: _tasks().settle_leavers(),
-        **told("confirm_leavers"),
+        handler=lambda page: _tasks().load_present_users(page),
+        on_chunk_done=lambda ids, listing: _tasks().verify_deletions(ids, listing),
+        post_execute=lambda *_: _tasks().apply_deletions(),
+        **task_docs("verify_deletions"),
     )
 
     filter_users = GongListUsersByFilterOperator(
         task_id="filter_users",
-        # Only where open_run found something to choose by; a param that is empty is no choice.
+        # An empty param is no filter.
         user_ids="{{ params.user_ids or NO_FILTER }}",
         created_from="{{ params.created_from or NO_FILTER }}",
         created_to="{{ params.created_to or NO_FILTER }}",
         include_avatars="{{ params.include_avatars }}",
         handler=lambda page: _tasks().load_users_page(page),
-        **told("filter_users"),
+        **task_docs("filter_users"),
     )
 
-    @task(trigger_rule=TriggerRule.NONE_FAILED, **told("plan_histories"))
+    @task(trigger_rule=TriggerRule.NONE_FAILED, **task_docs("plan_histories"))
     def plan_histories() -> list[Any]:
         return list(_tasks().plan_histories())
 
     batches = plan_histories()
 
     open_run() >> [list_users, filter_users, batches]
-    list_users >> confirm_leavers
-    [confirm_leavers, filter_users] >> batches
+    list_users >> verify_deletions
+    [verify_deletions, filter_users] >> batches
     load_histories(batches)
 
 link_to_page(dag)

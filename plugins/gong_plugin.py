@@ -1,5 +1,5 @@
-"""The Gong page in Airflow's navigation. Every Airflow process imports this file: the page itself only at its
-first request."""
+"""Adds the Gong page to Airflow's navigation. Every Airflow process imports this file, so the page itself is
+imported at its first request."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-# Where Airflow answers: a browser must be told, for the frame's address is below no other.
-_AT = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/") + "/gong"
+# The path of the page under Airflow's own: the browser needs it, as the frame's address is absolute.
+_BASE_PATH = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/") + "/gong"
 
 
 @cache
@@ -22,22 +22,22 @@ def _page() -> Any:
 
 
 async def gong_page(scope: Any, receive: Any, send: Any) -> None:
-    """The page as an ASGI app."""
+    """The page as an ASGI app, imported at its first request."""
     await _page()(scope, receive, send)
 
 
 class GongPlugin(AirflowPlugin):
-    """An entry of the navigation, and the app behind it."""
+    """The entry in the navigation, and the app."""
 
     name = "gong"
     fastapi_apps = [{"name": "Gong", "app": gong_page, "url_prefix": "/gong"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {
             "name": "Gong",
-            "href": f"{_AT}/",
+            "href": f"{_BASE_PATH}/",
             "url_route": "gong",
             "destination": "nav",
-            "icon": f"{_AT}/static/icon.svg",
-            "icon_dark_mode": f"{_AT}/static/icon-dark.svg",
+            "icon": f"{_BASE_PATH}/static/icon.svg",
+            "icon_dark_mode": f"{_BASE_PATH}/static/icon-dark.svg",
         }
     ]

@@ -1,4 +1,4 @@
-"""One PostgreSQL a session, a database and a name for each test; which tests share a process."""
+"""One PostgreSQL per session, one database per test, and the distribution of tests to processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ settings.load_profile("the same cases")
 
 
 class _FilesAndFolders(LoadFileScheduling):  # type: ignore[misc]
-    """A file's tests share a process; a folder's, where they share what takes a minute to start."""
+    """Runs the tests of a file in one process, and of a whole folder if they share a stack."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
@@ -43,44 +43,44 @@ class _FilesAndFolders(LoadFileScheduling):  # type: ignore[misc]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The server that a run of tests uses."""
+    """Add the option that chooses the server of a test run."""
     parser.addoption("--jit", action="store_true", help="use the machine's PostgreSQL, which has JIT")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
-    """What make test has for --dist loadfile."""
+    """Replace --dist loadfile, which make test uses."""
     return _FilesAndFolders(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of tests with one node id, xdist would run one and say nothing of the others."""
+    """Refuse duplicate node ids: xdist would silently run only one of these tests."""
     twice = [name for name, times in Counter(item.nodeid for item in items).items() if times > 1]
     if twice:
         raise pytest.UsageError(f"several tests have one node id: {twice}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """All that tests make is in one temporary folder, by which processes that they started are known, too."""
-    if not hasattr(config, "workerinput"):  # xdist's workers have that of their parent
+    """Create one temporary folder for all files of tests; it also identifies processes that they started."""
+    if not hasattr(config, "workerinput"):  # xdist's workers use their parent's
         folder = tempfile.mkdtemp(prefix="gong-tests-")
         Path(folder).chmod(0o711)  # servers that run as another user have their files within
         config.stash[our_folder] = Path(folder)
         os.environ["TMPDIR"] = tempfile.tempdir = folder
-        # Ended from outside, a session ends as by Ctrl-C: with what its tests started.
+        # SIGTERM ends a session like Ctrl-C, together with everything its tests started.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
-    """A session that leaves a process or a file fails, and says which."""
+    """Fail a session that leaves a process or a file behind, and name it."""
     yield
     folder = session.config.stash.get(our_folder, None)
     if folder is None:
         return
-    left = [*processes_of(folder), *(path for path in folder.iterdir() if path.name not in PYTESTS)]
-    if left:
-        print(f"\nLeft by the tests: {left}")  # noqa: T201
-        for process in left:
+    leftovers = [*processes_of(folder), *(path for path in folder.iterdir() if path.name not in PYTESTS)]
+    if leftovers:
+        print(f"\nLeft by the tests: {leftovers}")  # noqa: T201
+        for process in leftovers:
             if isinstance(process, psutil.Process):
                 with suppress(psutil.Error):
                     process.kill()
@@ -90,14 +90,14 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
-    """Those that were started by the session of this folder and have not ended some seconds after it."""
+    """Return processes started by the session of this folder that still run some seconds after it."""
 
     def found() -> list[psutil.Process]:
         ours = []
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
-                known_by = f"{process.environ().get('TMPDIR')} {process.cwd()}"
-                if process.pid != os.getpid() and str(folder) in known_by:
+                folders = f"{process.environ().get('TMPDIR')} {process.cwd()}"
+                if process.pid != os.getpid() and str(folder) in folders:
                     ours.append(process)
         return ours
 
@@ -109,7 +109,7 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 def postgres_server(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A running server that trades durability for speed; stopped and removed at the end."""
     programs = programs_with_jit() if request.config.getoption("jit") else None
-    # Not pytest's own directory: its parents are closed to the user that PostgreSQL runs as.
+    # Not pytest's own directory: PostgreSQL's user can't enter its parents.
     directory = Path(tempfile.mkdtemp(prefix="gong-test-"))
     cluster = Cluster(directory, durable=False, programs=programs)
     try:
@@ -148,9 +148,9 @@ def warehouse(postgres_server: Cluster, migrated_template: str) -> Iterator[Engi
 
 
 def programs_with_jit() -> Path:
-    """The programs of Debian's PostgreSQL; without it, a skip that says how to get it (in CI, a failure).
+    """Return the programs of Debian's PostgreSQL, as the embedded one has no JIT.
 
-    The embedded one is built without JIT.
+    Without it, tests are skipped with a hint how to install it (in CI, they fail).
     """
     found = sorted(Path("/usr/lib/postgresql").glob("*/lib/llvmjit.so"), key=lambda path: int(path.parts[-3]))
     if not found:
@@ -166,7 +166,7 @@ def _create_database(server: Cluster, template: str) -> str:
 
 
 def _drop_database(server: Cluster, url: str) -> None:
-    """Hundreds of them would be gigabytes, written to the disk and removed at the end."""
+    """Drop a database at once: hundreds of them would be gigabytes on the disk."""
     _execute(server, f"DROP DATABASE IF EXISTS {url.rpartition('/')[2]} WITH (FORCE)")
 
 

@@ -1,7 +1,7 @@
-"""make test-matrix: unit and DAG tests on each Python and Airflow that is claimed, the whole sync on one.
+"""make test-matrix: runs unit and DAG tests on each supported Python and Airflow, the whole sync on one.
 
-Each combination has an environment of its own in .local/matrix/, made anew when what it is made of changed.
-ARGS="--only 3.11,oldest" leaves the others out; PYTHONS="/path/to/python3.12 ..." names interpreters.
+Each combination has its own environment in .local/matrix/, made again when its requirements change.
+ARGS="--only 3.11,oldest" skips the others; PYTHONS="/path/to/python3.12 ..." names interpreters.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Combination:
     """A Python and an Airflow.
 
     :ivar airflow: a release; empty: the one that constraints.txt pins.
-    :ivar tests: what is run on it.
+    :ivar tests: paths to run on it.
     """
 
     name: str
@@ -48,13 +48,13 @@ COMBINATIONS = (
 
 
 def main() -> int:
-    """Test each combination, print a table; 1 where one failed or has no interpreter."""
+    """Test each combination and print a table; return 1 if one failed or has no interpreter."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
     parser.add_argument("--only", default="", help=", ".join(each.name for each in COMBINATIONS))
-    wanted = set(filter(None, parser.parse_args().only.split(",")))
-    if unknown := wanted - {each.name for each in COMBINATIONS}:
+    selected = set(filter(None, parser.parse_args().only.split(",")))
+    if unknown := selected - {each.name for each in COMBINATIONS}:
         parser.error(f"There is no combination {', '.join(sorted(unknown))}")
-    rows = [tested(each) for each in COMBINATIONS if not wanted or each.name in wanted]
+    rows = [tested(each) for each in COMBINATIONS if not selected or each.name in selected]
     print("\n| combination | Python | Airflow | seconds | result |\n|---|---|---|---|---|")
     for row in rows:
         print("| " + " | ".join(row) + " |")
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def tested(combination: Combination) -> tuple[str, ...]:
-    """A row of the table: how the tests went on one combination."""
+    """Test one combination and return its row of the table."""
     begin = time.monotonic()
     release = airflow = result = "?"
     interpreter = interpreter_of(combination.python)
@@ -80,7 +80,7 @@ def tested(combination: Combination) -> tuple[str, ...]:
 
 
 def interpreter_of(release: str) -> str | None:
-    """A Python of that release, of PYTHONS or by its name on the path, that can make environments."""
+    """Return a Python of that release that can make environments, from PYTHONS or the path."""
     for candidate in (*os.environ.get("PYTHONS", "").split(), *on_path(f"python{release}")):
         script = "import ensurepip, sys; print('%d.%d' % sys.version_info[:2])"
         done = subprocess.run([candidate, "-c", script], capture_output=True, text=True, check=False)
@@ -90,14 +90,14 @@ def interpreter_of(release: str) -> str | None:
 
 
 def on_path(name: str) -> Iterator[str]:
-    """Every program of that name: the first may be a shim for a Python that is not there."""
+    """Yield every program of that name: the first may be a shim for a Python that is not installed."""
     for folder in os.get_exec_path():
         if found := shutil.which(name, path=folder):
             yield found
 
 
 def environment(combination: Combination, interpreter: str) -> str:
-    """The Python of the combination's own environment."""
+    """Return the Python of the combination's own environment."""
     directory = MATRIX / combination.name
     texts = [(ROOT / name).read_text() for name in REQUIREMENTS]
     made_of = hashlib.sha256("\0".join((*texts, combination.airflow, interpreter)).encode()).hexdigest()
@@ -117,14 +117,14 @@ def environment(combination: Combination, interpreter: str) -> str:
 
 
 def constraints(airflow: str) -> str:
-    """constraints.txt; for another Airflow only that: it wants other releases of what it needs."""
+    """Return constraints.txt; for another Airflow, only that release, as it needs other dependencies."""
     if airflow:
         return f"apache-airflow=={airflow}\napache-airflow-core=={airflow}\n"
     return (ROOT / "constraints.txt").read_text()
 
 
 def versions(python: str) -> tuple[str, str]:
-    """Of Python and of Airflow."""
+    """Return the releases of Python and Airflow."""
     script = (
         "import platform; from importlib.metadata import version;"
         "print(platform.python_version(), version('apache-airflow-core'))"

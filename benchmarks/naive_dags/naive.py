@@ -1,4 +1,4 @@
-"""The DAG that a first version would be: HttpOperator with pagination, and one mapped task a user."""
+"""A naive first DAG: HttpOperator with pagination, and one mapped task per user."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ with DAG(dag_id="naive", schedule=None, catchup=False) as dag:
 
     @task
     def load_history(user_id: str) -> None:
-        answer = HttpHook("GET", http_conn_id="gong_http").run(f"/v2/users/{user_id}/settings-history")
+        response = HttpHook("GET", http_conn_id="gong_http").run(f"/v2/users/{user_id}/settings-history")
         rows = [
             (user_id, change["time"], change["setting"], change["value"])
-            for change in answer.json()["userSettingsHistory"]
+            for change in response.json()["userSettingsHistory"]
         ]
         PostgresHook("gong_postgres").insert_rows(  # type: ignore[no-untyped-call]
             "settings_changes",

@@ -1,4 +1,4 @@
-"""Whom the benchmark measures; they land the right rows, and a wrong, missing or doubled one is found."""
+"""The contestants load the right rows; wrong, missing or duplicate rows are found."""
 
 from __future__ import annotations
 
@@ -11,54 +11,52 @@ import pytest
 
 from benchmarks import contestants as found
 from benchmarks.contestants import OURS, Contestant, contestants, limit
-from benchmarks.harness import Account, Course, Server, ask, postgres, service
-from benchmarks.rows import served, what_is_wrong
+from benchmarks.harness import Account, Runner, Server, execute, postgres, service
+from benchmarks.rows import differences, served
 
 ACCOUNT = Account(30)
 ALONE = [limit(), *(each for each in contestants() if each.requirements is None and not each.is_dag)]
 
 
 @pytest.fixture(scope="module")
-def course(postgres_server: Server) -> Iterator[Course]:
+def runner(postgres_server: Server) -> Iterator[Runner]:
     with service(ACCOUNT) as address:
-        yield Course(postgres_server, ACCOUNT, address)
+        yield Runner(postgres_server, ACCOUNT, address)
 
 
 @pytest.mark.parametrize("contestant", ALONE, ids=lambda each: each.name)
-def test_a_contestant_lands_all_rows_and_says_how_long_it_took(
-    course: Course, contestant: Contestant
-) -> None:
-    outcome = course.run(contestant)
+def test_a_contestant_loads_all_rows_and_reports_its_duration(runner: Runner, contestant: Contestant) -> None:
+    outcome = runner.run(contestant)
     assert outcome.wrong == ""
     assert 0 < outcome.seconds < outcome.process_seconds
     assert 10 < outcome.peak_mb < 1000
     assert (outcome.counts["users"], outcome.counts["histories"], outcome.counts["calls"]) == (1, 30, 31)
 
 
-def test_a_server_that_runs_already_is_loaded_into_and_left_as_it_was(postgres_server: Server) -> None:
+def test_a_running_server_is_used_and_cleaned_up(postgres_server: Server) -> None:
     databases = "SELECT array_agg(datname ORDER BY datname)::text FROM pg_database"
-    before = ask(postgres_server, databases)
+    before = execute(postgres_server, databases)
     with service(ACCOUNT) as address, postgres(postgres_server.url("template1")) as running:
         running.ensure_database("twice")
         running.ensure_database("twice")
-        assert Course(running, ACCOUNT, address).run(limit(), "twice").wrong == ""
-        assert Course(running, ACCOUNT, address).run(limit()).wrong == ""
-        assert ask(postgres_server, databases) != before
-    assert ask(postgres_server, databases) == before
+        assert Runner(running, ACCOUNT, address).run(limit(), "twice").wrong == ""
+        assert Runner(running, ACCOUNT, address).run(limit()).wrong == ""
+        assert execute(postgres_server, databases) != before
+    assert execute(postgres_server, databases) == before
 
 
-def test_a_contestant_that_fails_is_told_with_its_last_words(course: Course) -> None:
+def test_a_failed_contestant_is_reported_with_its_last_line(runner: Runner) -> None:
     broken = Contestant("broken", "broken", ["-c", "raise SystemExit('no such thing')"], "", "")
-    assert course.run(broken).wrong == "failed: no such thing"
+    assert runner.run(broken).wrong == "failed: no such thing"
 
 
-def test_ours_come_first_and_the_limit_is_none_of_them() -> None:
+def test_ours_come_first_without_the_limit() -> None:
     names = [each.name for each in contestants()]
     assert names[: len(OURS)] == list(OURS)
     assert "limit" not in names
 
 
-def test_a_peer_is_what_its_folder_says_and_runs_in_an_environment_made_once_for_its_requirements(
+def test_a_peer_is_defined_by_its_folder_and_runs_in_an_environment_of_its_requirements(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, home = tmp_path / "peers" / "slow", tmp_path / "bench" / "venvs" / "slow"
@@ -110,7 +108,7 @@ def test_wrong_rows_are_found(database_url: str) -> None:
     company = ACCOUNT.company()
     queries = ("SELECT * FROM users", "SELECT id, extract(epoch FROM at), setting, value::text FROM changes")
     connection = psycopg2.connect(url)
-    for name, (statement, told) in SPOILED.items():
+    for name, (statement, text) in SPOILED.items():
         with connection, connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS users, changes")
             cursor.execute("CREATE TABLE users (id text, email text)")
@@ -120,8 +118,8 @@ def test_wrong_rows_are_found(database_url: str) -> None:
                 "INSERT INTO changes VALUES (%s, to_timestamp(%s / 1000.0), %s, %s::boolean)",
                 company.change_rows(),
             )
-        assert what_is_wrong(url, *queries, served(company)) == ""
+        assert differences(url, *queries, served(company)) == ""
         with connection, connection.cursor() as cursor:
             cursor.execute(statement)
-        assert told in what_is_wrong(url, *queries, served(company)), name
+        assert text in differences(url, *queries, served(company)), name
     connection.close()

@@ -22,7 +22,7 @@ def outcome(name: str, seconds: float, limit_s: float = 1.0, **values: Any) -> O
     return Outcome(name, 10_000, seconds, counts=counts, limit_seconds=limit_s, **values)
 
 
-def test_a_line_has_the_median_of_the_rounds_and_of_their_own_ratios() -> None:
+def test_a_line_has_the_medians_of_the_rounds_and_of_their_ratios() -> None:
     rounds = [outcome("ours_load", 2, 1), outcome("ours_load", 9, 3), outcome("ours_load", 4, 1)]
     (line,) = lines(rounds, TITLES)
     assert (line.seconds, line.ratio, line.rounds, line.title) == (4, 3, 3, "ours")
@@ -62,7 +62,7 @@ def test_goals_are_met_or_not() -> None:
     assert bad.keys() == good.keys()
 
 
-def test_the_report_says_what_it_ran_on_and_what_was_met() -> None:
+def test_the_report_shows_machine_and_goals() -> None:
     text = markdown(MACHINE, lines([outcome("ours_load", 2)], TITLES), [Goal("calls", "3", "≤ 2", False)])
     assert "| ours | 10,000 | 2.0 | 2.00 s |" in text
     assert "| calls | 3 | ≤ 2 | **no** |" in text
@@ -70,7 +70,7 @@ def test_the_report_says_what_it_ran_on_and_what_was_met() -> None:
     assert "dlt==1" in text
 
 
-def test_the_plot_is_a_picture_with_a_bar_for_each_and_longer_for_slower() -> None:
+def test_the_plot_has_a_bar_for_each_line_and_longer_ones_for_slower_lines() -> None:
     found = lines(
         [outcome("broken", 30), outcome("ours_load", 2), outcome("ours_dag", 9, wrong="lost")], TITLES
     )
@@ -85,5 +85,5 @@ def test_the_plot_is_a_picture_with_a_bar_for_each_and_longer_for_slower() -> No
     assert "prefers-color-scheme: dark" in (picture.findtext(f"{space}style") or "")
 
 
-def test_an_empty_plot_is_one_still() -> None:
+def test_an_empty_plot_is_valid() -> None:
     assert ElementTree.fromstring(svg([])).tag.endswith("svg")

@@ -1,4 +1,4 @@
-"""The benchmark's Gong answers what the sandbox answers, counts what it is asked, and keeps its limit."""
+"""The benchmark's Gong responds like the sandbox, counts its calls, and enforces its rate limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fast() -> Iterator[str]:
 
 
 class SameCompany:
-    """The benchmark's company as the sandbox holds its own: in the contract's form."""
+    """The benchmark's company with the interface of the sandbox's ``World``: in the contract's form."""
 
     def __init__(self, company: Company) -> None:
         self.users = [company.user(number) for number in range(company.users)]
@@ -50,7 +50,7 @@ def _contract_change(change: Json) -> Json:
 def sandbox() -> TestClient:
     app = create_app(
         cast("World", SameCompany(Company(USERS))),
-        dialect="live",
+        variant="live",
         access_key="key",
         access_key_secret="secret",
         access_token="token",
@@ -59,23 +59,23 @@ def sandbox() -> TestClient:
     return TestClient(app, headers={"Authorization": "Bearer token"}, raise_server_exceptions=False)
 
 
-def ask(address: str, path: str, body: Any = None) -> requests.Response:
+def send(address: str, path: str, body: Any = None) -> requests.Response:
     method = "GET" if body is None else "POST"
     return requests.request(method, f"{address}/v2{path}", json=body, auth=("any", "key"), timeout=10)
 
 
-def compared(answer: Any) -> Any:
-    """All of an answer but what differs each time: ids, and what a cursor or a refusal says."""
-    told = {name: value for name, value in answer.json().items() if name != "requestId"}
-    if "records" in told and "cursor" in told["records"]:
-        told["records"]["cursor"] = "a cursor"
-    if answer.status_code == 400:
-        told["errors"] = len(told["errors"])
-    return answer.status_code, told, answer.headers["content-type"]
+def comparable(response: Any) -> Any:
+    """Return a response without the parts that differ each time: ids, cursors and error texts."""
+    body = {name: value for name, value in response.json().items() if name != "requestId"}
+    if "records" in body and "cursor" in body["records"]:
+        body["records"]["cursor"] = "a cursor"
+    if response.status_code == 400:
+        body["errors"] = len(body["errors"])
+    return response.status_code, body, response.headers["content-type"]
 
 
 ID = Company(USERS).user_id(17)
-QUESTIONS: list[tuple[str, Any]] = [
+REQUESTS: list[tuple[str, Any]] = [
     ("/users", None),
     ("/users?includeAvatars=true", None),
     (f"/users/{ID}", None),
@@ -93,41 +93,41 @@ QUESTIONS: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "body"), QUESTIONS, ids=str)
-def test_it_answers_what_the_sandbox_answers(
+@pytest.mark.parametrize(("path", "body"), REQUESTS, ids=str)
+def test_it_responds_like_the_sandbox(
     fast: str, sandbox: TestClient, path: str, body: dict[str, Any] | None
 ) -> None:
     theirs = sandbox.request("GET" if body is None else "POST", f"/v2{path}", json=body)
-    ours = ask(fast, path, body)
-    assert compared(ours) == compared(theirs)
+    ours = send(fast, path, body)
+    assert comparable(ours) == comparable(theirs)
     assert "date" in ours.headers
 
 
-def test_the_last_page_is_the_sandboxs_too(fast: str, sandbox: TestClient) -> None:
-    first, theirs = ask(fast, "/users"), sandbox.get("/v2/users")
+def test_the_last_page_is_like_the_sandboxs(fast: str, sandbox: TestClient) -> None:
+    first, theirs = send(fast, "/users"), sandbox.get("/v2/users")
     pages = [
-        ask(fast, f"/users?cursor={first.json()['records']['cursor']}"),
+        send(fast, f"/users?cursor={first.json()['records']['cursor']}"),
         sandbox.get("/v2/users", params={"cursor": theirs.json()["records"]["cursor"]}),
     ]
-    assert compared(pages[0]) == compared(pages[1])
+    assert comparable(pages[0]) == comparable(pages[1])
     assert len(pages[0].json()["users"]) == USERS - 100
 
 
-def test_pages_hold_everyone_once_and_what_is_expected(fast: str) -> None:
-    pages = [ask(fast, "/users").json()]
+def test_pages_have_each_expected_user_once(fast: str) -> None:
+    pages = [send(fast, "/users").json()]
     while cursor := pages[-1]["records"].get("cursor"):
-        pages.append(ask(fast, f"/users?cursor={cursor}").json())
+        pages.append(send(fast, f"/users?cursor={cursor}").json())
     users = [user for page in pages for user in page["users"]]
     assert [len(page["users"]) for page in pages] == [100, 30]
     assert [(user["id"], user["emailAddress"]) for user in users] == list(Company(USERS).user_rows())
     assert {user["managerId"] for user in users[1:]} <= {user["id"] for user in users}
 
 
-def test_histories_lead_to_what_a_user_is_today(fast: str) -> None:
+def test_histories_lead_to_the_current_settings(fast: str) -> None:
     company = Company(USERS)
     for number in range(USERS):
         user, state = company.user(number), dict[str, bool]()
-        for change in ask(fast, f"/users/{user['id']}/settings-history").json()["userSettingsHistory"]:
+        for change in send(fast, f"/users/{user['id']}/settings-history").json()["userSettingsHistory"]:
             name = change["setting"].replace("callsImported", "telephonyCallsImported")
             assert state.get(name) is not change["value"], "a change changes something"
             state[name] = change["value"]
@@ -135,26 +135,26 @@ def test_histories_lead_to_what_a_user_is_today(fast: str) -> None:
         assert {name: now[name] for name in state} == state
 
 
-def test_a_company_has_as_many_rows_as_it_says() -> None:
+def test_a_company_has_the_documented_number_of_rows() -> None:
     assert 10_000 + sum(1 for _ in Company(10_000).change_rows()) == 55_730
     rows = list(Company(300).change_rows())
     assert len(set(rows)) == len(rows)
     assert sum(1 for _ in Company(3, changes_each=5000).change_rows()) == 15_000
 
 
-def test_it_counts_and_never_answers_more_than_its_rate() -> None:
+def test_it_counts_and_never_exceeds_its_rate() -> None:
     with service(Account(3, rate=5)) as address:
-        answers = [ask(address, "/users") for _ in range(12)]
+        responses = [send(address, "/users") for _ in range(12)]
         counts = requests.get(f"{address}/bench/counts", timeout=10).json()
-    assert [answer.status_code for answer in answers].count(200) == 5
-    assert {answer.headers.get("Retry-After") for answer in answers[5:]} == {"1"}
+    assert [response.status_code for response in responses].count(200) == 5
+    assert {response.headers.get("Retry-After") for response in responses[5:]} == {"1"}
     assert (counts["calls"], counts["users"], counts["refused"]) == (12, 12, 7)
 
 
-def test_it_asks_for_credentials(fast: str) -> None:
+def test_it_requires_credentials(fast: str) -> None:
     assert requests.get(f"{fast}/v2/users", timeout=10).status_code == 401
 
 
-def test_it_answers_after_its_latency() -> None:
+def test_it_responds_after_its_latency() -> None:
     with service(Account(3, latency_s=0.2)) as address:
-        assert ask(address, "/users").elapsed.total_seconds() >= 0.2
+        assert send(address, "/users").elapsed.total_seconds() >= 0.2

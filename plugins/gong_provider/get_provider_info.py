@@ -1,4 +1,4 @@
-"""What Airflow shows of this provider: its connection form, hook and operators."""
+"""The provider's metadata for Airflow: connection form, hook and operators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def _field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
-    """A field of the form; optional, so that a key and its secret are enough."""
+    """Return a field of the form; all are optional, as a key and its secret are enough."""
     return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
 
 
@@ -14,12 +14,12 @@ _SECTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "OAuth, instead of the access key": {
         "client_id": _field(
             "OAuth client id",
-            "Of your app in Gong. Client id, client secret and refresh token belong together.",
+            "Of your app in Gong. Client id, client secret and refresh token are needed together.",
         ),
         "client_secret": _field("OAuth client secret", "Of the same app.", format="password"),
         "refresh_token": _field(
             "OAuth refresh token",
-            "As the consent gave it. Used once: what follows it is kept in the coordination database.",
+            "Of the consent. Used once: its successors are stored in the coordination database.",
             format="password",
         ),
         "oauth_endpoint": _field(
@@ -28,39 +28,39 @@ _SECTIONS: dict[str, dict[str, dict[str, Any]]] = {
         ),
         "access_token": _field(
             "Access token",
-            "A bearer token that nobody renews: for a short try, when there is no key.",
+            "A bearer token that is not renewed: for a short try without an access key.",
             format="password",
         ),
     },
     "Calls": {
         "calls_per_second": _field(
             "Calls per second",
-            "What Gong allows your company: 3 unless its support raised it. 0: no limit.",
+            "Gong's limit for your company: 3 unless its support raised it. 0: no limit.",
             "number",
             minimum=0,
             default=3,
         ),
         "calls_per_day": _field(
             "Calls per day",
-            "What Gong allows your company: 10000 unless its support raised it. 0: no limit.",
+            "Gong's limit for your company: 10000 unless its support raised it. 0: no limit.",
             "integer",
             minimum=0,
             default=10000,
         ),
         "calls_reserve": _field(
             "Calls reserved",
-            "Of the calls a day, what is left to your other tools: a number, or a share such as 10%.",
+            "Daily calls reserved for your other tools: a number, or a share such as 10%.",
             pattern="^ *[0-9.]+ *%? *$",
             default="10%",
         ),
         "coordination_conn_id": _field(
             "Coordination connection",
-            "The Postgres connection in which all workers share the calls and OAuth's tokens. "
-            "Empty: gong_postgres, where there is one.",
+            "The Postgres connection through which all workers share limits and OAuth tokens. "
+            "Empty: gong_postgres, if it exists.",
         ),
         "timeout_s": _field(
             "Timeout in seconds",
-            "For one whole try of a call, from connecting to the last byte.",
+            "For one try of a call, from connecting to the last byte.",
             "number",
             minimum=1,
             default=30,
@@ -69,12 +69,12 @@ _SECTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "Rarely needed": {
         "account": _field(
             "Account",
-            "A name of your own for this Gong account; settles whose data a warehouse holds. "
+            "Your name for this Gong account; a warehouse stores the data of one account. "
             "Needed where one OAuth app serves several accounts.",
         ),
         "users_filter_path": _field(
             "Path of users by filter",
-            "Leave empty: found out by asking. Gong's own is /users/extensive.",
+            "Leave empty: found by trying. Gong's own is /users/extensive.",
         ),
     },
 }
@@ -82,7 +82,7 @@ _SECTIONS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The entry point ``apache_airflow_provider``."""
+    """Return the provider's metadata: the entry point ``apache_airflow_provider``."""
     return {
         "package-name": "airflow-provider-gong",
         "name": "Gong",
@@ -112,7 +112,7 @@ def get_provider_info() -> dict[str, Any]:
                     "placeholders": {
                         "host": "https://us-12345.api.gong.io (empty: https://api.gong.io)",
                         "login": "in Gong: Company settings > Ecosystem > API, scope api:users:read",
-                        "password": "shown by Gong once, when the key is made",
+                        "password": "shown by Gong once, when the key is created",
                         # Without one, the UI of Airflow 3.3 sends 0 and is refused: "the port differs".
                         "port": "443 (the Test button of Airflow 3.3 needs it)",
                     },

@@ -1,4 +1,4 @@
-"""Which error of a task is tried again, and when: the retry policy of Gong's operators."""
+"""The retry policy of Gong's operators: which errors are retried, and when."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 DELAYS = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 60, 120, 300))
-"""Before the second try, the third, ...; the last one stays."""
+"""Before the second try, the third, ...; the last one repeats."""
 
-_HOPELESS = RetryRule(
+_FAIL_AT_ONCE = RetryRule(
     exception=[
         errors.GongConfigError,
         errors.GongCredentialsError,
@@ -33,15 +33,14 @@ _HOPELESS = RetryRule(
 
 
 class GongRetryPolicy(ExceptionRetryPolicy):
-    """Fails at once what can't succeed by itself; all else waits longer each time.
+    """Fails at once on errors that a retry can't fix; retries others with growing delays.
 
-    A retry never comes before the end of a pause that Gong asked for, where the error says when that is. The
-    operators reschedule for a pause, which costs no try, or fail the task at once where its answers would be
-    lost, and paid for again. A task that was killed never gets here: it waits the task's plain
-    ``retry_delay``.
+    A retry never begins before the end of a pause that Gong asked for, if the error says when that is. The
+    operators reschedule for a pause, which costs no try, or fail the task at once where its responses would
+    be lost. A killed task bypasses this policy: it waits the task's plain ``retry_delay``.
 
     :param delays: before the second try, the third, ...; none is longer than the task's ``max_retry_delay``.
-        Without any, Airflow counts the delay by the task's own ``retry_delay`` and backoff.
+        If empty, Airflow computes the delay from the task's own ``retry_delay`` and backoff.
     """
 
     def __init__(
@@ -66,8 +65,8 @@ class GongRetryPolicy(ExceptionRetryPolicy):
         task = context["task"] if context else None
         delay = self._delay(try_number, task) if self.delays else None
         if isinstance(exception, errors.GongRateLimitError) and exception.retry_after_s:
-            own = delay or _own_delay(try_number, task)
-            delay = max(own, timedelta(seconds=exception.retry_after_s))
+            least = delay or _own_delay(try_number, task)
+            delay = max(least, timedelta(seconds=exception.retry_after_s))
         return RetryDecision.retry(delay, "It may pass by itself")
 
     def _delay(self, try_number: int, task: Any) -> timedelta:
@@ -76,22 +75,22 @@ class GongRetryPolicy(ExceptionRetryPolicy):
 
 
 def _own_delay(try_number: int, task: Any) -> timedelta:
-    """The least that Airflow would make of the task's own delay and backoff."""
+    """Return the least delay that Airflow computes from the task's own delay and backoff."""
     if task is None:
         return timedelta()
     delay: timedelta = task.retry_delay * (task.retry_exponential_backoff or 1) ** (try_number - 1)
     return min(delay, task.max_retry_delay or delay)
 
 
-GONG_RETRY_POLICY: Any = GongRetryPolicy([_HOPELESS])
-"""The policy of all of Gong's operators, also for the other tasks of a DAG."""
+GONG_RETRY_POLICY: Any = GongRetryPolicy([_FAIL_AT_ONCE])
+"""The policy of all of Gong's operators; usable for the other tasks of a DAG, too."""
 
-_WITH_OWN_DELAY = GongRetryPolicy([_HOPELESS], delays=())
+_WITH_OWN_DELAY = GongRetryPolicy([_FAIL_AT_ONCE], delays=())
 
 
 def policy_for(*, has_own_delay: bool) -> GongRetryPolicy:
-    """The policy of an operator that was given none.
+    """Return the policy of an operator that was given none.
 
-    :param has_own_delay: it was given a delay or a backoff, which then says when it is tried again.
+    :param has_own_delay: it was given a delay or a backoff, which is then used.
     """
     return _WITH_OWN_DELAY if has_own_delay else GONG_RETRY_POLICY

@@ -1,4 +1,4 @@
-"""The stack of docker-compose.yaml, up: its Postgres and Redis, Airflow's processes and three workers."""
+"""Runs the stack of docker-compose.yaml: its Postgres and Redis, Airflow's processes and three workers."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ class CeleryStack(RunningAirflow):
         super().__init__(Airflow(address, LOGIN, VARIABLES["ADMIN_PASSWORD"]))
 
     def start(self) -> None:
-        """In the order of depends_on."""
+        """Start everything, in the order of depends_on."""
         self.containers.run("keys")
         self.start_postgres()
         self.start_redis()
         self.containers.run("migrate")
         for service in ("api-server", "scheduler", "dag-processor", "triggerer"):
             self.containers.start(service)
-        eventually(self.airflow.answers, "the api-server")
+        eventually(self.airflow.is_up, "the api-server")
         self.scale(3)
         eventually(lambda: self.airflow.get(DAG), "the DAG")
 
     def start_postgres(self) -> None:
-        """Where the image makes its superuser from POSTGRES_PASSWORD_FILE, we do."""
+        """Start the server; create its superuser from POSTGRES_PASSWORD_FILE, as the image does."""
         self.cluster.start()
         environment = self.local.environment("postgres")
         password = Path(environment["POSTGRES_PASSWORD_FILE"]).read_text()
@@ -69,12 +69,12 @@ class CeleryStack(RunningAirflow):
         connection.close()
 
     def start_redis(self) -> None:
-        """And wait until it is well."""
+        """Start Redis and wait until it is healthy."""
         self.containers.start("redis")
-        eventually(lambda: self.containers.is_well("redis"), "Redis", 20)
+        eventually(lambda: self.containers.is_healthy("redis"), "Redis", 20)
 
     def scale(self, workers: int) -> None:
-        """`docker compose up --scale worker=N`: return when they take tasks."""
+        """Scale as `docker compose up --scale worker=N`; return when the workers take tasks."""
         for instance in WORKERS[workers:]:
             if self.is_up(instance):
                 self.containers.stop(instance)
@@ -91,17 +91,17 @@ class CeleryStack(RunningAirflow):
 
     def _readies(self, instance: str) -> int:
         log = self.local.folder / f"{instance}.log"
-        return self.containers.said(instance).count(f"{instance} ready") if log.exists() else 0
+        return self.containers.output(instance).count(f"{instance} ready") if log.exists() else 0
 
     @property
     def warehouse(self) -> str:
-        """The address of the warehouse, as the tasks' connection has it."""
+        """The address of the warehouse in the tasks' connection."""
         known = json.loads((self.local.folder / "secrets" / "connections.json").read_text())
         url = make_url(known["gong_postgres"].replace("postgres://", "postgresql+psycopg2://"))
         return url.render_as_string(hide_password=False)
 
     def begin(self, service: GongService, **limits: Any) -> str:
-        """An empty warehouse that keeps each call's place, the connection as the UI makes it, a run."""
+        """Empty the warehouse, log each call's slot, set the connection as the UI does, and trigger a run."""
         connection = psycopg2.connect(self.warehouse.replace("+psycopg2", ""))
         with connection, connection.cursor() as cursor:
             cursor.execute("DROP SCHEMA IF EXISTS gong CASCADE")
@@ -123,7 +123,7 @@ class CeleryStack(RunningAirflow):
         return self.trigger()
 
     def workers_at(self, run_id: str) -> list[str]:
-        """The workers that run tasks of a run now, by the processes that Airflow names."""
+        """Return the workers that run tasks of a run now, by the pids in Airflow."""
         pids = {task["pid"] for task in self.tasks(run_id) if task["state"] == "running"}
         return [name for name in WORKERS if self.is_up(name) and any(
             process.pid in pids for process in self.containers.members(name)
@@ -132,7 +132,7 @@ class CeleryStack(RunningAirflow):
 
 @contextmanager
 def celery_stack() -> Iterator[CeleryStack]:
-    """One that is up, ended with all it started."""
+    """Yield a running stack, and stop it with all it started."""
     folder = Path(tempfile.mkdtemp(prefix="gong-celery-"))
     began = time.monotonic()
     try:

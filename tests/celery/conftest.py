@@ -1,4 +1,4 @@
-"""One stack for all tests; where there is no redis-server, a skip that says how to get it."""
+"""One stack for all tests; without redis-server, they are skipped with a hint how to install it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOW_TO_INSTALL = "The tests with Celery need redis-server. Debian: apt-get insta
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[CeleryStack]:
-    """Up, the scheduler's own run behind it."""
+    """The stack, after the scheduler's own run."""
     if shutil.which("redis-server") is None:
         refuse = pytest.fail if os.environ.get("GONG_CELERY") == "required" else pytest.skip
         refuse(HOW_TO_INSTALL)

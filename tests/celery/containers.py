@@ -1,4 +1,4 @@
-"""The services of docker-compose.yaml as processes here, kept running as Docker keeps them."""
+"""Runs the services of docker-compose.yaml as local processes, and restarts them as Docker does."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 import psutil
 
 from include.gong.local.processes import end, stop_leftovers
-from include.gong.local.settings import MARKER, Place
+from include.gong.local.settings import MARKER, StateDir
 from tests.support.compose import Local, copy_image
 
 
 class Containers:
-    """Processes by instance: "scheduler", "worker-2". What ends by itself is started again."""
+    """Processes by instance: "scheduler", "worker-2". One that ends by itself is started again."""
 
     def __init__(self, local: Local) -> None:
         self._local = local
-        self._place = Place(local.folder)
+        self._state_dir = StateDir(local.folder)
         self._running: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -29,18 +29,18 @@ class Containers:
         threading.Thread(target=self._keep_running, daemon=True).start()
 
     def run(self, service: str) -> None:
-        """A service that ends: to its end."""
+        """Run a one-off service to its end."""
         process = self._launch(service, service)
-        assert process.wait(120) == 0, self.said(service)
+        assert process.wait(120) == 0, self.output(service)
 
     def start(self, service: str, instance: str = "") -> None:
-        """A service that lasts."""
+        """Start a long-running service."""
         name = instance or service
         with self._lock:
             self._running[name] = (service, self._launch(service, name))
 
     def stop(self, instance: str, seconds: float = 60) -> None:
-        """As `docker compose stop` does: SIGTERM, and in the end SIGKILL."""
+        """Stop as `docker compose stop` does: SIGTERM, and in the end SIGKILL."""
         process = self._forget(instance)
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -48,15 +48,15 @@ class Containers:
         end(self._family(process))
 
     def kill(self, instance: str) -> None:
-        """kill -9 for all that is in the container, at once."""
+        """Kill all processes of the container at once."""
         process = self._forget(instance)
         for member in self._family(process):
             with suppress(psutil.Error):
                 member.send_signal(signal.SIGKILL)
         process.wait(10)
 
-    def is_well(self, service: str, instance: str = "") -> bool:
-        """What its own health check says."""
+    def is_healthy(self, service: str, instance: str = "") -> bool:
+        """Whether its own health check passes."""
         done = subprocess.run(
             self._local.health_command(service, instance), **self._options(service, instance or service),
             capture_output=True, timeout=60, check=False,
@@ -65,27 +65,27 @@ class Containers:
 
     @property
     def instances(self) -> list[str]:
-        """Those that should be running."""
+        """The instances that should be running."""
         return list(self._running)
 
     def members(self, instance: str) -> list[psutil.Process]:
-        """All processes of a container."""
+        """Return all processes of a container."""
         return self._family(self._running[instance][1])
 
-    def said(self, instance: str) -> str:
-        """All that it printed."""
+    def output(self, instance: str) -> str:
+        """Return all output of a container."""
         return (self._local.folder / f"{instance}.log").read_text(errors="replace")
 
     def end(self) -> None:
-        """Everything, to the last grandchild."""
+        """Stop everything, with all descendants."""
         self._over.set()
         with self._lock:
             running = [process for _, process in self._running.values()]
         end([psutil.Process(each.pid) for each in running if each.poll() is None])
-        stop_leftovers(self._place)
+        stop_leftovers(self._state_dir)
 
     def _keep_running(self) -> None:
-        """restart: unless-stopped."""
+        """Restart ended processes: restart: unless-stopped."""
         while not self._over.wait(0.5):
             with self._lock:
                 for name, (service, process) in self._running.items():
@@ -114,7 +114,7 @@ class Containers:
             return self._running.pop(instance)[1]
 
     def _family(self, process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-        """It, its descendants, and what of its session outlived its parent."""
+        """Return the process, its descendants, and orphans of its session."""
         found = []
         for each in psutil.process_iter():
             with suppress(psutil.Error, OSError):

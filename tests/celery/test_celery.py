@@ -1,4 +1,4 @@
-"""Many workers on a real Celery: one limit for all of them, and what a loss of any part costs."""
+"""Several workers on a real Celery: they share one limit, and losing any part costs few calls."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.celery.celery_stack import WORKERS, CeleryStack
 from tests.end_to_end.commands import eventually
 from tests.support import GongService, OddWorld, odd_world
 from tests.support.grants import grants, most_in
-from tests.support.in_doubt import asked_lately, is_history
-from tests.support.landed import landed_changes, landed_users
+from tests.support.stored_rows import stored_changes, stored_users
+from tests.support.uncommitted import is_history, possibly_uncommitted
 
 log = logging.getLogger(__name__)
 
@@ -21,49 +21,49 @@ RATE = 60
 
 
 def span_s(service: GongService) -> float:
-    """From the first history's call to the last."""
+    """Return the seconds from the first history's call to the last."""
     times = [call.time for call in service.calls if is_history(call)]
     return max(times) - min(times)
 
 
 def rows_are_equal(stack: CeleryStack, odd: OddWorld) -> None:
-    assert landed_users(stack.warehouse) == odd.expected_users()
-    assert landed_changes(stack.warehouse) == odd.expected_changes()
+    assert stored_users(stack.warehouse) == odd.expected_users()
+    assert stored_changes(stack.warehouse) == odd.expected_changes()
 
 
 def in_the_middle(service: GongService, users: int) -> None:
-    """Return when a third of the histories were asked for."""
-    eventually(lambda: sum(service.histories_asked.values()) > users / 3, "a third of the histories", 90)
+    """Wait until a third of the histories are requested."""
+    eventually(lambda: sum(service.histories_requested.values()) > users / 3, "a third of the histories", 90)
 
 
 def paid_twice(service: GongService) -> int:
-    return sum(service.histories_asked.values()) - len(service.histories_asked)
+    return sum(service.histories_requested.values()) - len(service.histories_requested)
 
 
-def in_doubt(service: GongService) -> int:
-    """Histories that can't be sure to be in the warehouse yet."""
-    return sum(map(is_history, asked_lately(service.calls)))
+def uncommitted(service: GongService) -> int:
+    """Return the number of histories that may not be in the warehouse yet."""
+    return sum(map(is_history, possibly_uncommitted(service.calls)))
 
 
-def test_each_service_says_by_its_own_check_that_it_is_well(stack: CeleryStack) -> None:
+def test_each_service_is_healthy_by_its_own_check(stack: CeleryStack) -> None:
     for service in ("api-server", "scheduler", "dag-processor", "triggerer", "redis"):
-        assert eventually(lambda name=service: stack.containers.is_well(name), service, 30)
+        assert eventually(lambda name=service: stack.containers.is_healthy(name), service, 30)
     for instance in WORKERS:
-        assert stack.containers.is_well("worker", instance), instance
-    assert not stack.containers.is_well("worker", "worker-9")
+        assert stack.containers.is_healthy("worker", instance), instance
+    assert not stack.containers.is_healthy("worker", "worker-9")
     assert stack.containers.restarted == []
 
 
 def test_a_run_stays_under_the_limit_that_all_workers_share(stack: CeleryStack) -> None:
     users = 1200
     odd = odd_world(users)
-    taken = {name: stack.containers.said(name).count("received") for name in WORKERS}
+    taken = {name: stack.containers.output(name).count("received") for name in WORKERS}
     with GongService(odd.users, odd.histories, latency_s=0.05) as service:
         assert stack.finished(stack.begin(service, calls_per_second=RATE)) == "success"
         assert most_in(1, grants(engine_for(stack.warehouse))) <= RATE
         assert len(service.calls) == users / 100 + users
     rows_are_equal(stack, odd)
-    assert all(stack.containers.said(name).count("received") > taken[name] for name in WORKERS)
+    assert all(stack.containers.output(name).count("received") > taken[name] for name in WORKERS)
 
 
 @pytest.mark.timeout(300)
@@ -74,13 +74,13 @@ def test_a_worker_that_is_killed_costs_the_calls_in_flight(stack: CeleryStack) -
         run_id = stack.begin(service, calls_per_second=RATE)
         in_the_middle(service, users)
         victim = eventually(lambda: stack.workers_at(run_id), "a worker with a task of the run", 30)[0]
-        lost = in_doubt(service)
+        lost = uncommitted(service)
         stack.containers.kill(victim)
         killed_at = time.time()
         assert stack.finished(run_id, 200) == "success"
-        log.info("killed %s: over %.0f s later, %d histories twice, %d in doubt",
+        log.info("killed %s: over %.0f s later, %d histories twice, %d uncommitted",
                  victim, time.time() - killed_at, paid_twice(service), lost)  # fmt: skip
-        assert len(service.histories_asked) == users
+        assert len(service.histories_requested) == users
         assert paid_twice(service) <= lost
     rows_are_equal(stack, odd)
     assert max(task["try_number"] for task in stack.tasks(run_id)) >= 2
@@ -99,7 +99,7 @@ def test_redis_may_be_restarted_in_the_middle(stack: CeleryStack) -> None:
         stack.start_redis()
         assert stack.finished(run_id, 200) == "success"
         log.info("Redis restarted: %d histories twice", paid_twice(service))
-        assert len(service.histories_asked) == users
+        assert len(service.histories_requested) == users
         assert paid_twice(service) == 0
     rows_are_equal(stack, odd)
 
@@ -111,15 +111,15 @@ def test_postgres_may_be_restarted_in_the_middle(stack: CeleryStack) -> None:
     with GongService(odd.users, odd.histories, latency_s=0.1, calls_per_second=RATE) as service:
         run_id = stack.begin(service, calls_per_second=RATE)
         in_the_middle(service, users)
-        lost = in_doubt(service)
+        lost = uncommitted(service)
         stack.cluster.stop()
         time.sleep(3)
         stack.cluster.start()
-        eventually(lambda: stack.containers.is_well("api-server"), "the api-server", 60)
+        eventually(lambda: stack.containers.is_healthy("api-server"), "the api-server", 60)
         assert stack.finished(run_id, 200) == "success"
-        log.info("Postgres restarted: %d histories twice, %d in doubt; started again: %s",
+        log.info("Postgres restarted: %d histories twice, %d uncommitted; started again: %s",
                  paid_twice(service), lost, stack.containers.restarted)  # fmt: skip
-        assert len(service.histories_asked) == users
+        assert len(service.histories_requested) == users
         assert paid_twice(service) <= lost
     rows_are_equal(stack, odd)
 
@@ -136,9 +136,9 @@ def test_three_workers_are_faster_than_one(stack: CeleryStack) -> None:
 
 
 def histories_of(stack: CeleryStack, users: int, latency_s: float) -> float:
-    """Seconds that the histories of a run took."""
+    """Return the seconds that the histories of a run took."""
     odd = odd_world(users)
     with GongService(odd.users, odd.histories, latency_s=latency_s) as service:
         assert stack.finished(stack.begin(service)) == "success"
-        assert sum(service.histories_asked.values()) == users
+        assert sum(service.histories_requested.values()) == users
         return round(span_s(service), 1)

@@ -1,1 +1,1 @@
-"""A stack that is killed in part or whole."""
+"""Tests that kill a stack in part or whole."""

@@ -1,4 +1,4 @@
-"""Killed at random moments, with a seed: in the end all rows are there, and hardly a call was made twice."""
+"""Kills at random moments, with a seed: in the end all rows are stored, and few calls were made twice."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.chaos import mortal
-from tests.chaos.mortal import DAG, MortalStack
+from tests.chaos import killable_stack
+from tests.chaos.killable_stack import DAG, KillableStack
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import TWIN, undeadlocked
 from tests.support import GongService, OddWorld, odd_world
 from tests.support.gong_service import Call
-from tests.support.in_doubt import asked_lately, is_history
-from tests.support.landed import landed_changes, landed_users, query
+from tests.support.stored_rows import query, stored_changes, stored_users
+from tests.support.uncommitted import is_history, possibly_uncommitted
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
 
 
 class Round(NamedTuple):
-    """What is done to a run, and when: after so many calls, and so many seconds."""
+    """A disturbance of a run, and when: after so many calls, and so many seconds."""
 
     kind: Kind
     after_calls: int
@@ -57,7 +57,7 @@ class Round(NamedTuple):
 
 
 def rounds() -> list[Round]:
-    """Each kind in turn; every third time while users are still being listed."""
+    """Return each kind in turn; every third time while users are still being listed."""
     rng = Random(SEED)
     kinds = [kind for _ in range(-(-ROUNDS // len(KINDS))) for kind in rng.sample(KINDS, len(KINDS))]
     spans = ((1, PAGES), (PAGES, PAGES + USERS), (PAGES, PAGES + USERS))
@@ -69,35 +69,35 @@ def rounds() -> list[Round]:
     ("number", "disturbance"),
     [pytest.param(n, each, id=f"seed {SEED} round {n + 1}: {each}") for n, each in enumerate(rounds())],
 )
-def test_a_disturbed_run_ends_with_all_rows_and_few_calls_more(
-    stack: MortalStack, number: int, disturbance: Round
+def test_a_disturbed_run_ends_with_all_rows_and_few_more_calls(
+    stack: KillableStack, number: int, disturbance: Round
 ) -> None:
-    dialect: Literal["contract", "live"] = "live" if number % 2 else "contract"
-    odd = odd_world(USERS, dialect)
+    variant: Literal["contract", "live"] = "live" if number % 2 else "contract"
+    odd = odd_world(USERS, variant)
     name = f"chaos_{number}"
     stack.new_warehouse(name)
     with GongService(
-        odd.users, odd.histories, dialect=dialect, latency_s=LATENCY_S, page_size=PAGE_SIZE
+        odd.users, odd.histories, variant=variant, latency_s=LATENCY_S, page_size=PAGE_SIZE
     ) as service:
         scene = Scene(stack, service, name)
         scene.begin()
         eventually(lambda: len(service.calls) >= disturbance.after_calls, "the call", 60)
         time.sleep(disturbance.after_s)
-        DEEDS[disturbance.kind](scene)
+        ACTIONS[disturbance.kind](scene)
         scene.to_the_end()
         rows_are_equal(stack.warehouse(name), odd)
         scene.few_calls_were_made_twice()
 
 
 def rows_are_equal(warehouse: str, odd: OddWorld) -> None:
-    assert landed_users(warehouse) == odd.expected_users()
-    assert landed_changes(warehouse) == odd.expected_changes()
+    assert stored_users(warehouse) == odd.expected_users()
+    assert stored_changes(warehouse) == odd.expected_changes()
 
 
 class Scene:
-    """One round: a service, a warehouse, the runs between them, and what may have been lost on the way."""
+    """One round: a service, a warehouse, the runs between them, and calls whose results may be lost."""
 
-    def __init__(self, stack: MortalStack, service: GongService, name: str) -> None:
+    def __init__(self, stack: KillableStack, service: GongService, name: str) -> None:
         self.stack = stack
         self.service = service
         self.runs: list[tuple[str, str]] = []
@@ -106,37 +106,37 @@ class Scene:
         self._lost: list[Call] = []
 
     def begin(self, dag: str = DAG) -> None:
-        """Both connections edited, a run triggered."""
+        """Point both connections here and trigger a run."""
         warehouse = self.stack.warehouse(self._name)
         self.stack.airflow.point_to(self.service, warehouse, calls_per_second=RATE)
         self.runs.append((dag, self.stack.airflow.trigger(dag=dag)))
 
     def lost(self) -> None:
-        """Tasks are dead now: what they asked for lately is not in the warehouse."""
-        self._lost += asked_lately(self.service.calls)
+        """Note that tasks are dead: results of their recent calls are not in the warehouse."""
+        self._lost += possibly_uncommitted(self.service.calls)
 
     def kill_tasks(self, most: int) -> None:
-        """Those that run at the moment; between two tasks, the next."""
-        dying = eventually(lambda: mortal.tasks(self.stack.checkout)[:most], "a task to kill", 30)
-        mortal.kill(dying)
+        """Kill running tasks; between two tasks, the next one."""
+        dying = eventually(lambda: killable_stack.tasks(self.stack.checkout)[:most], "a task to kill", 30)
+        killable_stack.kill(dying)
         self.lost()
         log.info("killed %d tasks", len(dying))
 
     def kill_stack(self, part: str) -> None:
-        """`make up` ends with its part; start it again, and run again."""
-        dying = mortal.part(self.stack, part)
+        """Kill a part, with which `make up` ends; start it again, and run again."""
+        dying = killable_stack.part(self.stack, part)
         assert dying
-        mortal.kill(dying)
-        self.stack.buried()
+        killable_stack.kill(dying)
+        self.stack.wait_until_stopped()
         self.lost()
-        self.stack.again()
+        self.stack.restart()
         if not self.succeeded():
             self.listings += 1
             self.runs.clear()
             self.begin()
 
     def succeeded(self) -> bool:
-        """Whether the run had ended well, though Airflow did not live to see it."""
+        """Whether the run had succeeded, though Airflow died before it could record that."""
         return [run["state"] for run in self.states()] == ["success"]
 
     def states(self) -> list[dict[str, str]]:
@@ -154,12 +154,12 @@ class Scene:
         self.listings += 1
 
     def second_run(self) -> None:
-        """It owes also what the first had asked before it began: nobody knows what changed since then."""
+        """Start a second run; it also fetches histories that the first one fetched before it began."""
         self.begin(TWIN)
         self.listings += 1
 
-    def owed_twice(self) -> int:
-        """Histories asked before the newest run began, where two ran at once."""
+    def due_twice(self) -> int:
+        """Return the number of histories requested before the newest run began, where two ran at once."""
         if len(self.runs) == 1:
             return 0
         sql = "SELECT max(histories_since) AS at FROM sync_runs"
@@ -171,17 +171,17 @@ class Scene:
             assert self.stack.ended(run_id, dag) == "success"
 
     def few_calls_were_made_twice(self) -> None:
-        """Beyond the necessary ones: the page at hand, and the histories of the open group."""
-        lost = sum(is_history(call) for call in self._lost) + self.owed_twice()
+        """Check calls beyond the necessary ones: the current page, and the histories of the open group."""
+        lost = sum(is_history(call) for call in self._lost) + self.due_twice()
         pages = sum(not is_history(call) for call in self.service.calls)
-        twice = sum(self.service.histories_asked.values()) - USERS
+        twice = sum(self.service.histories_requested.values()) - USERS
         log.info("%d pages for %d listings; %d histories twice, %d lost", pages, self.listings, twice, lost)
-        assert len(self.service.histories_asked) == USERS
+        assert len(self.service.histories_requested) == USERS
         assert twice <= lost
         assert pages <= PAGES * self.listings + 1
 
 
-DEEDS: dict[Kind, Callable[[Scene], None]] = {
+ACTIONS: dict[Kind, Callable[[Scene], None]] = {
     "one task": lambda scene: scene.kill_tasks(1),
     "all tasks": lambda scene: scene.kill_tasks(8),
     "scheduler": lambda scene: scene.kill_stack("scheduler"),

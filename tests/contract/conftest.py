@@ -1,4 +1,4 @@
-"""Each dialect, and a hook on a service, by an Airflow connection."""
+"""Each API variant, and a hook on a service, by an Airflow connection."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import pytest
 
 from gong_provider.client.client import ATTEMPTS
 from gong_provider.hooks.gong import GongHook
-from tests.support.gong_service import Dialect, GongService
+from tests.support.gong_service import ApiVariantName, GongService
 from tests.support.hooks import Connect
 
 
 @pytest.fixture(params=["contract", "live"])
-def dialect(request: pytest.FixtureRequest) -> Dialect:
-    name: Dialect = request.param
+def variant(request: pytest.FixtureRequest) -> ApiVariantName:
+    name: ApiVariantName = request.param
     return name
 
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
     """A hook on a service (or a URL), without limits; ``extra`` goes into its connection."""
-    account = str(uuid4())  # a pause of one test is no other's, also when a port is used again
+    account = str(uuid4())  # a pause of one test must not affect another, also when a port is used again
 
     def make(
         service: GongService | str,

@@ -1,4 +1,4 @@
-"""`make check-live`: what is printed of each kind of account, in how many calls, and never of a person."""
+"""`make check-live`: the report on each kind of account, its number of calls, and no personal data in it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from include.gong.check_live import wire
-from include.gong.check_live.calls import MAX_CALLS, Heard
+from include.gong.check_live.calls import MAX_CALLS, HttpExchange
 from include.gong.check_live.check import check
 from include.gong.check_live.finding import order
 from include.gong.check_live.survey import Survey
 from include.gong.local.settings import LocalError
 from include.gong.sandbox.__main__ import DEMO_KEY, DEMO_SECRET
-from include.gong.sandbox.api_variant import DialectName
+from include.gong.sandbox.api_variant import ApiVariantName
 from include.gong.sandbox.world import World
 from tests.support.gong_faults import Faults
 from tests.support.gong_service import GongService
@@ -35,37 +35,37 @@ ALIKE = {
     "no such path": "405 with errors in JSON",
     "order of the list": "neither by id nor by creation",
     "cursor": "a JWT with exp; lives 5 minutes",
-    "Date header": "with each answer",
+    "Date header": "with each response",
     "Gong's clock": "within 2 s of ours",
     "unknown fields": "none",
 }
-ANSWERS: dict[DialectName, dict[str, str]] = {
+ANSWERS: dict[ApiVariantName, dict[str, str]] = {
     "contract": {
-        "dialect of histories": "contract",
+        "API variant of histories": "contract",
         "filter path": "/users/filter",
         "a filter without match": "200 []",
         "pages": "of 100 users; the first is number 1",
         "totalRecords": "the same with and without avatars",
     },
     "live": {
-        "dialect of histories": "live",
+        "API variant of histories": "live",
         "filter path": "/users/extensive",
         "a filter without match": '404 "No users found"',
         "pages": "of 100 users; the first is number 0",
-        "totalRecords": "3 more when avatars are asked for",
+        "totalRecords": "3 more when avatars are requested",
     },
 }
 
 
 def run(directory: Path) -> subprocess.CompletedProcess[str]:
-    """The command, as `make check-live` starts it."""
+    """Run the command as `make check-live` does."""
     environment = {**os.environ, "GONG_LOCAL_DIR": str(directory), "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
     command = [sys.executable, "-m", "include.gong.check_live"]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def answers(printed: str) -> dict[str, str]:
-    """What was seen, by question."""
+    """Return the observations by topic."""
     rows = [line[2:].split(" | ") for line in printed.splitlines() if " | " in line]
     return {question.strip(): seen for question, _, seen in rows[1:]}
 
@@ -75,7 +75,7 @@ def differing(printed: str) -> set[str]:
 
 
 def assert_holds_nothing_of(value: Any, printed: str) -> None:
-    """No text of the data is in what was printed."""
+    """Check that no text of the data is in the report."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
@@ -95,10 +95,10 @@ def user(number: int, **fields: Any) -> dict[str, Any]:
     }
 
 
-def test_a_sandbox_of_each_dialect_is_as_assumed(
-    dialect: DialectName, connect: Connect, tmp_path: Path
+def test_a_sandbox_of_each_variant_is_as_assumed(
+    variant: ApiVariantName, connect: Connect, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "include.gong.sandbox", "--dialect", dialect]
+    command = [sys.executable, "-m", "include.gong.sandbox", "--variant", variant]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         sandbox = process.stdout.readline().split()[2] if process.stdout else ""
         connect(sandbox, login=DEMO_KEY, password=DEMO_SECRET)
@@ -108,7 +108,7 @@ def test_a_sandbox_of_each_dialect_is_as_assumed(
     seen = answers(done.stdout)
     assert sandbox.removeprefix("http://") in seen.pop("connection")
     assert re.fullmatch(r"median \d\.\d\d s, worst \d\.\d\d s", seen.pop("latency"))
-    assert seen == ALIKE | ANSWERS[dialect]
+    assert seen == ALIKE | ANSWERS[variant]
     assert differing(done.stdout) == set()
     assert " 12 calls " in done.stdout.splitlines()[-1]
     world = World()
@@ -157,27 +157,27 @@ def test_a_connection_that_cant_be_used_is_one_line_without_secrets(
         monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", given.replace("{port}", str(port)))
         with pytest.raises(LocalError) as caught:
             check()
-    said = str(caught.value)
-    assert "\n" not in said
-    assert "secret" not in said.replace("access key secret", "").replace("client_secret", "")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "secret" not in message.replace("access key secret", "").replace("client_secret", "")
 
 
-def test_an_account_without_users(connect: Connect, dialect: DialectName) -> None:
-    with GongService(dialect=dialect) as service:
+def test_an_account_without_users(connect: Connect, variant: ApiVariantName) -> None:
+    with GongService(variant=variant) as service:
         connect(service)
         printed = check()
     seen = answers(printed)
-    assert seen["filter path"] == ANSWERS[dialect]["filter path"]
-    assert seen["a filter without match"] == ANSWERS[dialect]["a filter without match"]
+    assert seen["filter path"] == ANSWERS[variant]["filter path"]
+    assert seen["a filter without match"] == ANSWERS[variant]["a filter without match"]
     assert seen["no such path"].startswith("404")
     assert differing(printed) == set()
     assert sum(line.startswith("? ") for line in printed.splitlines()) == 5
     assert " 5 calls " in printed.splitlines()[-1]
 
 
-def test_what_differs_is_marked_and_explained(connect: Connect, dialect: DialectName) -> None:
+def test_differences_are_marked_and_explained(connect: Connect, variant: ApiVariantName) -> None:
     users = [user(n, favouriteColour="mauve", **{"jane@corp.example": 1}) for n in range(30)]
-    is_live = dialect == "live"
+    is_live = variant == "live"
     names = ("setting", "value", "time") if is_live else ("settingName", "newValue", "changedAt")
     histories = {
         each["id"]: [
@@ -187,7 +187,7 @@ def test_what_differs_is_marked_and_explained(connect: Connect, dialect: Dialect
         for each in users
     }
     faults = Faults(total_records=33)
-    with GongService(users, histories, dialect=dialect, page_size=20, faults=faults) as service:
+    with GongService(users, histories, variant=variant, page_size=20, faults=faults) as service:
         connect(service)
         printed = check()
     seen = answers(printed)
@@ -213,18 +213,18 @@ def test_the_21st_call_is_never_made(connect: Connect) -> None:
     assert_holds_nothing_of(service.users, printed)
 
 
-def test_a_used_up_day_ends_the_questions(connect: Connect) -> None:
+def test_an_exhausted_quota_ends_the_check(connect: Connect) -> None:
     with GongService([user(1)], faults=Faults(rate_limited_at={4: 9000.0})) as service:
         connect(service)
         printed = check()
         assert len(service.calls) == 4
     assert " 9000 s" in printed
-    assert answers(printed)["dialect of histories"].startswith("unknown")
+    assert answers(printed)["API variant of histories"].startswith("unknown")
 
 
 def test_users_whose_history_fails_are_not_named(connect: Connect) -> None:
     users = [user(n) for n in range(4)]
-    faults = Faults(gone=[users[0]["id"]], bad_history={each["id"]: 403 for each in users[1:]})
+    faults = Faults(not_found=[users[0]["id"]], bad_history={each["id"]: 403 for each in users[1:]})
     with GongService(users, faults=faults) as service:
         connect(service)
         printed = check()
@@ -234,13 +234,17 @@ def test_users_whose_history_fails_are_not_named(connect: Connect) -> None:
 
 def test_clocks_far_apart_differ() -> None:
     now = datetime(2026, 11, 1, tzinfo=UTC)
-    heard = [Heard(200, format_datetime(now + timedelta(minutes=10)), now, now + timedelta(seconds=1))]
-    date, clock, *_ = wire.findings(Survey(heard=heard))
+    exchanges = [
+        HttpExchange(200, format_datetime(now + timedelta(minutes=10)), now, now + timedelta(seconds=1))
+    ]
+    date, clock, *_ = wire.findings(Survey(exchanges=exchanges))
     assert not date.differs
     assert clock.differs
     assert clock.seen.startswith("600 s")
-    heard += [Heard(200, none, now, now) for none in (None, "Mon, 01 Jan 99999999999 00:00:00 GMT")]
-    date, clock, *_ = wire.findings(Survey(heard=heard))
+    exchanges += [
+        HttpExchange(200, none, now, now) for none in (None, "Mon, 01 Jan 99999999999 00:00:00 GMT")
+    ]
+    date, clock, *_ = wire.findings(Survey(exchanges=exchanges))
     assert date.differs
     assert "1 of 3" in date.seen
 

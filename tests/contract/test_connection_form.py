@@ -1,4 +1,4 @@
-"""The form of a Gong connection as Airflow's UI gets it, and what its button "Test" answers."""
+"""The form of a Gong connection as Airflow's UI gets it, and the results of its button "Test"."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from gong_provider.hooks.connection import OUR_EXTRAS
 from tests.support.gong_service import GongService
 from tests.support.hooks import world
-from tests.support.landed import query
+from tests.support.stored_rows import query
 
 OAUTH = {"client_id": "app", "client_secret": "s3cret", "refresh_token": "r3fresh"}
 MADE_UP = "aB3xyz"
@@ -27,7 +27,7 @@ def form() -> Any:
     return found
 
 
-def test_every_field_explains_itself_and_secrets_are_hidden(form: Any) -> None:
+def test_every_field_has_a_description_and_secrets_are_hidden(form: Any) -> None:
     assert set(form.extra_fields) == OUR_EXTRAS
     for name, field in form.extra_fields.items():
         assert field["description"], name
@@ -56,7 +56,7 @@ def test_every_field_explains_itself_and_secrets_are_hidden(form: Any) -> None:
         ("account", None, True),
     ],
 )
-def test_the_forms_schemas_take_what_the_connection_takes(
+def test_the_forms_schemas_accept_what_the_connection_accepts(
     form: Any, name: str, value: Any, valid: bool
 ) -> None:
     field = form.extra_fields[name]
@@ -70,7 +70,7 @@ def test_the_forms_schemas_take_what_the_connection_takes(
 
 
 def tried(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> tuple[bool, str]:
-    """As the api-server does it: in the environment, under an id that nobody chose."""
+    """Test a connection as the api-server does: in the environment, under a random id."""
     extra = fields.pop("extra", {})
     connection: Any = Connection(conn_id=MADE_UP, conn_type="gong", extra=json.dumps(extra), **fields)
     monkeypatch.setenv(f"AIRFLOW_CONN_{MADE_UP.upper()}", connection.get_uri())
@@ -84,7 +84,7 @@ def key(service: GongService, **more: Any) -> dict[str, Any]:
     return {"host": service.base_url, "login": service.key, "password": service.secret, **more}
 
 
-def test_it_says_what_it_reached_with_one_call_out_of_the_shared_quota(
+def test_it_reports_success_after_one_call_that_is_counted(
     monkeypatch: pytest.MonkeyPatch, database_url: str
 ) -> None:
     postgres = database_url.replace("postgresql+psycopg2", "postgres")
@@ -114,7 +114,7 @@ def test_it_says_what_it_reached_with_one_call_out_of_the_shared_quota(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_each_failure_names_what_is_wrong(
+def test_each_failure_names_the_mistake(
     monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], names: str, calls: int
 ) -> None:
     with world(3) as service:

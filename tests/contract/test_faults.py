@@ -1,4 +1,4 @@
-"""Every fault of the service, on a real socket, and the answer to it: the rows of docs/reliability.md."""
+"""Every fault of the service, on a real socket, and the reaction to it: the rows of docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from gong_provider.client import client, errors
 from gong_provider.client.models import HistoryFailure, HistoryOutcome, SettingsHistory
-from gong_provider.client.pagination import MAX_PAGES_WITHOUT_NEWS
+from gong_provider.client.pagination import MAX_PAGES_WITHOUT_NEW_USERS
 from gong_provider.hooks.gong import GongHook
 from gong_provider.retry import GONG_RETRY_POLICY
 from include.gong.warehouse.connect import transaction
@@ -26,15 +26,15 @@ from include.gong.warehouse.users import load_users
 from tests.support import wire_faults
 from tests.support.expected_rows import expected_changes, expected_user
 from tests.support.gong_faults import Faults
-from tests.support.gong_service import Dialect, GongService
+from tests.support.gong_service import ApiVariantName, GongService
 from tests.support.hooks import Connect, ids_of, world
-from tests.support.http_server import Elsewhere
-from tests.support.landed import landed_changes, landed_users
+from tests.support.http_server import OtherService
 from tests.support.odd_world import odd_world
 from tests.support.ports import babbling_port, closed_port, silent_port
+from tests.support.stored_rows import stored_changes, stored_users
 from tests.support.tls import untrusted_port
 from tests.support.wire_faults import WireFault, instead
-from tests.warehouse.making import RUN, SETTLING, opened, rows, value
+from tests.warehouse.making import PROPAGATION_DELAY, RUN, opened, rows, value
 
 Case = tuple[WireFault, type[errors.GongApiError], str]
 
@@ -43,24 +43,24 @@ HTML = b"<html><body>Bad gateway</body></html>"
 NO_RETRY, RETRY = RetryAction.FAIL, RetryAction.RETRY
 
 
-def said(*texts: str) -> bytes:
+def error_body(*texts: str) -> bytes:
     return json.dumps({"requestId": "r-1", "errors": texts}).encode()
 
 
 def task_retry(error: Exception) -> RetryAction:
-    """What Airflow does with a task that failed so."""
+    """Return what Airflow does with a task that failed with this error."""
     action: RetryAction = GONG_RETRY_POLICY.evaluate(error, 1, 3).action
     return action
 
 
-# --- answers that say no -------------------------------------------------------------------------------
+# --- refusals ------------------------------------------------------------------------------------------
 
 REFUSED: Mapping[str, Case] = {
-    "400": (instead(400, said("bad")), errors.GongBadRequestError, "answered 400 (requestId r-1): bad"),
+    "400": (instead(400, error_body("bad")), errors.GongBadRequestError, "answered 400 (requestId r-1): bad"),
     "422": (instead(422), errors.GongBadRequestError, "repeating it can't help"),
     "401": (instead(401), errors.GongCredentialsError, "Check the access key and secret"),
     "403": (instead(403), errors.GongPermissionError, "Give the key the scope api:users:read"),
-    "404": (instead(404, said("No such resource")), errors.GongNoSuchPathError, "Check the host"),
+    "404": (instead(404, error_body("No such resource")), errors.GongNoSuchPathError, "Check the host"),
     "405": (instead(405), errors.GongNoSuchPathError, "must be the base URL of Gong's API"),
     "302": (
         instead(302, Location="https://login.example.com/?token=secret"),
@@ -71,7 +71,7 @@ REFUSED: Mapping[str, Case] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_no_repetition_helps_is_asked_once(connect: Connect, case: str) -> None:
+def test_a_request_that_a_retry_cant_fix_is_made_once(connect: Connect, case: str) -> None:
     fault, kind, phrase = REFUSED[case]
     with world(3, faults=Faults(wire=fault)) as service, connect(service) as hook:
         with pytest.raises(errors.GongApiError) as caught:
@@ -83,7 +83,7 @@ def test_what_no_repetition_helps_is_asked_once(connect: Connect, case: str) -> 
     assert task_retry(caught.value) is NO_RETRY
 
 
-def test_the_three_kinds_of_404_are_told_apart(connect: Connect) -> None:
+def test_the_three_kinds_of_404_are_distinguished(connect: Connect) -> None:
     with world(3, "live") as service, connect(service) as hook:
         with pytest.raises(errors.GongNotFoundError) as unknown:
             hook.get_user("404404")
@@ -99,22 +99,26 @@ def test_the_three_kinds_of_404_are_told_apart(connect: Connect) -> None:
         assert [call.path.rpartition("/")[2] for call in service.calls[1:]] == ["filter", "extensive"]
 
 
-# --- answers that may be better the next time ----------------------------------------------------------
+# --- transient failures --------------------------------------------------------------------------------
 
-UNAVAILABLE, MALFORMED = errors.GongUnavailableError, errors.GongMalformedAnswerError
+UNAVAILABLE, MALFORMED = errors.GongUnavailableError, errors.GongMalformedResponseError
 SHORT_S = 0.4
 SOON_S = 30
-"""What should take no time, on a machine that is slow and busy; what is never ended takes an hour."""
+"""Limit for what should take no time, on a slow and busy machine; endless faults take an hour."""
 
-NO_JSON, NO_HTTP = "with a body that is no JSON object", "answered something that is no HTTP"
-BROKE_OFF, CLOSED = "broke off in the middle of its answer", "closed the connection without an answer"
+NO_JSON, NO_HTTP = "with a body that is not a JSON object", "answered something that is not HTTP"
+BROKE_OFF, CLOSED = "broke off in the middle of the response", "closed the connection without a response"
 TOO_SLOW = f"did not answer within {SHORT_S} s"
 DEEP = b'{"users": %s1%s}' % (b"[" * 900, b"]" * 900)
 
 TRANSIENT: Mapping[str, Case] = {
     "408": (instead(408), UNAVAILABLE, "answered 408"),
     "409": (instead(409), UNAVAILABLE, "answered 409"),
-    "500": (instead(500, said("oops")), UNAVAILABLE, "answered 500 (requestId r-1): oops. Check the host"),
+    "500": (
+        instead(500, error_body("oops")),
+        UNAVAILABLE,
+        "answered 500 (requestId r-1): oops. Check the host",
+    ),
     "502": (instead(502, HTML, "text/html"), UNAVAILABLE, "answered 502. Check the host and port"),
     "503": (instead(503, HTML, "text/html"), UNAVAILABLE, "that Gong is up"),
     "504": (instead(504, HTML, "text/html"), UNAVAILABLE, "answered 504"),
@@ -124,7 +128,7 @@ TRANSIENT: Mapping[str, Case] = {
     "no object": (instead(200, b"[]"), MALFORMED, NO_JSON),
     "too deep": (instead(200, DEEP), MALFORMED, "answered 200 with JSON that is nested too deeply"),
     "truncated": (wire_faults.truncated, MALFORMED, BROKE_OFF),
-    "length too small": (wire_faults.longer_than_said, MALFORMED, NO_HTTP),
+    "length too small": (wire_faults.longer_than_declared, MALFORMED, NO_HTTP),
     "length too large": (wire_faults.half_then_silence, UNAVAILABLE, TOO_SLOW),
     "length no number": (wire_faults.with_header("Content-Length", "many"), MALFORMED, NO_HTTP),
     "encoding wrong": (wire_faults.with_header("Content-Encoding", "gzip"), MALFORMED, BROKE_OFF),
@@ -138,7 +142,7 @@ TRANSIENT: Mapping[str, Case] = {
 
 
 @pytest.mark.parametrize("case", TRANSIENT)
-def test_what_may_pass_is_tried_again_and_given_up_in_time(connect: Connect, case: str) -> None:
+def test_a_transient_failure_is_retried_for_a_limited_time(connect: Connect, case: str) -> None:
     fault, kind, phrase = TRANSIENT[case]
     timeout_s = SHORT_S if phrase == TOO_SLOW else 10
     with (
@@ -151,7 +155,7 @@ def test_what_may_pass_is_tried_again_and_given_up_in_time(connect: Connect, cas
         assert time.monotonic() - started < SOON_S
         assert type(caught.value) is kind
         assert len(service.calls) == caught.value.calls == 2
-        page = hook.list_users()  # nothing of the fault is left in the connection
+        page = hook.list_users()  # the fault left nothing in the connection
         assert (len(page.users), page.calls) == (3, len(service.calls) - 2)
     assert phrase in str(caught.value)
     assert task_retry(caught.value) is RETRY
@@ -173,7 +177,7 @@ def test_a_call_is_tried_five_times_with_waits_that_double(connect: Connect) -> 
 
 
 @pytest.mark.parametrize("fault", ["endless_body", "endless_when_unpacked"])
-def test_a_body_without_end_is_left_before_it_fills_the_memory(
+def test_an_endless_body_is_abandoned_before_it_fills_the_memory(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(client, "MAX_BODY_BYTES", client.MAX_BODY_BYTES // 8)  # the same, but sooner
@@ -186,7 +190,7 @@ def test_a_body_without_end_is_left_before_it_fills_the_memory(
         assert len(hook.list_users().users) == 3
 
 
-def test_faults_are_survived_with_every_answer(connect: Connect) -> None:
+def test_faults_lose_no_result(connect: Connect) -> None:
     faults = Faults(error_500=0.02, reset=0.01, truncated=0.005, html=0.005, seed=5)
     with world(600, faults=faults) as service, connect(service) as hook:
         assert len(list(hook.iter_users())) == 600
@@ -196,17 +200,17 @@ def test_faults_are_survived_with_every_answer(connect: Connect) -> None:
         assert len(service.calls) > 606
 
 
-def test_every_request_is_counted_also_those_whose_connection_broke(connect: Connect) -> None:
+def test_every_request_is_counted_even_if_its_connection_broke(connect: Connect) -> None:
     with world(80, faults=Faults(error_500=0.05, reset=0.05)) as service, connect(service) as hook:
         pages = list(hook.iter_user_pages())
         outcomes = [outcome for group in hook.iter_history_groups(ids_of(service)) for outcome in group]
-        assert sum(answer.calls for answer in [*pages, *outcomes]) == len(service.calls)
+        assert sum(result.calls for result in [*pages, *outcomes]) == len(service.calls)
 
 
 # --- 429 -----------------------------------------------------------------------------------------------
 
 
-def test_a_429_is_waited_out_and_the_others_wait_too(connect: Connect) -> None:
+def test_a_429_pauses_all_calls(connect: Connect) -> None:
     with world(30, faults=Faults(rate_limited_at={5: 1})) as service, connect(service) as hook:
         outcomes = [o for group in hook.iter_history_groups(ids_of(service)) for o in group]
         assert len(outcomes) == 30
@@ -217,7 +221,7 @@ def test_a_429_is_waited_out_and_the_others_wait_too(connect: Connect) -> None:
 
 
 def in_a_second(clock: datetime) -> WireFault:
-    """429 until a date, said by a service whose clock stands elsewhere."""
+    """A 429 with a date, from a service whose clock differs from ours."""
     until = format_datetime(clock + timedelta(seconds=1), usegmt=True)
     return instead(429, Retry_After=until, Date=format_datetime(clock, usegmt=True))
 
@@ -226,10 +230,12 @@ def in_a_second(clock: datetime) -> WireFault:
     ("fault", "least"),
     [
         pytest.param(in_a_second(datetime(2020, 1, 1, tzinfo=UTC)), 0.9, id="a date of another clock"),
-        pytest.param(instead(429), 1.4, id="not said"),
+        pytest.param(instead(429), 1.4, id="no Retry-After"),
     ],
 )
-def test_a_429_says_how_long_or_it_is_guessed(connect: Connect, fault: WireFault, least: float) -> None:
+def test_the_pause_after_a_429_is_its_retry_after_or_guessed(
+    connect: Connect, fault: WireFault, least: float
+) -> None:
     with world(3, faults=Faults(wire={1: fault})) as service, connect(service) as hook:
         assert len(hook.list_users().users) == 3
         first, second = service.calls
@@ -248,28 +254,28 @@ def test_a_429_over_a_minute_is_not_waited_for(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("seconds", [7200, 10**300])
-def test_a_429_of_hours_ends_the_batch_with_what_was_answered(connect: Connect, seconds: int) -> None:
+def test_a_429_of_hours_ends_the_batch_and_keeps_earlier_results(connect: Connect, seconds: int) -> None:
     with world(200, faults=Faults(rate_limited_at={50: seconds})) as service, connect(service) as hook:
         got: list[HistoryOutcome] = []
-        with pytest.raises(errors.GongDayUsedUpError) as caught:  # noqa: PT012
+        with pytest.raises(errors.GongDailyQuotaExceededError) as caught:  # noqa: PT012
             for group in hook.iter_history_groups(ids_of(service)):
                 got.extend(group)
         assert caught.value.retry_after_s == pytest.approx(min(seconds, 86_400), abs=SOON_S)
         assert len(got) == len(service.calls) - 1 < 70
 
 
-# --- connections that do not come about ----------------------------------------------------------------
+# --- connections that fail -----------------------------------------------------------------------------
 
 
-def test_a_host_that_is_not_there_says_what_is_wrong_with_it(connect: Connect) -> None:
+def test_the_error_about_an_unreachable_host_names_the_reason(connect: Connect) -> None:
     with closed_port() as closed, babbling_port() as babbling, silent_port() as silent:
-        troubles = {
+        cases = {
             "http://gong.invalid": (errors.GongUnreachableError, "no host is named gong.invalid"),
             f"http://127.0.0.1:{closed}": (errors.GongUnreachableError, f":{closed} refuses connections"),
             f"http://127.0.0.1:{babbling}": (MALFORMED, NO_HTTP),
             f"http://127.0.0.1:{silent}": (UNAVAILABLE, TOO_SLOW),
         }
-        for host, (kind, phrase) in troubles.items():
+        for host, (kind, phrase) in cases.items():
             with connect(host, attempts=2, timeout_s=SHORT_S if phrase == TOO_SLOW else 10) as hook:
                 with pytest.raises(errors.GongApiError) as caught:
                     hook.list_users()
@@ -279,7 +285,7 @@ def test_a_host_that_is_not_there_says_what_is_wrong_with_it(connect: Connect) -
                 assert hook.test_connection()[0] is False
 
 
-def test_a_host_that_can_be_none_is_no_call(connect: Connect) -> None:
+def test_an_invalid_host_makes_no_call(connect: Connect) -> None:
     with connect("http://us-12345..api.gong.io") as hook, pytest.raises(errors.GongConfigError) as caught:
         hook.list_users()
     assert task_retry(caught.value) is NO_RETRY
@@ -303,7 +309,7 @@ def test_a_connection_that_is_not_secure_is_not_used(connect: Connect, tmp_path:
 
 
 @pytest.mark.parametrize(("location", "most"), [("/v2/users", 30), ("http://[none", 1)])
-def test_redirects_that_lead_nowhere_are_left(connect: Connect, location: str, most: int) -> None:
+def test_redirects_without_end_are_abandoned(connect: Connect, location: str, most: int) -> None:
     loop = Faults(wire=instead(302, Location=location))
     with world(3, faults=loop) as service, connect(service, allow_redirects=True) as hook:
         with pytest.raises(errors.GongNoSuchPathError) as caught:
@@ -316,7 +322,7 @@ def test_redirects_that_lead_nowhere_are_left(connect: Connect, location: str, m
 @pytest.mark.parametrize("status", [301, 307])
 def test_a_redirect_to_another_host_gets_no_secret(connect: Connect, host: str, status: int) -> None:
     headers = {"X-Api-Key": "secret", "Cookie": "c=secret", "Authorization": "secret", "X-Trace": "seen"}
-    with Elsewhere() as other:
+    with OtherService() as other:
         there = f"{other.base_url.replace('127.0.0.1', host)}/v2/users"
         away = instead(status, Location=there, Set_Cookie="session=secret-1")
         with world(3, faults=Faults(wire=away)) as service:
@@ -325,8 +331,8 @@ def test_a_redirect_to_another_host_gets_no_secret(connect: Connect, host: str, 
                 hook.list_users()
                 hook.list_users_by_filter(user_ids=["1"])
             assert [call.path for call in service.calls] == ["/v2/users", FILTER]
-    assert len(other.met) == 2
-    for request in other.met:
+    assert len(other.received) == 2
+    for request in other.received:
         assert request.headers.keys().isdisjoint({"authorization", "cookie", "proxy-authorization"})
         assert "secret" not in str(request.headers)
 
@@ -342,21 +348,21 @@ def test_a_repeated_cursor_fails_clearly(connect: Connect) -> None:
     assert task_retry(caught.value) is NO_RETRY
 
 
-EXPIRED = instead(400, said("The cursor has expired"))
+EXPIRED = instead(400, error_body("The cursor has expired"))
 
 
-def test_a_cursor_that_expires_starts_the_listing_over_and_what_is_loaded_stays(
+def test_a_cursor_that_expires_starts_the_listing_over_and_loaded_users_stay(
     connect: Connect, warehouse: Engine
 ) -> None:
     with world(250, faults=Faults(wire={3: EXPIRED})) as service, connect(service) as hook:
         pages = list(load_pages(warehouse, hook))
         assert [page.listing.pages for page in pages] == [1, 2, 1, 2, 3]
         assert sum(page.calls for page in pages) == len(service.calls) == 6
-        assert len(landed_users(url_of(warehouse))) == 250
+        assert len(stored_users(url_of(warehouse))) == 250
         assert len(pages[-1].listing.warnings) == 1
 
 
-def test_a_cursor_that_expires_again_is_an_error_and_what_is_loaded_stays(
+def test_a_cursor_that_expires_again_is_an_error_and_loaded_users_stay(
     connect: Connect, warehouse: Engine
 ) -> None:
     faults = Faults(wire={3: EXPIRED, 5: EXPIRED})
@@ -364,17 +370,17 @@ def test_a_cursor_that_expires_again_is_an_error_and_what_is_loaded_stays(
         with pytest.raises(errors.GongPagingError):
             list(load_pages(warehouse, hook))
         assert len(service.calls) == 5
-        assert len(landed_users(url_of(warehouse))) == 200
+        assert len(stored_users(url_of(warehouse))) == 200
 
 
-def test_a_listing_that_never_ends_is_left(connect: Connect) -> None:
+def test_an_endless_listing_is_abandoned(connect: Connect) -> None:
     with world(250, faults=Faults(never_ends=True)) as service, connect(service) as hook:
         users = set()
         with pytest.raises(errors.GongPagingError):  # noqa: PT012
             for page in hook.iter_user_pages():
                 users |= {user.user_id for user in page.users}
         assert users == set(ids_of(service))
-        assert len(service.calls) == 3 + MAX_PAGES_WITHOUT_NEWS
+        assert len(service.calls) == 3 + MAX_PAGES_WITHOUT_NEW_USERS
 
 
 def test_a_page_without_users_is_followed_to_the_next(connect: Connect) -> None:
@@ -395,7 +401,7 @@ def test_a_page_without_users_is_followed_to_the_next(connect: Connect) -> None:
         pytest.param(Faults(total_records=10**30), 3, False, id="absurd"),
     ],
 )
-def test_a_wrong_count_of_users_is_checked_and_told(
+def test_a_wrong_count_of_users_is_checked_and_reported(
     connect: Connect, faults: Faults, calls: int, warned: bool
 ) -> None:
     with world(120, faults=faults, page_size=50) as service, connect(service) as hook:
@@ -407,7 +413,7 @@ def test_a_wrong_count_of_users_is_checked_and_told(
     assert bool(last.listing.warnings) is warned
 
 
-def test_listings_that_differ_while_the_count_does_not_are_no_whole_list(connect: Connect) -> None:
+def test_listings_that_differ_while_the_count_does_not_are_incomplete(connect: Connect) -> None:
     odd = odd_world(4).users
     faults = Faults(total_records=5, second_listing=[*odd[:3], {"id": "other"}])
     with GongService(odd, faults=faults) as service, connect(service) as hook:
@@ -426,17 +432,17 @@ def test_a_user_listed_twice_is_one_row(connect: Connect, warehouse: Engine, fau
         pages = list(load_pages(warehouse, hook))
         assert len(list(hook.iter_users())) == (230 if faults.users_move else 0)
     assert sum(len(page.users) for page in pages) > 230
-    assert landed_users(url_of(warehouse)) == odd.expected_users()
+    assert stored_users(url_of(warehouse)) == odd.expected_users()
 
 
 # --- histories -----------------------------------------------------------------------------------------
 
 
-def test_one_users_trouble_is_not_that_of_others(connect: Connect, warehouse: Engine) -> None:
+def test_one_users_failure_does_not_affect_others(connect: Connect, warehouse: Engine) -> None:
     service = world(40)
     ids = ids_of(service)
     service.faults = Faults(
-        gone=[ids[3]],
+        not_found=[ids[3]],
         bad_history={
             ids[7]: b'{"requestId": "x", "userSettingsHistory": 7}',
             ids[8]: 400,
@@ -445,20 +451,20 @@ def test_one_users_trouble_is_not_that_of_others(connect: Connect, warehouse: En
     )
     with service, connect(service, attempts=2) as hook:
         outcomes = {outcome.user_id: outcome for outcome in load_all(warehouse, hook, ids)}
-        assert service.histories_asked[ids[9]] == 2
+        assert service.histories_requested[ids[9]] == 2
     failures = {i: o for i, o in outcomes.items() if isinstance(o, HistoryFailure)}
-    assert {i: (o.gone, type(o.error)) for i, o in failures.items()} == {
+    assert {i: (o.not_found, type(o.error)) for i, o in failures.items()} == {
         ids[3]: (True, errors.GongNotFoundError),
-        ids[7]: (False, errors.GongMalformedAnswerError),
+        ids[7]: (False, errors.GongMalformedResponseError),
         ids[8]: (False, errors.GongBadRequestError),
         ids[9]: (False, errors.GongUnavailableError),
     }
     assert len(outcomes) == 40
-    marks = "SELECT user_id FROM user_marks WHERE history_{}_at IS NOT NULL ORDER BY 1"
-    assert rows(warehouse, marks.format("gone")) == [(ids[3],)]
+    marks = "SELECT user_id FROM user_sync_state WHERE history_{}_at IS NOT NULL ORDER BY 1"
+    assert rows(warehouse, marks.format("not_found")) == [(ids[3],)]
     assert {user_id for (user_id,) in rows(warehouse, marks.format("failed"))} == {ids[7], ids[8], ids[9]}
     assert len(rows(warehouse, marks.format("fetched"))) == 36
-    reason = value(warehouse, "SELECT history_failure FROM user_marks WHERE user_id = :id", id=ids[8])
+    reason = value(warehouse, "SELECT history_failure FROM user_sync_state WHERE user_id = :id", id=ids[8])
     assert "answered 400" in reason
 
 
@@ -471,7 +477,7 @@ def test_a_service_that_is_down_ends_the_batch_soon(connect: Connect) -> None:
         assert len(service.calls) < 40
 
 
-def test_when_the_service_goes_down_no_user_is_said_to_have_failed(connect: Connect) -> None:
+def test_when_the_service_goes_down_no_failure_is_attributed_to_a_user(connect: Connect) -> None:
     with world(200) as service, connect(service, attempts=1) as hook:
         groups = hook.iter_history_groups(ids_of(service), group_size=20)
         outcomes = list(next(groups))
@@ -483,7 +489,7 @@ def test_when_the_service_goes_down_no_user_is_said_to_have_failed(connect: Conn
     assert all(isinstance(outcome, SettingsHistory) for outcome in outcomes)
 
 
-# --- what stands in an answer --------------------------------------------------------------------------
+# --- contents of responses -----------------------------------------------------------------------------
 
 
 def load_pages(engine: Engine, hook: GongHook) -> Any:
@@ -500,7 +506,7 @@ def load_all(engine: Engine, hook: GongHook, ids: list[str]) -> list[HistoryOutc
     outcomes = []
     for group in hook.iter_history_groups(ids):
         with transaction(engine) as connection:
-            load_histories(connection, RUN, group, SETTLING)
+            load_histories(connection, RUN, group, PROPAGATION_DELAY)
         outcomes += group
     return outcomes
 
@@ -509,28 +515,28 @@ def url_of(engine: Engine) -> str:
     return engine.url.render_as_string(hide_password=False)
 
 
-def test_unknown_fields_and_wrong_types_are_kept_to_the_last(
-    connect: Connect, warehouse: Engine, dialect: Dialect
+def test_unknown_fields_and_wrong_types_are_all_kept(
+    connect: Connect, warehouse: Engine, variant: ApiVariantName
 ) -> None:
-    odd = odd_world(300, dialect, seed=11)
-    with GongService(odd.users, odd.histories, dialect=dialect) as service, connect(service) as hook:
+    odd = odd_world(300, variant, seed=11)
+    with GongService(odd.users, odd.histories, variant=variant) as service, connect(service) as hook:
         load_all(warehouse, hook, ids_of(service))
-    assert landed_users(url_of(warehouse)) == odd.expected_users()
-    assert landed_changes(url_of(warehouse)) == odd.expected_changes()
+    assert stored_users(url_of(warehouse)) == odd.expected_users()
+    assert stored_changes(url_of(warehouse)) == odd.expected_changes()
 
 
 NO_USERS: list[bytes] = [b"7", b"null", b'"text"', b"[]", b'{"id": null}', b'{"id": ""}', b'{"id": ["1"]}']
 
 
-def test_a_record_that_is_no_user_or_change_is_put_aside(connect: Connect, warehouse: Engine) -> None:
+def test_a_record_that_is_not_a_user_or_change_is_rejected(connect: Connect, warehouse: Engine) -> None:
     change = {"setting": "active", "value": True, "time": "2026-01-01T00:00:00Z"}
     histories = {"1": [b"7", json.dumps(change).encode(), b'"text"', b"null"]}
     users = [b'{"id": "1"}', *NO_USERS, b'{"id": "%s"}' % (b"9" * 201)]
     with GongService(users, histories) as service, connect(service) as hook:
         load_all(warehouse, hook, ["1"])
-        assert len(service.calls) == 2  # they count: the list is whole
-    assert set(landed_users(url_of(warehouse))) == {"1"}
-    assert landed_changes(url_of(warehouse)) == expected_changes("1", [change])
+        assert len(service.calls) == 2  # they count: the list is complete
+    assert set(stored_users(url_of(warehouse))) == {"1"}
+    assert stored_changes(url_of(warehouse)) == expected_changes("1", [change])
     assert value(warehouse, "SELECT count(*) FROM rejected_records") == len(NO_USERS) + 1 + 3
     assert value(warehouse, "SELECT rejected_records FROM sync_runs") == len(NO_USERS) + 1 + 3
 
@@ -546,7 +552,7 @@ def test_a_record_that_is_no_user_or_change_is_put_aside(connect: Connect, wareh
         b'{"users": [], "records": {"cursor": "half a pair \\ud800"}}',
     ],
 )
-def test_an_answer_without_its_list_is_not_taken_for_an_empty_one(connect: Connect, body: bytes) -> None:
+def test_a_response_without_its_list_is_not_taken_for_an_empty_one(connect: Connect, body: bytes) -> None:
     with world(3, faults=Faults(wire=instead(200, body))) as service, connect(service, attempts=2) as hook:
         with pytest.raises(MALFORMED) as caught:
             hook.list_users()
@@ -562,7 +568,7 @@ def huge(name: str) -> dict[str, Any]:
     return {"id": name, name: f"https://example.com/?tkn={HUGE}"}
 
 
-def test_a_title_of_5_mb_lands_as_it_is_and_so_does_any_other_text(
+def test_a_title_of_5_mb_is_stored_unchanged_and_so_is_any_other_text(
     connect: Connect, warehouse: Engine
 ) -> None:
     names = ["title", "meetingConsentPageUrl", "unknown"]
@@ -571,14 +577,14 @@ def test_a_title_of_5_mb_lands_as_it_is_and_so_does_any_other_text(
     with GongService(users) as service, connect(service) as hook:
         started = time.monotonic()
         list(load_pages(warehouse, hook))
-        list(load_pages(warehouse, hook))  # the same again, compared with what is held
+        list(load_pages(warehouse, hook))  # the same again, compared with the stored rows
         assert time.monotonic() - started < SOON_S
-    landed = landed_users(url_of(warehouse))
+    landed = stored_users(url_of(warehouse))
     assert landed == {user["id"]: expected_user(user) for user in users}
     assert value(warehouse, "SELECT users_changed FROM sync_runs") == 0
 
 
-def test_50_000_changes_of_one_user_land(connect: Connect, warehouse: Engine) -> None:
+def test_50_000_changes_of_one_user_are_stored(connect: Connect, warehouse: Engine) -> None:
     start = datetime(2020, 1, 1, tzinfo=UTC)
     history = [
         {
@@ -594,7 +600,7 @@ def test_50_000_changes_of_one_user_land(connect: Connect, warehouse: Engine) ->
         load_all(warehouse, hook, ["1"])
         assert time.monotonic() - started < SOON_S
         assert len(service.calls) == 2
-    landed = set(landed_changes(url_of(warehouse)))
+    landed = set(stored_changes(url_of(warehouse)))
     assert value(warehouse, "SELECT count(*) FROM user_settings_history") == len(landed) == 50_000
     assert landed.issuperset(expected_changes("1", [*history[:2], *history[2::20]]))
 
@@ -611,18 +617,18 @@ ERROR_TEXTS = {
 def test_an_error_text_of_any_kind_is_shortened_and_can_be_stored(
     connect: Connect, warehouse: Engine, text: str
 ) -> None:
-    refusal = instead(404, said(*[text] * 3))
+    refusal = instead(404, error_body(*[text] * 3))
     with GongService([{"id": "1"}, {"id": "2"}]) as service, connect(service) as hook:
         list(load_pages(warehouse, hook))
-        service.faults = Faults(wire={2: instead(400, said(*[text] * 3)), 3: refusal})
+        service.faults = Faults(wire={2: instead(400, error_body(*[text] * 3)), 3: refusal})
         started = time.monotonic()
         (failed, *_), *_ = hook.iter_history_groups(["1"])
         with transaction(warehouse) as connection:
-            load_histories(connection, RUN, [failed], SETTLING)
+            load_histories(connection, RUN, [failed], PROPAGATION_DELAY)
         with pytest.raises(errors.GongApiError) as caught:
             hook.get_user("1")
         assert time.monotonic() - started < SOON_S
-    kept = value(warehouse, "SELECT history_failure FROM user_marks WHERE user_id = '1'")
+    kept = value(warehouse, "SELECT history_failure FROM user_sync_state WHERE user_id = '1'")
     assert "answered 400" in kept
     assert len(kept) < 1000
     assert "\n" not in kept + str(caught.value)
@@ -640,38 +646,36 @@ def test_an_error_text_of_any_kind_is_shortened_and_can_be_stored(
         pytest.param(timedelta(days=-400), timedelta(minutes=5), id="too far behind"),
     ],
 )
-def test_nothing_is_claimed_that_one_of_two_clocks_denies(
-    connect: Connect, ahead: timedelta, behind_ours: timedelta
-) -> None:
+def test_the_earlier_of_two_clocks_counts(connect: Connect, ahead: timedelta, behind_ours: timedelta) -> None:
     theirs = format_datetime(datetime.now(UTC) + ahead, usegmt=True)
     faults = Faults(wire=wire_faults.with_header("Date", theirs))
     with world(3, faults=faults) as service, connect(service) as hook:
         page = hook.list_users()
         history = hook.get_user_settings_history(ids_of(service)[0])
     soon = timedelta(seconds=SOON_S)
-    assert page.requested_at - page.gong_time == pytest.approx(behind_ours, abs=soon)
-    covers = history.covers_until(SETTLING)
-    assert history.requested_at - covers == pytest.approx(behind_ours + SETTLING, abs=soon)
+    assert page.requested_at - page.server_time == pytest.approx(behind_ours, abs=soon)
+    covers = history.covers_until(PROPAGATION_DELAY)
+    assert history.requested_at - covers == pytest.approx(behind_ours + PROPAGATION_DELAY, abs=soon)
 
 
 @pytest.mark.parametrize("date", ["yesterday", "Mon, 01 Jan 99999999999 00:00:00 GMT", ""])
-def test_a_date_that_is_none_claims_the_least(connect: Connect, date: str) -> None:
+def test_an_invalid_date_counts_as_the_largest_clock_difference(connect: Connect, date: str) -> None:
     faults = Faults(wire=wire_faults.with_header("Date", date))
     with world(3, faults=faults) as service, connect(service) as hook:
         page = hook.list_users()
-    assert page.requested_at - page.gong_time == timedelta(minutes=5)
+    assert page.requested_at - page.server_time == timedelta(minutes=5)
 
 
 # --- the path of users by filter -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("dialect", "paths"), [("contract", [FILTER] * 2), ("live", [FILTER, EXTENSIVE, EXTENSIVE])]
+    ("variant", "paths"), [("contract", [FILTER] * 2), ("live", [FILTER, EXTENSIVE, EXTENSIVE])]
 )
-def test_the_filter_path_is_found_by_asking_once(
-    connect: Connect, dialect: Dialect, paths: list[str]
+def test_the_filter_path_is_found_by_trying_once(
+    connect: Connect, variant: ApiVariantName, paths: list[str]
 ) -> None:
-    with world(3, dialect) as service, connect(service) as hook:
+    with world(3, variant) as service, connect(service) as hook:
         first = hook.list_users_by_filter(user_ids=ids_of(service))
         hook.list_users_by_filter(user_ids=ids_of(service))
         assert [call.path for call in service.calls] == paths
@@ -694,10 +698,10 @@ def test_the_filter_path_is_remembered_for_all_workers_of_the_account(
             with connect(service, **shared) as hook:
                 hook.list_users_by_filter(user_ids=ids_of(service))
         assert [call.path for call in service.calls] == [FILTER, EXTENSIVE, EXTENSIVE, EXTENSIVE]
-        # Another account asks for itself; and a path that is gone is looked for again.
+        # Another account finds its own path; and a path that no longer exists is replaced.
         with connect(service, **shared, account="another") as hook:
             hook.list_users_by_filter(user_ids=ids_of(service))
-        service.dialect = "contract"
+        service.variant = "contract"
         for _ in range(2):
             with connect(service, **shared) as hook:
                 hook.list_users_by_filter(user_ids=ids_of(service))

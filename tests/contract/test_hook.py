@@ -1,4 +1,4 @@
-"""The hook against a real socket: both dialects, all endpoints."""
+"""The hook against a real socket: both API variants, all endpoints."""
 
 from __future__ import annotations
 
@@ -13,30 +13,32 @@ from airflow.sdk.execution_time.timeout import timeout
 
 from gong_provider.client import errors
 from gong_provider.client.history_fetcher import LARGE_GROUP, MOST_IN_FLIGHT
-from tests.support.gong_service import Dialect, GongService
+from tests.support.gong_service import ApiVariantName, GongService
 from tests.support.hooks import Connect, ids_of, world
 
 
-def test_every_user_and_history_arrives_through_all_endpoints(connect: Connect, dialect: Dialect) -> None:
-    with world(230, dialect) as service, connect(service) as hook:
+def test_every_user_and_history_arrives_through_all_endpoints(
+    connect: Connect, variant: ApiVariantName
+) -> None:
+    with world(230, variant) as service, connect(service) as hook:
         users = list(hook.iter_users())
         assert [user.user_id for user in users] == ids_of(service)
         assert len(service.calls) == 3
-        asked = [*ids_of(service), ids_of(service)[0]]
-        histories = [h for group in hook.iter_history_groups(asked) for h in group]
+        ids = [*ids_of(service), ids_of(service)[0]]
+        histories = [h for group in hook.iter_history_groups(ids) for h in group]
         assert {h.user_id for h in histories} == set(ids_of(service))
-        assert all(count == 1 for count in service.histories_asked.values())
+        assert all(count == 1 for count in service.histories_requested.values())
         assert hook.get_user(users[5].user_id).user == users[5]
-        wanted = [user.user_id for user in users[:130]]
-        assert [u.user_id for u in hook.iter_users_by_filter(user_ids=wanted)] == wanted
+        some = [user.user_id for user in users[:130]]
+        assert [u.user_id for u in hook.iter_users_by_filter(user_ids=some)] == some
 
 
-def test_created_bounds_are_from_included_to_excluded_in_both_dialects(
-    connect: Connect, dialect: Dialect
+def test_created_bounds_are_from_included_to_excluded_in_both_variants(
+    connect: Connect, variant: ApiVariantName
 ) -> None:
     times = ["2026-01-01T00:00:00Z", "2026-01-01T12:00:00+00:00", "2026-01-02T00:00:00Z", None]
     users = [{"id": str(number), "created": created} for number, created in enumerate(times)]
-    with GongService(users, dialect=dialect) as service, connect(service) as hook:
+    with GongService(users, variant=variant) as service, connect(service) as hook:
         got = hook.iter_users_by_filter(
             created_from=datetime(2026, 1, 1, tzinfo=UTC), created_to=datetime(2026, 1, 2, tzinfo=UTC)
         )
@@ -60,7 +62,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
     ],
     ids=["from the hour that is skipped", "to the hour that comes twice", "within that hour", "for ever"],
 )
-def test_created_bounds_leave_nobody_out_where_the_clocks_change(
+def test_created_bounds_omit_no_user_where_the_clocks_change(
     connect: Connect, since: datetime | None, until: datetime | None, created: str
 ) -> None:
     with GongService([{"id": "1", "created": created}]) as service, connect(service) as hook:
@@ -68,20 +70,20 @@ def test_created_bounds_leave_nobody_out_where_the_clocks_change(
         assert [u.user_id for u in got] == ["1"]
 
 
-def test_nobody_found_is_no_error(connect: Connect, dialect: Dialect) -> None:
-    with GongService([], dialect=dialect) as service, connect(service) as hook:
+def test_no_users_found_is_not_an_error(connect: Connect, variant: ApiVariantName) -> None:
+    with GongService([], variant=variant) as service, connect(service) as hook:
         assert list(hook.iter_users()) == []
         assert list(hook.iter_users_by_filter(user_ids=["7"])) == []
 
 
-def test_a_group_closes_after_its_time_however_few_are_in_it(connect: Connect) -> None:
+def test_a_group_closes_after_its_time_however_small_it_is(connect: Connect) -> None:
     with world(60, latency_s=0.1) as service, connect(service, calls_per_second=20) as hook:
         groups = list(hook.iter_history_groups(ids_of(service)[:30], group_size=100, group_seconds=0.5))
         assert len(groups) >= 3
         assert sum(map(len, groups)) == 30
 
 
-def test_a_limit_that_is_meant_as_none_opens_no_more_sockets_than_a_process_may(connect: Connect) -> None:
+def test_a_very_high_limit_opens_no_more_sockets_than_a_process_may(connect: Connect) -> None:
     with world(MOST_IN_FLIGHT + 50, latency_s=3) as service, connect(service, calls_per_second=1e6) as hook:
         histories = [history for group in hook.iter_history_groups(ids_of(service)) for history in group]
         first = service.calls[0].time
@@ -101,13 +103,13 @@ def test_a_slow_reader_loses_nothing_and_is_not_flooded(connect: Connect) -> Non
 def test_a_group_of_long_histories_closes_by_its_changes(connect: Connect) -> None:
     changes = [{"setting": f"setting {number}", "value": number} for number in range(LARGE_GROUP // 2)]
     ids = [str(number) for number in range(6)]
-    long = GongService([{"id": each} for each in ids], dict.fromkeys(ids, changes), dialect="live")
+    long = GongService([{"id": each} for each in ids], dict.fromkeys(ids, changes), variant="live")
     with long as service, connect(service) as hook:
         groups = list(hook.iter_history_groups(ids))
     assert [len(group) for group in groups] == [2, 2, 2]
 
 
-def test_a_hook_that_was_closed_can_be_used_again(connect: Connect) -> None:
+def test_a_closed_hook_can_be_used_again(connect: Connect) -> None:
     with world(60) as service:
         hook = connect(service, calls_per_second=30)
         for _ in range(2):
@@ -116,7 +118,7 @@ def test_a_hook_that_was_closed_can_be_used_again(connect: Connect) -> None:
                 assert sum(len(group) for group in groups) == 40
 
 
-def test_what_interrupts_a_batch_is_what_is_raised(connect: Connect) -> None:
+def test_an_interrupt_of_a_batch_is_raised_as_it_is(connect: Connect) -> None:
     with world(20, latency_s=5) as service, connect(service) as hook:
         groups = hook.iter_history_groups(ids_of(service))
         with pytest.raises(AirflowTaskTimeout), timeout(0.5):  # type: ignore[no-untyped-call]

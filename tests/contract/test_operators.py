@@ -12,7 +12,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
 from gong_provider.client.errors import GongBadRequestError, GongConfigError, GongError, GongNotFoundError
-from gong_provider.client.models import Listing, ListingProgress, UsersPage
+from gong_provider.client.models import ListingCheckpoint, ListingStatus, UsersPage
 from gong_provider.operators import gong
 from gong_provider.operators.gong import (
     GongGetUserOperator,
@@ -22,7 +22,7 @@ from gong_provider.operators.gong import (
 )
 from gong_provider.operators.progress import Progress
 from tests.support.gong_faults import Faults
-from tests.support.gong_service import Dialect, GongService
+from tests.support.gong_service import ApiVariantName, GongService
 from tests.support.hooks import Connect, ids_of, world
 from tests.support.odd_world import odd_world
 from tests.support.people import quoting
@@ -65,63 +65,67 @@ def test_without_a_handler_users_are_returned_as_json(service: GongService) -> N
     assert run(GongListUsersByFilterOperator(task_id="t", user_ids=ids_of(service)[:3])) == users[:3]
 
 
-def test_whom_gong_does_not_know_is_told_with_each_calls_ids(service: GongService, dialect: Dialect) -> None:
-    service.dialect = dialect
+def test_ids_that_gong_does_not_know_are_missing_from_the_pages_of_their_chunk(
+    service: GongService, variant: ApiVariantName
+) -> None:
+    service.variant = variant
     known = ids_of(service)[:70]
-    asked = [*known[:30], *(f"unknown {number}" for number in range(210)), *known[30:], known[0]]
+    requested = [*known[:30], *(f"unknown {number}" for number in range(210)), *known[30:], known[0]]
     pages: list[UsersPage] = []
-    told: list[tuple[list[str], set[str], Listing]] = []
+    chunks: list[tuple[list[str], set[str], ListingStatus]] = []
 
-    def when_asked(ids: list[str], listing: Listing) -> None:
-        told.append((ids, {user.user_id for page in pages for user in page.users}, listing))
+    def on_chunk_done(ids: list[str], listing: ListingStatus) -> None:
+        chunks.append((ids, {user.user_id for page in pages for user in page.users}, listing))
         pages.clear()
 
     before = datetime.now(UTC)
     run(GongListUsersByFilterOperator(
-        task_id="t", user_ids_from=lambda: iter(asked), handler=pages.append, when_asked=when_asked
+        task_id="t", user_ids_callable=lambda: iter(requested), handler=pages.append,
+        on_chunk_done=on_chunk_done,
     ))  # fmt: skip
-    assert [ids for ids, _, _ in told] == [asked[:100], asked[100:200], asked[200:280]]
-    assert [came for _, came, _ in told] == [set(known[:30]), set(), set(known[30:])]
-    began = [listing.started_at for _, _, listing in told]
+    assert [ids for ids, _, _ in chunks] == [requested[:100], requested[100:200], requested[200:280]]
+    assert [found for _, found, _ in chunks] == [set(known[:30]), set(), set(known[30:])]
+    began = [listing.started_at for _, _, listing in chunks]
     assert before < began[0] < began[1] < began[2] < datetime.now(UTC)
-    assert all(listing.finished and not listing.moved for _, _, listing in told)
+    assert all(listing.finished and not listing.changed_during_read for _, _, listing in chunks)
     filters = [call for call in service.calls if call.path.endswith(("/users/filter", "/users/extensive"))]
-    assert len(service.calls) == len(filters) == 3 + (dialect == "live"), "the live path is found once"
+    assert len(service.calls) == len(filters) == 3 + (variant == "live"), "the live path is found once"
 
 
-def test_ids_are_told_once_all_their_pages_were_handed_over(service: GongService) -> None:
+def test_a_chunk_is_done_after_the_handler_got_all_its_pages(service: GongService) -> None:
     service.page_size = 40
-    said: list[int] = []
+    events: list[int] = []
     run(GongListUsersByFilterOperator(
-        task_id="t", user_ids_from=lambda: ids_of(service), handler=lambda page: said.append(len(page.users)),
-        when_asked=lambda ids, listing: said.append(-len(ids)),
+        task_id="t", user_ids_callable=lambda: ids_of(service),
+        handler=lambda page: events.append(len(page.users)),
+        on_chunk_done=lambda ids, listing: events.append(-len(ids)),
     ))  # fmt: skip
-    assert said == [40, 40, 20, -100, 30, -30]
+    assert events == [40, 40, 20, -100, 30, -30]
 
 
-def test_ids_of_an_answer_that_broke_off_are_not_told(service: GongService) -> None:
+def test_a_chunk_whose_call_failed_is_not_done(service: GongService) -> None:
     service.faults = Faults(wire={2: quoting(400)})
-    told: list[int] = []
+    chunks: list[int] = []
     operator = GongListUsersByFilterOperator(
-        task_id="t", user_ids_from=lambda: ids_of(service), handler=lambda page: None,
-        when_asked=lambda ids, listing: told.append(len(ids)),
+        task_id="t", user_ids_callable=lambda: ids_of(service), handler=lambda page: None,
+        on_chunk_done=lambda ids, listing: chunks.append(len(ids)),
     )  # fmt: skip
     with pytest.raises(GongError):
         run(operator)
-    assert told == [100]
+    assert chunks == [100]
 
 
-def test_where_nobody_is_to_be_asked_for_no_call_is_made(service: GongService) -> None:
-    assert run(GongListUsersByFilterOperator(task_id="t", user_ids_from=list)) == []
-    assert run(GongListUsersByFilterOperator(task_id="t", user_ids_from=list, handler=print)) is None
+def test_without_ids_no_call_is_made(service: GongService) -> None:
+    assert run(GongListUsersByFilterOperator(task_id="t", user_ids_callable=list)) == []
+    assert run(GongListUsersByFilterOperator(task_id="t", user_ids_callable=list, handler=print)) is None
     assert service.calls == []
 
 
-def test_one_user_is_handed_over_or_told_to_be_unknown(service: GongService) -> None:
+def test_one_user_goes_to_the_handler_or_is_not_found(service: GongService) -> None:
     known = ids_of(service)[3]
-    told = {"handler": lambda answer: answer.user.user_id, "when_unknown": lambda error: error.calls}
-    assert run(GongGetUserOperator(task_id="t", user_id=known, **told)) == known
-    assert run(GongGetUserOperator(task_id="t", user_id="unknown", **told)) == 1
+    callbacks = {"handler": lambda response: response.user.user_id, "on_not_found": lambda error: error.calls}
+    assert run(GongGetUserOperator(task_id="t", user_id=known, **callbacks)) == known
+    assert run(GongGetUserOperator(task_id="t", user_id="unknown", **callbacks)) == 1
     with pytest.raises(GongNotFoundError):
         run(GongGetUserOperator(task_id="t", user_id="unknown"))
 
@@ -146,30 +150,30 @@ def test_histories_come_in_groups_or_as_a_dict(service: GongService) -> None:
     json.dumps(result, default=str)
 
 
-def test_an_id_that_is_given_twice_is_counted_once(
-    service: GongService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(gong, "Progress", lambda what, of, _, **more: Progress(what, of, said.append, **more))
+def test_a_duplicate_id_is_counted_once(service: GongService, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(
+        gong, "Progress", lambda unit, of, _, **more: Progress(unit, of, lines.append, **more)
+    )
     run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=[*ids_of(service)[:2], ids_of(service)[0]]))
-    assert said[-1].startswith("histories 2 of 2 · 2 calls in ")
+    assert lines[-1].startswith("histories 2 of 2 · 2 calls in ")
 
 
-def test_unknown_users_are_a_result_and_each_is_asked_for_once(service: GongService) -> None:
+def test_unknown_users_are_a_result_and_each_is_fetched_once(service: GongService) -> None:
     ids = ids_of(service)[:5]
-    service.faults = Faults(gone=ids[1:3])
+    service.faults = Faults(not_found=ids[1:3])
     result = run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids))
     assert sorted(result["changes"]) == sorted([ids[0], *ids[3:]])
     assert sorted(result["unknown_ids"]) == sorted(ids[1:3])
-    assert service.histories_asked == dict.fromkeys(ids, 1)
+    assert service.histories_requested == dict.fromkeys(ids, 1)
 
 
 @pytest.mark.parametrize("handler", [None, "kept"])
-def test_an_unknown_user_fails_the_task_where_that_is_asked_for(
+def test_an_unknown_user_fails_the_task_with_fail_on_unknown(
     service: GongService, handler: str | None
 ) -> None:
     ids = ids_of(service)[:5]
-    service.faults = Faults(gone=ids[1:2])
+    service.faults = Faults(not_found=ids[1:2])
     kept: list[Any] = []
     operator = GongGetUserSettingsHistoryOperator(
         task_id="t", user_ids=ids, fail_on_unknown=True, handler=kept.extend if handler else None
@@ -180,7 +184,7 @@ def test_an_unknown_user_fails_the_task_where_that_is_asked_for(
 
 
 def test_without_a_handler_another_failure_of_a_user_is_raised_as_it_is(service: GongService) -> None:
-    service.faults = Faults(gone=ids_of(service)[:1], bad_history={ids_of(service)[1]: 400})
+    service.faults = Faults(not_found=ids_of(service)[:1], bad_history={ids_of(service)[1]: 400})
     with pytest.raises(GongBadRequestError):
         run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids_of(service)[:5]))
 
@@ -195,7 +199,7 @@ KNOWN = [str(user["id"]) for user in odd_world(130).users]
         (GongGetUserSettingsHistoryOperator(task_id="later", user_ids=KNOWN), 20, AirflowFailException),
         (
             GongGetUserSettingsHistoryOperator(
-                task_id="handled", user_ids=KNOWN, handler=len, when_day_is_used_up="leave"
+                task_id="handled", user_ids=KNOWN, handler=len, on_quota_exhausted="leave"
             ),
             20,
             AirflowRescheduleException,
@@ -213,7 +217,7 @@ KNOWN = [str(user["id"]) for user in odd_world(130).users]
     ],
     ids=lambda case: getattr(case, "task_id", ""),
 )
-def test_a_long_pause_fails_a_task_that_would_lose_its_answers_and_reschedules_all_others(
+def test_a_long_pause_fails_a_task_that_would_lose_its_results_and_reschedules_all_others(
     service: GongService, operator: Any, pause_at: int, ends_with: type[Exception]
 ) -> None:
     service.faults = Faults(rate_limited_at={pause_at: 90})
@@ -221,12 +225,12 @@ def test_a_long_pause_fails_a_task_that_would_lose_its_answers_and_reschedules_a
         run(operator)
 
 
-def test_without_a_handler_what_is_answered_when_the_day_is_used_up_can_be_left_at_that(
+def test_without_a_handler_a_task_can_succeed_with_the_results_before_the_quota_was_exhausted(
     service: GongService,
 ) -> None:
     service.faults = Faults(rate_limited_at={20: 7200})
     operator = GongGetUserSettingsHistoryOperator(
-        task_id="t", user_ids=ids_of(service), when_day_is_used_up="leave"
+        task_id="t", user_ids=ids_of(service), on_quota_exhausted="leave"
     )
     assert 0 < len(run(operator)["changes"]) < 130
 
@@ -242,8 +246,8 @@ def test_without_a_handler_what_is_answered_when_the_day_is_used_up_can_be_left_
             created_to="2026-01-02T00:00:00Z",
         ),
         GongListUsersByFilterOperator(task_id="who", user_ids=[".."]),
-        GongListUsersByFilterOperator(task_id="late", user_ids_from=lambda: ["1"] * 100 + [".."]),
-        GongListUsersByFilterOperator(task_id="both", user_ids=["1"], user_ids_from=lambda: ["1"]),
+        GongListUsersByFilterOperator(task_id="late", user_ids_callable=lambda: ["1"] * 100 + [".."]),
+        GongListUsersByFilterOperator(task_id="both", user_ids=["1"], user_ids_callable=lambda: ["1"]),
         GongGetUserOperator(task_id="empty", user_id=""),
         GongGetUserOperator(task_id="nul", user_id="a\x00"),
         GongGetUserSettingsHistoryOperator(task_id="half", user_ids=["1", "\ud800"]),
@@ -276,14 +280,14 @@ def test_each_operator_can_be_mapped_and_its_handler_is_no_template(
 
 
 @pytest.mark.parametrize(("cursor", "calls"), [(None, 0), ("page+of=users&/1/ü==", 1)])
-def test_a_listing_goes_on_where_it_was_and_not_beyond_its_end(
+def test_a_listing_resumes_at_its_checkpoint_and_not_beyond_its_end(
     service: GongService, cursor: str | None, calls: int
 ) -> None:
     now = datetime(2026, 3, 10, tzinfo=UTC)
-    progress = ListingProgress(cursor, now, now, 1, 0, frozenset([130]), frozenset(map(str, range(100))))
+    checkpoint = ListingCheckpoint(cursor, now, now, 1, 0, frozenset([130]), frozenset(map(str, range(100))))
     pages: list[Any] = []
     operator = GongListUsersOperator(
-        task_id="list", resume_from=lambda: progress, handler=lambda page: pages.append(page.listing)
+        task_id="list", load_checkpoint=lambda: checkpoint, handler=lambda page: pages.append(page.listing)
     )
     operator.execute({})
     assert len(service.calls) == calls == len(pages)

@@ -1,4 +1,4 @@
-"""The sandbox behaves as Gong does, in both dialects, and agrees with the contract whatever it is asked."""
+"""The sandbox behaves like Gong in both API variants, and every response agrees with the contract."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import yaml
 from hypothesis import HealthCheck, settings
 from starlette.testclient import TestClient
 
-from include.gong.sandbox.api_variant import DialectName
+from include.gong.sandbox.api_variant import ApiVariantName
 from include.gong.sandbox.app import create_app
 from include.gong.sandbox.gate import SCOPELESS_KEY
 from include.gong.sandbox.world import World
@@ -30,11 +30,11 @@ FILTER_PATHS = {"contract": "/v2/users/filter", "live": "/v2/users/extensive"}
 
 
 def sandbox(
-    dialect: DialectName, world: World = WORLD, *, calls_per_second: float = 0, cursor_ttl_s: float = 60
+    variant: ApiVariantName, world: World = WORLD, *, calls_per_second: float = 0, cursor_ttl_s: float = 60
 ) -> TestClient:
     app = create_app(
         world,
-        dialect=dialect,
+        variant=variant,
         access_key="key",
         access_key_secret="secret",
         access_token="token",
@@ -48,58 +48,62 @@ def sandbox(
 
 
 @pytest.fixture
-def gong(dialect: DialectName) -> TestClient:
-    return sandbox(dialect)
+def gong(variant: ApiVariantName) -> TestClient:
+    return sandbox(variant)
 
 
 def pages(gong: TestClient, **query: str) -> Iterator[dict[str, Any]]:
     while True:
-        answer = gong.get("/v2/users", params=query).json()
-        yield answer
-        if "cursor" not in answer["records"]:
+        response = gong.get("/v2/users", params=query).json()
+        yield response
+        if "cursor" not in response["records"]:
             return
-        query["cursor"] = answer["records"]["cursor"]
+        query["cursor"] = response["records"]["cursor"]
 
 
 def errors(response: Any, status: int) -> list[str]:
     assert response.status_code == status
     assert response.json().keys() == {"requestId", "errors"}
-    said: list[str] = response.json()["errors"]
-    return said
+    texts: list[str] = response.json()["errors"]
+    return texts
 
 
 def test_paging_reaches_every_user_once(gong: TestClient) -> None:
-    answers = list(pages(gong))
-    assert [user["id"] for answer in answers for user in answer["users"]] == [u["id"] for u in WORLD.users]
-    assert [answer["records"]["currentPageSize"] for answer in answers] == [20, 20, 10]
-    assert {answer["records"]["totalRecords"] for answer in answers} == {50}
+    responses = list(pages(gong))
+    assert [user["id"] for response in responses for user in response["users"]] == [
+        u["id"] for u in WORLD.users
+    ]
+    assert [response["records"]["currentPageSize"] for response in responses] == [20, 20, 10]
+    assert {response["records"]["totalRecords"] for response in responses} == {50}
 
 
-def test_filtered_paging_reaches_every_user_once(gong: TestClient, dialect: DialectName) -> None:
+def test_filtered_paging_reaches_every_user_once(gong: TestClient, variant: ApiVariantName) -> None:
     body: dict[str, Any] = {"filter": {"createdFromDateTime": "2000-01-01T00:00:00Z"}}
     found = []
     while "cursor" not in body or body["cursor"]:
-        answer = gong.post(FILTER_PATHS[dialect], json=body).json()
-        found += [user["id"] for user in answer["users"]]
-        body["cursor"] = answer["records"].get("cursor")
+        response = gong.post(FILTER_PATHS[variant], json=body).json()
+        found += [user["id"] for user in response["users"]]
+        body["cursor"] = response["records"].get("cursor")
     assert found == [user["id"] for user in WORLD.users]
 
 
-def test_created_bounds_are_inclusive_from_and_exclusive_to(gong: TestClient, dialect: DialectName) -> None:
+def test_created_bounds_are_inclusive_from_and_exclusive_to(
+    gong: TestClient, variant: ApiVariantName
+) -> None:
     user = WORLD.users[9]
 
     def found(**bounds: str) -> list[str]:
-        wanted = {"userIds": [user["id"]], **bounds}
-        answer = gong.post(FILTER_PATHS[dialect], json={"filter": wanted}).json()
-        return [found["id"] for found in answer.get("users", [])]
+        filters = {"userIds": [user["id"]], **bounds}
+        response = gong.post(FILTER_PATHS[variant], json={"filter": filters}).json()
+        return [found["id"] for found in response.get("users", [])]
 
     assert found(createdFromDateTime=user["created"]) == [user["id"]]
     assert found(createdToDateTime=user["created"]) == []
 
 
 @pytest.mark.parametrize("cursor_ttl_s", [60, 0])
-def test_forged_and_expired_cursors_are_refused(dialect: DialectName, cursor_ttl_s: int) -> None:
-    gong = sandbox(dialect, cursor_ttl_s=cursor_ttl_s)
+def test_forged_and_expired_cursors_are_refused(variant: ApiVariantName, cursor_ttl_s: int) -> None:
+    gong = sandbox(variant, cursor_ttl_s=cursor_ttl_s)
     cursor = gong.get("/v2/users").json()["records"]["cursor"]
     if cursor_ttl_s:
         assert gong.get("/v2/users", params={"cursor": cursor}).status_code == 200
@@ -108,47 +112,47 @@ def test_forged_and_expired_cursors_are_refused(dialect: DialectName, cursor_ttl
         errors(gong.get("/v2/users", params={"cursor": cursor}), 400)
 
 
-def test_a_cursor_fits_only_the_question_it_came_from(gong: TestClient) -> None:
+def test_a_cursor_is_valid_only_for_its_own_query(gong: TestClient) -> None:
     cursor = gong.get("/v2/users").json()["records"]["cursor"]
     errors(gong.get("/v2/users", params={"cursor": cursor, "includeAvatars": "true"}), 400)
 
 
-def test_half_a_surrogate_pair_is_nobodys_id_and_no_cursor(gong: TestClient, dialect: DialectName) -> None:
-    def asked(body: bytes) -> Any:
+def test_a_lone_surrogate_is_no_id_and_no_cursor(gong: TestClient, variant: ApiVariantName) -> None:
+    def post(body: bytes) -> Any:
         json_type = {"Content-Type": "application/json"}
-        return gong.post(FILTER_PATHS[dialect], content=body, headers=json_type)
+        return gong.post(FILTER_PATHS[variant], content=body, headers=json_type)
 
-    nobody = asked(rb'{"filter": {"userIds": ["\ud800"]}}')
-    assert nobody.status_code == (200 if dialect == "contract" else 404)
-    errors(asked(rb'{"filter": {}, "cursor": "\ud800"}'), 400)
-
-
-def test_what_is_over_the_limit_is_told_when_to_come_back(dialect: DialectName) -> None:
-    gong = sandbox(dialect, calls_per_second=3)
-    answers = [gong.get("/v2/users/1") for _ in range(4)]
-    assert [answer.status_code for answer in answers] == [404, 404, 404, 429]
-    errors(answers[-1], 429)
-    assert answers[-1].headers["Retry-After"] == "1"
+    none_found = post(rb'{"filter": {"userIds": ["\ud800"]}}')
+    assert none_found.status_code == (200 if variant == "contract" else 404)
+    errors(post(rb'{"filter": {}, "cursor": "\ud800"}'), 400)
 
 
-def test_the_three_kinds_of_404_differ(gong: TestClient, dialect: DialectName) -> None:
+def test_a_call_over_the_limit_gets_a_retry_after(variant: ApiVariantName) -> None:
+    gong = sandbox(variant, calls_per_second=3)
+    responses = [gong.get("/v2/users/1") for _ in range(4)]
+    assert [response.status_code for response in responses] == [404, 404, 404, 429]
+    errors(responses[-1], 429)
+    assert responses[-1].headers["Retry-After"] == "1"
+
+
+def test_the_three_kinds_of_404_differ(gong: TestClient, variant: ApiVariantName) -> None:
     assert errors(gong.get("/v2/users/1"), 404) == ["User not found"]
     assert errors(gong.get("/v2/users/1/settings-history"), 404) == ["User not found"]
     assert errors(gong.get("/v3/users"), 404) == ["Not Found"]
-    nobody = gong.post(FILTER_PATHS[dialect], json={"filter": {"userIds": ["1"]}})
-    if dialect == "live":
-        assert errors(nobody, 404) == ["No users found corresponding to the provided filters"]
+    none_found = gong.post(FILTER_PATHS[variant], json={"filter": {"userIds": ["1"]}})
+    if variant == "live":
+        assert errors(none_found, 404) == ["No users found corresponding to the provided filters"]
     else:
-        assert nobody.json()["users"] == []
+        assert none_found.json()["users"] == []
 
 
-def test_an_empty_account_is_an_empty_list(dialect: DialectName) -> None:
-    answer = sandbox(dialect, World(users=0)).get("/v2/users")
-    assert (answer.status_code, answer.json()["users"]) == (200, [])
+def test_an_empty_account_is_an_empty_list(variant: ApiVariantName) -> None:
+    response = sandbox(variant, World(users=0)).get("/v2/users")
+    assert (response.status_code, response.json()["users"]) == (200, [])
 
 
-def test_every_refusal_has_gongs_error_body(gong: TestClient, dialect: DialectName) -> None:
-    path = FILTER_PATHS[dialect]
+def test_every_refusal_has_gongs_error_body(gong: TestClient, variant: ApiVariantName) -> None:
+    path = FILTER_PATHS[variant]
     errors(gong.delete("/v2/users"), 405)
     errors(gong.get("/v2/users", params={"includeAvatars": "perhaps"}), 400)
     errors(gong.post(path, content=b"{", headers={"Content-Type": "application/json"}), 400)
@@ -156,7 +160,7 @@ def test_every_refusal_has_gongs_error_body(gong: TestClient, dialect: DialectNa
     errors(gong.post(path, json={"filter": {"userIds": "1"}}), 400)
 
 
-def test_who_may_come_in(gong: TestClient) -> None:
+def test_access(gong: TestClient) -> None:
     assert gong.get("/v2/users", auth=None, headers={"Authorization": "Bearer token"}).status_code == 200
     gong.auth = None
     errors(gong.get("/v2/users"), 401)
@@ -166,8 +170,8 @@ def test_who_may_come_in(gong: TestClient) -> None:
     errors(gong.get("/v2/users", auth=(SCOPELESS_KEY, "secret")), 403)
 
 
-def test_histories_end_in_todays_settings(gong: TestClient, dialect: DialectName) -> None:
-    names = ("settingName", "newValue") if dialect == "contract" else ("setting", "value")
+def test_histories_end_in_todays_settings(gong: TestClient, variant: ApiVariantName) -> None:
+    names = ("settingName", "newValue") if variant == "contract" else ("setting", "value")
     for user in WORLD.users:
         shown = gong.get(f"/v2/users/{user['id']}").json()["user"]
         history = gong.get(f"/v2/users/{user['id']}/settings-history").json()["userSettingsHistory"]
@@ -178,7 +182,7 @@ def test_histories_end_in_todays_settings(gong: TestClient, dialect: DialectName
             assert last[names[1]] in (today[name], str(today[name]).lower()), (name, value)
 
 
-def test_each_change_starts_from_what_the_one_before_left() -> None:
+def test_each_change_starts_from_the_value_of_the_one_before() -> None:
     for user in WORLD.users:
         left: dict[str, str] = {}
         for change in WORLD.history(user["id"]):
@@ -194,10 +198,10 @@ def test_the_contract_adds_avatar_urls_on_demand() -> None:
 
 
 def test_the_live_service_adds_synthetic_users_on_demand() -> None:
-    answers = list(pages(sandbox("live"), includeAvatars="true"))
-    ids = [user["id"] for answer in answers for user in answer["users"]]
+    responses = list(pages(sandbox("live"), includeAvatars="true"))
+    ids = [user["id"] for response in responses for user in response["users"]]
     assert ids == [user["id"] for user in [*WORLD.users, *WORLD.avatars]]
-    assert not any("avatarUrl" in user for answer in answers for user in answer["users"])
+    assert not any("avatarUrl" in user for response in responses for user in response["users"])
 
 
 def test_the_live_service_requires_a_filter() -> None:
@@ -212,16 +216,16 @@ def test_the_same_seed_is_the_same_world() -> None:
     assert other.users != WORLD.users
 
 
-def test_the_command_says_when_it_listens_and_stops_at_once() -> None:
-    command = [sys.executable, "-m", "include.gong.sandbox", "--users", "3", "--dialect", "live"]
+def test_the_command_prints_when_it_listens_and_stops_at_once() -> None:
+    command = [sys.executable, "-m", "include.gong.sandbox", "--users", "3", "--variant", "live"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         line = process.stdout.readline() if process.stdout else ""
         url = line.split()[2]
-        assert line == f"sandbox ready {url} dialect=live users=3\n"
+        assert line == f"sandbox ready {url} variant=live users=3\n"
         request = urllib.request.Request(f"{url}/v2/users", headers={"Authorization": "Bearer sandbox-token"})
-        with urllib.request.urlopen(request) as answer:
-            assert "Date" in answer.headers
-            assert len(json.load(answer)["users"]) == 3
+        with urllib.request.urlopen(request) as response:
+            assert "Date" in response.headers
+            assert len(json.load(response)["users"]) == 3
         process.send_signal(signal.SIGTERM)
         process.wait(5)
 
@@ -229,8 +233,8 @@ def test_the_command_says_when_it_listens_and_stops_at_once() -> None:
 def _contract() -> dict[str, Any]:
     """The contract, with two things that it leaves out.
 
-    Any endpoint may answer 400 (Gong's public reference says so), and a cursor can't be made up:
-    without an answer that held one there is only the empty one.
+    Any endpoint may respond with 400 (Gong's public reference says so), and cursors can't be generated:
+    without one from a response there is only the empty one.
     """
     contract: dict[str, Any] = yaml.safe_load(CONTRACT.read_text())
     no_cursor = {"type": "string", "enum": [""]}
@@ -282,5 +286,5 @@ def test_a_page_by_filter_agrees_with_the_contract(case: schemathesis.Case[Any])
 def test_every_user_of_the_world_agrees_with_the_contract(path: str) -> None:
     for user in WORLD.users:
         case = schema[path]["GET"].Case(path_parameters={"id": user["id"]})
-        answer = case.call_and_validate(auth=AUTH)
-        assert answer.status_code == 200
+        response = case.call_and_validate(auth=AUTH)
+        assert response.status_code == 200

@@ -1,4 +1,4 @@
-"""The sandbox's token endpoint: what Gong's answers, and what the provider makes of it."""
+"""The sandbox's token endpoint behaves like Gong's, and the provider renews tokens there."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
-from gong_provider.client.client import GongClient, Transport
-from gong_provider.rate_limit.in_process import ProcessQuota
+from gong_provider.client.client import GongClient, HttpOptions
+from gong_provider.rate_limit.in_process import InProcessRateLimiter
 from gong_provider.rate_limit.limits import Limits
 from include.gong.sandbox.app import create_app
 from include.gong.sandbox.oauth import PATH, OAuth
@@ -37,8 +37,8 @@ def app(life_s: float = 60, first: str = "first") -> Any:
 
 def renewed(gong: TestClient, refresh_token: str, app: tuple[str, str] = APP) -> tuple[int, dict[str, Any]]:
     query = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-    answer = gong.post(PATH, params=query, auth=app)
-    return answer.status_code, answer.json()
+    response = gong.post(PATH, params=query, auth=app)
+    return response.status_code, response.json()
 
 
 def status(gong: TestClient, token: str) -> int:
@@ -54,14 +54,14 @@ def test_a_refresh_token_is_good_once_and_gives_the_next_pair() -> None:
     assert status(gong, first["access_token"]) == 200
     assert renewed(gong, first["refresh_token"])[0] == 200
     for used in ("first", first["refresh_token"], "made up", first["access_token"]):
-        code, said = renewed(gong, used)
-        assert (code, said["error"]) == (400, "invalid_grant")
+        code, body = renewed(gong, used)
+        assert (code, body["error"]) == (400, "invalid_grant")
 
 
-def test_only_the_app_may_renew_and_only_access_tokens_that_live_may_read() -> None:
+def test_only_the_app_may_renew_and_only_valid_access_tokens_may_read() -> None:
     gong = TestClient(app(life_s=0))
-    code, said = renewed(gong, "first", ("app-id", "wrong"))
-    assert (code, said["error"]) == (401, "invalid_client")
+    code, body = renewed(gong, "first", ("app-id", "wrong"))
+    assert (code, body["error"]) == (401, "invalid_client")
     assert gong.post(PATH, auth=APP).json()["error"] == "unsupported_grant_type"
     _, pair = renewed(gong, "first")
     assert [status(gong, token) for token in (pair["access_token"], pair["refresh_token"], "x")] == [401] * 3
@@ -76,7 +76,7 @@ def test_tokens_outlive_a_restart() -> None:
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """A sandbox on a real port, whose tokens live a second."""
+    """A sandbox on a real port, whose tokens are valid for a second."""
     server = uvicorn.Server(uvicorn.Config(app(life_s=1), port=0, lifespan="off", log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -92,7 +92,9 @@ def test_the_provider_renews_at_the_sandbox(address: str, database_url: str) -> 
 
     async def work() -> list[int]:
         client = GongClient(
-            transport=Transport(), credentials=account.credentials(), quota=ProcessQuota(Limits(0, 0))
+            http_options=HttpOptions(),
+            credentials=account.credentials(),
+            rate_limiter=InProcessRateLimiter(Limits(0, 0)),
         )
         counts = []
         for _ in range(3):

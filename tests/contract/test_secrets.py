@@ -1,4 +1,4 @@
-"""No secret and no person in any error, log record or warning, whatever fails; and no call is misled."""
+"""No secret and no personal data in any error, log record or warning; and no call goes astray."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from sqlalchemy import Engine, make_url, text
 
 import gong_provider
 from gong_provider.client import errors
-from gong_provider.client.client import GongClient, Transport
+from gong_provider.client.client import GongClient, HttpOptions
 from gong_provider.client.protocols import Access
 from gong_provider.hooks import http_options
 from gong_provider.hooks.connection import read_connection
-from gong_provider.hooks.event_loop import LoopThread
-from gong_provider.hooks.http_options import transport_of
+from gong_provider.hooks.event_loop import BackgroundEventLoop
+from gong_provider.hooks.http_options import http_options_of
 from gong_provider.oauth import token_errors
 from gong_provider.oauth.credentials import RenewedCredentials
 from gong_provider.operators.gong import GongGetUserSettingsHistoryOperator
-from gong_provider.rate_limit.in_process import ProcessQuota
+from gong_provider.rate_limit.in_process import InProcessRateLimiter
 from gong_provider.rate_limit.limits import Limits
 from include.gong.warehouse import account, copy, histories, listing_checkpoint, plan, users
 from include.gong.warehouse.connect import engine_for, transaction
 from include.gong.warehouse.errors import WarehouseError
+from tests.support.captured_text import captured_output, error_texts
 from tests.support.gong_faults import Faults
 from tests.support.gong_service import GongService
 from tests.support.hooks import Connect
-from tests.support.http_server import Elsewhere
+from tests.support.http_server import OtherService
 from tests.support.people import (
     BASIC,
     CONSENT,
@@ -53,14 +54,13 @@ from tests.support.ports import closed_port
 from tests.support.tls import untrusted_port
 from tests.support.token_service import TokenService
 from tests.support.token_workers import Account, close_databases
-from tests.support.told import all_of, everything_told
 from tests.support.wire_faults import WireFault, instead, raw
-from tests.warehouse.making import NOON, RUN, SETTLING, opened
+from tests.warehouse.making import NOON, PROPAGATION_DELAY, RUN, opened
 
 
 @dataclass
-class Ground:
-    """What a case is made of."""
+class Setup:
+    """What the cases use."""
 
     connect: Connect
     database_url: str
@@ -69,14 +69,14 @@ class Ground:
 
 
 @pytest.fixture
-def ground(connect: Connect, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
-    return Ground(connect, database_url, tmp_path, monkeypatch.setenv)
+def setup(connect: Connect, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    return Setup(connect, database_url, tmp_path, monkeypatch.setenv)
 
 
 @pytest.fixture
-def told(capfd: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
-    """All that is told meanwhile; at the test's end nothing of it may show a secret or a person."""
-    with everything_told() as texts:
+def captured(capfd: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
+    """All output of the test; at its end none may contain a secret or personal data."""
+    with captured_output() as texts:
         yield texts
     assert len(texts) > 0
     printed = capfd.readouterr()
@@ -85,96 +85,100 @@ def told(capfd: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
 
 # --- each class of errors ------------------------------------------------------------------------------
 
-Provoke = Callable[[Ground], None]
+Provoke = Callable[[Setup], None]
 
 
 def listing(fault: WireFault, **extra: Any) -> Provoke:
-    """A listing whose every call is answered so."""
+    """A listing with this fault at every call."""
 
-    def provoke(ground: Ground) -> None:
+    def provoke(setup: Setup) -> None:
         service = service_of_people(faults=Faults(wire=fault))
-        with service, ground.connect(service, attempts=2, timeout_s=1, **extra) as hook:
+        with service, setup.connect(service, attempts=2, timeout_s=1, **extra) as hook:
             list(hook.iter_users())
 
     return provoke
 
 
 def a_user(fault: WireFault, user_id: str = "7") -> Provoke:
-    def provoke(ground: Ground) -> None:
+    def provoke(setup: Setup) -> None:
         service = service_of_people(faults=Faults(wire=fault))
-        with service, ground.connect(service, attempts=2) as hook:
+        with service, setup.connect(service, attempts=2) as hook:
             hook.get_user(user_id)
 
     return provoke
 
 
-def a_repeated_cursor(ground: Ground) -> None:
+def a_repeated_cursor(setup: Setup) -> None:
     service = service_of_people(6, page_size=2, faults=Faults(repeat_cursor=True))
-    with service, ground.connect(service) as hook:
+    with service, setup.connect(service) as hook:
         list(hook.iter_users())
 
 
-def refused_cursors(ground: Ground) -> None:
+def refused_cursors(setup: Setup) -> None:
     faults = Faults(wire=dict.fromkeys(range(2, 9, 2), quoting(400)))
-    with service_of_people(6, page_size=2, faults=faults) as service, ground.connect(service) as hook:
+    with service_of_people(6, page_size=2, faults=faults) as service, setup.connect(service) as hook:
         list(hook.iter_users())
 
 
 def a_host(host: str) -> Provoke:
-    def provoke(ground: Ground) -> None:
-        with ground.connect(host) as hook:
+    def provoke(setup: Setup) -> None:
+        with setup.connect(host) as hook:
             hook.list_users()
 
     return provoke
 
 
-def nobody_there(ground: Ground) -> None:
-    with closed_port() as port, ground.connect(f"http://127.0.0.1:{port}", attempts=2) as hook:
+def an_unreachable_host(setup: Setup) -> None:
+    with closed_port() as port, setup.connect(f"http://127.0.0.1:{port}", attempts=2) as hook:
         hook.get_user(EMAIL)
 
 
 def a_wrong_database(**change: Any) -> Provoke:
-    def provoke(ground: Ground) -> None:
-        url = make_url(ground.database_url).set(drivername="postgres", **change)
-        ground.setenv("AIRFLOW_CONN_SHARED", url.render_as_string(hide_password=False))
+    def provoke(setup: Setup) -> None:
+        url = make_url(setup.database_url).set(drivername="postgres", **change)
+        setup.setenv("AIRFLOW_CONN_SHARED", url.render_as_string(hide_password=False))
         shared = {"coordination_conn_id": "shared", "calls_per_second": 50}
-        with service_of_people() as service, ground.connect(service, **shared) as hook:
+        with service_of_people() as service, setup.connect(service, **shared) as hook:
             hook.list_users()
 
     return provoke
 
 
-def no_certificate(ground: Ground) -> None:
-    with untrusted_port(ground.directory) as (port, _), ground.connect(f"https://127.0.0.1:{port}") as hook:
+def no_certificate(setup: Setup) -> None:
+    with untrusted_port(setup.directory) as (port, _), setup.connect(f"https://127.0.0.1:{port}") as hook:
         hook.list_users(cursor=EMAIL)
 
 
-def a_refused_user(ground: Ground) -> None:
+def a_refused_user(setup: Setup) -> None:
     with service_of_people(faults=Faults(wire={1: quoting(401)})) as service:
-        ground.connect(service)
+        setup.connect(service)
         GongGetUserSettingsHistoryOperator(task_id="t", user_ids=["7"]).execute({})
 
 
-def a_failure_without_handler(ground: Ground) -> None:
+def a_failure_without_handler(setup: Setup) -> None:
     with service_of_people(faults=Faults(wire=quoting(404, *QUOTES))) as service:
-        ground.connect(service)
+        setup.connect(service)
         GongGetUserSettingsHistoryOperator(task_id="t", user_ids=["7"], fail_on_unknown=True).execute({})
 
 
-def credentials_of(ground: Ground, tokens: TokenService, **change: Any) -> RenewedCredentials:
-    fields = {"database_url": ground.database_url, "oauth_endpoint": tokens.url, "seed": tokens.seed}
+def credentials_of(setup: Setup, tokens: TokenService, **change: Any) -> RenewedCredentials:
+    fields = {
+        "database_url": setup.database_url,
+        "oauth_endpoint": tokens.url,
+        "refresh_token": tokens.consent_token,
+    }
     return Account(**(fields | change)).credentials(deadline_s=2)
 
 
 def renewal(fault: WireFault | None = None, **change: Any) -> Provoke:
-    """A renewal that meets this at the token endpoint, or another account."""
+    """A renewal with this fault of the token endpoint, or with a changed account."""
 
-    def provoke(ground: Ground) -> None:
-        loop = LoopThread()
+    def provoke(setup: Setup) -> None:
+        loop = BackgroundEventLoop()
         with TokenService() as tokens:
             tokens.fault = fault
             try:
-                loop.run(credentials_of(ground, tokens, **change).current())
+                loop.run(credentials_of(setup, tokens, **change).current())
             finally:
                 close_databases()
                 loop.stop()
@@ -182,18 +186,18 @@ def renewal(fault: WireFault | None = None, **change: Any) -> Provoke:
     return provoke
 
 
-def no_certificate_of_tokens(ground: Ground) -> None:
-    with untrusted_port(ground.directory) as (port, _):
-        renewal(oauth_endpoint=f"https://127.0.0.1:{port}/o")(ground)
+def no_certificate_of_tokens(setup: Setup) -> None:
+    with untrusted_port(setup.directory) as (port, _):
+        renewal(oauth_endpoint=f"https://127.0.0.1:{port}/o")(setup)
 
 
-def tokens_that_are_refused(ground: Ground) -> None:
-    loop = LoopThread()
+def tokens_that_are_refused(setup: Setup) -> None:
+    loop = BackgroundEventLoop()
     with TokenService() as tokens, service_of_people(faults=Faults(wire=quoting(401))) as service:
         client = GongClient(
-            transport=Transport(),
-            credentials=credentials_of(ground, tokens, base_url=f"{service.base_url}/v2"),
-            quota=ProcessQuota(Limits(0, 0)),
+            http_options=HttpOptions(),
+            credentials=credentials_of(setup, tokens, base_url=f"{service.base_url}/v2"),
+            rate_limiter=InProcessRateLimiter(Limits(0, 0)),
         )
         try:
             loop.run(client.list_users())
@@ -240,14 +244,14 @@ PROVOKE: dict[type[errors.GongError], list[Provoke]] = {
     ],
     errors.GongTLSError: [no_certificate],
     errors.GongRateLimitError: [listing(quoting(429, Retry_After="90"))],
-    errors.GongDayUsedUpError: [listing(quoting(429, Retry_After="7200"))],
+    errors.GongDailyQuotaExceededError: [listing(quoting(429, Retry_After="7200"))],
     errors.GongUnavailableError: [
         listing(quoting(500)),
         listing(instead(503, PAGE, "text/html")),
         a_user(raw(b""), user_id=EMAIL),
     ],
-    errors.GongUnreachableError: [nobody_there],
-    errors.GongMalformedAnswerError: [
+    errors.GongUnreachableError: [an_unreachable_host],
+    errors.GongMalformedResponseError: [
         listing(instead(200, PAGE, "text/html")),
         listing(instead(200, PAGE)),
         listing(quoting(200)),
@@ -271,18 +275,18 @@ ONLY_PARENTS = {errors.GongError, errors.GongApiError, errors.GongTransientError
 
 
 def modules() -> list[ModuleType]:
-    """All of the provider."""
+    """Return all modules of the provider."""
     found = pkgutil.walk_packages(gong_provider.__path__, "gong_provider.")
     return [importlib.import_module(module.name) for module in found]
 
 
 def error_classes() -> set[type[errors.GongError]]:
-    """The tree, whichever module of the provider a class is in."""
+    """Return all error classes of the provider."""
     modules()
-    found, left = set[type[errors.GongError]](), [errors.GongError]
-    while left:
-        found.add(kind := left.pop())
-        left += kind.__subclasses__()
+    found, remaining = set[type[errors.GongError]](), [errors.GongError]
+    while remaining:
+        found.add(kind := remaining.pop())
+        remaining += kind.__subclasses__()
     return {kind for kind in found if kind.__module__.startswith("gong_provider.")}
 
 
@@ -294,13 +298,13 @@ CASES = [(kind, number) for kind, cases in PROVOKE.items() for number in range(l
 
 
 @pytest.mark.parametrize(("kind", "number"), CASES, ids=[f"{k.__name__} {n}" for k, n in CASES])
-def test_no_error_shows_a_secret_or_a_person(
-    ground: Ground, told: list[str], kind: type[errors.GongError], number: int
+def test_no_error_contains_a_secret_or_personal_data(
+    setup: Setup, captured: list[str], kind: type[errors.GongError], number: int
 ) -> None:
     with pytest.raises(errors.GongError) as caught:
-        PROVOKE[kind][number](ground)
+        PROVOKE[kind][number](setup)
     assert type(caught.value) is kind
-    assert shown_in(all_of(caught.value)) == []
+    assert shown_in(error_texts(caught.value)) == []
 
 
 @pytest.mark.parametrize(
@@ -308,7 +312,7 @@ def test_no_error_shows_a_secret_or_a_person(
     ["Missing or invalid credentials", "The cursor has expired", "filter.userIds: too many items",
      "API rate limit exceeded"],
 )  # fmt: skip
-def test_what_helps_of_an_error_text_is_shown(words: str) -> None:
+def test_the_known_words_of_an_error_text_are_kept(words: str) -> None:
     error = errors.GongBadRequestError(
         "answered 400", errors=[f"{words}. {NAME} ({EMAIL})"], request_id="4al018gz"
     )
@@ -344,47 +348,47 @@ REFUSED: dict[str, Callable[[Any], object]] = {
 
 def copied(connection: Any, columns: dict[str, Any], *values: Any) -> None:
     rows = values if isinstance(values[0], tuple) else [values]
-    copy.copy_rows(connection, "user_marks", columns, rows)
+    copy.copy_rows(connection, "user_sync_state", columns, rows)
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_no_failure_of_postgres_shows_a_row(warehouse: Engine, told: list[str], case: str) -> None:
+def test_no_failure_of_postgres_quotes_a_row(warehouse: Engine, captured: list[str], case: str) -> None:
     with pytest.raises(WarehouseError) as caught, transaction(warehouse) as connection:
         REFUSED[case](connection)
     assert "127.0.0.1" in str(caught.value)
-    assert shown_in(all_of(caught.value)) == []
+    assert shown_in(error_texts(caught.value)) == []
 
 
-def test_text_that_postgres_cannot_hold_is_not_quoted(warehouse: Engine, told: list[str]) -> None:
+def test_text_that_postgres_cant_store_is_not_quoted(warehouse: Engine, captured: list[str]) -> None:
     with pytest.raises(ValueError, match="NUL") as caught, transaction(warehouse) as connection:
         connection.execute(INSERT, ROW | {"mail": f"{EMAIL}\x00"})
-    assert shown_in(all_of(caught.value)) == []
+    assert shown_in(error_texts(caught.value)) == []
 
 
 @pytest.mark.parametrize(
     "url", [f"{GongService.secret}://x", f"postgresql://u:{GongService.secret}@h:port/d"]
 )
-def test_a_wrong_address_is_not_quoted(url: str, told: list[str]) -> None:
-    logging.getLogger("a").debug("so that something is told")
+def test_a_wrong_address_is_not_quoted(url: str, captured: list[str]) -> None:
+    logging.getLogger("a").debug("so that there is output")
     with pytest.raises(WarehouseError) as caught:
         engine_for(url)
-    assert shown_in(all_of(caught.value)) == []
+    assert shown_in(error_texts(caught.value)) == []
 
 
-def test_another_account_is_told_by_its_address(warehouse: Engine, told: list[str]) -> None:
+def test_another_account_is_named_by_its_address(warehouse: Engine, captured: list[str]) -> None:
     mine, other = (account.AccountIdentity(f"https://{n}.api.gong.io", f"hash {n}", n) for n in "12")
     with transaction(warehouse) as connection:
         account.settle_account(connection, mine, [EMAIL], NOON)
     with pytest.raises(WarehouseError) as caught, transaction(warehouse) as connection:
         account.settle_account(connection, other, [EMAIL], NOON)
-    assert shown_in(all_of(caught.value)) == []
+    assert shown_in(error_texts(caught.value)) == []
 
 
 # --- and when nothing fails ------------------------------------------------------------------------------
 
 
-def test_a_whole_sync_tells_nothing_of_its_people(
-    connect: Connect, warehouse: Engine, told: list[str]
+def test_a_whole_sync_outputs_no_personal_data(
+    connect: Connect, warehouse: Engine, captured: list[str]
 ) -> None:
     with service_of_people(6, page_size=2) as service, connect(service) as hook:
         with transaction(warehouse) as connection:
@@ -392,33 +396,33 @@ def test_a_whole_sync_tells_nothing_of_its_people(
         for page in hook.iter_user_pages():
             with transaction(warehouse) as connection:
                 users.load_users(connection, RUN, page)
-                listing_checkpoint.save_progress(connection, RUN, page)
-                listing_checkpoint.load_progress(connection, RUN)
+                listing_checkpoint.save_checkpoint(connection, RUN, page)
+                listing_checkpoint.load_checkpoint(connection, RUN)
         with transaction(warehouse) as connection:
             plan.plan_histories(connection, RUN)
             ids = plan.ids_of_batch(connection, RUN, 1)
         for group in hook.iter_history_groups(ids):
             with transaction(warehouse) as connection:
-                histories.load_histories(connection, RUN, group, SETTLING)
+                histories.load_histories(connection, RUN, group, PROPAGATION_DELAY)
         assert hook.test_connection()[0]
     with transaction(warehouse) as connection:
         counts = "SELECT count(*), (SELECT count(*) FROM rejected_records) FROM user_settings_history"
         assert tuple(connection.execute(text(counts)).one()) == (12, 2)
-    # Else this test would hear nothing.
-    assert {"asyncio", "sqlalchemy.engine.Engine.gong"} <= {line.partition(":")[0] for line in told}
-    assert [line for line in told if "Row (" in line or ids[0] in line] == []
+    # Else this test would see no output.
+    assert {"asyncio", "sqlalchemy.engine.Engine.gong"} <= {line.partition(":")[0] for line in captured}
+    assert [line for line in captured if "Row (" in line or ids[0] in line] == []
 
 
-def test_a_renewal_tells_nothing_of_tokens(ground: Ground, told: list[str]) -> None:
-    renewal()(ground)
-    renewal(base_url=f"https://{EMAIL}/v2")(ground)
-    assert any("Gong gave new tokens" in line for line in told)
-    assert [line for line in told if re.search(r"gAAAA[\w-]{20}", line)] == []  # encrypted
+def test_a_renewal_outputs_no_tokens(setup: Setup, captured: list[str]) -> None:
+    renewal()(setup)
+    renewal(base_url=f"https://{EMAIL}/v2")(setup)
+    assert any("Gong gave new tokens" in line for line in captured)
+    assert [line for line in captured if re.search(r"gAAAA[\w-]{20}", line)] == []  # encrypted
 
 
-# --- what holds a secret does not show it ----------------------------------------------------------------
+# --- the repr of objects with secrets ---------------------------------------------------------------------
 
-HOLDS_A_SECRET = re.compile(
+HAS_A_SECRET = re.compile(
     r"authorization|password|secret|(access|refresh)_token|^token$|^headers$|^proxy$|^access$"
 )
 
@@ -431,18 +435,18 @@ def test_no_field_with_a_secret_is_in_a_repr() -> None:
         for kind in kinds
         if is_dataclass(kind)
         for field in fields(kind)
-        if field.repr and HOLDS_A_SECRET.search(field.name)
+        if field.repr and HAS_A_SECRET.search(field.name)
     ]
     shown += [
         kind.__name__
         for kind in kinds
-        if any(map(HOLDS_A_SECRET.search, getattr(kind, "_fields", ())))
+        if any(map(HAS_A_SECRET.search, getattr(kind, "_fields", ())))
         and "namedtuple" in kind.__repr__.__qualname__
     ]
     assert shown == []
 
 
-def test_the_repr_of_a_connection_and_of_what_is_made_of_it_shows_no_secret(
+def test_the_repr_of_a_connection_and_of_objects_made_of_it_has_no_secret(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://{GongService.key}:{GongService.secret}@proxy.example")
@@ -451,19 +455,25 @@ def test_the_repr_of_a_connection_and_of_what_is_made_of_it_shows_no_secret(
     made = Connection(conn_id="c", conn_type="gong", **fields, extra=json.dumps(extra))
     settings = [read_connection(made), read_connection(Connection(conn_id="c", conn_type="gong", **fields))]
     with connect("http://gong.example", **{"X-Trace": GongService.token}) as hook:
-        transport = transport_of(hook.get_conn(), "http://gong.example", allow_redirects=False)
-        assert GongService.secret in str(http_options.proxy)
-        assert GongService.token in str(http_options.headers)
-        held = [*settings, transport, hook.client, *vars(hook.client).values(), Access(BASIC, "https://x/v2")]
-    assert shown_in("".join([*map(repr, held), *map(str, held)])) == []
+        options = http_options_of(hook.get_conn(), "http://gong.example", allow_redirects=False)
+        assert GongService.secret in str(options.proxy)
+        assert GongService.token in str(options.headers)
+        objects = [
+            *settings,
+            options,
+            hook.client,
+            *vars(hook.client).values(),
+            Access(BASIC, "https://x/v2"),
+        ]
+    assert shown_in("".join([*map(repr, objects), *map(str, objects)])) == []
 
 
 # --- a hostile service -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("extra", [{}, {"allow_redirects": False}, {"allow_redirects": "false"}])
-def test_a_redirect_is_not_followed_unless_asked_for(connect: Connect, extra: dict[str, Any]) -> None:
-    with Elsewhere() as other:
+def test_a_redirect_is_not_followed_by_default(connect: Connect, extra: dict[str, Any]) -> None:
+    with OtherService() as other:
         away = instead(307, Location=f"{other.base_url}/v2/users")
         with service_of_people(faults=Faults(wire=away)) as service, connect(service, **extra) as hook:
             with pytest.raises(errors.GongNoSuchPathError) as caught:
@@ -471,20 +481,20 @@ def test_a_redirect_is_not_followed_unless_asked_for(connect: Connect, extra: di
             assert caught.value.status == 307
             with pytest.raises(errors.GongNoSuchPathError):
                 hook.list_users_by_filter(user_ids=["1"])
-        assert other.met == []
+        assert other.received == []
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "unusual",
     ["../admin", "a/b?x=1#y", "%2e%2e", "..%2f..", "..;/x", "ä ñ/日本", "\\..\\", "a\r\nHost: evil",
      "//evil/x", "@evil"],
 )  # fmt: skip
-def test_an_id_stays_one_segment_of_the_path(connect: Connect, odd: str) -> None:
-    with Elsewhere() as other, connect(other.base_url, attempts=1) as hook:
-        with pytest.raises(errors.GongMalformedAnswerError):  # it knows no user
-            hook.get_user(odd)
-        hook.get_user_settings_history(odd)
-        user, history = other.met
+def test_an_id_stays_one_segment_of_the_path(connect: Connect, unusual: str) -> None:
+    with OtherService() as other, connect(other.base_url, attempts=1) as hook:
+        with pytest.raises(errors.GongMalformedResponseError):  # it knows no user
+            hook.get_user(unusual)
+        hook.get_user_settings_history(unusual)
+        user, history = other.received
     for request, after in ((user, []), (history, ["settings-history"])):
         start, v2, users_, segment, *rest = request.path.split("/")
         assert [start, v2, users_, *rest] == ["", "v2", "users", *after]
@@ -494,36 +504,36 @@ def test_an_id_stays_one_segment_of_the_path(connect: Connect, odd: str) -> None
 
 
 @pytest.mark.parametrize(
-    "odd", ["a&cursor=b", "=&=", "a+b c", "/../admin", "#x", "?y=1", "%26", "ä日本", "\r\nX: y"]
+    "unusual", ["a&cursor=b", "=&=", "a+b c", "/../admin", "#x", "?y=1", "%26", "ä日本", "\r\nX: y"]
 )
-def test_a_cursor_stays_one_value_of_the_query(connect: Connect, odd: str) -> None:
-    with Elsewhere() as other, connect(other.base_url) as hook:
-        hook.list_users(cursor=odd)
-        (request,) = other.met
-    assert (request.path, request.query) == ("/v2/users", {"cursor": odd})
+def test_a_cursor_stays_one_value_of_the_query(connect: Connect, unusual: str) -> None:
+    with OtherService() as other, connect(other.base_url) as hook:
+        hook.list_users(cursor=unusual)
+        (request,) = other.received
+    assert (request.path, request.query) == ("/v2/users", {"cursor": unusual})
     assert request.headers.keys().isdisjoint({"x"})
 
 
 # --- TLS ---------------------------------------------------------------------------------------------------
 
 
-def warnings_of(told: list[str]) -> list[str]:
-    return [line for line in told if line.startswith(f"{http_options.__name__}: ")]
+def warnings_of(captured: list[str]) -> list[str]:
+    return [line for line in captured if line.startswith(f"{http_options.__name__}: ")]
 
 
 @pytest.mark.parametrize("name", ["verify", "verify_ssl"])
 def test_tls_without_verification_is_warned_of_by_each_client(
-    connect: Connect, tmp_path: Path, told: list[str], name: str
+    connect: Connect, tmp_path: Path, captured: list[str], name: str
 ) -> None:
     with untrusted_port(tmp_path) as (port, callers):
         for number in (1, 2):
             with (
                 connect(f"https://127.0.0.1:{port}", attempts=1, **{name: False}) as hook,
-                pytest.raises(errors.GongUnavailableError),  # it let us in, and hung up
+                pytest.raises(errors.GongUnavailableError),  # it accepted the connection and closed it
             ):
                 hook.list_users()
-            assert len(callers) == len(warnings_of(told)) == number
-    assert "TLS verification is off" in warnings_of(told)[0]
+            assert len(callers) == len(warnings_of(captured)) == number
+    assert "TLS verification is off" in warnings_of(captured)[0]
 
 
 OTHER_WORDS = {"check": False, "ssl": False, "verify_certs": False, "insecure": True, "check_hostname": False}
@@ -539,13 +549,13 @@ VARIABLES = [
 @pytest.mark.parametrize("extra", NOT_OFF, ids=str)
 @pytest.mark.parametrize("variables", VARIABLES, ids=str)
 def test_nothing_else_turns_verification_off(
-    ground: Ground, extra: dict[str, Any], variables: dict[str, str]
+    setup: Setup, extra: dict[str, Any], variables: dict[str, str]
 ) -> None:
     for name, value in variables.items():
-        ground.setenv(name, value)
+        setup.setenv(name, value)
     with (
-        untrusted_port(ground.directory) as (port, _),
-        ground.connect(f"https://127.0.0.1:{port}", **extra) as hook,
+        untrusted_port(setup.directory) as (port, _),
+        setup.connect(f"https://127.0.0.1:{port}", **extra) as hook,
         pytest.raises((errors.GongTLSError, errors.GongConfigError)),
     ):
         hook.list_users()
@@ -564,18 +574,18 @@ def test_nothing_else_turns_verification_off(
     ],
 )
 def test_plain_http_to_another_machine_is_warned_of(
-    connect: Connect, told: list[str], url: str, warned: bool
+    connect: Connect, captured: list[str], url: str, warned: bool
 ) -> None:
     with connect(url, attempts=1, timeout_s=0.3) as hook, pytest.raises(errors.GongUnavailableError):
         hook.list_users()
-    assert [f"unencrypted to {url}/v2" in line for line in warnings_of(told)] == [True] * warned
+    assert [f"unencrypted to {url}/v2" in line for line in warnings_of(captured)] == [True] * warned
 
 
-def test_a_token_endpoint_without_encryption_is_warned_of_too(ground: Ground, told: list[str]) -> None:
-    ground.setenv("AIRFLOW_CONN_SHARED", ground.database_url.replace("postgresql+psycopg2", "postgres"))
+def test_a_token_endpoint_without_encryption_is_warned_of_too(setup: Setup, captured: list[str]) -> None:
+    setup.setenv("AIRFLOW_CONN_SHARED", setup.database_url.replace("postgresql+psycopg2", "postgres"))
     app = {"client_id": "app", "client_secret": TokenService.client_secret, "refresh_token": "r3fresh+1/&="}
     shared = {"coordination_conn_id": "shared", "oauth_endpoint": "http://tokens.invalid/o"}
-    hook = ground.connect("https://gong.invalid", login="", password="", **app, **shared)
+    hook = setup.connect("https://gong.invalid", login="", password="", **app, **shared)
     with hook, pytest.raises(errors.GongError):
         hook.list_users()
-    assert "unencrypted to http://tokens.invalid/o" in "".join(warnings_of(told))
+    assert "unencrypted to http://tokens.invalid/o" in "".join(warnings_of(captured))

@@ -1,4 +1,4 @@
-"""A load that stalls stops the calls: a try that fails loses little of what was paid for."""
+"""A stalled load stops the calls, so that a failed try loses few results."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from gong_provider.client import history_fetcher
-from gong_provider.client.claims import Claimed
+from gong_provider.client.claims import ClaimResult
 from gong_provider.client.models import HistoryOutcome
 from gong_provider.rate_limit.limits import Limits
 from include.gong.sync.budget import tasks_at_once
 from include.gong.warehouse import plan
-from include.gong.warehouse.connect import HOLD_S, in_transaction, transaction
+from include.gong.warehouse.connect import LOAD_RETRY_S, in_transaction, transaction
 from include.gong.warehouse.errors import WarehouseError
 from include.gong.warehouse.histories import load_histories
 from include.gong.warehouse.users import load_users
 from tests.support import GongService
 from tests.support.hooks import Connect
-from tests.warehouse.making import RUN, SETTLING, opened, page, value
+from tests.warehouse.making import PROPAGATION_DELAY, RUN, opened, page, value
 
 USERS = 1500
 LOAD_FAILS_AFTER_S = 3
@@ -33,7 +33,7 @@ Load = Callable[[list[HistoryOutcome]], None]
 
 @pytest.fixture
 def planned(warehouse: Engine) -> Engine:
-    """A warehouse that holds users, all without a history, and an open run."""
+    """A warehouse with users, all without a history, and an open run."""
     now = datetime.now(UTC)
     with transaction(warehouse) as connection:
         opened(connection, at=now)
@@ -54,14 +54,14 @@ def test_a_failed_try_loses_at_most_two_seconds_of_calls(
     def load(group: list[HistoryOutcome]) -> None:
         with transaction(planned) as connection:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{LOAD_FAILS_AFTER_S}s'")
-            load_histories(connection, RUN, group, SETTLING)
+            load_histories(connection, RUN, group, PROPAGATION_DELAY)
 
     with GongService(latency_s=latency_s) as service, ThreadPoolExecutor() as pool:
         tasks = start_tasks(connect, service, planned, monkeypatch, calls_per_second, pool, load)
         wait_for_histories(service, 2 * calls_per_second)
         with users_locked(planned):
             assert all(isinstance(task.exception(timeout=60), WarehouseError) for task in tasks)
-        lost = len(service.histories_asked) - histories_loaded(planned)
+        lost = len(service.histories_requested) - histories_loaded(planned)
         assert 0 < lost <= most_lost
 
 
@@ -72,26 +72,26 @@ def test_a_load_that_waits_loses_no_call_and_keeps_its_claims(
 
     def load(group: list[HistoryOutcome]) -> None:
         def both(connection: Connection) -> None:
-            load_histories(connection, RUN, group, SETTLING)
+            load_histories(connection, RUN, group, PROPAGATION_DELAY)
 
-        in_transaction(planned, both, for_s=HOLD_S)
+        in_transaction(planned, both, for_s=LOAD_RETRY_S)
 
     with GongService(latency_s=0.05) as service, ThreadPoolExecutor() as pool:
         tasks = start_tasks(connect, service, planned, monkeypatch, 200, pool, load)
         wait_for_histories(service, 400)
         with users_locked(planned):
             time.sleep(4)  # twice what it takes to see that no load ends
-            asked = len(service.histories_asked)
+            requested = len(service.histories_requested)
             stalled_at = value(planned, "SELECT clock_timestamp()")
             time.sleep(2)
-            assert len(service.histories_asked) == asked
-            waiting = asked - histories_loaded(planned)
+            assert len(service.histories_requested) == requested
+            waiting = requested - histories_loaded(planned)
             renewed = "SELECT count(*) FROM history_claims WHERE claimed_at > :at"
             assert value(planned, renewed, at=stalled_at) >= waiting > 0
         for task in tasks:
             task.result(timeout=60)
         assert histories_loaded(planned) == USERS
-        assert set(service.histories_asked.values()) == {1}
+        assert set(service.histories_requested.values()) == {1}
     assert value(planned, "SELECT histories_fetched FROM sync_runs") == USERS
 
 
@@ -104,14 +104,14 @@ def start_tasks(
     pool: ThreadPoolExecutor,
     load: Load,
 ) -> list[Future[None]]:
-    """What the DAG's mapped tasks do, each with a hook of its own on the quota that they share."""
+    """Run what the DAG's mapped tasks do, each with its own hook on a shared rate limiter."""
     with transaction(engine) as connection:
         batches = plan.plan_histories(connection, RUN, batches=tasks_at_once(Limits(calls_per_second, 0)))
-    # Another address, so that the tasks' quota and their loads don't share one pool of connections.
+    # Another address, so that the rate limiter and the loads don't share one pool of connections.
     url = engine.url.set(drivername="postgres").update_query_dict({"sslmode": "disable"})
     monkeypatch.setenv("AIRFLOW_CONN_SHARED", url.render_as_string(hide_password=False))
 
-    def claim(ids: object) -> Claimed:
+    def claim(ids: object) -> ClaimResult:
         with transaction(engine) as connection:
             return plan.claim(connection, RUN, list(ids))  # type: ignore[call-overload]
 
@@ -127,18 +127,18 @@ def start_tasks(
 
 def wait_for_histories(service: GongService, number: int) -> None:
     gives_up_at = time.monotonic() + 60
-    while len(service.histories_asked) < number:
+    while len(service.histories_requested) < number:
         assert time.monotonic() < gives_up_at
         time.sleep(0.02)
 
 
 def histories_loaded(engine: Engine) -> int:
-    return int(value(engine, "SELECT count(*) FROM user_marks WHERE history_fetched_at IS NOT NULL"))
+    return int(value(engine, "SELECT count(*) FROM user_sync_state WHERE history_fetched_at IS NOT NULL"))
 
 
 @contextmanager
 def users_locked(engine: Engine) -> Iterator[None]:
-    """Meanwhile no load ends; claims do."""
+    """Block loads, but not claims."""
     with transaction(engine) as connection:
-        connection.exec_driver_sql("LOCK TABLE user_marks IN EXCLUSIVE MODE")
+        connection.exec_driver_sql("LOCK TABLE user_sync_state IN EXCLUSIVE MODE")
         yield

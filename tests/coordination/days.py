@@ -1,4 +1,4 @@
-"""The DAG's steps day after day, on one injected clock, against a Gong for tests."""
+"""Runs the DAG's tasks day after day, on one injected clock, against a Gong for tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.execution_time.context import OutletEventAccessors
 from sqlalchemy import Engine
 
-from gong_provider.client.errors import GongDayUsedUpError
+from gong_provider.client.errors import GongDailyQuotaExceededError
 from gong_provider.hooks import gong
 from gong_provider.hooks.gong import GongHook
 from include.gong.sync import listing, run, tasks, warehouse
@@ -24,7 +24,7 @@ DAY = timedelta(days=1, minutes=2)
 
 
 class World:
-    """The DAG's steps in their order, without a scheduler, on a clock that the test turns."""
+    """Runs the DAG's tasks in their order, without a scheduler, on a clock that the test sets."""
 
     def __init__(self, service: GongService, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = BEGIN
@@ -45,7 +45,7 @@ class World:
         day: date | None = None,
         runs_that_live: Callable[..., int] = lambda **_: 0,
     ) -> dict[str, int]:
-        """One run to its end, by hand or about a day; what its last task says."""
+        """Run all tasks, by hand or about a day; return the summary of the last one."""
         self._number += 1
         self._context = {
             "task": None,
@@ -62,16 +62,16 @@ class World:
         }
         if tasks.open_run() == "list_users":
             self.list_users()
-        return self.go_on()
+        return self.continue_run()
 
     def list_users(self) -> None:
-        """The task that lists: again, where it had to wait, it goes on from there."""
+        """Run the task that lists users; after a pause it resumes there."""
         with self._hook() as hook:
-            for page in hook.iter_user_pages(start=tasks.listing_progress_so_far()):
+            for page in hook.iter_user_pages(start=tasks.load_listing_checkpoint()):
                 tasks.load_users_page(page)
 
-    def go_on(self) -> dict[str, int]:
-        """The tasks after it."""
+    def continue_run(self) -> dict[str, int]:
+        """Run the tasks after it."""
         self.now += timedelta(seconds=30)
         for batch in tasks.plan_histories():
             self._fetch(tasks.ids_of_batch(batch))
@@ -82,13 +82,13 @@ class World:
             try:
                 for group in hook.iter_history_groups(ids, claim=tasks.claim):
                     tasks.load_history_group(group)
-            except GongDayUsedUpError:
+            except GongDailyQuotaExceededError:
                 pass
 
     def change(self, first: int, number: int) -> None:
-        """Flip a setting of some users, from one place in the list on."""
-        for place in range(first, first + number):
-            user = self.service.users[place % len(self.service.users)]
+        """Flip a setting of some users, from one position in the list on."""
+        for position in range(first, first + number):
+            user = self.service.users[position % len(self.service.users)]
             assert isinstance(user, dict)
             settings = user["settings"]
             user["settings"] = {"webConferencesRecorded": not settings["webConferencesRecorded"]}

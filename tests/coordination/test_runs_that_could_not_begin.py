@@ -1,4 +1,4 @@
-"""A run that failed before it had a row has one when it ended, but not in another account's warehouse."""
+"""A run that fails before its row was written gets one at its end, except in another account's warehouse."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROW = "SELECT state, finished_at, failure, history, scope FROM sync_runs WHERE r
 
 
 def connect(monkeypatch: pytest.MonkeyPatch, service: GongService, **changed: Any) -> None:
-    """Airflow's connection to Gong."""
+    """Set Airflow's connection to Gong."""
     gong = {"conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
             "extra": {"calls_per_second": 0}}  # fmt: skip
     monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", json.dumps(gong | changed))
@@ -39,7 +39,7 @@ def world(warehouse: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]
 
 
 def begin(world: World, run_id: str, failed: str, **params: Any) -> None:
-    """A run of which Airflow says that a task failed."""
+    """Begin a run with a failed task."""
     world._context = {
         "task": None,
         "params": {"history": "auto"} | params,
@@ -66,16 +66,16 @@ def test_a_run_that_could_not_begin_is_on_the_page(
     fails_to_open(world, "broken")
     (row,) = rows(warehouse, ROW, run_id="broken")
     assert row[:2] == ("failed", world.now)
-    assert row[2] == "open_run failed: its log says why. Nothing was asked"
+    assert row[2] == "open_run failed: its log says why. No data was requested"
     assert row[3:] == ("auto", "everyone")
     with served_from(warehouse.url) as client:
         overview, syncs = (Markup(client.get(path).text) for path in ("/", "/syncs"))
-    assert "open_run failed: its log says why. Nothing was asked" in " ".join(overview.words("p"))
+    assert "open_run failed: its log says why. No data was requested" in " ".join(overview.words("p"))
     assert [words for words in overview.words("span") if words in ("failed", "success")][:1] == ["failed"]
     assert len(syncs.words("tr")) == 3
 
 
-def test_without_a_connection_to_gong_it_is_noted_too(
+def test_it_is_recorded_without_a_connection_to_gong_too(
     world: World, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.run()
@@ -84,14 +84,14 @@ def test_without_a_connection_to_gong_it_is_noted_too(
     assert value(warehouse, "SELECT state FROM sync_runs WHERE run_id = 'broken'") == "failed"
 
 
-def test_what_it_was_asked_for_may_be_what_can_not_be(world: World, warehouse: Engine) -> None:
+def test_it_is_recorded_with_params_that_contradict_each_other_too(world: World, warehouse: Engine) -> None:
     world.run()
     fails_to_open(world, "broken", user_ids=["1"], created_from="2026-01-01T00:00:00Z")
     (row,) = rows(warehouse, ROW, run_id="broken")
     assert row[3:] == ("none", "selection")
 
 
-def test_a_first_run_that_lists_nobody_is_noted(world: World, warehouse: Engine) -> None:
+def test_a_first_run_that_lists_no_users_is_recorded(world: World, warehouse: Engine) -> None:
     begin(world, "first", "list_users")
     assert tasks.open_run() == "list_users"
     with pytest.raises(AirflowFailException, match="Nothing was loaded"):
@@ -103,7 +103,7 @@ def test_a_first_run_that_lists_nobody_is_noted(world: World, warehouse: Engine)
 
 
 @pytest.mark.parametrize("opens", [True, False])
-def test_of_another_account_nothing_is_written(
+def test_nothing_of_another_account_is_written(
     world: World, warehouse: Engine, monkeypatch: pytest.MonkeyPatch, opens: bool
 ) -> None:
     world.run()
@@ -124,10 +124,10 @@ def test_of_another_account_nothing_is_written(
     assert rows(warehouse, "SELECT * FROM sync_runs") == before
 
 
-def test_the_run_after_it_pays_for_nothing_again(
+def test_the_next_run_repeats_no_calls(
     world: World, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a run fetched that was killed the same day counts on, also across one that could not begin."""
+    """Histories of a killed run count on the same day, also after a run that could not begin."""
     world.run()
     rows(warehouse, "UPDATE sync_runs SET state = 'abandoned' RETURNING 1")
     rows(warehouse, "UPDATE history_plan SET status = 'planned' RETURNING 1")
@@ -141,7 +141,7 @@ def test_the_run_after_it_pays_for_nothing_again(
     assert [call.path for call in world.service.calls if "settings-history" in call.path] == []
 
 
-def test_where_there_are_no_tables_the_failure_is_still_told(
+def test_without_tables_the_failure_is_still_reported(
     world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_GONG_POSTGRES", database_url.replace("+psycopg2", ""))

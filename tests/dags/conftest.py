@@ -1,4 +1,4 @@
-"""A real Airflow home on the test session's Postgres, for what needs metadata but no scheduler."""
+"""A real Airflow home on the test session's Postgres, for tests that need metadata but no scheduler."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
 from include.gong.local.postgres import Cluster
-from tests.dags.resident import Done, Resident
+from tests.dags.dag_runner import DagRunner, Done
 from tests.support.gong_service import GongService
 from tests.support.metadata import DATABASE, copy_migrated
 
@@ -24,7 +24,7 @@ RunDag = Callable[..., Done]
 
 
 def airflow_environment(home: Path, **settings: str) -> dict[str, str]:
-    """An environment in which this checkout's DAGs and provider are Airflow's."""
+    """Return an environment in which Airflow has this checkout's DAGs and provider."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
     return clean | {
         "AIRFLOW_HOME": str(home),
@@ -38,7 +38,7 @@ def airflow_environment(home: Path, **settings: str) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def dags() -> dict[str, DAG]:
-    """Ours, as Airflow reads them."""
+    """Our DAGs, as Airflow parses them."""
     bag = DagBag(ROOT / "dags")
     assert bag.import_errors == {}
     return dict(bag.dags)
@@ -46,7 +46,7 @@ def dags() -> dict[str, DAG]:
 
 @pytest.fixture(scope="session")
 def postgres_server(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """As everywhere, with Airflow's metadata in it."""
+    """The server of all tests, with Airflow's metadata in it."""
     directory = Path(tempfile.mkdtemp(prefix="gong-dags-"))
     cluster = Cluster(directory / "postgres", durable=False)
     try:
@@ -65,17 +65,17 @@ def airflow_database(postgres_server: Cluster) -> str:
 
 
 @pytest.fixture(scope="session")
-def resident(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resident]:
+def dag_runner(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagRunner]:
     """The process in which our DAGs run."""
     home = tmp_path_factory.mktemp("airflow")
-    running = Resident(home, airflow_environment(home, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=airflow_database))
+    running = DagRunner(home, airflow_environment(home, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=airflow_database))
     yield running
     running.stop()
 
 
 @pytest.fixture
-def run_dag(resident: Resident, database_url: str) -> RunDag:
-    """Runs a DAG against a service, with a fresh database as the warehouse."""
+def run_dag(dag_runner: DagRunner, database_url: str) -> RunDag:
+    """Return a function that runs a DAG against a service, with an empty database as the warehouse."""
 
     def run(
         dag_id: str,
@@ -89,10 +89,10 @@ def run_dag(resident: Resident, database_url: str) -> RunDag:
             "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
             "extra": {"calls_per_second": 0, "calls_per_day": 0, "timeout_s": 5} | (extra or {}),
         }  # fmt: skip
-        usual = {
+        connections = {
             "AIRFLOW_CONN_GONG_DEFAULT": json.dumps(gong),
             "AIRFLOW_CONN_GONG_POSTGRES": database_url.replace("postgresql+psycopg2", "postgres"),
         }
-        return resident.run(dag_id, conf or {}, usual | variables)
+        return dag_runner.run(dag_id, conf or {}, connections | variables)
 
     return run

@@ -1,4 +1,4 @@
-"""Checks and rights in a run of the DAG: a loader of least rights, another schema, and a check that fails."""
+"""Checks and privileges in a run of the DAG: a loader with least privileges, and a failed check."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ def roles(database_url: str) -> Iterator[Roles]:
 
 
 def sync(run_dag: RunDag, roles: Roles) -> tuple[bool, str]:
-    """Run the DAG as the loader: whether it succeeds, and what it says."""
+    """Run the DAG as the loader; return whether it succeeds, and its log."""
     loader = roles.loader.url.set(drivername="postgres").render_as_string(hide_password=False)
     with GongService(USERS, {"1": []}) as service:
         extra = {"calls_per_day": 1000}
         done = run_dag("gong_users_sync", service, extra=extra, AIRFLOW_CONN_GONG_POSTGRES=loader)
-    return done.succeeded, done.said
+    return done.succeeded, done.log
 
 
-def test_a_run_as_a_loader_of_least_rights_checks_what_it_loaded(run_dag: RunDag, roles: Roles) -> None:
-    is_well, told = sync(run_dag, roles)
-    assert is_well, told
+def test_a_run_as_a_loader_with_least_privileges_checks_its_data(run_dag: RunDag, roles: Roles) -> None:
+    succeeded, log = sync(run_dag, roles)
+    assert succeeded, log
     assert rows(roles.reader, "SELECT user_id FROM users ORDER BY 1") == [("1",), ("2",), ("3",)]
     assert value(roles.reader, "SELECT sum(calls) FROM api_usage") == 4
-    warning = "1 users have a manager who is not there"
+    warning = "1 users have a manager who is not in Gong"
     assert rows(roles.reader, "SELECT sentence FROM check_results WHERE NOT passed") == [(warning,)]
     assert rows(roles.reader, "SELECT state, warnings FROM sync_runs") == [("success", [warning])]
-    assert f"Check managers_exist: {warning}" in told
-    assert "Check users_held: 0 users of the newest listing are not held" in told
+    assert f"Check managers_exist: {warning}" in log
+    assert "Check users_stored: 0 users of the newest listing are not stored" in log
     assert value(roles.admin, "SELECT to_regnamespace('gong')") is None
 
 
@@ -58,11 +58,11 @@ def test_a_failed_check_fails_the_run_which_publishes_nothing(run_dag: RunDag, r
     with transaction(roles.owner) as connection:
         dropped = "ALTER TABLE user_versions DISABLE TRIGGER user_versions_apart_insert"
         connection.execute(text(dropped))
-    is_well, told = sync(run_dag, roles)
-    assert not is_well
-    assert "1 of the keys that the database should enforce are not there (keys_enforced)" in told
-    assert "acme.check_results" in told
-    assert "check failed: its log says why. What was loaded stays" in told
+    succeeded, log = sync(run_dag, roles)
+    assert not succeeded
+    assert "1 of the keys that the database should enforce are missing (keys_enforced)" in log
+    assert "acme.check_results" in log
+    assert "check failed: its log says why. Loaded data stays" in log
     failed = "SELECT check_name FROM check_results WHERE NOT passed AND severity = 'error'"
     assert rows(roles.reader, failed) == [("keys_enforced",)]
     assert rows(roles.reader, "SELECT state, finished_at IS NULL FROM sync_runs") == [("failed", False)]

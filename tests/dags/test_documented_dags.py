@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.dags.conftest import airflow_environment
-from tests.dags.resident import Resident
+from tests.dags.dag_runner import DagRunner
 from tests.support.documents import named
 from tests.support.gong_service import GongService
 
@@ -28,7 +28,7 @@ HISTORIES = {
 }
 
 BLOCKS = [*named("python", "docs/operators.md"), *named("python", "plugins/gong_provider/README.md")]
-ANSWERS: dict[str, dict[str, Any]] = {
+RESULTS: dict[str, dict[str, Any]] = {
     # First, as all share one budget: 100 calls a day, 10 of them kept for others, and one is its own.
     "gong_prevented": {"prevented": {"prevented": 1, "calls_left_today": 89}},
     "gong_users_to_file": {"list_users": 3},
@@ -39,12 +39,12 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "gong_how_many": {"how_many": 3},
     "gong_users_count": {"list_users": 3},
 }
-"""What the tasks of each example answer."""
+"""Return values of the tasks of each example."""
 
 
 @pytest.fixture(scope="module")
-def answers(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """State and values of each example's run; the files that they wrote; whose histories were asked for."""
+def results(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return each example's run, the files that they wrote, and the requested histories."""
     home = tmp_path_factory.mktemp("documented")
     (home / "dags").mkdir()
     for number, block in enumerate(BLOCKS):
@@ -62,43 +62,43 @@ def answers(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> 
             GONG_USERS_FILE=str(home / "users.jsonl"),
             GONG_CHANGES_FILE=str(home / "changes.jsonl"),
         )
-        resident = Resident(home, environment)
+        dag_runner = DagRunner(home, environment)
         try:
-            found: dict[str, Any] = {dag_id: resident.run(dag_id, {}, {}) for dag_id in ANSWERS}
-            found["gone"] = resident.run("gong_one_user", {"user_id": "99"}, {})
+            found: dict[str, Any] = {dag_id: dag_runner.run(dag_id, {}, {}) for dag_id in RESULTS}
+            found["unknown"] = dag_runner.run("gong_one_user", {"user_id": "99"}, {})
         finally:
-            resident.stop()
+            dag_runner.stop()
         for name in ("users.jsonl", "changes.jsonl"):
             found[name] = [json.loads(line) for line in (home / name).read_text().splitlines()]
-        found["asked"] = dict(service.histories_asked)
+        found["requested"] = dict(service.histories_requested)
     return found
 
 
-def test_each_example_is_tried() -> None:
+def test_each_example_is_run() -> None:
     ids = [re.findall(r'dag_id="(\w+)"', block.text)[0] for block in BLOCKS]
-    assert sorted(ids) == sorted(ANSWERS)
+    assert sorted(ids) == sorted(RESULTS)
 
 
-@pytest.mark.parametrize("dag_id", ANSWERS)
-def test_an_example_does_what_its_page_says(answers: dict[str, Any], dag_id: str) -> None:
-    done = answers[dag_id]
-    assert done.succeeded, done.said
-    assert {task: done.values[task] for task in ANSWERS[dag_id]} == ANSWERS[dag_id]
+@pytest.mark.parametrize("dag_id", RESULTS)
+def test_an_example_returns_the_documented_results(results: dict[str, Any], dag_id: str) -> None:
+    done = results[dag_id]
+    assert done.succeeded, done.log
+    assert {task: done.values[task] for task in RESULTS[dag_id]} == RESULTS[dag_id]
 
 
-def test_a_user_who_is_gone_is_answered_and_no_failure(answers: dict[str, Any]) -> None:
-    assert answers["gone"].succeeded
-    assert answers["gone"].values == {"get_user": {"unknown": True, "calls": 1}}
+def test_an_unknown_user_is_a_result_and_no_failure(results: dict[str, Any]) -> None:
+    assert results["unknown"].succeeded
+    assert results["unknown"].values == {"get_user": {"unknown": True, "calls": 1}}
 
 
-def test_pages_became_lines(answers: dict[str, Any]) -> None:
-    users = answers["users.jsonl"]
+def test_pages_became_lines(results: dict[str, Any]) -> None:
+    users = results["users.jsonl"]
     assert [user["user_id"] for user in users] == IDS
     assert datetime.fromisoformat(users[0]["created"]) == datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
 
 
-def test_histories_became_lines_and_each_was_asked_once(answers: dict[str, Any]) -> None:
-    lines = answers["changes.jsonl"]
+def test_histories_became_lines_and_each_was_requested_once(results: dict[str, Any]) -> None:
+    lines = results["changes.jsonl"]
     assert [user_id for user_id, *_ in sorted(lines)] == [IDS[0]] + [IDS[1]] * 2 + [IDS[2]] * 4
     assert lines[0][1:4] == ["telephonyCallsImported", "false", "true"]
-    assert answers["asked"] == dict.fromkeys(IDS, 1)
+    assert results["requested"] == dict.fromkeys(IDS, 1)

@@ -1,4 +1,4 @@
-"""What holds for each DAG: what people read of it, whom it tells, what its file and its tasks load."""
+"""Rules for every DAG: docs of its tasks and params, alerts, and the imports of its file and its tasks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gong_provider import retry
 from gong_provider.hooks import gong
 from include.gong.page.links import GongPageLink, owner_links
 from include.gong.sync.alerts import alerts_of
-from include.gong.sync.callbacks import say_that_it_is_tried_again, say_what_to_do
+from include.gong.sync.callbacks import log_retry, log_what_to_do
 from include.gong.sync.run_params import PARAMS
 from tests.dags.conftest import ROOT, airflow_environment
 
@@ -32,9 +32,7 @@ def test_all_are_tested_here(dags: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("dag_id", OURS)
-def test_each_task_has_a_name_and_says_what_it_costs_and_how_to_repair_it(
-    dags: dict[str, Any], dag_id: str
-) -> None:
+def test_each_task_has_a_name_and_docs_on_cost_and_repair(dags: dict[str, Any], dag_id: str) -> None:
     dag = dags[dag_id]
     assert dag.doc_md
     assert {"gong", "users"} <= dag.tags
@@ -46,8 +44,8 @@ def test_each_task_has_a_name_and_says_what_it_costs_and_how_to_repair_it(
         assert task.task_display_name != task.task_id
         assert "**Costs:**" in (task.doc_md or "")
         assert "**When it fails:**" in (task.doc_md or "")
-        assert say_what_to_do in task.on_failure_callback
-        assert say_that_it_is_tried_again in task.on_retry_callback
+        assert log_what_to_do in task.on_failure_callback
+        assert log_retry in task.on_retry_callback
 
 
 @pytest.mark.parametrize("dag_id", OURS[1:])
@@ -96,7 +94,7 @@ def test_the_sync_refuses_all_params_but_its_own(dags: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What is loaded by each file when it is parsed, and then by what the tasks do, one after the other."""
+    """Modules that each DAG file imports when parsed, and then the functions of the tasks."""
     script = f"""
 import sys, json, airflow.sdk
 from importlib import import_module
@@ -128,7 +126,7 @@ def test_a_file_is_parsed_without_clients(loaded: dict[str, list[str]], dag_id: 
     assert [name for name in loaded[dag_id] if name.startswith(heavy)] == []
 
 
-def test_a_task_loads_no_client_before_it_asks_gong(loaded: dict[str, list[str]]) -> None:
+def test_a_task_loads_no_client_before_it_calls_gong(loaded: dict[str, list[str]]) -> None:
     steps = loaded["include.gong.sync.tasks"]
     assert "include.gong.warehouse.histories" in steps
     assert [name for name in steps if name.startswith(CLIENTS)] == []
@@ -137,7 +135,7 @@ def test_a_task_loads_no_client_before_it_asks_gong(loaded: dict[str, list[str]]
 # --- alerts ----------------------------------------------------------------------------------------------
 
 
-def test_nobody_is_told_unless_someone_says_whom(dags: dict[str, Any]) -> None:
+def test_there_are_no_alerts_by_default(dags: dict[str, Any]) -> None:
     assert alerts_of("gong_users_sync") == {}
     assert dags["gong_users_sync"].deadline is None
     assert not dags["gong_users_sync"].has_on_failure_callback
@@ -145,7 +143,7 @@ def test_nobody_is_told_unless_someone_says_whom(dags: dict[str, Any]) -> None:
 
 @pytest.fixture
 def team(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Writes the module of a team that wants to be told."""
+    """Return a function that writes a team's module of alerts."""
 
     def write(text: str) -> None:
         (tmp_path / "gong_alerts.py").write_text(text)
@@ -172,7 +170,7 @@ def test_the_example_of_the_docs_is_in_the_dag(team: Any) -> None:
     DagSerialization.to_dict(dag)
 
 
-def test_what_is_no_alert_is_refused_with_words(team: Any) -> None:
+def test_an_argument_that_is_no_alert_is_rejected(team: Any) -> None:
     team("ALERTS = {'gong_users_sync': {'schedule': '@hourly', 'deadline': None}}")
-    with pytest.raises(ValueError, match="gives gong_users_sync schedule: it may give deadline, on_failure"):
+    with pytest.raises(ValueError, match="sets schedule of gong_users_sync: it may set deadline, on_failure"):
         alerts_of("gong_users_sync")

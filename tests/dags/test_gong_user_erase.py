@@ -1,4 +1,4 @@
-"""The erasure of one user: as Airflow reads it, and as it runs without a scheduler."""
+"""The DAG that erases one user: as Airflow parses it, and as it runs without a scheduler."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ PERSON = [name for name in HERS if name != PAULA]
 
 
 def erase(run_dag: RunDag, user_id: str = PAULA, **params: Any) -> str:
-    """A run to its end, which succeeds and asks Gong nothing; what it said."""
+    """Run the DAG; check that it succeeds without a call to Gong, and return its log."""
     with GongService() as service:
         done = run_dag("gong_user_erase", service, {"user_id": user_id, **params})
         assert service.calls == []
-    assert done.succeeded, done.said
-    assert [name for name in PERSON if name.lower() in done.said.lower()] == []
-    return done.said
+    assert done.succeeded, done.log
+    assert [name for name in PERSON if name.lower() in done.log.lower()] == []
+    return done.log
 
 
 def test_it_is_one_task_that_runs_when_asked(dags: dict[str, DAG]) -> None:
@@ -53,7 +53,7 @@ def test_it_is_one_task_that_runs_when_asked(dags: dict[str, DAG]) -> None:
 
 
 @pytest.mark.parametrize("given", [None, "", "paula@firm.example", "1" * 201, 7, [PAULA]])
-def test_what_is_no_id_is_refused_before_the_run(dags: dict[str, DAG], given: Any) -> None:
+def test_an_invalid_id_is_rejected_before_the_run(dags: dict[str, DAG], given: Any) -> None:
     param = dags["gong_user_erase"].params.get_param("user_id")
     with pytest.raises(ParamValidationError):
         param.resolve(given)
@@ -61,17 +61,17 @@ def test_what_is_no_id_is_refused_before_the_run(dags: dict[str, DAG], given: An
 
 
 @pytest.mark.parametrize("given", [None, "", "..", "paula@firm.example", "1" * 201, 7])
-def test_the_task_believes_no_check_but_its_own(given: Any) -> None:
+def test_the_task_relies_on_no_check_but_its_own(given: Any) -> None:
     with pytest.raises(GongConfigError, match="id") as refused:
         read_request({"user_id": given, "undo": False})
     assert "paula" not in str(refused.value)
 
 
-def test_an_empty_database_is_made_ready_first(run_dag: RunDag, database_url: str) -> None:
+def test_an_empty_database_is_migrated_first(run_dag: RunDag, database_url: str) -> None:
     erase(run_dag, force=True)
     engine = engine_for(database_url)
     load_world(engine)
-    repeat_erasures(engine, RUN, NOON)  # as when a run ends: her addresses were not known
+    repeat_erasures(engine, RUN, NOON)  # as at the end of a run: the addresses were not known
     assert found_in(engine, *HERS) == {}
 
 
@@ -87,7 +87,7 @@ def test_an_erased_user_stays_away_until_it_is_undone(run_dag: RunDag, database_
         assert run_dag("gong_users_sync", service).succeeded
         assert found_in(engine, *names) == {}
         assert value(engine, "SELECT users_listed FROM sync_runs ORDER BY started_at DESC LIMIT 1") == 3
-        # They have a new address, which a load that did not know it has written.
+        # The user has a new address, which a load wrote before it was known.
         with transaction(engine) as connection:
             written = "UPDATE user_settings_history SET changed_by = %s WHERE user_id = %s"
             connection.exec_driver_sql(written, (NEW_MAIL.upper(), NORA))
@@ -102,13 +102,13 @@ def test_an_erased_user_stays_away_until_it_is_undone(run_dag: RunDag, database_
 
 
 @pytest.mark.parametrize("undo", [False, True])
-def test_an_id_that_nobody_has_fails_the_run_once_and_leaves_no_record(
+def test_an_unknown_id_fails_the_run_once_and_leaves_no_record(
     run_dag: RunDag, database_url: str, undo: bool
 ) -> None:
     with GongService() as service:
         done = run_dag("gong_user_erase", service, {"user_id": PAULA, "undo": undo})
     assert done.states == {"erase": "failed"}, "or it would be tried again"
     engine = engine_for(database_url)
-    assert value(engine, "SELECT count(*) FROM forgotten") == 0
+    assert value(engine, "SELECT count(*) FROM erasures") == 0
     erase(run_dag, undo=undo, force=True)
-    assert value(engine, "SELECT count(*) FROM forgotten") == (not undo)
+    assert value(engine, "SELECT count(*) FROM erasures") == (not undo)

@@ -1,4 +1,4 @@
-"""The DAG as Airflow reads it, and as it runs without a scheduler."""
+"""The sync's DAG as Airflow parses it, and as it runs without a scheduler."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from airflow.sdk.exceptions import ParamValidationError
 from tests.dags.conftest import RunDag
 from tests.support.gong_faults import Faults
 from tests.support.gong_service import GongService
-from tests.support.landed import landed_changes, landed_users, last_run, query
 from tests.support.odd_world import odd_world
 from tests.support.people import quoting, service_of_people, shown_in
+from tests.support.stored_rows import last_run, query, stored_changes, stored_users
 from tests.support.wire_faults import WireFault
 
 
@@ -22,8 +22,8 @@ def test_the_tasks_and_their_order(dags: dict[str, DAG]) -> None:
     downstream = {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks}
     assert downstream == {
         "open_run": ["filter_users", "list_users", "plan_histories"],
-        "list_users": ["confirm_leavers"],
-        "confirm_leavers": ["plan_histories"],
+        "list_users": ["verify_deletions"],
+        "verify_deletions": ["plan_histories"],
         "filter_users": ["plan_histories"],
         "plan_histories": ["fetch_histories"],
         "fetch_histories": ["check"],
@@ -35,11 +35,11 @@ def test_the_tasks_and_their_order(dags: dict[str, DAG]) -> None:
 def test_only_chosen_users(run_dag: RunDag, database_url: str) -> None:
     world = odd_world(20)
     chosen = [str(user["id"]) for user in world.users[3:6]]
-    with GongService(world.users, world.histories, dialect="live") as service:
+    with GongService(world.users, world.histories, variant="live") as service:
         done = run_dag("gong_users_sync", service, {"user_ids": [*chosen, "unknown"]})
-        assert done.succeeded, done.said
-        assert set(service.histories_asked) == set(chosen)
-    assert set(landed_users(database_url)) == set(chosen)
+        assert done.succeeded, done.log
+        assert set(service.histories_requested) == set(chosen)
+    assert set(stored_users(database_url)) == set(chosen)
 
 
 def test_only_users_created_in_a_span(run_dag: RunDag, database_url: str) -> None:
@@ -48,21 +48,21 @@ def test_only_users_created_in_a_span(run_dag: RunDag, database_url: str) -> Non
     with GongService(users, {"1": []}) as service:
         conf = {"created_from": "2026-01-01T00:00:00Z", "created_to": "2026-02-01T00:00:00Z"}
         done = run_dag("gong_users_sync", service, conf)
-        assert done.succeeded, done.said
-        assert service.histories_asked == {"0": 1, "1": 1}
-    assert set(landed_users(database_url)) == {"0", "1"}
+        assert done.succeeded, done.log
+        assert service.histories_requested == {"0": 1, "1": 1}
+    assert set(stored_users(database_url)) == {"0", "1"}
 
 
-def test_a_second_run_changes_no_row_but_removes_what_was_kept_long_enough(
+def test_a_second_run_changes_no_row_but_removes_outdated_versions(
     run_dag: RunDag, database_url: str
 ) -> None:
     world = odd_world(120)
     with GongService(world.users, world.histories) as service:
         for settings in ({}, {"AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS": "30"}):
             done = run_dag("gong_users_sync", service, **settings)
-            assert done.succeeded, done.said
-            assert landed_users(database_url) == world.expected_users()
-            assert landed_changes(database_url) == world.expected_changes()
+            assert done.succeeded, done.log
+            assert stored_users(database_url) == world.expected_users()
+            assert stored_changes(database_url) == world.expected_changes()
             assert query(database_url, "SELECT count(*) AS versions FROM user_versions") == [
                 {"versions": 120}
             ]
@@ -76,46 +76,46 @@ OLD_VERSIONS = """
 """
 
 
-def test_a_time_to_keep_that_is_none_is_refused_before_any_call(run_dag: RunDag) -> None:
+def test_an_invalid_retention_fails_before_any_call(run_dag: RunDag) -> None:
     odd = odd_world(5)
     with GongService(odd.users, odd.histories) as service:
         setting = {"AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS": "a year"}
         done = run_dag("gong_users_sync", service, **setting)
         assert not done.succeeded
-        assert "gong_keep_versions_days must be a whole number of days" in done.said
+        assert "gong_keep_versions_days must be a whole number of days" in done.log
         assert service.calls == []
 
 
-@pytest.mark.parametrize("dialect", ["contract", "live"])
-def test_a_service_we_do_not_ship_lands_exactly_through_all_its_faults(
-    run_dag: RunDag, database_url: str, dialect: Any
+@pytest.mark.parametrize("variant", ["contract", "live"])
+def test_another_service_is_loaded_exactly_despite_all_its_faults(
+    run_dag: RunDag, database_url: str, variant: Any
 ) -> None:
-    odd = odd_world(400, dialect)
+    odd = odd_world(400, variant)
     faults = Faults(error_500=0.02, reset=0.01, truncated=0.005, html=0.005, hang_at={200}, seed=2)
-    with GongService(odd.users, odd.histories, dialect=dialect, faults=faults) as service:
+    with GongService(odd.users, odd.histories, variant=variant, faults=faults) as service:
         done = run_dag("gong_users_sync", service, extra={"timeout_s": 2})
-        assert done.succeeded, done.said
-    assert landed_users(database_url) == odd.expected_users()
-    assert landed_changes(database_url) == odd.expected_changes()
+        assert done.succeeded, done.log
+    assert stored_users(database_url) == odd.expected_users()
+    assert stored_changes(database_url) == odd.expected_changes()
     run = last_run(database_url)
     assert (run["users_listed"], run["users_new"], run["histories_fetched"]) == (400, 400, 400)
     assert run["calls_made"] == len(service.calls)
 
 
-def test_one_users_trouble_fails_the_run_with_all_else_loaded(run_dag: RunDag, database_url: str) -> None:
+def test_one_users_failure_fails_the_run_with_all_else_loaded(run_dag: RunDag, database_url: str) -> None:
     odd = odd_world(40)
     ids = [str(user["id"]) for user in odd.users]
-    faults = Faults(gone=[ids[2]], bad_history={ids[5]: 400})
+    faults = Faults(not_found=[ids[2]], bad_history={ids[5]: 400})
     with GongService(odd.users, odd.histories, faults=faults) as service:
         done = run_dag("gong_users_sync", service)
     assert not done.succeeded
     run = last_run(database_url)
     assert (run["state"], run["histories_fetched"]) == ("failed", 38)
-    assert (run["histories_failed"], run["users_gone"]) == (1, 1)
-    assert "1 of 40 histories could not be fetched" in done.said
+    assert (run["histories_failed"], run["histories_not_found"]) == (1, 1)
+    assert "1 of 40 histories could not be fetched" in done.log
     without = [change for change in odd.expected_changes() if change.user_id not in (ids[2], ids[5])]
-    assert landed_changes(database_url) == without
-    assert len(landed_users(database_url)) == 40
+    assert stored_changes(database_url) == without
+    assert len(stored_users(database_url)) == 40
 
 
 def test_an_empty_account_reaches_the_last_task(run_dag: RunDag, database_url: str) -> None:
@@ -136,12 +136,12 @@ def test_another_account_is_refused_and_the_warehouse_is_as_it_was(
         other.key = "another-key"
         done = run_dag("gong_users_sync", other)
     assert done.states["list_users"] == "failed"
-    assert "is another: give it a database of its own" in done.said
+    assert "is another: give it a database of its own" in done.log
     assert contents(database_url) == before
 
 
 def contents(url: str) -> dict[str, Any]:
-    tables = ("user_facts", "user_marks", "user_settings_history", "account", "sync_runs", "listings")
+    tables = ("user_facts", "user_sync_state", "user_settings_history", "account", "sync_runs", "listings")
     return {table: query(url, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables}
 
 
@@ -176,5 +176,5 @@ def test_a_refusal_that_quotes_people_shows_none_in_any_log(
     with service_of_people(faults=Faults(wire=fault)) as service:
         done = run_dag("gong_users_sync", service)
     assert not done.succeeded
-    assert says in done.said
-    assert shown_in(done.said) == []
+    assert says in done.log
+    assert shown_in(done.log) == []

@@ -1,4 +1,4 @@
-"""The site, built once."""
+"""The documentation site, built once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.documents import ROOT
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site's folder, as `make docs` builds it, of a copy of what it is made from."""
+    """Build the site as `make docs` does, from a copy of its sources, and return its folder."""
     copy = tmp_path_factory.mktemp("docs")
     for name in ("docs", "plugins"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,4 +1,4 @@
-"""docs/another-api.md: the copy that its commands make stands alone."""
+"""docs/another-api.md: the copy that its commands make is independent."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PROVIDER = ROOT / "plugins" / "gong_provider"
 
 
 @pytest.mark.skipif(not shutil.which("perl"), reason="the block needs perl")
-def test_a_copy_under_another_name_stands_alone(tmp_path: Path) -> None:
+def test_a_copy_under_another_name_is_independent(tmp_path: Path) -> None:
     (block,) = blocks_of(ROOT / "docs" / "another-api.md")
     shutil.copytree(
         PROVIDER, tmp_path / "plugins" / PROVIDER.name, ignore=shutil.ignore_patterns("__pycache__")
     )
     subprocess.run(["bash", "-e"], input=block.text, cwd=tmp_path, text=True, check=True)
     shutil.rmtree(tmp_path / "plugins" / PROVIDER.name)
-    asked = """
+    script = """
 import sys
 from roster_provider.hooks.roster import RosterHook
 from roster_provider.operators import roster
@@ -32,6 +32,6 @@ print([name for name in sys.modules if "gong_provider." in name and "provider_in
 """
     env = os.environ | {"PYTHONPATH": str(tmp_path / "plugins"), "AIRFLOW_HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", asked], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-2:] == ["roster roster_default", "[]"]

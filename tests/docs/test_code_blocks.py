@@ -1,4 +1,4 @@
-"""Every block of code on a page is run, here or where it says that it is tested, or says why not."""
+"""Runs each code block of a page, unless another test does or a comment says why not."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.support.roles import ADMINISTRATOR, LOADER, READER
 
 KINDS = {"sql", "bash", "python", "json", "yaml"}
 ELSEWHERE = {"downstream.md", "operators.md", "questions.md"}
-"""Pages whose blocks run in a place that their own tests make."""
+"""Pages whose blocks their own tests run."""
 
 PROGRAMS = {"make", "pip", "python", "export", "mkdir", "cp", "airflow", "git", "cd"}
-"""What a block may begin a line with; anything else must say why it is not run."""
+"""Programs that a block may run; with any other it must say why it is not run."""
 
 
-place = attrgetter("place")
+location = attrgetter("location")
 
 
 def test_pages_have_blocks() -> None:
@@ -37,20 +37,20 @@ def test_pages_have_blocks() -> None:
     assert len(BLOCKS) > 50
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=place)
-def test_a_block_is_run_or_says_why_not(block: Block) -> None:
+@pytest.mark.parametrize("block", BLOCKS, ids=location)
+def test_a_block_is_run_or_explains_why_not(block: Block) -> None:
     if block.not_run:
         assert len(block.not_run) > 10, "a reason is a sentence"
     elif not block.tested:
-        assert block.kind in KINDS, "nobody runs this kind: say <!-- not run: why --> above it"
+        assert block.kind in KINDS, "no test runs this kind: write <!-- not run: why --> above it"
 
 
-@pytest.mark.parametrize("block", named("bash"), ids=place)
+@pytest.mark.parametrize("block", named("bash"), ids=location)
 def test_a_shell_block_is_shell_and_its_commands_exist(block: Block) -> None:
     subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
     makefile = (ROOT / "Makefile").read_text()
     for words in commands(block.text):
-        assert words[0] in PROGRAMS, f"{words[0]}: say above the block why it is not run"
+        assert words[0] in PROGRAMS, f"{words[0]}: write above the block why it is not run"
         if words[0] == "make":
             for word in words[1:]:
                 name, is_variable, _ = word.partition("=")
@@ -59,7 +59,7 @@ def test_a_shell_block_is_shell_and_its_commands_exist(block: Block) -> None:
 
 
 def commands(text: str) -> list[list[str]]:
-    """The words of each command of a block, comments left out."""
+    """Return the words of each command of a block, without comments."""
     joined = re.sub(r"(^|\s)#.*$", "", text.replace("\\\n", " "), flags=re.M)
     lexer = shlex.shlex(joined, posix=True, punctuation_chars=";\n")
     lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t", True, ""
@@ -75,7 +75,7 @@ def commands(text: str) -> list[list[str]]:
 EXPORTS = [block for block in named("bash") if "export AIRFLOW_CONN_" in block.text or "_URL=" in block.text]
 
 
-@pytest.mark.parametrize("block", EXPORTS, ids=place)
+@pytest.mark.parametrize("block", EXPORTS, ids=location)
 def test_a_connection_on_a_page_is_one(block: Block) -> None:
     exports = "\n".join(part for part in re.split(r"\n(?=\S)", block.text) if part.startswith("export"))
     script = (
@@ -96,21 +96,21 @@ def test_a_connection_on_a_page_is_one(block: Block) -> None:
 
 
 ROLES = (ADMINISTRATOR, LOADER, READER)
-"""Made and tried by tests of the roles."""
+"""The tests of the roles run these."""
 STATEMENTS = [b for b in named("sql") if b.text not in ROLES and b.page.name not in ELSEWHERE]
 
 
-@pytest.mark.parametrize("block", STATEMENTS, ids=place)
+@pytest.mark.parametrize("block", STATEMENTS, ids=location)
 def test_a_statement_of_a_page_runs_in_a_fresh_warehouse(warehouse: Engine, block: Block) -> None:
     with warehouse.connect() as connection, connection.begin() as begun:
         connection.exec_driver_sql(block.text.replace("%", "%%"))
         begun.rollback()
 
 
-LEFT = [block for block in named("python") if block.page.name not in ELSEWHERE]
+SCRIPTS = [block for block in named("python") if block.page.name not in ELSEWHERE]
 
 
-@pytest.mark.parametrize("block", LEFT, ids=place)
+@pytest.mark.parametrize("block", SCRIPTS, ids=location)
 def test_a_python_block_runs_as_a_file(block: Block, tmp_path: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "GONG"))}
     environment = clean | {"PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}", "AIRFLOW_HOME": str(tmp_path)}
@@ -123,9 +123,9 @@ def test_a_python_block_runs_as_a_file(block: Block, tmp_path: Path) -> None:
 
 def test_data_on_a_page_can_be_read() -> None:
     for block in named("json"):
-        assert json.loads(block.text) is not None, block.place
+        assert json.loads(block.text) is not None, block.location
     for block in named("yaml"):
-        assert yaml.safe_load(block.text) is not None, block.place
+        assert yaml.safe_load(block.text) is not None, block.location
 
 
 def test_every_command_of_make_is_on_its_page() -> None:

@@ -1,4 +1,4 @@
-"""docs/install.md: what it copies is enough for Airflow to read the DAGs, far from the checkout."""
+"""docs/install.md: the files it copies are all that Airflow needs to parse the DAGs, without the checkout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ print(include.__file__, sorted(bag.dags), bag.import_errors)
 """
 
 
-def test_what_the_page_copies_is_all_that_the_dags_need(tmp_path: Path) -> None:
+def test_the_page_copies_all_files_that_the_dags_need(tmp_path: Path) -> None:
     home, provider = tmp_path / "airflow", tmp_path / "site"
     subprocess.run(
         ["bash", "-e", "-c", COPIES], cwd=ROOT, check=True, env=os.environ | {"AIRFLOW_HOME": str(home)}
@@ -45,7 +45,7 @@ def test_what_the_page_copies_is_all_that_the_dags_need(tmp_path: Path) -> None:
     assert found == ["['gong_user_erase', 'gong_user_refresh', 'gong_users_sync'] {}"]
 
 
-def test_the_requirements_that_the_page_names_are_ours() -> None:
+def test_the_page_names_only_our_requirements() -> None:
     named_there = {
         word for text in BLOCKS for word in text.split() if word.startswith(("alembic", "apache-"))
     }

@@ -1,4 +1,4 @@
-"""docs/recipes.md: each conf is one that the DAG's form takes, and the schedule is about the day before."""
+"""docs/recipes.md: the DAG's form accepts each conf, and the schedule is about the day before."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def dag() -> DAG:
 
 
 @pytest.mark.parametrize("conf", CONFS, ids=str)
-def test_a_conf_is_one_that_the_form_takes(dag: DAG, conf: dict[str, Any]) -> None:
+def test_the_form_accepts_a_conf(dag: DAG, conf: dict[str, Any]) -> None:
     params = copy.deepcopy(dag.params)
     assert set(conf) <= set(params)
     params.update(conf)
@@ -39,7 +39,7 @@ def test_a_conf_is_one_that_the_form_takes(dag: DAG, conf: dict[str, Any]) -> No
 def test_a_schedule_at_another_hour_is_about_the_day_before() -> None:
     (block,) = named("python", "docs/recipes.md")
     made: dict[str, Any] = {}
-    exec(compile(block.text, block.place, "exec"), made)
+    exec(compile(block.text, block.location, "exec"), made)
     timetable = decode_timetable(encode_timetable(made["schedule"]))
     day = DateTime(2026, 3, 3, 6, 15, tzinfo=UTC)
     from_then_on = TimeRestriction(earliest=day, latest=None, catchup=True)

@@ -1,4 +1,4 @@
-"""The reference holds what the provider has, and the connection's page what its form has."""
+"""The reference covers the provider's classes and methods, the connection's page its form's fields."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def test_every_class_is_on_its_page(site: Path, page: str, module: object) -> No
 
 
 @pytest.mark.parametrize("name", made_here(operators))
-def test_an_operators_docstring_says_what_is_a_template(name: str) -> None:
+def test_an_operators_docstring_names_its_template_fields(name: str) -> None:
     operator = getattr(operators, name)
-    said = re.findall(r":param (\w+):((?:(?!:param).)*)", inspect.getdoc(operator) or "", re.S)
-    assert {field for field, words in said if "(templated)" in words} == set(operator.template_fields)
+    documented = re.findall(r":param (\w+):((?:(?!:param).)*)", inspect.getdoc(operator) or "", re.S)
+    assert {field for field, words in documented if "(templated)" in words} == set(operator.template_fields)
 
 
 def test_every_method_of_the_hook_is_on_its_page_and_explained(site: Path) -> None:
@@ -79,9 +79,9 @@ def test_each_endpoint_is_in_the_table_with_its_operator_and_method(page: str) -
 
 
 def test_the_tree_of_errors_is_that_of_the_source() -> None:
-    said = ast.get_docstring(ast.parse(Path(inspect.getfile(errors)).read_text())) or ""
+    documented = ast.get_docstring(ast.parse(Path(inspect.getfile(errors)).read_text())) or ""
     (tree,) = re.findall(r"```text\n(.*?)```", (DOCS / "reference" / "errors.md").read_text(), re.S)
-    assert tree.strip() in said
+    assert tree.strip() in documented
     assert set(re.findall(r"Gong\w*Error", tree)) == set(made_here(errors))
 
 

@@ -1,4 +1,4 @@
-"""The site that `make docs` builds: whole, and nothing of it from another host."""
+"""The site that `make docs` builds is complete and loads nothing from another host."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _LOADING = {"src", "srcset", "data", "poster", "action"}
 
 
 class _Page(HTMLParser):
-    """What a page links to, loads, and may be linked at."""
+    """A page's links, loaded files, and anchors."""
 
     def __init__(self) -> None:
         super().__init__()
         self.links: list[tuple[str, str, str]] = []
-        self.places: set[str] = set()
+        self.anchors: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value for name, value in attrs if value}
-        self.places |= {given[name] for name in ("id", "name") if name in given}
+        self.anchors |= {given[name] for name in ("id", "name") if name in given}
         self.links += [(tag, name, given[name]) for name in ("href", *_LOADING) if name in given]
 
 
@@ -46,9 +46,9 @@ def links(site: Path) -> Iterator[tuple[Path, str, str, str]]:
             yield path, tag, name, value
 
 
-def _has(page: Path, place: str) -> bool:
-    # What begins with __ is the theme's own, made by its program.
-    return not place or place.startswith("__") or place in read(page).places
+def _has(page: Path, anchor: str) -> bool:
+    # The theme's own script makes anchors that begin with __.
+    return not anchor or anchor.startswith("__") or anchor in read(page).anchors
 
 
 def test_every_page_is_in_the_navigation_and_in_the_site(site: Path) -> None:
@@ -71,13 +71,13 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
             assert not re.match(r"""["']?(https?:)?//""", target), f"{style.name}: {target}"
 
 
-def test_no_page_has_what_the_theme_would_fetch_a_program_for(site: Path) -> None:
+def test_no_page_has_a_block_for_which_the_theme_loads_a_script(site: Path) -> None:
     for path in site.rglob("*.html"):
         assert not re.search(r'class="[^"]*\b(mermaid|pyodide|glightbox)\b', path.read_text()), path.name
 
 
-def test_every_link_leads_somewhere(site: Path) -> None:
-    lost = []
+def test_no_link_is_broken(site: Path) -> None:
+    broken = []
     for path, _, _, value in links(site):
         parts = urlsplit(value)
         if parts.scheme or parts.netloc or path.name == "404.html":
@@ -88,17 +88,17 @@ def test_every_link_leads_somewhere(site: Path) -> None:
             or value.startswith("/")
             or (target.suffix == ".html" and not _has(target, unquote(parts.fragment)))
         ):
-            lost.append((path.name, value))
-    assert lost == []
+            broken.append((path.name, value))
+    assert broken == []
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
+def test_no_link_of_the_readme_is_broken() -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / "README.md").read_text()):
         assert urlsplit(target).scheme or (ROOT / target).exists(), target
 
 
 def test_every_picture_is_shown_and_no_other(site: Path) -> None:
-    """A picture that a page waits for stands in a comment; once it is there, take it out of that."""
+    """The link to a picture still to be taken is in a comment until then."""
     taken = {path.name for path in (ROOT / "docs" / "pictures").glob("*.png")}
     sources = {value for _, tag, name, value in links(site) if (tag, name) == ("img", "src")}
     shown = {Path(value).name for value in sources if value.endswith(".png")}
@@ -107,7 +107,7 @@ def test_every_picture_is_shown_and_no_other(site: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["nowhere.md", "connect.md#nowhere"])
-def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path, target: str) -> None:
+def test_a_broken_link_fails_the_build(tmp_path: Path, target: str) -> None:
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
     config = yaml.safe_load((tmp_path / "mkdocs.yml").read_text())
     config["nav"], config["plugins"] = ["index.md", "connect.md"], []

@@ -1,4 +1,4 @@
-"""The commands as a user types them: make, in a checkout whose path has a blank and an umlaut."""
+"""Runs the commands as a user types them: make, in a checkout whose path has a blank and an umlaut."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from typing import Any
 import psutil
 
 from include.gong.local.processes import leftovers
-from include.gong.local.settings import Place
+from include.gong.local.settings import StateDir
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 180
 FOR_OTHERS = ("AIRFLOW", "GONG", "MAKE", "MFLAGS", "PYTHON")
-"""Variables that begin so are those of whoever runs the tests."""
+"""Prefixes of variables that belong to the caller of the tests."""
 
 
 class Checkout:
-    """A copy of what the commands use, installed, with a local folder of its own."""
+    """An installed copy of the files that the commands use, with its own local folder."""
 
     def __init__(self, directory: Path) -> None:
         self.root = directory / "gong chëckout"
@@ -40,7 +40,7 @@ class Checkout:
         self._install()
 
     def _install(self) -> None:
-        """An environment that holds this checkout's provider, and else what ours holds."""
+        """Create an environment with this checkout's provider and else our packages."""
         environment = self.root / ".venv"
         venv.create(environment, symlinks=True)
         (packages,) = environment.glob("lib/python3*/site-packages")
@@ -49,9 +49,9 @@ class Checkout:
         (environment / "ready").touch()
 
     def start(self, command: str, **variables: str) -> subprocess.Popen[str]:
-        """`make` a command in the background, in a session of its own.
+        """Start `make` with a command in the background, in its own session.
 
-        :param variables: of the command line, but those for Airflow and of connections: of the environment.
+        :param variables: go on the command line; those of Airflow and of connections into the environment.
         """
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOR_OTHERS)}
         given = {name: value for name, value in variables.items() if name.startswith(FOR_OTHERS)}
@@ -67,19 +67,19 @@ class Checkout:
         )
 
     def run(self, command: str, **variables: str) -> tuple[int, str]:
-        """A command to its end: its exit code and what it printed."""
+        """Run a command to its end; return its exit code and output."""
         process = self.start(command, **variables)
         try:
-            said, _ = process.communicate(timeout=SECONDS)
+            output, _ = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
             process.terminate()
-            said, _ = process.communicate(timeout=60)
-            raise AssertionError(f"{command} did not end in {SECONDS} s; it said:\n{said}") from None
-        return process.returncode, said
+            output, _ = process.communicate(timeout=60)
+            raise AssertionError(f"{command} did not end in {SECONDS} s; its output:\n{output}") from None
+        return process.returncode, output
 
     def processes(self) -> list[psutil.Process]:
-        """Whatever a command of this checkout has started and left running, and the command itself."""
-        found = set(leftovers(Place(self.local))) if self.local.exists() else set()
+        """Return running processes that commands of this checkout started, and the commands themselves."""
+        found = set(leftovers(StateDir(self.local))) if self.local.exists() else set()
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if str(self.root) in " ".join((process.cwd(), *process.cmdline())):
@@ -87,7 +87,7 @@ class Checkout:
         return list(found)
 
     def scheduler(self) -> psutil.Process | None:
-        """The running one, if there is one."""
+        """Return the running scheduler, if there is one."""
         for process in self.processes():
             with suppress(psutil.Error):
                 if "scheduler" in process.cmdline():
@@ -96,12 +96,12 @@ class Checkout:
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
-    """Ctrl-C: a terminal sends it to make and to what make runs."""
+    """Send Ctrl-C as a terminal does: to make and its children."""
     os.killpg(process.pid, signal.SIGINT)
 
 
 def killed(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """The same processes, after kill -9."""
+    """Kill the processes with SIGKILL and return them."""
     for process in processes:
         with suppress(psutil.Error):
             process.kill()
@@ -110,7 +110,7 @@ def killed(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 @contextmanager
 def checkout() -> Iterator[Checkout]:
-    """A checkout that is removed at the end, with all it started, whatever went wrong."""
+    """Yield a checkout; at the end, stop all it started and remove it, whatever went wrong."""
     directory = Path(tempfile.mkdtemp(prefix="gong-e2e-"))
     try:
         made = Checkout(directory)
@@ -125,7 +125,7 @@ def checkout() -> Iterator[Checkout]:
 
 
 def eventually(condition: Any, what: str, seconds: float = 120, every_s: float = 0.1) -> Any:
-    """The condition's first true value."""
+    """Wait for the condition's first true value and return it."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"

@@ -1,4 +1,4 @@
-"""A checkout with `make up` running in it, and what a test does with it."""
+"""A checkout with `make up` running in it, and actions of tests on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from include.gong.local.airflow_api import Airflow, AirflowApiError
 from include.gong.local.connections import postgres_connection, sandbox_connection
 from include.gong.local.postgres import free_port
-from include.gong.local.settings import Place
+from include.gong.local.settings import StateDir
 from tests.end_to_end.commands import Checkout, checkout, eventually
 from tests.support import GongService
 from tests.support.metadata import copy_migrated
@@ -26,11 +26,11 @@ TWIN = "gong_users_sync_twin"
 
 
 ASK_EVERY_S = 0.5
-"""How often an API is asked while a run goes on: each answer takes time that the run could use."""
+"""Polling interval of an API during a run: each response takes time that the run could use."""
 
 
 class RunningAirflow:
-    """An Airflow that has our DAGs, and what a test does with their runs."""
+    """An Airflow that has our DAGs, and actions of tests on their runs."""
 
     def __init__(self, airflow: Airflow) -> None:
         self.airflow = airflow
@@ -40,7 +40,7 @@ class RunningAirflow:
         return str(run["dag_run_id"])
 
     def end(self, run_id: str, dag: str = "gong_users_sync") -> None:
-        """Mark a run failed, with its tasks, as a user does in the UI."""
+        """Mark a run and its tasks as failed, as a user does in the UI."""
         path = f"dags/{dag}/dagRuns/{quote(run_id, safe='')}"
         undeadlocked(lambda: self.airflow.patch(path, {"state": "failed"}))
 
@@ -54,7 +54,7 @@ class RunningAirflow:
         return str(eventually(state, f"the end of {run_id}", seconds, ASK_EVERY_S))
 
     def sync(self, seconds: float = 120, **body: Any) -> str:
-        """Trigger a run and wait for its state."""
+        """Trigger a run and wait for its final state."""
         return self.finished(self.trigger(**body), seconds)
 
     def tasks(self, run_id: str) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ class RunningAirflow:
         return list(self.airflow.get(path, limit=200)["task_instances"])
 
     def running(self, run_id: str) -> psutil.Process:
-        """The process of the one task that runs, by Airflow's word: without root, nobody may look into it."""
+        """Return the process of the one running task, by Airflow's pid: only root may inspect processes."""
         (task,) = [task for task in self.tasks(run_id) if task["state"] == "running"]
         return psutil.Process(task["pid"])
 
@@ -86,7 +86,7 @@ class Stack(RunningAirflow):
 
     @property
     def day(self) -> date:
-        """The day that the scheduler's own run is about."""
+        """The day of the scheduler's own run."""
         return date.fromisoformat(self.runs("scheduled")[0]["partition_key"])
 
     def point_to(self, service: GongService, warehouse: str, **extra: Any) -> None:
@@ -99,8 +99,8 @@ class Stack(RunningAirflow):
         self._connect(gong, warehouse)
 
     def point_to_sandbox(self) -> None:
-        """As `make up` made them."""
-        made = Place(self.checkout.local)
+        """Restore both connections as `make up` made them."""
+        made = StateDir(self.checkout.local)
         self._connect(sandbox_connection(made, self._sandbox_port), self.sandbox_warehouse)
 
     def _connect(self, gong: dict[str, Any], warehouse: str) -> None:
@@ -109,17 +109,16 @@ class Stack(RunningAirflow):
 
 
 def add_twin(made: Checkout) -> None:
-    """Another DAG like ours, without a schedule."""
+    """Add a copy of our DAG without a schedule."""
     dags = made.root / "dags"
     text = (dags / "gong_users_sync.py").read_text().replace('"gong_users_sync"', f'"{TWIN}"')
     (dags / f"{TWIN}.py").write_text(re.sub(r"schedule=.*", "schedule=None,", text))
 
 
 def undeadlocked(order: Callable[[], Any]) -> None:
-    """Give an order about a run's tasks; again, as a user would, where it met the scheduler.
+    """Send a request about a run's tasks; repeat it, as a user would, after a deadlock with the scheduler.
 
-    Both lock the rows of these tasks, each in an order of its own: Postgres ends one, which Airflow answers
-    with 500.
+    Both lock the rows of these tasks, in different orders: Postgres ends one, and Airflow returns 500.
     """
 
     def done() -> bool:
@@ -131,14 +130,14 @@ def undeadlocked(order: Callable[[], Any]) -> None:
             return False
         return True
 
-    eventually(done, "an order that Airflow takes", 30)
+    eventually(done, "a request that Airflow accepts", 30)
 
 
 @contextmanager
 def running_stack(
     config: pytest.Config, prepare: Callable[[Checkout], None] | None = None
 ) -> Iterator[Stack]:
-    """A stack whose own scheduled run is over, on a copy of migrated metadata; stopped at the end.
+    """Yield a stack after its own scheduled run, on a copy of migrated metadata; stop it at the end.
 
     :param prepare: called with the checkout before it starts.
     """

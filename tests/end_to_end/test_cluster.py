@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL starts, stops, survives a kill and an odd path, and hides from the network."""
+"""The embedded PostgreSQL starts, stops, survives a kill and an odd path, and listens on no network."""
 
 import os
 import signal
@@ -61,7 +61,7 @@ def test_the_server_of_a_killed_command_is_replaced(cluster: Cluster, directory:
         successor.stop()
 
 
-def test_a_killed_server_loses_nothing_that_was_committed(directory: Path) -> None:
+def test_a_killed_server_loses_no_committed_data(directory: Path) -> None:
     cluster = Cluster(directory)
     cluster.start()
     try:

@@ -1,4 +1,4 @@
-"""`make run`: from nothing to rows, stopped, killed and repeated, and what a person reads when it can't."""
+"""`make run`: from nothing to rows, stopped, killed and repeated, and its error messages."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from include.gong.local.airflow_api import Airflow
 from include.gong.local.connections import Sources
 from include.gong.local.postgres import Cluster, free_port
 from include.gong.local.processes import Processes
-from include.gong.local.settings import LocalError, Place
+from include.gong.local.settings import LocalError, StateDir
 from include.gong.sandbox.api_variant import contract_user
 from include.gong.sandbox.world import World
 from tests.end_to_end.commands import Checkout, checkout, eventually, interrupt, killed
 from tests.support import GongService, closed_port, odd_world
 from tests.support.expected_rows import expected_changes, expected_user
-from tests.support.landed import landed_changes, landed_users, last_run, query
+from tests.support.stored_rows import last_run, query, stored_changes, stored_users
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +38,13 @@ def one_checkout() -> Iterator[Checkout]:
 
 @pytest.fixture
 def fresh(one_checkout: Checkout) -> Iterator[Checkout]:
-    """One for all, in which nothing runs."""
+    """The shared checkout, in which nothing runs."""
     yield one_checkout
     killed(one_checkout.processes())
 
 
 def connection_to(service: GongService | str, **fields: Any) -> str:
-    """AIRFLOW_CONN_GONG_DEFAULT for a service."""
+    """Return AIRFLOW_CONN_GONG_DEFAULT for a service."""
     extra = {"calls_per_second": 0, "calls_per_day": 0, "timeout_s": 5, **fields.pop("extra", {})}
     host = service if isinstance(service, str) else service.base_url
     connection = {"conn_type": "gong", "host": host, "login": GongService.key, "password": GongService.secret}
@@ -67,40 +67,40 @@ def test_a_checkout_that_was_moved_does_not_use_the_provider_of_where_it_was(
 
 
 def test_from_nothing_and_again(fresh: Checkout, database_url: str) -> None:
-    """The sandbox's 250 users land row by row; a second run says 0 new; nothing is left running.
+    """The sandbox's 250 users are loaded exactly; a second run has 0 new; no process keeps running.
 
-    Between them, `make up` loads into the warehouse of the UI's connection, and says so; it is stopped by
-    Ctrl-C when an erasure is in Airflow's metadata and no task of it has begun: the next command does not
-    carry it out.
+    Between them, `make up` loads into the warehouse of the UI's connection, and prints it; it is stopped by
+    Ctrl-C when an erasure is in Airflow's metadata and no task of it has begun: the next command must not
+    continue it.
     """
     world = World()
     users = {row["user_id"]: row for row in (expected_user(contract_user(user)) for user in world.users)}
     changes = [row for user_id in users for row in expected_changes(user_id, world.history(user_id))]
     variables = MEANT_FOR_OTHERS | {"AIRFLOW_CONN_GONG_POSTGRES": uri(database_url)}
 
-    def foretold() -> str:
+    def estimate() -> str:
         today = datetime.now(UTC).date()
         days = {"FROM": str(today - timedelta(days=4)), "TO": str(today - timedelta(days=3))}
-        code, said = fresh.run("backfill", **days, DRY_RUN="1", **variables)
-        assert code == 0, said
-        return said
+        code, output = fresh.run("backfill", **days, DRY_RUN="1", **variables)
+        assert code == 0, output
+        return output
 
     def run(new: str) -> None:
-        code, said = fresh.run("run", **variables)
-        assert code == 0, said
-        assert f"250 users ({new}, 0 changed)" in said
-        assert landed_users(database_url) == users
-        assert landed_changes(database_url) == sorted(changes, key=repr)
+        code, output = fresh.run("run", **variables)
+        assert code == 0, output
+        assert f"250 users ({new}, 0 changed)" in output
+        assert stored_users(database_url) == users
+        assert stored_changes(database_url) == sorted(changes, key=repr)
         assert fresh.processes() == []
 
-    assert ": 253 calls: 3 to list the users, 250 histories." in foretold()
+    assert ": 253 calls: 3 to list the users, 250 histories." in estimate()
     run("250 new")
-    assert foretold().count(": 0 calls. All of it is here already.") == 1
+    assert estimate().count(": 0 calls. All of it is stored already.") == 1
     edit_in_the_ui(fresh, database_url)
-    said = stop_before_it_begins(fresh, {"user_id": next(iter(users))}, **MEANT_FOR_OTHERS)
+    output = stop_before_it_begins(fresh, {"user_id": next(iter(users))}, **MEANT_FOR_OTHERS)
     url = make_url(database_url)
-    assert f"@{url.host}:{url.port}/{url.database}'" in said
-    assert str(url.password) not in said
+    assert f"@{url.host}:{url.port}/{url.database}'" in output
+    assert str(url.password) not in output
     assert fresh.processes() == []
     run("0 new")
     done = last_run(database_url)
@@ -114,16 +114,16 @@ MEANT_FOR_OTHERS = {
     "AIRFLOW__CORE__DAGS_FOLDER": "/nowhere",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://nobody@127.0.0.1:1/nothing",
 }
-"""Settings of another Airflow, in the environment of whoever types."""
+"""Settings of another Airflow, in the caller's environment."""
 
 
 def edit_in_the_ui(made: Checkout, database_url: str) -> None:
-    """The warehouse's connection, as a user makes it their own."""
+    """Edit the warehouse's connection, as a user does."""
     cluster = Cluster(made.local / "postgres")
     cluster.start()
     environment = os.environ | {
         "AIRFLOW_HOME": str(made.local / "airflow"),
-        "AIRFLOW__CORE__FERNET_KEY": Place(made.local).secrets["fernet"],
+        "AIRFLOW__CORE__FERNET_KEY": StateDir(made.local).secrets["fernet"],
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": cluster.url("airflow"),
     }
     add = ("airflow", "connections", "add", "gong_postgres", "--conn-uri", uri(database_url))
@@ -134,7 +134,7 @@ def edit_in_the_ui(made: Checkout, database_url: str) -> None:
 
 
 def stop_before_it_begins(made: Checkout, conf: dict[str, Any], **variables: str) -> str:
-    """What `make up` said."""
+    """Stop `make up` before a triggered erasure begins; return its output."""
     process = made.start("up", PORT=str(free_port()), **variables)
     file = made.local / "session.json"
     eventually(file.exists, "the stack")
@@ -144,22 +144,22 @@ def stop_before_it_begins(made: Checkout, conf: dict[str, Any], **variables: str
     airflow = Airflow(state["address"], state["login"], state["password"])
     airflow.post("dags/gong_user_erase/dagRuns", {"logical_date": None, "conf": conf})
     interrupt(process)
-    said, _ = process.communicate(timeout=60)
-    assert "Stopped.\n" in said
-    return str(said)
+    output, _ = process.communicate(timeout=60)
+    assert "Stopped.\n" in output
+    return str(output)
 
 
-def test_whom_to_erase_is_not_taken_from_the_environment(
+def test_the_user_to_erase_is_not_taken_from_the_environment(
     fresh: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("USER_ID", "7012345678901234567")
-    code, said = fresh.run("erase")
+    code, output = fresh.run("erase")
     assert code != 0
-    assert "USER_ID is missing" in said
+    assert "USER_ID is missing" in output
 
 
 def test_killed_in_the_middle_and_run_again(fresh: Checkout, database_url: str) -> None:
-    """kill -9 of the command: the next run goes on, asks no covered history again, leaves nothing."""
+    """After SIGKILL, the next run continues, fetches no stored history again, and leaves nothing running."""
     odd = odd_world(300)
     with GongService(odd.users, odd.histories) as service:
         variables = {
@@ -167,35 +167,35 @@ def test_killed_in_the_middle_and_run_again(fresh: Checkout, database_url: str) 
             "AIRFLOW_CONN_GONG_POSTGRES": uri(database_url),
         }
         process = fresh.start("run", **variables)
-        eventually(lambda: len(service.histories_asked) > 100, "100 histories asked")
+        eventually(lambda: len(service.histories_requested) > 100, "100 histories asked")
         make = psutil.Process(process.pid)
         killed([make, *make.children()])
         process.communicate()
-        code, said = fresh.run("run", **variables)
-        assert code == 0, said
-        paid_twice = sum(service.histories_asked.values()) - 300
-        # At most what was in flight, and one group: a second's calls.
+        code, output = fresh.run("run", **variables)
+        assert code == 0, output
+        paid_twice = sum(service.histories_requested.values()) - 300
+        # At most the calls in flight, and one group: a second's calls.
         assert paid_twice <= 16 + 40
-    assert landed_users(database_url) == odd.expected_users()
-    assert landed_changes(database_url) == odd.expected_changes()
+    assert stored_users(database_url) == odd.expected_users()
+    assert stored_changes(database_url) == odd.expected_changes()
     states = query(database_url, "SELECT state FROM sync_runs ORDER BY started_at")
     assert [row["state"] for row in states] == ["abandoned", "success"]
     assert fresh.processes() == []
 
 
-def test_a_wrong_key_is_said_in_a_sentence(fresh: Checkout, database_url: str) -> None:
-    """In less than a minute, without a secret, and of the warehouse nothing is made."""
+def test_a_wrong_key_is_reported_in_a_sentence(fresh: Checkout, database_url: str) -> None:
+    """The message comes within a minute and has no secret; no table of the warehouse is created."""
     begin = time.monotonic()
     with GongService(odd_world(3).users) as service:
         connection = connection_to(service, login="wrong")
-        code, said = fresh.run(
+        code, output = fresh.run(
             "run", AIRFLOW_CONN_GONG_DEFAULT=connection, AIRFLOW_CONN_GONG_POSTGRES=uri(database_url)
         )
-    assert code != 0, said
+    assert code != 0, output
     assert time.monotonic() - begin < 60
-    assert "401" in said
-    assert GongService.secret not in said
-    assert "Traceback" not in said
+    assert "401" in output
+    assert GongService.secret not in output
+    assert "Traceback" not in output
     assert fresh.processes() == []
     # Calls are counted, so the quota is there.
     made = query(database_url, "SELECT FROM pg_class WHERE relname IN ('user_facts', 'account')")
@@ -203,8 +203,8 @@ def test_a_wrong_key_is_said_in_a_sentence(fresh: Checkout, database_url: str) -
 
 
 @pytest.mark.parametrize("wrong", ["password", "database", "port"])
-def test_a_wrong_warehouse_is_said_in_a_sentence(wrong: str, postgres_server: Cluster) -> None:
-    """Before anything starts."""
+def test_a_wrong_warehouse_is_reported_in_a_sentence(wrong: str, postgres_server: Cluster) -> None:
+    """The message comes before anything starts."""
     with closed_port() as port:
         changes: dict[str, Any] = {"password": "wr0ng-secret", "database": "nothere", "port": port}
         url = make_url(postgres_server.url("postgres")).set(drivername="postgres", **{wrong: changes[wrong]})
@@ -215,8 +215,8 @@ def test_a_wrong_warehouse_is_said_in_a_sentence(wrong: str, postgres_server: Cl
     assert str(url.password) not in str(refused.value)
 
 
-def test_a_part_that_is_killed_is_named(tmp_path: Path) -> None:
-    parts = Processes(Place(tmp_path))
+def test_a_killed_process_is_named(tmp_path: Path) -> None:
+    parts = Processes(StateDir(tmp_path))
     parts.start("scheduler", ["sleep", "60"], dict(os.environ))
     try:
         parts.check()

@@ -1,4 +1,4 @@
-"""What the Dockerfile installs, as far as it can be had without Docker: its pip lines, in a new venv."""
+"""Installs the image's packages without Docker: the Dockerfile's pip lines, in a new venv."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ Run = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs a command in a folder and an environment made as the image is."""
+    """Return a function that runs a command in a folder and an environment like the image's."""
     home, programs = tmp_path_factory.mktemp("image") / "airflow", tmp_path_factory.mktemp("venv")
     copy_image(home)
-    wanted = shutil.which("python" + dockerfile("FROM")[0][0].removeprefix("python:").rpartition(".")[0])
-    python = wanted if wanted and works(wanted) else sys.executable  # else as near as there is
+    same = shutil.which("python" + dockerfile("FROM")[0][0].removeprefix("python:").rpartition(".")[0])
+    python = same if same and works(same) else sys.executable  # else the nearest available
     subprocess.run([python, "-m", "venv", programs], check=True)
     clean = {key: os.environ[key] for key in os.environ if not key.startswith(("AIRFLOW", "GONG", "PYTHON"))}
     environment = clean | {
@@ -57,14 +57,14 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def works(python: str) -> bool:
-    """A name on the path may be a shim that leads nowhere."""
+    """Whether a Python works: a name on the path may be a broken shim."""
     return (
         subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0
     )
 
 
 @pytest.mark.timeout(400)
-def test_the_image_has_all_that_the_services_run_and_no_other_version(image: Run) -> None:
+def test_the_image_has_the_services_programs_in_locked_versions(image: Run) -> None:
     found = json.loads(image("python", "-c", LOOK).splitlines()[-1])
     assert found["dags"] == ["gong_user_erase", "gong_user_refresh", "gong_users_sync"]
     assert found["errors"] == []

@@ -1,4 +1,4 @@
-"""The provider as others get it: a wheel, alone with Airflow in a new environment."""
+"""The provider as its users install it: a wheel, alone with Airflow in a new environment."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_same_commit_makes_the_same_bytes(tmp_path: Path) -> None:
-    """Of both, built twice, at two times; and what an index would refuse is refused here."""
+    """Wheel and sdist, built twice, are equal, and pass the checks of a package index."""
     digests = []
     for number in ("1", "2"):
         target = tmp_path / number
@@ -56,7 +56,7 @@ def test_the_same_commit_makes_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs a program of an environment that holds Airflow and the wheel, far from the checkout."""
+    """Return a function that runs programs of an environment with Airflow and the wheel alone."""
     home = tmp_path_factory.mktemp("alone")
     venv.create(home / "venv", with_pip=True)
     programs = home / "venv" / "bin"

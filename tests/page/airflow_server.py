@@ -17,7 +17,7 @@ OURS = "gong_users_sync"
 
 
 class Selective(SimpleAuthManager):
-    """Who is called reader may read our DAG and no other; everyone else all but ours."""
+    """The user reader may read our DAG and no other; all other users may read all but ours."""
 
     def is_authorized_dag(
         self, *, method: Any, user: Any, access_entity: Any = None, details: Any = None
@@ -48,7 +48,7 @@ def main() -> None:
     tokens["garbage"] = "garbage"
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        told = Path(sys.argv[1])
-        told.with_suffix(".new").write_text(json.dumps({"address": address, "tokens": tokens}))
-        told.with_suffix(".new").rename(told)
+        started = Path(sys.argv[1])
+        started.with_suffix(".new").write_text(json.dumps({"address": address, "tokens": tokens}))
+        started.with_suffix(".new").rename(started)
         uvicorn.Server(uvicorn.Config(app, log_config=None)).run([listening])

@@ -1,4 +1,4 @@
-"""The small company of the page's tests: known by hand, told once, only read."""
+"""The small company of the page's tests: loaded once, only read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from include.gong.local.postgres import Cluster
 from include.gong.warehouse.checks import run_checks
 from include.gong.warehouse.connect import transaction
 from tests.page.served import served_from
-from tests.warehouse.small_company import at, run_of, told_once
+from tests.warehouse.small_company import at, replayed_once, run_of
 
 USAGE = """
     INSERT INTO api_calls VALUES
@@ -25,7 +25,7 @@ USAGE = """
 @pytest.fixture(scope="session")
 def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
     """The whole story, its calls, and what the checks of the last run found."""
-    with told_once(postgres_server, migrated_template) as engine:
+    with replayed_once(postgres_server, migrated_template) as engine:
         with transaction(engine) as connection:
             connection.exec_driver_sql(USAGE)
             run_checks(connection, run_of(6), at(6, "00:34"))
@@ -34,6 +34,6 @@ def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine
 
 @pytest.fixture(scope="session")
 def page(company: Engine) -> Iterator[httpx.Client]:
-    """Whoever asks the page on it."""
+    """A client of the page on it."""
     with served_from(company.url) as client:
         yield client

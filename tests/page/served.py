@@ -17,20 +17,20 @@ from sqlalchemy import URL
 from starlette.types import ASGIApp
 
 from include.gong.page.app import make_app
-from include.gong.page.reports import PLOTS, QUESTIONS
+from include.gong.page.reports import PLOTS, REPORTS
 from include.gong.page.warehouse import Warehouse
 from tests.warehouse.small_company import run_of
 
 ADDRESSES = ("href", "src", "srcset", "action", "formaction", "data-part", "data-plot", "poster", "ping")
 RUN = f"/runs/{run_of(6).dag_id}/{quote(run_of(6).run_id, safe='')}"
-LISTS = [f"/{name}" for name in QUESTIONS]
+LISTS = [f"/{name}" for name in REPORTS]
 PAGES = ["/", *LISTS, *(f"/plots/{name}" for name in PLOTS), "/org-chart", "/org-chart/1", "/users/5", RUN]
 READING = [*PAGES, *(f"/plots/{name}.json" for name in PLOTS), *(f"{path}.csv" for path in LISTS)]
 VOID = {"meta", "link", "input", "img", "br", "hr"}
 
 
 def connection_to(url: URL) -> Callable[[str], Any]:
-    """As Airflow hands out its connection, to a database."""
+    """Return a stand-in for Airflow's connection lookup."""
 
     def connection_of(conn_id: str) -> Connection:
         return Connection(
@@ -42,13 +42,13 @@ def connection_to(url: URL) -> Callable[[str], Any]:
 
 
 def open_page(warehouse: Warehouse) -> ASGIApp:
-    """The page for everyone: who may see it is another test's."""
+    """Return the page without the access check."""
     return make_app(warehouse, guard=lambda app: app)
 
 
 @contextmanager
 def served(app: ASGIApp, at: str = "") -> Iterator[httpx.Client]:
-    """Whoever asks an app in a server of its own; ``at`` is where in it he begins."""
+    """Serve an app; yields a client whose base path is ``at``."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
         server = uvicorn.Server(config)
@@ -64,14 +64,14 @@ def served(app: ASGIApp, at: str = "") -> Iterator[httpx.Client]:
 
 
 def served_from(url: URL) -> AbstractContextManager[httpx.Client]:
-    """Whoever asks the page on a database."""
+    """Serve the page on a database; yields a client."""
     return served(open_page(Warehouse(connection_to(url))))
 
 
 class Markup(HTMLParser):
-    """A page's elements and words.
+    """Parses a page into its elements.
 
-    :ivar elements: tag, attributes and own words of each.
+    :ivar elements: tag, attributes and texts of each.
     """
 
     def __init__(self, html: str) -> None:
@@ -94,19 +94,19 @@ class Markup(HTMLParser):
             pass
 
     def handle_data(self, data: str) -> None:
-        for place in self._open:
-            self.elements[place][2].append(data)
+        for index in self._open:
+            self.elements[index][2].append(data)
 
     def words(self, tag: str) -> list[str]:
-        """What stands in each element of a tag."""
+        """Return the text of each element of a tag."""
         return [" ".join(" ".join(words).split()) for found, _, words in self.elements if found == tag]
 
     def addresses(self) -> list[str]:
-        """Where it leads, and what it loads."""
+        """Return the addresses that it links to or loads."""
         return [attrs[name] for _, attrs, _ in self.elements for name in ADDRESSES if name in attrs]
 
     def inline(self) -> list[str]:
-        """Whatever a strict policy would refuse to run or to apply."""
+        """Return the inline code and styles that a strict policy would refuse."""
         found = [
             f"<{tag} {name}>"
             for tag, attrs, _ in self.elements
@@ -120,8 +120,8 @@ class Markup(HTMLParser):
         return found + [address for address in self.addresses() if address.lower().startswith(programs)]
 
 
-def sentence_of(answer: httpx.Response) -> str:
-    """What a page of trouble says."""
-    elements = iter(Markup(answer.text).elements)
-    next(attrs for _, attrs, _ in elements if attrs.get("class") == "trouble")
+def message_of(response: httpx.Response) -> str:
+    """Return the message of an error page."""
+    elements = iter(Markup(response.text).elements)
+    next(attrs for _, attrs, _ in elements if attrs.get("class") == "error")
     return next(" ".join("".join(words).split()) for tag, _, words in elements if tag == "p")

@@ -1,4 +1,4 @@
-"""Who may see the page, asked of a real Airflow's web app; and who of our files knows of it."""
+"""Access to the page in a real Airflow's web app; and what loading the plugin imports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from tests.dags.conftest import airflow_environment
 from tests.end_to_end.commands import eventually
-from tests.page.served import Markup, sentence_of
+from tests.page.served import Markup, message_of
 
 PATHS = [
     "/",
@@ -33,7 +33,7 @@ SERVE = "from tests.page.airflow_server import main; main()"
 
 @dataclass(frozen=True)
 class Airflow:
-    """Where it answers; its tokens; what the page said before there was a connection."""
+    """Its address, its tokens, and the page's response before the connection existed."""
 
     address: str
     tokens: dict[str, str]
@@ -49,20 +49,20 @@ class Airflow:
 @pytest.fixture(scope="module")
 def airflow(company: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     home = tmp_path_factory.mktemp("airflow")
-    told = home / "told.json"
+    started = home / "started.json"
     environment = airflow_environment(
         home,
         AIRFLOW__CORE__AUTH_MANAGER="tests.page.airflow_server.Selective",
         AIRFLOW__API_AUTH__JWT_SECRET="of this test only " * 4,
-        _AIRFLOW_PROCESS_CONTEXT="server",  # so its own main has it: connections are in its database
+        _AIRFLOW_PROCESS_CONTEXT="server",  # as in its own main: connections are in its database
     )
     with (home / "log").open("w") as log:
-        command = [sys.executable, "-c", SERVE, str(told)]
+        command = [sys.executable, "-c", SERVE, str(started)]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        eventually(lambda: told.exists() or process.poll() is not None, "Airflow's web app", 120)
+        eventually(lambda: started.exists() or process.poll() is not None, "Airflow's web app", 120)
         assert process.poll() is None, (home / "log").read_text()[-3000:]
-        found = json.loads(told.read_text())
+        found = json.loads(started.read_text())
         yield connected(found["address"], found["tokens"], company)
     finally:
         process.terminate()
@@ -70,7 +70,7 @@ def airflow(company: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def connected(address: str, tokens: dict[str, str], company: Engine) -> Airflow:
-    """With the connection made, as an administrator makes it."""
+    """Create the connection as an administrator does."""
     headers = {"Authorization": f"Bearer {tokens['reader']}"}
     before = httpx.get(f"{address}/gong/users", headers=headers, timeout=30)
     url = company.url
@@ -81,42 +81,44 @@ def connected(address: str, tokens: dict[str, str], company: Engine) -> Airflow:
     return Airflow(address, tokens, before)
 
 
-def says_nothing(answer: httpx.Response) -> None:
-    """A refusal tells neither data nor whether there is such a page, and has the page's headers."""
-    assert len(answer.content) < 400
-    assert "Birch" not in answer.text
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert answer.headers["cache-control"] == "no-store"
-    assert "x-frame-options" not in answer.headers
+def reveals_nothing(response: httpx.Response) -> None:
+    """A refusal has no data, does not show whether the page exists, and has the page's headers."""
+    assert len(response.content) < 400
+    assert "Birch" not in response.text
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["cache-control"] == "no-store"
+    assert "x-frame-options" not in response.headers
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS"])
 @pytest.mark.parametrize("path", PATHS)
-def test_without_a_login_nobody_sees_a_byte(airflow: Airflow, path: str, method: str) -> None:
-    answer = airflow.get(path, method=method)
-    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
-    says_nothing(answer)
+def test_without_login_every_request_is_refused(airflow: Airflow, path: str, method: str) -> None:
+    response = airflow.get(path, method=method)
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    reveals_nothing(response)
     if method != "HEAD":
-        assert len(Markup(answer.text).words("h1")) == 1
+        assert len(Markup(response.text).words("h1")) == 1
 
 
 @pytest.mark.parametrize("way", ["bearer", "cookie"])
 @pytest.mark.parametrize("path", PATHS)
-def test_who_may_not_read_the_dag_sees_nothing(airflow: Airflow, path: str, way: str) -> None:
-    answer = airflow.get(path, **{way: "stranger"})
-    assert answer.status_code == 403
-    says_nothing(answer)
-    assert "gong_users_sync" in answer.text
+def test_without_read_access_to_the_dag_every_request_is_refused(
+    airflow: Airflow, path: str, way: str
+) -> None:
+    response = airflow.get(path, **{way: "stranger"})
+    assert response.status_code == 403
+    reveals_nothing(response)
+    assert "gong_users_sync" in response.text
 
 
 @pytest.mark.parametrize("way", ["bearer", "cookie"])
-def test_who_may_read_the_dag_sees_the_page(airflow: Airflow, way: str) -> None:
+def test_read_access_to_the_dag_opens_the_page(airflow: Airflow, way: str) -> None:
     expected = {"/nothing": 404, "/users?on=x": 400}
     for path in PATHS:
-        answer = airflow.get(path, **{way: "reader"})
-        assert answer.status_code == expected.get(path, 200), path
-        assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
-        assert "x-frame-options" not in answer.headers
+        response = airflow.get(path, **{way: "reader"})
+        assert response.status_code == expected.get(path, 200), path
+        assert "frame-ancestors 'self'" in response.headers["content-security-policy"]
+        assert "x-frame-options" not in response.headers
     users = airflow.get("/users", **{way: "reader"}).text
     assert "Ada Birch" in users
     assert 'href="/gong/users/1"' in users
@@ -124,24 +126,24 @@ def test_who_may_read_the_dag_sees_the_page(airflow: Airflow, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["bearer", "cookie"])
 @pytest.mark.parametrize("token", REFUSED)
-def test_a_token_that_is_none_is_no_login(airflow: Airflow, token: str, way: str) -> None:
-    answer = airflow.get("/users", **{way: token})
-    assert answer.status_code == 401
-    says_nothing(answer)
+def test_an_invalid_token_is_no_login(airflow: Airflow, token: str, way: str) -> None:
+    response = airflow.get("/users", **{way: token})
+    assert response.status_code == 401
+    reveals_nothing(response)
 
 
-def test_what_is_said_outright_counts_more_than_the_cookie(airflow: Airflow) -> None:
+def test_the_authorization_header_takes_precedence_over_the_cookie(airflow: Airflow) -> None:
     assert airflow.get("/users", bearer="stranger", cookie="reader").status_code == 403
     assert airflow.get("/users", bearer="garbage", cookie="reader").status_code == 401
     assert airflow.get("/users", bearer="reader", cookie="stranger").status_code == 200
 
 
-def test_before_there_is_a_connection_the_page_says_so(airflow: Airflow) -> None:
+def test_a_missing_connection_is_explained(airflow: Airflow) -> None:
     assert airflow.before.status_code == 503
-    assert "gong_postgres" in sentence_of(airflow.before)
+    assert "gong_postgres" in message_of(airflow.before)
 
 
-def test_the_plugin_costs_other_processes_nothing(tmp_path: Path) -> None:
+def test_the_plugin_imports_nothing_heavy(tmp_path: Path) -> None:
     program = """
 import sys
 import airflow.plugins_manager

@@ -1,4 +1,4 @@
-"""The page's addresses over HTTP: what each answers now, on a past day, and to a wrong question."""
+"""The page's addresses over HTTP: now, on a past day, and with invalid queries."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from include.gong.page import page_query
-from include.gong.page.db import place_of
-from tests.page.served import LISTS, PAGES, READING, RUN, Markup, sentence_of
+from include.gong.page.db import encode_cursor
+from tests.page.served import LISTS, PAGES, READING, RUN, Markup, message_of
 
 DAYS = ["", "?on=2026-03-03", "?on=2026-02-27", "?on=2015-01-01"]
 TODAY = date(2026, 3, 8)
@@ -26,51 +26,53 @@ def numbers(markup: Markup) -> dict[str, str]:
 @pytest.mark.parametrize("day", DAYS)
 @pytest.mark.parametrize("path", PAGES)
 def test_each_address_is_a_page_on_each_day(page: httpx.Client, path: str, day: str) -> None:
-    answer = page.get(path + day)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8"), (
-        answer.text
+    response = page.get(path + day)
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8"), (
+        response.text
     )
-    markup = Markup(answer.text)
+    markup = Markup(response.text)
     assert len(markup.words("h1")) == 1
     assert markup.inline() == []
     links = [address for address in markup.addresses() if not address.startswith(("?", "#"))]
     assert links
     assert all(address.startswith("/") and not address.startswith("//") for address in links)
-    # Whoever looks at a day stays on it, but in the way back to now.
+    # Links keep the day, but the one back to now.
     if day:
         pages = [address for address in links if not address.startswith("/static/") and "?" in address]
         assert all(f"on={day[-10:]}" in address for address in pages)
 
 
-def test_all_that_pages_lead_to_is_there(page: httpx.Client) -> None:
+def test_every_link_works(page: httpx.Client) -> None:
     seen, open_ = set(), {"/?on=2026-03-03", "/users", "/users/9", "/org-chart", "/syncs", RUN}
     for _ in range(2):
         found = {address for path in open_ for address in Markup(page.get(path).text).addresses()}
         seen |= open_
         open_ = {each.partition("#")[0] for each in found if each.startswith("/")} - seen
-    troubles = {path: answer.status_code for path in open_ if (answer := page.get(path)).status_code != 200}
-    assert troubles == {}
+    failures = {
+        path: response.status_code for path in open_ if (response := page.get(path)).status_code != 200
+    }
+    assert failures == {}
     assert len(seen | open_) > 60
 
 
-def test_the_first_numbers_are_those_known_by_hand(page: httpx.Client) -> None:
+def test_overview_numbers_match_the_small_company(page: httpx.Client) -> None:
     now, third = (numbers(Markup(page.get(path).text)) for path in ("/", "/?on=2026-03-03"))
-    assert (now["Users in Gong"], now["Recorded"], now["Users ever seen"]) == ("9", "5", "10")
-    assert (third["Users in Gong"], third["Recorded"], third["Users ever seen"]) == ("10", "6", "9")
+    assert (now["Users in Gong"], now["Recorded"], now["Users total"]) == ("9", "5", "10")
+    assert (third["Users in Gong"], third["Recorded"], third["Users total"]) == ("10", "6", "9")
     sixth = numbers(Markup(page.get("/?on=2026-03-06").text))
     assert (now["Calls today"], sixth["Calls that day"]) == ("0", "12")
 
 
-def test_lists_and_people_are_those_known_by_hand(page: httpx.Client) -> None:
+def test_lists_and_users_match_the_small_company(page: httpx.Client) -> None:
     without = "/recorded-without-consent-page"
     assert Markup(page.get(without).text).words("th")[-2:] == ["Ben Cole", "Eve Fox"]
     then = Markup(page.get(f"{without}?on=2026-03-03").text).words("th")
     assert then[-3:] == ["Ben Cole", "Eve Frost", "Ivo Jang"]
     assert Markup(page.get("/users/5").text).words("h1") == ["Eve Fox"]
     assert Markup(page.get("/users/5?on=2026-03-03").text).words("h1") == ["Eve Frost"]
-    assert Markup(page.get("/users/10").text).words("h1") == ["Jo Kerr left"]
+    assert Markup(page.get("/users/10").text).words("h1") == ["Jo Kerr deleted"]
     assert Markup(page.get("/users/10?on=2026-03-03").text).words("h1") == ["Jo Kerr"]
-    assert Markup(page.get("/users/10?on=2026-03-05").text).words("h1") == ["10 left"]
+    assert Markup(page.get("/users/10?on=2026-03-05").text).words("h1") == ["10 deleted"]
     run = numbers(Markup(page.get(RUN).text))
     assert (run["Users"], run["Failed histories"]) == ("9", "1")
 
@@ -96,7 +98,7 @@ def test_today_is_now(page: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "names"),
+    ("query", "names"),
     [
         ("on=yesterday", "on"),
         ("on=2026-02-30", "on"),
@@ -108,26 +110,26 @@ def test_today_is_now(page: httpx.Client) -> None:
         ("limit=-1", "500"),
         ("limit=0000000011000000", "500"),
         ("limit=²", "500"),
-        (f"words={'x' * 201}", "200"),
+        (f"search={'x' * 201}", "200"),
     ],
 )
-def test_a_wrong_question_is_told_what_is_wrong(page: httpx.Client, asked: str, names: str) -> None:
-    answer = page.get(f"/?{asked}")
-    assert answer.status_code == 400
-    assert names in re.findall(r"\w+", sentence_of(answer))
+def test_an_invalid_query_is_explained(page: httpx.Client, query: str, names: str) -> None:
+    response = page.get(f"/?{query}")
+    assert response.status_code == 400
+    assert names in re.findall(r"\w+", message_of(response))
 
 
 @pytest.mark.parametrize("path", READING)
-def test_no_address_takes_a_wrong_day(page: httpx.Client, path: str) -> None:
+def test_no_address_accepts_an_invalid_day(page: httpx.Client, path: str) -> None:
     assert page.get(f"{path}?on=2026-13-01").status_code == 400
 
 
 @pytest.mark.usefixtures("on_today")
-def test_the_future_is_not_known(page: httpx.Client) -> None:
+def test_a_future_day_is_refused(page: httpx.Client) -> None:
     for day in (TODAY + timedelta(days=1), "9999-12-31"):
-        answer = page.get(f"/users?on={day}")
-        assert answer.status_code == 400
-        assert sentence_of(answer).startswith(str(day))
+        response = page.get(f"/users?on={day}")
+        assert response.status_code == 400
+        assert message_of(response).startswith(str(day))
 
 
 @pytest.mark.parametrize("path", [*LISTS, "/org-chart", "/users/5"])
@@ -141,21 +143,21 @@ def test_the_future_is_not_known(page: httpx.Client) -> None:
         "bnVsbA",  # null
         "W10",  # []
         "WzFd",  # [1]
-        place_of("\x00"),
-        place_of("\ud800"),
-        place_of("no moment", "10"),
-        place_of("2026-03-05", "10"),  # nor is this one, without a zone
-        place_of("2026-03-05T00:00:00+00:00", "1", "setting", "no number", "x"),
-        place_of("1", "webConferencesRecorded", "one_instant", "no moment"),
+        encode_cursor("\x00"),
+        encode_cursor("\ud800"),
+        encode_cursor("no moment", "10"),
+        encode_cursor("2026-03-05", "10"),  # nor is this one, without a zone
+        encode_cursor("2026-03-05T00:00:00+00:00", "1", "setting", "no number", "x"),
+        encode_cursor("1", "webConferencesRecorded", "one_instant", "no moment"),
     ],
 )
-def test_a_place_that_does_not_exist_is_said_to(page: httpx.Client, path: str, after: str) -> None:
-    answer = page.get(f"{path}?after={after}")
+def test_an_invalid_cursor_is_refused(page: httpx.Client, path: str, after: str) -> None:
+    response = page.get(f"{path}?after={after}")
     if path in ("/settings", "/calls", "/checks"):  # these are never longer than a page
-        assert answer.status_code == 200
+        assert response.status_code == 200
         return
-    assert answer.status_code == 400
-    assert sentence_of(answer)
+    assert response.status_code == 400
+    assert message_of(response)
 
 
 @pytest.mark.parametrize(
@@ -181,24 +183,24 @@ def test_a_place_that_does_not_exist_is_said_to(page: httpx.Client, path: str, a
         ("/openapi.json", ""),
     ],
 )
-def test_what_is_not_there_is_404(page: httpx.Client, path: str, names: str) -> None:
-    answer = page.get(path)
-    assert answer.status_code == 404
-    assert names in sentence_of(answer)
+def test_an_unknown_path_is_404(page: httpx.Client, path: str, names: str) -> None:
+    response = page.get(path)
+    assert response.status_code == 404
+    assert names in message_of(response)
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/users", "/users/5", "/plots/calls.json", "/static/page.js", "/users.csv"]
 )
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_it_only_shows(page: httpx.Client, method: str, path: str) -> None:
-    answer = page.request(method, path, content=b"{}")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
-    assert sentence_of(answer)
+def test_the_page_is_read_only(page: httpx.Client, method: str, path: str) -> None:
+    response = page.request(method, path, content=b"{}")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+    assert message_of(response)
 
 
 @pytest.mark.parametrize(
-    "path", ["/users", "/syncs", "/left", "/not-recorded", "/changes", "/org-chart", "/users/9"]
+    "path", ["/users", "/syncs", "/deleted", "/not-recorded", "/changes", "/org-chart", "/users/9"]
 )
 def test_the_pagers_walk_each_row_once(page: httpx.Client, path: str) -> None:
     since = "?since=2026-02-01&limit=" if path == "/changes" else "?limit="
@@ -210,15 +212,15 @@ def test_the_pagers_walk_each_row_once(page: httpx.Client, path: str) -> None:
         assert len(walked) <= len(whole)
         markup = Markup(page.get(address).text)
         walked += rows_of(markup)
-        going_on = [attrs["href"] for tag, attrs, _ in markup.elements
+        next_links = [attrs["href"] for tag, attrs, _ in markup.elements
                     if tag == "a" and (attrs.get("rel") == "next" or "data-more" in attrs)]  # fmt: skip
-        # People's pages and the chart go on with fifty.
-        address = str(httpx.URL(going_on[0]).copy_merge_params({"limit": "1"})) if going_on else ""
+        # Users' pages and the chart continue with fifty.
+        address = str(httpx.URL(next_links[0]).copy_merge_params({"limit": "1"})) if next_links else ""
     assert walked == whole
 
 
 def rows_of(markup: Markup) -> list[str]:
-    """The list that a page is about: its people, or the last of its tables."""
+    """Return the main list of a page: its users, or the last of its tables."""
     people = [words for _, attrs, words in markup.elements if attrs.get("class") == "who"]
     tables = [words for _, attrs, words in markup.elements if attrs.get("aria-labelledby") == "change-rows"]
     if people:

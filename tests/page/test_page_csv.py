@@ -1,4 +1,4 @@
-"""A list as CSV: all its rows, as spreadsheets and programs read them, and nothing that would run."""
+"""A list as CSV: all rows, readable by spreadsheets and programs, without formulas."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from include.gong.page import csv_export
-from include.gong.page.reports import QUESTIONS
-from include.gong.page.table import Asked, Column, Table
-from tests.page.asked import asked_of, own
+from include.gong.page.reports import REPORTS
+from include.gong.page.table import Column, PageQuery, Table
+from tests.page.reports import add_report, report_of
 from tests.page.served import served_from
 from tests.warehouse.making import load_page
 
@@ -23,26 +23,26 @@ FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1", "＋1", "－1", "＠
 PLAIN = ["Ada", "", " ", "a=1", "O'Hara", 'say "no"', "two\nlines", "a,b;c", "Ünï", "'=1"]
 
 
-def rows_of(answer: httpx.Response) -> list[list[str]]:
-    """As a program reads it; Excel's mark of UTF-8 is before it."""
-    assert answer.status_code == 200, answer.text
-    assert answer.content.startswith(b"\xef\xbb\xbf")
-    return list(csv.reader(StringIO(answer.content.decode("utf-8-sig"), newline="")))
+def rows_of(response: httpx.Response) -> list[list[str]]:
+    """Parse the CSV after the byte order mark that Excel needs."""
+    assert response.status_code == 200, response.text
+    assert response.content.startswith(b"\xef\xbb\xbf")
+    return list(csv.reader(StringIO(response.content.decode("utf-8-sig"), newline="")))
 
 
-def own_table(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
-    own(monkeypatch, lambda connection, asked: table)
+def add_table(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
+    add_report(monkeypatch, lambda connection, query: table)
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 10_000])
 @pytest.mark.parametrize("day", ["2026-03-03", ""])
-@pytest.mark.parametrize("name", [*QUESTIONS])
+@pytest.mark.parametrize("name", [*REPORTS])
 def test_it_has_each_row_of_the_list_once(
     page: httpx.Client, company: Engine, monkeypatch: pytest.MonkeyPatch, name: str, day: str, at_once: int
 ) -> None:
-    monkeypatch.setattr(csv_export, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(csv_export, "ROWS_PER_READ", at_once)
     on = date.fromisoformat(day) if day else None
-    whole = asked_of(company, name, on=on, since=date(2026, 2, 1), limit=1000)
+    whole = report_of(company, name, on=on, since=date(2026, 2, 1), limit=1000)
     head, *rows = rows_of(page.get(f"/{name}.csv?since=2026-02-01&on={day}"))
     assert [[str(whole.unknown)]] == [row for row in rows if len(row) == 1 < len(head)] or not whole.unknown
     rows = [row for row in rows if len(row) == len(head)]
@@ -51,26 +51,26 @@ def test_it_has_each_row_of_the_list_once(
         column.title for column in whole.columns
     ]
     if "User id" in head:
-        place = head.index("User id")
-        assert [row[place] for row in rows] == [row["user_id"] for row in whole.rows]
+        index = head.index("User id")
+        assert [row[index] for row in rows] == [row["user_id"] for row in whole.rows]
 
 
-def test_what_it_has_is_what_is_known_by_hand(page: httpx.Client) -> None:
-    answer = page.get("/recorded-without-consent-page.csv?on=2026-03-03")
-    head, *rows = rows_of(answer)
+def test_a_download_matches_the_small_company(page: httpx.Client) -> None:
+    response = page.get("/recorded-without-consent-page.csv?on=2026-03-03")
+    head, *rows = rows_of(response)
     found = [dict(zip(head, row, strict=True)) for row in rows]
     assert [(each["User"], each["E-mail"]) for each in found] == [
         ("Ben Cole", "ben@birch.example"), ("Eve Frost", "eve@birch.example"),
         ("Ivo Jang", "ivo@birch.example"),
     ]  # fmt: skip
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    assert answer.headers["content-disposition"] == (
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert response.headers["content-disposition"] == (
         'attachment; filename="gong-recorded-without-consent-page-2026-03-03.csv"'
     )
 
 
-def test_a_search_is_downloaded_as_it_is_seen(page: httpx.Client) -> None:
-    _, *rows = rows_of(page.get("/users.csv?words=FOX&limit=1&after=x"))
+def test_a_download_has_the_rows_of_the_search(page: httpx.Client) -> None:
+    _, *rows = rows_of(page.get("/users.csv?search=FOX&limit=1&after=x"))
     assert [row[0] for row in rows] == ["Eve Fox"]
     days = [datetime.now(UTC).date()]
     file = page.get("/users.csv").headers["content-disposition"]
@@ -81,11 +81,11 @@ def test_a_search_is_downloaded_as_it_is_seen(page: httpx.Client) -> None:
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_formula_is_read_as_text(page: httpx.Client, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     columns = (Column("name", "Name", "user"), Column("many", "Many", "list"))
-    own_table(monkeypatch, Table(columns, [{"name": text, "user_id": text, "many": [text, "b"]}]))
+    add_table(monkeypatch, Table(columns, [{"name": text, "user_id": text, "many": [text, "b"]}]))
     assert rows_of(page.get("/own.csv"))[1:] == [[f"'{text}", f"'{text}", f"'{text}; b"]]
 
 
-def test_whoever_is_called_like_a_formula_is_not_run(warehouse: Engine) -> None:
+def test_a_name_that_is_a_formula_is_not_run(warehouse: Engine) -> None:
     calculator = "=cmd|' /C calc'!A0"
     load_page(warehouse, [{"id": "1", "firstName": calculator, "title": "@SUM(1)"}], listed=True)
     with served_from(warehouse.url) as client:
@@ -98,20 +98,20 @@ def test_whoever_is_called_like_a_formula_is_not_run(warehouse: Engine) -> None:
 @pytest.mark.parametrize(
     "text", ["\r=1", "\n=1", "a;=1;b", 'a;"=1;b', 'a";=1;"b', "a\n=1;b", "a\r\n@1", ";＝1;"]
 )
-@pytest.mark.parametrize("parting", ",;")
-def test_no_formula_is_hidden_where_cells_may_be_parted(
-    page: httpx.Client, monkeypatch: pytest.MonkeyPatch, parting: str, text: str
+@pytest.mark.parametrize("separator", ",;")
+def test_no_formula_is_hidden_behind_a_separator(
+    page: httpx.Client, monkeypatch: pytest.MonkeyPatch, separator: str, text: str
 ) -> None:
     columns = (Column("name", "Name"), Column("title", "Title"))
-    own_table(monkeypatch, Table(columns, [{"name": "Ada", "title": text}, {"name": text, "title": "CEO"}]))
-    answer = page.get("/own.csv").content.decode("utf-8-sig")
-    read = csv.reader(StringIO(answer, newline=""), delimiter=parting)
-    assert [cell for row in read for cell in row if cell.strip().startswith(("=", "@", "＝"))] == []
+    add_table(monkeypatch, Table(columns, [{"name": "Ada", "title": text}, {"name": text, "title": "CEO"}]))
+    text_ = page.get("/own.csv").content.decode("utf-8-sig")
+    rows = csv.reader(StringIO(text_, newline=""), delimiter=separator)
+    assert [cell for row in rows for cell in row if cell.strip().startswith(("=", "@", "＝"))] == []
 
 
 @pytest.mark.parametrize("text", PLAIN)
-def test_other_text_stays_as_it_is(page: httpx.Client, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    own_table(monkeypatch, Table((Column("a", "A"), Column("b", "B")), [{"a": text, "b": "end"}]))
+def test_other_text_is_unchanged(page: httpx.Client, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    add_table(monkeypatch, Table((Column("a", "A"), Column("b", "B")), [{"a": text, "b": "end"}]))
     assert rows_of(page.get("/own.csv")) == [["A", "B"], [text, "end"]]
 
 
@@ -131,19 +131,19 @@ def test_other_text_stays_as_it_is(page: httpx.Client, monkeypatch: pytest.Monke
         (timedelta(days=2, minutes=3, seconds=4), "48:03:04"),
     ],
 )
-def test_values_are_such_as_programs_read(
+def test_values_are_machine_readable(
     page: httpx.Client, monkeypatch: pytest.MonkeyPatch, value: Any, cell: str
 ) -> None:
-    own_table(monkeypatch, Table((Column("a", "A"), Column("b", "B")), [{"a": value, "b": 1}]))
+    add_table(monkeypatch, Table((Column("a", "A"), Column("b", "B")), [{"a": value, "b": 1}]))
     assert rows_of(page.get("/own.csv"))[1] == [cell, "1"]
 
 
-def test_an_error_later_is_no_whole_file(page: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(connection: Connection, asked: Asked) -> Table:
-        if asked.after:
+def test_a_late_error_aborts_the_download(page: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(connection: Connection, query: PageQuery) -> Table:
+        if query.after:
             raise RuntimeError
         return Table((Column("a", "A"),), [{"a": 1}], "more")
 
-    own(monkeypatch, ask)
+    add_report(monkeypatch, read)
     with pytest.raises(httpx.RemoteProtocolError):
         page.get("/own.csv")

@@ -1,4 +1,4 @@
-"""The page never takes the threads that Airflow's API needs, however long Postgres lets it wait."""
+"""The page never takes the threads of Airflow's API, however long it waits for Postgres."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from starlette.types import ASGIApp
 
 from include.gong.page.app import make_app
 from include.gong.page.limiter import BUSY, THREADS, Limiter
-from include.gong.page.table import Asked, Column, Table
-from include.gong.page.warehouse import SECONDS, Warehouse
-from tests.page.asked import own
-from tests.page.served import connection_to, sentence_of, served
+from include.gong.page.table import Column, PageQuery, Table
+from include.gong.page.warehouse import TIMEOUT_S, Warehouse
+from tests.page.reports import add_report
+from tests.page.served import connection_to, message_of, served
 from tests.warehouse.making import value
 
 READERS = 60
@@ -35,14 +35,14 @@ AWAKE = "pg_try_advisory_lock_shared(7)"
 
 
 class Patient(Warehouse):
-    """Stops no statement within the test."""
+    """Times out no statement within the test."""
 
-    def read(self, ask: Any, seconds: int = SECONDS) -> Any:
-        return super().read(ask, max(seconds, 120))
+    def read(self, query: Any, seconds: int = TIMEOUT_S) -> Any:
+        return super().read(query, max(seconds, 120))
 
 
 def api_server(page: ASGIApp) -> ASGIApp:
-    """As Airflow's is made: its own endpoints run in threads that all share; the page is mounted in it."""
+    """Return a server like Airflow's: its endpoints share one thread pool; the page is mounted in it."""
     server = FastAPI()
 
     @server.get("/version")
@@ -70,58 +70,58 @@ def asleep(engine: Engine) -> Iterator[Callable[[], None]]:
 
 @pytest.fixture
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A question at ``/own`` that takes as long as Postgres sleeps."""
+    """Add a report at ``/own`` that takes as long as Postgres sleeps."""
 
-    def ask(connection: Connection, asked: Asked) -> Table:
+    def read(connection: Connection, query: PageQuery) -> Table:
         while not connection.execute(text(f"SELECT {AWAKE} FROM pg_sleep(0.05)")).scalar_one():
             pass
         connection.execute(text("SELECT pg_advisory_unlock_all()"))
         return Table((Column("a", "A"),), [{"a": 1}])
 
-    own(monkeypatch, ask)
+    add_report(monkeypatch, read)
 
 
-def until(is_so: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while not is_so():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
 @pytest.mark.usefixtures("sleeps")
-def test_while_readers_wait_airflow_answers_and_the_surplus_is_refused(company: Engine) -> None:
+def test_airflow_responds_while_readers_wait_and_surplus_readers_are_refused(company: Engine) -> None:
     page = make_app(Patient(connection_to(company.url)), lambda app: app, Limiter(wait_s=2))
     with served(api_server(page)) as client, ThreadPoolExecutor(READERS) as readers:
         with asleep(company) as wake:
-            answers = [readers.submit(client.get, "/gong/own", timeout=90) for _ in range(READERS)]
+            responses = [readers.submit(client.get, "/gong/own", timeout=90) for _ in range(READERS)]
             until(lambda: value(company, SLEEPING) >= 2)
             for _ in range(20):
                 assert client.get("/version", timeout=20).json() == "3.3"
-            assert [each for each in answers if each.done() and each.result().status_code == 200] == []
+            assert [each for each in responses if each.done() and each.result().status_code == 200] == []
             assert client.get("/gong/static/page.css", timeout=20).status_code == 200
-            until(lambda: sum(map(Future.done, answers)) == READERS - THREADS)
+            until(lambda: sum(map(Future.done, responses)) == READERS - THREADS)
             wake()
-        found = [each.result() for each in answers]
+        found = [each.result() for each in responses]
     assert Counter(each.status_code for each in found) == {200: THREADS, 503: READERS - THREADS}
     refused = next(each for each in found if each.status_code == 503)
-    assert sentence_of(refused) == BUSY
+    assert message_of(refused) == BUSY
     assert int(refused.headers["retry-after"]) > 0
     assert "'self'" in refused.headers["content-security-policy"]
 
 
 @pytest.mark.usefixtures("sleeps")
-def test_who_waits_gets_a_turn(company: Engine) -> None:
+def test_waiting_readers_get_a_turn(company: Engine) -> None:
     page = make_app(Patient(connection_to(company.url)), lambda app: app, Limiter(threads=1, wait_s=60))
     with served(page) as client, ThreadPoolExecutor(5) as readers:
         with asleep(company) as wake:
-            answers = [readers.submit(client.get, "/own", timeout=90) for _ in range(5)]
+            responses = [readers.submit(client.get, "/own", timeout=90) for _ in range(5)]
             until(lambda: value(company, SLEEPING) == 1)
             wake()
-        assert [each.result().status_code for each in answers] == [200] * 5
+        assert [each.result().status_code for each in responses] == [200] * 5
 
 
-def test_only_an_answer_that_has_begun_waits_for_ever() -> None:
-    """A part of a download can't be refused any more."""
+def test_only_a_started_response_waits_without_timeout() -> None:
+    """A download that has started can't be refused any more."""
     holds, let_go, found = Event(), Event(), list[str]()
 
     def hold() -> None:
@@ -141,14 +141,14 @@ def test_only_an_answer_that_has_begun_waits_for_ever() -> None:
                 await limiter.run(str)
             assert refused.value.status_code == 503
             others.start_soon(let_go_later)
-            found.append(await limiter.run(lambda: "a part", patiently=True))
+            found.append(await limiter.run(lambda: "a part", no_timeout=True))
 
     run(main)
     assert found == ["a part"]
 
 
-def test_a_database_that_does_not_answer_is_waited_for_a_second(company: Engine) -> None:
-    """Its address is there, and nothing answers: as behind a firewall that drops what comes."""
+def test_an_unresponsive_database_times_out_after_a_second(company: Engine) -> None:
+    """The address exists, but nothing responds, as behind a firewall that drops packets."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(0)
@@ -156,8 +156,8 @@ def test_a_database_that_does_not_answer_is_waited_for_a_second(company: Engine)
         page = make_app(Warehouse(connection_to(url)), lambda app: app)
         with served(page) as client:
             begin = time.monotonic()
-            answer = client.get("/users")
+            response = client.get("/users")
             took = time.monotonic() - begin
-    assert answer.status_code == 503
-    assert "it does not answer" in sentence_of(answer)
+    assert response.status_code == 503
+    assert "it does not response" in message_of(response)
     assert took < 9  # it was ten; libpq waits for two at least

@@ -1,4 +1,4 @@
-"""The lists of the page: the same page by page, empty where nothing is held, refused at no such place."""
+"""The page's lists: the same rows page by page, none in an empty warehouse."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import pytest
 from sqlalchemy import Engine
 
 from include.gong.page.overview import overview
-from include.gong.page.reports import PLOTS, QUESTIONS, past
-from include.gong.page.table import Asked
+from include.gong.page.reports import PLOTS, REPORTS, as_of
+from include.gong.page.table import PageQuery
 from include.gong.warehouse.connect import transaction
-from tests.page.asked import SIXTH, THIRD, asked_of, ids, pages_of, plot_of
+from tests.page.reports import SIXTH, THIRD, ids, pages_of, plot_of, report_of
 from tests.page.served import Markup, served_from
 from tests.warehouse.making import history, load_group, load_page
 
 pytestmark = pytest.mark.each_server
 
-PAGED = sorted(set(QUESTIONS) - {"settings", "calls", "checks"})
+PAGED = sorted(set(REPORTS) - {"settings", "calls", "checks"})
 
 
 def still(row: Any) -> dict[str, Any]:
-    """A row without ages, which grow from question to question."""
+    """Return a row without ages, which grow between two queries."""
     return {key: value for key, value in row.items() if not key.endswith("_age")}
 
 
-def test_each_question_has_its_address_and_all_that_its_columns_show(company: Engine) -> None:
-    assert len(QUESTIONS) > 10
-    for name, question in QUESTIONS.items():
-        assert question.name == name
+def test_each_report_has_its_address_and_values_for_its_columns(company: Engine) -> None:
+    assert len(REPORTS) > 10
+    for name, report in REPORTS.items():
+        assert report.name == name
         for on in (None, SIXTH, THIRD):
-            table = asked_of(company, name, on=on, since=date(2026, 2, 1))
+            table = report_of(company, name, on=on, since=date(2026, 2, 1))
             assert table.rows or (name, on) in {("calls", None), ("calls", THIRD), ("checks", THIRD),
-                                                ("left", THIRD)}, (name, on)  # fmt: skip
+                                                ("deleted", THIRD)}, (name, on)  # fmt: skip
             for row in table.rows:
                 assert {column.key for column in table.columns} <= set(row)
                 assert {column.id_key for column in table.columns if column.kind == "user"} <= set(row)
@@ -47,18 +47,18 @@ def test_page_by_page_is_the_same_list(
     company: Engine, monkeypatch: pytest.MonkeyPatch, name: str, on: date | None, limit: int, window: int
 ) -> None:
     since = date(2026, 2, 1)
-    whole = asked_of(company, name, on=on, since=since, limit=1000)
+    whole = report_of(company, name, on=on, since=since, limit=1000)
     assert whole.after == ""
-    monkeypatch.setattr(past, "WINDOW", window)
+    monkeypatch.setattr(as_of, "WINDOW", window)
     pages = pages_of(company, name, on=on, since=since, limit=limit)
     assert all(len(page.rows) <= limit for page in pages)
     found = [still(row) for page in pages for row in page.rows]
     assert found == [still(row) for row in whole.rows]
 
 
-def test_a_search_goes_on_page_by_page(company: Engine) -> None:
+def test_a_search_is_paginated(company: Engine) -> None:
     for on in (None, THIRD):
-        pages = pages_of(company, "users", words="BIRCH.example", on=on, limit=2)
+        pages = pages_of(company, "users", search="BIRCH.example", on=on, limit=2)
         found = [user_id for page in pages for user_id in ids(page)]
         seen = ["1", "10", "2", "3", "4", "5", "6", "7", "8", "9"]
         assert found == (seen if on is None else [each for each in seen if each != "8"])
@@ -68,28 +68,28 @@ def numbers(note: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", note)]
 
 
-def test_how_many_were_looked_at_is_said(company: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(past, "WINDOW", 4)
-    first = asked_of(company, "not-recorded", on=THIRD)
+def test_the_note_counts_the_users_searched(company: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(as_of, "WINDOW", 4)
+    first = report_of(company, "not-recorded", on=THIRD)
     assert (ids(first), numbers(first.note)) == (["3"], [1, 4, 10])
-    second = asked_of(company, "not-recorded", on=THIRD, after=first.after)
+    second = report_of(company, "not-recorded", on=THIRD, after=first.after)
     assert (ids(second), numbers(second.note)) == ([], [5, 8, 10])
-    third = asked_of(company, "not-recorded", on=THIRD, after=second.after)
+    third = report_of(company, "not-recorded", on=THIRD, after=second.after)
     assert (ids(third), third.after) == (["8"], "")
 
 
-def test_a_switch_flipped_to_and_fro_in_one_instant_is_shown_each_time(company: Engine) -> None:
-    day = asked_of(company, "changes", on=date(2026, 2, 28), since=date(2026, 2, 28))
+def test_a_switch_flipped_twice_in_one_instant_is_shown_twice(company: Engine) -> None:
+    day = report_of(company, "changes", on=date(2026, 2, 28), since=date(2026, 2, 28))
     finn = [row["sentence"] for row in day.rows if row["user_id"] == "6"]
     assert len(finn) == 2
     assert finn[0] != finn[1]
 
 
 def test_a_list_goes_on_after_the_longest_change(warehouse: Engine) -> None:
-    told = [{"settingName": name, "previousValue": "x" * 50_000, "newValue": name * 50_000,
-             "changedAt": "2026-03-05T10:00:00Z"} for name in "abc"]  # fmt: skip
+    changes = [{"settingName": name, "previousValue": "x" * 50_000, "newValue": name * 50_000,
+                "changedAt": "2026-03-05T10:00:00Z"} for name in "abc"]  # fmt: skip
     load_page(warehouse, [{"id": "1", "settings": {}, "created": "2026-03-05T09:00:00Z"}])
-    load_group(warehouse, history("1", told))
+    load_group(warehouse, history("1", changes))
     with served_from(warehouse.url) as client:
         for path in ("/changes?since=2026-03-05&on=2026-03-05&limit=1", "/users/1?on=2026-03-05&limit=1"):
             found = []
@@ -101,22 +101,25 @@ def test_a_list_goes_on_after_the_longest_change(warehouse: Engine) -> None:
             assert sorted(text[0] for text in found) == ["A", "B", "C", "J"]
 
 
-def test_all_contradictions_of_the_last_user_are_reached(warehouse: Engine) -> None:
-    told = [{"setting": name, "value": value, "time": "2026-03-05T10:00:00Z"}
-            for name in ("a", "b", "c") for value in (True, False)]  # fmt: skip
+def test_all_conflicts_of_the_last_user_are_reached(warehouse: Engine) -> None:
+    changes = [{"setting": name, "value": value, "time": "2026-03-05T10:00:00Z"}
+               for name in ("a", "b", "c") for value in (True, False)]  # fmt: skip
     load_page(warehouse, [{"id": "1"}, {"id": "2"}])
-    load_group(warehouse, history("2", told))
+    load_group(warehouse, history("2", changes))
     pages = pages_of(warehouse, "conflicts", limit=1)
     assert [row["setting_key"] for page in pages for row in page.rows] == ["a", "b", "c"]
     assert [numbers(page.note) for page in pages] == [[], [2, 2, 2], [2, 2, 2]]
 
 
-def test_a_warehouse_without_rows_has_empty_answers(warehouse: Engine) -> None:
+def test_an_empty_warehouse_has_empty_reports(warehouse: Engine) -> None:
     for on in (None, THIRD):
-        for name in QUESTIONS:
-            assert (asked_of(warehouse, name, on=on).rows, asked_of(warehouse, name, on=on).after) == ([], "")
+        for name in REPORTS:
+            assert (report_of(warehouse, name, on=on).rows, report_of(warehouse, name, on=on).after) == (
+                [],
+                "",
+            )
         for name in PLOTS:
             assert plot_of(warehouse, name, on=on).days == []
         with transaction(warehouse) as connection:
-            nothing = overview(connection, Asked(on=on))
-        assert (nothing.users_held, nothing.users_recorded, nothing.last_run) == (0, None, None)
+            nothing = overview(connection, PageQuery(on=on))
+        assert (nothing.users_total, nothing.users_recorded, nothing.last_run) == (0, None, None)

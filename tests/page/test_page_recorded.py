@@ -1,4 +1,4 @@
-"""Recorded means one thing: tile, chart, list, person, table of coverage and SQL agree on each day."""
+"""Recorded has one definition: tile, chart, list, person, coverage table and SQL agree on each day."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sqlalchemy import Engine
 
 from include.gong.page.overview import overview
 from include.gong.page.people import person
-from include.gong.page.table import Asked
+from include.gong.page.table import PageQuery
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.coverage import rewrite_coverage
-from tests.page.asked import asked_of, plot_of, told
+from tests.page.reports import plot_of, report_of, values_of
 from tests.page.served import Markup
 from tests.warehouse.making import failure, history, listed, load_group, rows
-from tests.warehouse.small_company import PREVENTED, RECORDED, at, tell
+from tests.warehouse.small_company import PREVENTED, RECORDED, at, replay
 
 EVERYONE = [str(number) for number in range(1, 11)]
 DAYS = [date(2026, 2, day) for day in (26, 27, 28)] + [date(2026, 3, day) for day in range(1, 6)]
@@ -26,35 +26,39 @@ Counts = tuple[int, int, int]
 
 
 def counts(values: list[bool | None]) -> Counts:
-    """How many were recorded, were not, and of how many it is not known."""
+    """Return the numbers of recorded, not recorded and unknown users."""
     counted = Counter(values)
     return counted[True], counted[False], counted[None]
 
 
 def counts_everywhere(engine: Engine, day: date) -> dict[str, Counts]:
-    """Of everyone who was there at the end of a day, wherever it is said."""
-    asked = Asked(on=day)
+    """Return the counts of users at the end of a day, from each source."""
+    query = PageQuery(on=day)
     with transaction(engine) as connection:
-        shown = overview(connection, asked)
-        people = [person(connection, user_id, asked) for user_id in EVERYONE]
+        shown = overview(connection, query)
+        people = [person(connection, user_id, query) for user_id in EVERYONE]
     plot = plot_of(engine, "coverage", on=day)
     (coverage,) = [
-        row for row in asked_of(engine, "settings", on=day).rows if row["setting_key"] == "is_recorded"
+        row for row in report_of(engine, "settings", on=day).rows if row["setting_key"] == "is_recorded"
     ]
     sql = "SELECT user_id, is_recorded FROM user_states_as_of(:moment)"
-    answered = dict(rows(engine, sql, moment=asked.moment))
-    there = [user_id for (user_id,) in told(asked_of(engine, "users", on=day), "user_id")]
+    states = dict(rows(engine, sql, moment=query.moment))
+    there = [user_id for (user_id,) in values_of(report_of(engine, "users", on=day), "user_id")]
     assert shown.recorded_on == plot.days[-1] == coverage["day"] == day
-    assert answered.keys() <= set(there)
-    found = counts([answered.get(user_id) for user_id in there])
+    assert states.keys() <= set(there)
+    found = counts([states.get(user_id) for user_id in there])
     recorded, not_recorded, unknown = (int(plot.series[name][-1] or 0) for name in plot.series)
     return {
         "SQL": found,
-        "list": counts([row["is_recorded"] for row in asked_of(engine, "users", on=day).rows]),
-        "person": counts([each.facts["is_recorded"] for each in people if each and each.user_id in there]),
+        "list": counts([row["is_recorded"] for row in report_of(engine, "users", on=day).rows]),
+        "person": counts([each.profile["is_recorded"] for each in people if each and each.user_id in there]),
         "table": (coverage["users_on"], coverage["users_off"], coverage["users_unknown"]),
         "chart": (recorded, not_recorded, unknown),
-        "tile": (shown.users_recorded or 0, found[1], shown.users_unknown or 0),  # it says no second number
+        "tile": (
+            shown.users_recorded or 0,
+            found[1],
+            shown.users_unknown or 0,
+        ),  # it has no number of those not recorded
     }
 
 
@@ -66,30 +70,30 @@ def one_number(engine: Engine, day: date) -> Counts:
 
 @pytest.fixture
 def short_story(warehouse: Engine) -> Engine:
-    """What was known before histories came: some of it is seen only."""
-    tell(warehouse, until=4)
+    """The state before histories arrived: some settings are only seen in profiles."""
+    replay(warehouse, until=4)
     return warehouse
 
 
-def test_on_each_day_all_say_the_same(company: Engine) -> None:
+def test_all_sources_agree_on_each_day(company: Engine) -> None:
     assert [one_number(company, day) for day in DAYS] == [
         (7, 0, 2), (4, 3, 2), (5, 2, 2), (5, 2, 2), (7, 1, 1), (6, 3, 1), (6, 3, 1), (5, 3, 1),
     ]  # fmt: skip
 
 
-def test_lists_name_those_who_are_counted(company: Engine) -> None:
+def test_lists_have_the_users_that_are_counted(company: Engine) -> None:
     for day in DAYS:
         with transaction(company) as connection:
-            recorded = overview(connection, Asked(on=day)).users_recorded
-        users = asked_of(company, "users", on=day)
+            recorded = overview(connection, PageQuery(on=day)).users_recorded
+        users = report_of(company, "users", on=day)
         assert len([row for row in users.rows if row["is_recorded"]]) == recorded
         active = [row["user_id"] for row in users.rows if row["active"] and row["is_recorded"] is False]
         assert active == [
-            user_id for (user_id,) in told(asked_of(company, "not-recorded", on=day), "user_id")
+            user_id for (user_id,) in values_of(report_of(company, "not-recorded", on=day), "user_id")
         ]
 
 
-def test_while_the_story_goes_on_they_say_the_same(short_story: Engine) -> None:
+def test_all_sources_agree_while_data_arrives(short_story: Engine) -> None:
     for day in (date(2026, 2, 28), date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)):
         one_number(short_story, day)
 
@@ -106,16 +110,16 @@ def test_a_change_at_midnight_belongs_to_the_day_that_begins(warehouse: Engine) 
     assert one_number(warehouse, date(2026, 3, 3)) == (0, 1, 0)
 
 
-def test_where_it_is_known_of_nobody_the_tile_has_no_number(warehouse: Engine) -> None:
+def test_without_known_users_the_tile_has_no_number(warehouse: Engine) -> None:
     listed(warehouse, [{"id": "1", "created": "2026-02-26T09:00:00Z", "active": True}], at(5, "00:30"))
     load_group(warehouse, failure("1", at=at(5, "00:30")))
     with transaction(warehouse) as connection:
         rewrite_coverage(connection, at(5, "01:00"))
-        shown = overview(connection, Asked())
+        shown = overview(connection, PageQuery())
     assert (shown.users_recorded, shown.users_unknown) == (None, 1)
 
 
-def test_the_raw_switch_stands_under_its_own_name(page: httpx.Client) -> None:
+def test_the_raw_switch_has_its_own_name(page: httpx.Client) -> None:
     with_names = Markup(page.get("/settings?on=2026-03-03").text)
     names = ["Recorded, in effect", "Web conferences recorded"]
     assert [words for words in with_names.words("th") if words in names] == names

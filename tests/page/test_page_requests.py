@@ -1,4 +1,4 @@
-"""How it answers what is asked oddly: brackets in brackets, HEAD, and the way back from a past day."""
+"""Unusual requests: nested brackets in a cursor, HEAD, and the link back from a past day."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import httpx
 import pytest
 from sqlalchemy import Connection
 
-from include.gong.page.table import Asked, Column, Table
-from tests.page.asked import own
-from tests.page.served import READING, Markup, sentence_of
+from include.gong.page.table import Column, PageQuery, Table
+from tests.page.reports import add_report
+from tests.page.served import READING, Markup, message_of
 
 NESTED = urlsafe_b64encode(b"[" * 1000 + b"]" * 1000).decode().rstrip("=")
 DEEPER = urlsafe_b64encode(b"[" * 20_000 + b"]" * 20_000).decode().rstrip("=")
@@ -18,15 +18,15 @@ DEEPER = urlsafe_b64encode(b"[" * 20_000 + b"]" * 20_000).decode().rstrip("=")
 
 @pytest.mark.parametrize("path", ["/users", "/syncs", "/changes", "/conflicts", "/org-chart", "/users/5"])
 @pytest.mark.parametrize("after", [NESTED, DEEPER, NESTED[: len(NESTED) // 2]])
-def test_brackets_in_brackets_are_no_place(page: httpx.Client, path: str, after: str) -> None:
-    answer = page.get(f"{path}?after={after}")
-    assert (answer.status_code, sentence_of(answer)) == (
-        400, "This place in the list does not exist: go back to its beginning.",
+def test_nested_brackets_are_no_cursor(page: httpx.Client, path: str, after: str) -> None:
+    response = page.get(f"{path}?after={after}")
+    assert (response.status_code, message_of(response)) == (
+        400, "This page of the list does not exist. Go back to the first page.",
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("path", [*READING, "/static/page.css", "/nothing", "/users?on=x", "/users/99"])
-def test_head_answers_as_get_without_a_body(page: httpx.Client, path: str) -> None:
+def test_head_is_get_without_a_body(page: httpx.Client, path: str) -> None:
     head, get = page.head(path), page.get(path)
     assert head.status_code == get.status_code
     assert head.content == b""
@@ -34,30 +34,28 @@ def test_head_answers_as_get_without_a_body(page: httpx.Client, path: str) -> No
         assert head.headers.get(name) == get.headers.get(name), name
 
 
-def test_head_of_a_csv_asks_for_its_first_part_only(
-    page: httpx.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
+def test_head_of_a_csv_reads_only_its_first_part(page: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    cursors: list[str] = []
 
-    def ask(connection: Connection, asked_: Asked) -> Table:
-        asked.append(asked_.after)
-        return Table((Column("a", "A"),), [{"a": 1}], "" if asked_.after else "more")
+    def read(connection: Connection, query: PageQuery) -> Table:
+        cursors.append(query.after)
+        return Table((Column("a", "A"),), [{"a": 1}], "" if query.after else "more")
 
-    own(monkeypatch, ask)
+    add_report(monkeypatch, read)
     assert page.head("/own.csv").status_code == 200
-    assert asked == [""]
+    assert cursors == [""]
 
 
 @pytest.mark.parametrize(
     ("path", "kept"),
     [
-        ("/users?words=a%26b&on=2026-03-03", "?words=a%26b"),
+        ("/users?search=a%26b&on=2026-03-03", "?search=a%26b"),
         ("/changes?since=2026-02-01&on=2026-03-03", "?since=2026-02-01"),
         ("/users/5?on=2026-03-03", "?"),
-        ("/users?on=2026-03-03&after=WyI1Il0", "?"),  # a place is one in the list of that day
+        ("/users?on=2026-03-03&after=WyI1Il0", "?"),  # a cursor belongs to the list of that day
     ],
 )
-def test_back_to_now_keeps_what_was_searched_for(page: httpx.Client, path: str, kept: str) -> None:
+def test_back_to_now_keeps_the_search(page: httpx.Client, path: str, kept: str) -> None:
     markup = Markup(page.get(path).text)
     back = [attrs["href"] for tag, attrs, words in markup.elements
             if tag == "a" and "".join(words) == "Back to now"]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the page lets nobody do: run what a name says, load from elsewhere, be framed elsewhere, write."""
+"""Security of the page: no code from data, no third-party content, no foreign frames."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine, text
 
-from include.gong.page.reports import PLOTS, QUESTIONS
+from include.gong.page.reports import PLOTS, REPORTS
 from include.gong.page.static_files import files
 from include.gong.page.warehouse import Warehouse
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.histories import load_histories
 from include.gong.warehouse.runs import RunKey
 from tests.page.served import Markup, connection_to, open_page, served, served_from
-from tests.warehouse.making import SETTLING, history, load_page, opened
+from tests.warehouse.making import PROPAGATION_DELAY, history, load_page, opened
 
 EVIL = (
     "<script>alert(1)</script>",
@@ -29,7 +29,7 @@ EVIL = (
 )
 SETTING = "<b onclick=alert(1)>"
 RUN = RunKey("gong_users_sync", '"><script>alert(2)</script>/../?#')
-ANSWERS = [
+PATHS = [
     "/",
     "/users",
     "/users.csv",
@@ -41,37 +41,37 @@ ANSWERS = [
 ]
 
 
-def policy_of(answer: httpx.Response) -> dict[str, list[str]]:
-    parts = [part.split() for part in answer.headers["content-security-policy"].split(";")]
+def policy_of(response: httpx.Response) -> dict[str, list[str]]:
+    parts = [part.split() for part in response.headers["content-security-policy"].split(";")]
     return {name: values for name, *values in parts}
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("path", ANSWERS)
-def test_each_answer_lets_a_browser_do_little(page: httpx.Client, path: str, method: str) -> None:
-    answer = page.request(method, path)
-    policy = policy_of(answer)
+@pytest.mark.parametrize("path", PATHS)
+def test_each_response_has_strict_headers(page: httpx.Client, path: str, method: str) -> None:
+    response = page.request(method, path)
+    policy = policy_of(response)
     assert policy["default-src"] == ["'none'"]
     assert policy["frame-ancestors"] == ["'self'"]
     assert policy["base-uri"] == ["'none'"]
     # Nothing inline, no eval, no host, no scheme.
     assert {value for values in policy.values() for value in values} == {"'self'", "'none'"}
     assert {"script-src", "style-src", "connect-src", "form-action"} <= set(policy)
-    assert "x-frame-options" not in answer.headers
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert "x-frame-options" not in response.headers
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["referrer-policy"] == "no-referrer"
     is_file = path.startswith("/static") and method == "GET"
-    assert answer.headers["cache-control"] == ("private, max-age=86400" if is_file else "no-store")
+    assert response.headers["cache-control"] == ("private, max-age=86400" if is_file else "no-store")
 
 
-def test_files_are_what_they_say_and_known_by_their_content(page: httpx.Client) -> None:
+def test_files_have_their_type_and_a_digest(page: httpx.Client) -> None:
     types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
     assert len(files()) >= 7
     for name, file in files().items():
-        answer = page.get(f"/static/{name}?{file.mark}")
-        assert answer.content == file.content
-        assert answer.headers["content-type"].split(";")[0] == types[name.rpartition(".")[2]]
-        assert answer.headers["etag"] == f'"{file.mark}"'
+        response = page.get(f"/static/{name}?{file.digest}")
+        assert response.content == file.content
+        assert response.headers["content-type"].split(";")[0] == types[name.rpartition(".")[2]]
+        assert response.headers["etag"] == f'"{file.digest}"'
 
 
 @pytest.fixture
@@ -84,11 +84,11 @@ def evil(warehouse: Engine) -> Engine:
         for n, name in enumerate(EVIL)
     ]  # fmt: skip
     load_page(warehouse, people, listed=True)
-    told = {"settingName": SETTING, "previousValue": EVIL[0], "newValue": EVIL[1],
-            "changedAt": "2026-03-05T10:00:00Z", "changedBy": EVIL[2]}  # fmt: skip
+    change = {"settingName": SETTING, "previousValue": EVIL[0], "newValue": EVIL[1],
+              "changedAt": "2026-03-05T10:00:00Z", "changedBy": EVIL[2]}  # fmt: skip
     with transaction(warehouse) as connection:
         opened(connection, RUN)
-        load_histories(connection, RUN, [history(f"0{EVIL[0]}", [told])], SETTLING)
+        load_histories(connection, RUN, [history(f"0{EVIL[0]}", [change])], PROPAGATION_DELAY)
         connection.execute(
             text("""
                 INSERT INTO check_results VALUES
@@ -99,20 +99,20 @@ def evil(warehouse: Engine) -> Engine:
     return warehouse
 
 
-def test_names_that_are_programs_are_only_read(evil: Engine) -> None:
+def test_names_that_are_programs_are_never_run(evil: Engine) -> None:
     run = f"/runs/{RUN.dag_id}/{quote(RUN.run_id, safe='')}"
     people = [f"/users/{quote(f'{n}{name}', safe='')}" for n, name in enumerate(EVIL)]
     below = f"/org-chart/{quote(f'0{EVIL[0]}', safe='')}"
-    lists = [f"/{name}?since=2026-03-01" for name in QUESTIONS]
-    searches = [f"/users?words={quote(each, safe='')}" for each in EVIL]
+    lists = [f"/{name}?since=2026-03-01" for name in REPORTS]
+    searches = [f"/users?search={quote(each, safe='')}" for each in EVIL]
     unknown = [f"/users/{quote(each, safe='')}x" for each in EVIL]
     plots = [f"/plots/{name}" for name in PLOTS]
     seen = ""
     with served_from(evil.url) as client:
         for path in ("/", run, below, "/org-chart", *people, *lists, *searches, *unknown, *plots):
-            answer = client.get(path)
-            assert answer.status_code == (404 if path in unknown else 200), path
-            markup = Markup(answer.text)
+            response = client.get(path)
+            assert response.status_code == (404 if path in unknown else 200), path
+            markup = Markup(response.text)
             assert markup.inline() == [], path
             tags = {tag for tag, _, _ in markup.elements}
             assert not tags & {"img", "b", "textarea", "iframe", "object", "embed", "base"}, path
@@ -127,7 +127,7 @@ def test_names_that_are_programs_are_only_read(evil: Engine) -> None:
 
 
 @pytest.mark.parametrize("at", ["/gong", "/airflow/gong"])
-def test_every_address_stays_below_where_the_page_is_mounted(company: Engine, at: str) -> None:
+def test_every_address_stays_below_the_mount_path(company: Engine, at: str) -> None:
     airflow = FastAPI(root_path=at.removesuffix("/gong"))
     airflow.mount("/gong", open_page(Warehouse(connection_to(company.url))))
     found: set[str] = set()

@@ -1,4 +1,4 @@
-"""A user's settings as bars: each is seen, none covers another, and all are within the picture."""
+"""A user's settings as bars: all visible, none covers another, none outside the picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ END = BEGIN + timedelta(days=2000)
 
 
 def bars_of(days: Sequence[float], until: datetime | None = None) -> list[Bar]:
-    """Of a switch that is flipped after so many days."""
+    """Return the bars of a switch that flips after these days."""
     instants = [BEGIN + timedelta(days=each) for each in days]
     rows: list[dict[str, Any]] = [
         {"setting_key": "a", "value": str(n % 2 == 0).lower(), "valid_from": begins, "valid_to": ends}
@@ -49,7 +49,7 @@ def test_a_short_bar_at_the_end_is_not_clipped() -> None:
     assert (bars[0].width, bars[1].x, bars[1].width) == (998, 998, 2)
 
 
-def test_bars_that_are_long_enough_stay_where_they_are() -> None:
+def test_wide_bars_keep_their_place() -> None:
     bars = bars_of([0, 500, 1500], until=BEGIN + timedelta(days=1800))
     assert [(bar.x, bar.width) for bar in bars] == [(0, 250), (250, 500), (750, 150)]
 
@@ -57,5 +57,5 @@ def test_bars_that_are_long_enough_stay_where_they_are() -> None:
 @given(
     st.lists(st.one_of(st.floats(0, 2000), st.floats(1990, 2000), st.floats(0, 1)), max_size=300, unique=True)
 )
-def test_all_are_seen_wherever_they_lie(days: list[float]) -> None:
+def test_all_bars_are_visible(days: list[float]) -> None:
     are_seen(bars_of([0, *sorted(day for day in days if 0.001 < day < 1999.999)]))

@@ -1,4 +1,4 @@
-"""What makes calls pause, on the real scheduler: a 429, a day used up, a service that is down."""
+"""Pauses of calls on the real scheduler: a 429, an exhausted daily quota, a service that is down."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import Stack, log_of, running_stack
 from tests.support import Faults, GongService, odd_world
-from tests.support.landed import landed_changes, last_run, query
+from tests.support.stored_rows import last_run, query, stored_changes
 
 RATE = 20
 
@@ -41,10 +41,10 @@ def test_a_long_pause_frees_the_workers_and_costs_no_try(stack: Stack, database_
     assert len(in_flight) <= 4
     assert min(wait for wait in after if wait >= 1) >= 90 - 1
     assert {task["try_number"] for task in stack.tasks(run_id)} <= {0, 1}
-    assert landed_changes(database_url) == odd.expected_changes()
+    assert stored_changes(database_url) == odd.expected_changes()
 
 
-def test_a_day_used_up_by_others_ends_histories_as_a_success(stack: Stack, database_url: str) -> None:
+def test_a_quota_exhausted_by_others_ends_histories_as_a_success(stack: Stack, database_url: str) -> None:
     odd = odd_world(120)
     faults = Faults(rate_limited_at=dict.fromkeys(range(52, 400), 7200))
     with GongService(odd.users, odd.histories, faults=faults) as service:
@@ -52,15 +52,15 @@ def test_a_day_used_up_by_others_ends_histories_as_a_success(stack: Stack, datab
         run_id = stack.trigger()
         assert stack.finished(run_id) == "success"
         run = last_run(database_url)
-        assert 120 - run["histories_fetched"] == run["histories_left"] >= 70
-        assert f"{run['histories_left']} of 120 histories are left" in log_of(stack, run_id, "finish")
+        assert 120 - run["histories_fetched"] == run["histories_remaining"] >= 70
+        assert f"{run['histories_remaining']} of 120 histories remain" in log_of(stack, run_id, "finish")
         assert {task["try_number"] for task in stack.tasks(run_id)} <= {0, 1}
         (quota,) = query(database_url, "SELECT * FROM api_quota")
         until = quota["exhausted_until"] - datetime.now(UTC)
         assert timedelta(minutes=118) < until <= timedelta(minutes=120)
         ((ours,),) = [row.values() for row in query(database_url, "SELECT sum(calls) FROM api_calls")]
-        assert 0 <= 1000 - ours - quota["others_calls"] <= 40  # places that four tasks held just then
-        # A listing waits for calls without a worker; nothing is asked meanwhile.
+        assert 0 <= 1000 - ours - quota["others_calls"] <= 40  # slots that four tasks had reserved just then
+        # A listing waits for calls without a worker, and makes none meanwhile.
         made = len(service.calls)
         again = stack.trigger()
 
@@ -71,14 +71,14 @@ def test_a_day_used_up_by_others_ends_histories_as_a_success(stack: Stack, datab
 
         eventually(listing_rests, "the listing's rest")
         assert len(service.calls) == made
-        # The pause is over: the listing, and whoever is left, goes on.
+        # The pause is over: the listing and the remaining histories go on.
         over = "exhausted_until = now(), others_seen_at = now() - interval '1 day'"
         query(database_url, f"UPDATE api_quota SET {over} RETURNING 1")
         stack.end(again)
         service.faults = Faults()
         assert stack.sync() == "success"
-    assert landed_changes(database_url) == odd.expected_changes()
-    assert last_run(database_url)["histories_left"] == 0
+    assert stored_changes(database_url) == odd.expected_changes()
+    assert last_run(database_url)["histories_remaining"] == 0
 
 
 def test_a_service_that_comes_back_is_waited_for(stack: Stack, database_url: str) -> None:

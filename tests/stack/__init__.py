@@ -1,1 +1,1 @@
-"""Clicks in a real browser, on one stack."""
+"""Tests on one stack, some in a real browser."""

@@ -1,4 +1,4 @@
-"""What axe finds on a page, of what keeps people from using it."""
+"""Checks pages for accessibility barriers with axe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TOO_WIDE = """() => {
 
 
 def barriers(page: Page) -> list[str]:
-    """Serious and critical ones, each with the places it was found at."""
+    """Return serious and critical barriers, each with its elements."""
     page.evaluate(_AXE.read_text())
     return [
         f"{found['id']} ({found['impact']}): {[node['target'] for node in found['nodes']]}"
@@ -29,5 +29,5 @@ def barriers(page: Page) -> list[str]:
 
 
 def too_wide(page: Page) -> list[str]:
-    """What makes the page as a whole scroll sideways, if it does: elements that reach out of it."""
+    """Return elements that make the whole page scroll sideways."""
     return list(page.evaluate(_TOO_WIDE))

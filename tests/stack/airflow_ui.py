@@ -1,4 +1,4 @@
-"""Airflow's UI as a person uses it: by the names and labels that it shows."""
+"""Airflow's UI as a person uses it: by its names and labels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ DAG_PAGE = "/dags/gong_users_sync"
 
 
 class Ui:
-    """A page of Airflow, and what a person does there."""
+    """A page of Airflow, and a person's actions there."""
 
     def __init__(self, page: Page, stack: Stack) -> None:
         self.page = page
         self.stack = stack
 
     def sign_in(self) -> None:
-        """By the form to which everyone without a login is led."""
+        """Sign in by the form to which Airflow redirects."""
         session = json.loads((self.stack.checkout.local / "session.json").read_text())
         self.page.goto("/")
         self.page.get_by_label("Username").fill(session["login"])
@@ -31,11 +31,11 @@ class Ui:
 
     @property
     def dialog(self) -> Locator:
-        """The one that is open, without the small ones that open above it."""
+        """The open dialog, without the small ones that open above it."""
         return self.page.get_by_role("dialog").filter(has=self.page.get_by_role("heading"))
 
     def toast(self, title: str) -> Locator:
-        """The message that appears for some seconds in the corner."""
+        """Return the message that appears for some seconds in the corner."""
         return self.page.get_by_role("status", name=title).last
 
     def connections(self) -> None:
@@ -46,7 +46,7 @@ class Ui:
         return self.page.get_by_role("row").filter(has=self.page.get_by_role("cell", name=name, exact=True))
 
     def connection_form(self, kind: str) -> Locator:
-        """An empty one, for a type that is chosen by its name in the list."""
+        """Open an empty form for a connection type, chosen by its name in the list."""
         self.page.get_by_role("button", name="Add Connection").click()
         self.dialog.get_by_label("Connection Type").click()
         self.page.keyboard.type(kind)
@@ -54,18 +54,18 @@ class Ui:
         return self.dialog
 
     def test_connection(self, name: str, expected: str) -> Locator:
-        """What the button says about it."""
+        """Test a connection by its button and return the message."""
         self.row(name).get_by_role("button", name="Test Connection").click()
-        said = self.toast(expected)
-        expect(said).to_be_visible()
-        return said
+        toast = self.toast(expected)
+        expect(toast).to_be_visible()
+        return toast
 
     def run(self, run_id: str) -> None:
         self.page.goto(f"{DAG_PAGE}/runs/{quote(run_id, safe='')}")
         expect(self.page.get_by_role("heading", name=run_id)).to_be_visible()
 
     def run_title(self) -> Locator:
-        """The name of the run that is open, and its state beside it."""
+        """Return the name of the open run, with its state beside it."""
         name = self.page.get_by_role("heading", name=re.compile("^(manual|scheduled|backfill)__"))
         return name.locator("..")
 
@@ -76,7 +76,7 @@ class Ui:
         return self.dialog
 
     def pick_date(self, label: str, date: str) -> None:
-        """In one of the form's calendars.
+        """Pick a date in one of the form's calendars.
 
         :param date: such as 2026/01/31.
         """

@@ -1,4 +1,4 @@
-"""The one running Airflow, with everything on; a Chromium, and a page of its own for each test in it."""
+"""One running Airflow with all options on, one Chromium, and a new page in it for each test."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.end_to_end.commands import ROOT, Checkout
 from tests.end_to_end.stack import Stack, running_stack
 from tests.stack import pictures
 from tests.stack.airflow_ui import Ui
-from tests.stack.watching import Watch
-from tests.support.http_server import Answer, HttpServer, Request
+from tests.stack.browser_watch import Watch
+from tests.support.http_server import HttpServer, Request, Response
 
 EXAMPLE, PLAIN = "after_gong_users", "plain_asset_schedule"
 
@@ -37,7 +37,7 @@ failed = pytest.StashKey[bool]()
 
 
 class Alerts(NamedTuple):
-    """Where alerts are sent, and what came."""
+    """The port of the alerts' receiver, and received texts."""
 
     port: int
     texts: list[str]
@@ -45,12 +45,12 @@ class Alerts(NamedTuple):
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Chromium without a window; where there is none, a skip that says how to get it (in CI, a failure)."""
+    """Headless Chromium; without it, tests are skipped with a hint how to install it (in CI, they fail)."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         refuse = pytest.fail if os.environ.get("GONG_BROWSER") == "required" else pytest.skip
         refuse(HOW_TO_INSTALL)
-    # Its sandbox can't be had as root.
+    # Its sandbox does not work as root.
     flags = [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=flags)
@@ -60,12 +60,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def alerts() -> Iterator[Alerts]:
-    """Where the example of docs/operations.md sends its alerts."""
+    """The receiver of the alerts in the example of docs/operations.md."""
     texts: list[str] = []
 
     async def take(request: Request, writer: asyncio.StreamWriter) -> bool:
         texts.append(request.body["text"])
-        writer.write(Answer(200, b"{}").to_bytes())
+        writer.write(Response(200, b"{}").to_bytes())
         return True
 
     server = HttpServer(take)
@@ -76,11 +76,11 @@ def alerts() -> Iterator[Alerts]:
 
 @pytest.fixture(scope="package")
 def stack(pytestconfig: pytest.Config, alerts: Alerts) -> Iterator[Stack]:
-    """One for all: what a test changes in it, it puts back."""
+    """One stack for all tests: each restores what it changes."""
 
     def with_everything(made: Checkout) -> None:
         add_listeners(made)
-        if not pictures.ARE_TAKEN:  # a picture shows what everyone has
+        if not pictures.ARE_TAKEN:  # pictures show the default settings
             configure(made)
             add_alerts(made, alerts)
 
@@ -96,7 +96,7 @@ def elsewhere(stack: Stack) -> Iterator[Stack]:
 
 
 def configure(made: Checkout) -> None:
-    """DEBUG, and OpenLineage where its provider is installed: in Airflow's own file."""
+    """Set DEBUG, and OpenLineage if its provider is installed, in Airflow's own file."""
     home = made.local / "airflow"
     home.mkdir(parents=True)
     lineage = {"type": "file", "log_file_path": str(home / "lineage.json"), "append": True}
@@ -105,7 +105,7 @@ def configure(made: Checkout) -> None:
 
 
 def add_alerts(made: Checkout, alerts: Alerts) -> None:
-    """The example of the docs, but impatient."""
+    """Add the alerts of the docs' example, with a short deadline."""
     (example,) = [block for block in python_of("operations.md") if "ALERTS" in block]
     assert "hours=6" in example
     (made.root / "plugins" / "gong_alerts.py").write_text(example.replace("hours=6", "seconds=1"))
@@ -115,7 +115,7 @@ def add_alerts(made: Checkout, alerts: Alerts) -> None:
 
 
 def add_listeners(made: Checkout) -> None:
-    """The example of the docs, and the schedule against which it warns."""
+    """Add the DAG of the docs' example, and one with the schedule against which it warns."""
     (example,) = python_of("downstream.md")
     (made.root / "dags" / "example.py").write_text(example)
     plain = example.replace("PartitionedAssetTimetable(assets=USERS & HISTORY)", "[USERS, HISTORY]")
@@ -124,18 +124,18 @@ def add_listeners(made: Checkout) -> None:
 
 
 def python_of(page: str) -> list[str]:
-    """The Python blocks of a page."""
+    """Return the Python blocks of a page."""
     return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What reads all that the others left comes last."""
+    """Run tests last that read the logs and pages of all others."""
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 @pytest.fixture(scope="package")
 def login(browser: Browser, stack: Stack) -> StorageState:
-    """The cookies of someone who has signed in."""
+    """The cookies of a signed-in user."""
     context = browser.new_context(base_url=stack.airflow.address)
     Ui(context.new_page(), stack).sign_in()
     state = context.storage_state()
@@ -147,7 +147,7 @@ def login(browser: Browser, stack: Stack) -> StorageState:
 def stranger(
     browser: Browser, stack: Stack, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Page]:
-    """A page of someone who has not signed in."""
+    """A page of a user who has not signed in."""
     yield from _page(browser.new_context(**_options(stack)), request, tmp_path)
 
 
@@ -155,7 +155,7 @@ def stranger(
 def page(
     browser: Browser, stack: Stack, login: StorageState, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Page]:
-    """A page of someone who has signed in."""
+    """A page of a signed-in user."""
     yield from _page(browser.new_context(storage_state=login, **_options(stack)), request, tmp_path)
 
 

@@ -1,6 +1,6 @@
-"""Pictures of the steps for the docs, each with the words it shows: so a test sees that it went stale.
+"""Takes the docs' pictures, each with the words it shows, so that a test detects outdated ones.
 
-`make pictures` takes them anew; any other run compares the words of the page with those in the picture.
+`make pictures` takes them again; any other run compares the words of the page with those in the picture.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _ROLES = "heading|button|tab|textbox|combobox|radio|checkbox|spinbutton|columnhe
 _NAMED = re.compile(rf'^ *- \'?({_ROLES}) "((?:[^"\\]|\\.)+)"', re.MULTILINE)
 
 
-# What only the stack of the tests shows, for its alerts are impatient and it logs at DEBUG.
+# Shown only by the tests' stack: it has short deadlines and logs at DEBUG.
 _OF_TESTS = re.compile(r"heading: Deadline|button: Press Ctrl.* to scroll")
 
 
 def take(name: str, page: Page, *, of: Locator | None = None, hide: Sequence[Locator] = ()) -> None:
-    """One step, as it looks now: taken where GONG_PICTURES says so, else docs/pictures' is held against it.
+    """Take a picture of one step if GONG_PICTURES is set; else compare the page with docs/pictures.
 
-    :param of: whose words count; else the whole page's. The picture is always the whole window's.
-    :param hide: what differs each time: grey in the picture.
+    :param of: the element whose words count; default: the whole page. The picture always shows the window.
+    :param hide: elements that differ each time, grey in the picture.
     """
     words = shown(of or page.locator("body"))
     assert words, f"{name}: nothing to see"
@@ -42,13 +42,13 @@ def take(name: str, page: Page, *, of: Locator | None = None, hide: Sequence[Loc
 
 
 def shown(what: Locator) -> list[str]:
-    """The headings, labels and buttons that a screen reader meets, once each; any number is N."""
+    """Return the headings, labels and buttons that a screen reader finds, once each; any number is N."""
     found = (f"{role}: {_plain(text)}" for role, text in _NAMED.findall(what.aria_snapshot()))
     return sorted({words for words in found if not _OF_TESTS.match(words)})
 
 
 def words_in(path: Path) -> list[str]:
-    """The words that a picture carries."""
+    """Return the words stored in a picture."""
     with Image.open(path) as image:
         return str(image.info["words"]).splitlines()
 
@@ -59,7 +59,7 @@ def _plain(text: str) -> str:
 
 
 def _save(path: Path, png: bytes, words: list[str]) -> None:
-    """256 colours: a third of the size, and no difference to see."""
+    """Save with 256 colours: a third of the size, without a visible difference."""
     carried = PngImagePlugin.PngInfo()
     carried.add_itxt("words", "\n".join(words), zip=True)
     with Image.open(io.BytesIO(png)) as image:

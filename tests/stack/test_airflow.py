@@ -1,4 +1,4 @@
-"""What needs the scheduler: the schedule, what a run's tasks say, and several days at once."""
+"""Tests that need the scheduler: the schedule, the logs of a run's tasks, and several days at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from include.gong.sandbox.world import World
 from tests.end_to_end.stack import DAG, Stack
 from tests.support import GongService, odd_world
 from tests.support.expected_rows import expected_changes, expected_user
-from tests.support.landed import landed_changes, landed_users, query
+from tests.support.stored_rows import query, stored_changes, stored_users
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def scheduled(stack: Stack) -> dict[str, Any]:
 
 
 def lines(stack: Stack, run_id: str, task_id: str, map_index: int = -1) -> list[str]:
-    """A task's log as the UI shows it: without its folds."""
+    """Return a task's log as the UI shows it: without its folds."""
     path = f"{DAG}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/1"
     log = stack.airflow.get(path, map_index=map_index, full_content=True)
-    said = [line["event"] for line in log["content"] if isinstance(line, dict)]
-    return [line for line in said if line and not line.startswith(("::group::", "::endgroup::"))]
+    events = [line["event"] for line in log["content"] if isinstance(line, dict)]
+    return [line for line in events if line and not line.startswith(("::group::", "::endgroup::"))]
 
 
 def test_a_scheduled_run_is_about_the_day_before(stack: Stack, scheduled: dict[str, Any]) -> None:
@@ -46,14 +46,14 @@ def test_a_scheduled_run_is_about_the_day_before(stack: Stack, scheduled: dict[s
     assert (run["day"], run["users_listed"], run["histories_fetched"]) == (day, 250, 250)
     world = World()
     users = [expected_user(contract_user(user)) for user in world.users]
-    assert landed_users(stack.sandbox_warehouse) == {user["user_id"]: user for user in users}
+    assert stored_users(stack.sandbox_warehouse) == {user["user_id"]: user for user in users}
     expected = [
         row for user in users for row in expected_changes(user["user_id"], world.history(user["user_id"]))
     ]
-    assert landed_changes(stack.sandbox_warehouse) == sorted(expected, key=repr)
+    assert stored_changes(stack.sandbox_warehouse) == sorted(expected, key=repr)
 
 
-def test_a_run_tells_its_story(stack: Stack, scheduled: dict[str, Any]) -> None:
+def test_the_logs_of_a_run_summarize_it(stack: Stack, scheduled: dict[str, Any]) -> None:
     run_id = scheduled["dag_run_id"]
     tasks = stack.tasks(run_id)
     names = sorted(task["rendered_map_index"] for task in tasks if task["task_id"] == "fetch_histories")
@@ -61,7 +61,7 @@ def test_a_run_tells_its_story(stack: Stack, scheduled: dict[str, Any]) -> None:
     states = {task["task_id"]: task["state"] for task in tasks if task["map_index"] < 1}
     assert (states["filter_users"], states["finish"]) == ("skipped", "success")
     assert any(
-        re.fullmatch(r"250 users, 250 new, [\d,]+ changes, 253 calls, 0 histories left", line)
+        re.fullmatch(r"250 users, 250 new, [\d,]+ changes, 253 calls, 0 histories remaining", line)
         for line in lines(stack, run_id, "finish")
     )
     assert any(
@@ -84,7 +84,7 @@ def test_each_task_links_to_the_page_of_its_run(stack: Stack, scheduled: dict[st
 
 
 def test_days_that_are_backfilled_at_once_are_right(elsewhere: Stack, database_url: str) -> None:
-    """By Airflow's own command: the DAG's limit of one run at a time does not bind it."""
+    """Airflow's own command ignores the DAG's limit of one run at a time."""
     stack, odd = elsewhere, odd_world(120)
     days = [stack.day - timedelta(days=back) for back in (10, 9, 8)]
     close_backfills(stack.airflow)  # Airflow does so every half minute; until then it takes no other
@@ -100,8 +100,8 @@ def test_days_that_are_backfilled_at_once_are_right(elsewhere: Stack, database_u
         made = [run for run in stack.runs("backfill") if run["dag_run_id"] not in known]
         assert sorted(run["partition_key"] for run in made) == [str(day) for day in days]
         assert {stack.finished(run["dag_run_id"]) for run in made} == {"success"}
-        assert set(service.histories_asked.values()) == {1}
-    assert landed_users(database_url) == odd.expected_users()
-    assert landed_changes(database_url) == odd.expected_changes()
+        assert set(service.histories_requested.values()) == {1}
+    assert stored_users(database_url) == odd.expected_users()
+    assert stored_changes(database_url) == odd.expected_changes()
     runs = query(database_url, "SELECT day, state FROM sync_runs ORDER BY day")
     assert [(run["day"], run["state"]) for run in runs] == [(day, "success") for day in days]

@@ -16,7 +16,7 @@ from tests.end_to_end.stack import Stack
 from tests.stack import pictures
 from tests.stack.airflow_ui import DAG_PAGE, Ui
 from tests.stack.conftest import Alerts
-from tests.support.landed import last_run, query
+from tests.support.stored_rows import last_run, query
 
 BY_HAND = "gong_by_hand"
 DATES = re.compile(r"\d{4}-\d\d-\d\d")
@@ -26,13 +26,13 @@ ADDRESS = re.compile(r"127\.0\.0\.1|^\d{4,5}$")
 
 @pytest.fixture(scope="module")
 def sandbox(stack: Stack) -> dict[str, str]:
-    """What a person would copy into the form: the address and key of the stack's own Gong."""
+    """The address and key of the stack's own Gong, as a person would copy them into the form."""
     secrets = json.loads((stack.checkout.local / "secrets.json").read_text())
     host = stack.airflow.get("connections/gong_default")["host"]
     return {"host": host, "key": secrets["gong_key"], "secret": secrets["gong_secret"]}
 
 
-def test_whoever_has_not_signed_in_is_asked_to(stranger: Page, stack: Stack) -> None:
+def test_signing_in_is_required(stranger: Page, stack: Stack) -> None:
     stranger.goto(DAG_PAGE)
     stranger.get_by_role("button", name="Sign in").wait_for()
     assert "gong_users_sync" not in stranger.locator("body").inner_text()
@@ -55,12 +55,12 @@ def test_a_connection_is_made_by_the_form_and_tested(ui: Ui, sandbox: dict[str, 
     form.get_by_role("button", name="Save").click()
     expect(ui.row(BY_HAND)).to_be_visible()
     ui.connections()  # without the message that it was made
-    said = ui.test_connection(BY_HAND, "Test Connection Successful")
-    expect(said).to_contain_text(re.compile(r"Connected to Gong at 127\.0\.0\.1:\d+: 250 users"))
-    pictures.take("connection-tested", ui.page, of=said, hide=[ui.page.get_by_role("cell", name=ADDRESS)])
+    toast = ui.test_connection(BY_HAND, "Test Connection Successful")
+    expect(toast).to_contain_text(re.compile(r"Connected to Gong at 127\.0\.0\.1:\d+: 250 users"))
+    pictures.take("connection-tested", ui.page, of=toast, hide=[ui.page.get_by_role("cell", name=ADDRESS)])
 
 
-def test_a_wrong_secret_is_told_in_a_sentence(ui: Ui) -> None:
+def test_a_wrong_secret_is_reported_in_a_sentence(ui: Ui) -> None:
     ui.connections()
     ui.row(BY_HAND).get_by_role("button", name="Edit Connection").click()
     secret = ui.dialog.get_by_label("Access key secret")
@@ -68,9 +68,9 @@ def test_a_wrong_secret_is_told_in_a_sentence(ui: Ui) -> None:
     secret.fill("not-the-secret")
     ui.dialog.get_by_role("button", name="Save").click()
     expect(ui.dialog).to_be_hidden()
-    said = ui.test_connection(BY_HAND, "Test Connection Failed")
-    expect(said).to_contain_text("401")
-    assert "not-the-secret" not in said.inner_text()
+    toast = ui.test_connection(BY_HAND, "Test Connection Failed")
+    expect(toast).to_contain_text("401")
+    assert "not-the-secret" not in toast.inner_text()
 
 
 def test_a_bad_param_is_refused_before_there_is_a_run(ui: Ui, stack: Stack) -> None:
@@ -108,7 +108,7 @@ def test_the_grid_names_each_batch(ui: Ui, stack: Stack) -> None:
 
 @pytest.fixture
 def wrong_secret(stack: Stack, sandbox: dict[str, str]) -> Iterator[None]:
-    """The stack's own connection, edited as a person does it in the UI."""
+    """Edit the stack's own connection, as a person does in the UI."""
     kept = stack.airflow.get("connections/gong_default")
     stack.airflow.patch("connections/gong_default", {**kept, "password": "not-the-secret"})
     yield
@@ -128,11 +128,11 @@ def test_a_failing_runs_log_ends_with_what_to_do_and_alerts_are_sent(
     expect(ui.run_title()).to_contain_text("Failed")
     failed = ui.page.get_by_role("row").filter(has_text="Failed").filter(has_text="GongListUsersOperator")
     failed.get_by_role("link").first.click()
-    # Folded: whose machine it was on is no one's business.
+    # Folded: the traceback has the machine's paths.
     ui.page.get_by_text("GongCredentialsError:").first.click()
     ui.page.keyboard.press("w")  # wraps long lines
-    last = ui.page.get_by_text("When that is mended, clear this task or start a new run")
-    # Airflow cuts a line where it colours a word: the line is what holds both.
+    last = ui.page.get_by_text("When that is fixed, clear this task or start a new run")
+    # Airflow splits a line at coloured words: the line is the element that contains both.
     whole = last.locator("xpath=ancestor::*[contains(., '401')][1]")
     expect(whole).to_contain_text("401")
     expect(last).to_be_in_viewport()

@@ -1,4 +1,4 @@
-"""The Gong page in Airflow's navigation, as someone uses it who would rather look than write SQL."""
+"""The Gong page in Airflow's navigation, as a user without SQL uses it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.end_to_end.stack import Stack
 from tests.stack import pictures
 from tests.stack.accessibility import barriers, too_wide
 from tests.stack.airflow_ui import Ui
-from tests.support.landed import query
+from tests.support.stored_rows import query
 
 TIMES = re.compile(r"\d\d:\d\d|\d{4}-\d\d-\d\d")
 PAGES = ("", "users", "org-chart", "changes", "syncs", "recorded-without-consent-page", "checks", "nowhere")
@@ -28,7 +28,7 @@ def one(stack: Stack, sql: str, **values: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def gong(page: Page) -> FrameLocator:
-    """The page, reached as everyone reaches it."""
+    """The page, opened by its link in the navigation."""
     page.goto("/")
     page.get_by_role("link", name="Gong", exact=True).click()
     frame = page.frame_locator("iframe")
@@ -51,7 +51,7 @@ def test_the_numbers_are_those_of_the_warehouse(gong: FrameLocator, page: Page, 
         """,
     )
     assert number(gong, "Users in Gong") == expected["users"]
-    assert number(gong, "Settings changes held") == expected["changes"]
+    assert number(gong, "Settings changes stored") == expected["changes"]
     expect(gong.get_by_text("Loading")).to_have_count(0)
     expect(gong.locator("canvas")).to_have_count(3)
     pictures.take("gong-page", page, of=gong.get_by_role("main"), hide=[gong.get_by_text(TIMES)])
@@ -127,7 +127,7 @@ def test_the_org_chart_opens_and_closes_by_keyboard(page: Page) -> None:
 def test_no_page_has_a_barrier_or_is_too_wide_for_a_phone(page: Page, stack: Stack, scheme: Any) -> None:
     page.emulate_media(color_scheme=scheme)
     anyone = one(stack, "SELECT user_id FROM users ORDER BY user_id LIMIT 1")["user_id"]
-    paths = (*PAGES, f"users/{anyone}", "plots/coverage", "users?words=nobody", "?on=1999-01-01")
+    paths = (*PAGES, f"users/{anyone}", "plots/coverage", "users?search=nobody", "?on=1999-01-01")
     # Colours change no width.
     for path, width in itertools.product(paths, (1280, 390) if scheme == "light" else (1280,)):
         page.set_viewport_size({"width": width, "height": 800})
@@ -136,7 +136,7 @@ def test_no_page_has_a_barrier_or_is_too_wide_for_a_phone(page: Page, stack: Sta
         assert barriers(page) == [], (path, width)
 
 
-def test_whoever_logs_out_is_refused(stack: Stack, stranger: Page) -> None:
+def test_a_user_who_logged_out_is_refused(stack: Stack, stranger: Page) -> None:
     ui = Ui(stranger, stack)
     ui.sign_in()
     stranger.goto("/gong/users")

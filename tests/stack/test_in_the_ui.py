@@ -1,4 +1,4 @@
-"""Connections as the UI's forms save and test them, and the note beside a command's run."""
+"""Connections as the UI's forms save and test them, and the note of a command's run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from tests.end_to_end.stack import Stack
 from tests.support import GongService, odd_world
-from tests.support.landed import query
+from tests.support.stored_rows import query
 
 
 def test_the_connection_form_is_tested_with_one_call_of_the_quota(stack: Stack) -> None:
@@ -17,7 +17,7 @@ def test_the_connection_form_is_tested_with_one_call_of_the_quota(stack: Stack) 
         }  # fmt: skip
         answer = stack.airflow.post("connections/test", form)
         assert answer["status"], answer
-        assert answer["message"].endswith(": 7 users, 8,999 of our 9,000 calls of the day are left")
+        assert answer["message"].endswith(": 7 users, 8,999 of our 9,000 calls remain today")
         assert len(service.calls) == 1
         (counted,) = query(
             stack.sandbox_warehouse,
@@ -46,9 +46,9 @@ def test_a_saved_connection_shows_no_secret(stack: Stack) -> None:
     assert "t0ken" not in str(shown)
 
 
-def test_a_command_notes_beside_its_run_what_came_of_it(stack: Stack) -> None:
+def test_a_command_sets_the_result_as_its_runs_note(stack: Stack) -> None:
     known = {run["dag_run_id"] for run in stack.runs("manual")}
-    code, said = stack.checkout.run("run", CONF='{"history": "none"}')
-    assert code == 0, said
+    code, output = stack.checkout.run("run", CONF='{"history": "none"}')
+    assert code == 0, output
     (run,) = [run for run in stack.runs("manual") if run["dag_run_id"] not in known]
-    assert re.fullmatch(r"\d+ users, \d+ new, 0 changes, \d+ calls?, \d+ histories left", run["note"])
+    assert re.fullmatch(r"\d+ users, \d+ new, 0 changes, \d+ calls?, \d+ histories remaining", run["note"])

@@ -1,4 +1,4 @@
-"""The docs' pictures: one a step, all of them taken by a test, small, and none that nothing shows."""
+"""The docs' pictures: one per step, each taken by a test, small, and none unused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DAGs that go on from the assets of a sync and of a refresh."""
+"""DAGs downstream of the assets of a sync and of a refresh."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import Stack
 from tests.stack.conftest import EXAMPLE, PLAIN
 from tests.support import GongService, odd_world
-from tests.support.landed import landed_users
+from tests.support.stored_rows import stored_users
 
 REFRESH = "gong_user_refresh"
 
 
 @pytest.fixture(autouse=True, scope="module")
 def listening(stack: Stack) -> None:
-    """Both listeners may run."""
+    """Unpause both listening DAGs."""
     for dag in (EXAMPLE, PLAIN):
         eventually(lambda dag=dag: stack.airflow.get(f"dags/{dag}"), f"{dag} to be read")
         stack.airflow.patch(f"dags/{dag}", {"is_paused": False})
@@ -33,13 +33,13 @@ def runs_of(stack: Stack, dag: str) -> dict[str, dict[str, Any]]:
 
 
 def example_said(stack: Stack, day: str, known: dict[str, Any]) -> dict[str, Any]:
-    """What the new run of the example about a day answers, once it has ended well."""
+    """Wait for the example's new run for a day to succeed; return its result."""
 
     def new() -> str | None:
         ids = [name for name, run in runs_of(stack, EXAMPLE).items() if run["partition_key"] == day]
         return next((name for name in ids if name not in known), None)
 
-    run_id = eventually(new, f"a run of the example about {day}")
+    run_id = eventually(new, f"a run of the example for {day}")
     assert stack.finished(run_id, dag=EXAMPLE) == "success"
     path = f"dags/{EXAMPLE}/dagRuns/{quote(run_id, safe='')}/taskInstances/summarise/xcomEntries/return_value"
     value: dict[str, Any] = stack.airflow.get(path)["value"]
@@ -48,16 +48,16 @@ def example_said(stack: Stack, day: str, known: dict[str, Any]) -> dict[str, Any
 
 def test_a_covered_day_costs_nothing_and_starts_the_example_with_its_day(stack: Stack) -> None:
     day, known = str(stack.day - timedelta(days=3)), runs_of(stack, EXAMPLE)
-    code, foretold = stack.checkout.run("backfill", FROM=day, TO=day, DRY_RUN="1")
+    code, estimate = stack.checkout.run("backfill", FROM=day, TO=day, DRY_RUN="1")
     assert code == 0
-    assert foretold.splitlines()[-1].startswith(f"{day}: 0 calls")
+    assert estimate.splitlines()[-1].startswith(f"{day}: 0 calls")
     code, done = stack.checkout.run("backfill", FROM=day, TO=day)
     assert code == 0, done
     assert f"{day} · success · 0 histories · 0 calls" in done
     assert example_said(stack, day, known) == {"day": day, "users": 250, "new_changes": 0}
 
 
-def test_a_refresh_through_rest_publishes_what_it_brought(elsewhere: Stack, database_url: str) -> None:
+def test_a_refresh_through_rest_publishes_its_counts(elsewhere: Stack, database_url: str) -> None:
     stack, odd = elsewhere, odd_world(7)
     ids = [str(user["id"]) for user in odd.users]
     known = runs_of(stack, EXAMPLE)
@@ -68,7 +68,7 @@ def test_a_refresh_through_rest_publishes_what_it_brought(elsewhere: Stack, data
         assert service.calls == []
         run_id = stack.trigger(REFRESH, conf={"user_ids": ids})
         assert stack.finished(run_id, dag=REFRESH) == "success"
-    assert landed_users(database_url) == odd.expected_users()
+    assert stored_users(database_url) == odd.expected_users()
     events = stack.airflow.get("assets/events", source_run_id=run_id)["asset_events"]
     by_table = {event["name"].removeprefix("gong_"): event for event in events}
     assert (len(events), set(by_table)) == (len(TABLES), set(TABLES))

@@ -1,6 +1,6 @@
-"""Airflow at DEBUG: an erasure beside a sync, runs that fail, and no secret or person in what it keeps.
+"""Airflow at DEBUG: an erasure beside a sync, runs that fail, and no secret or person in stored data.
 
-The last tests read what all tests of this folder left: every log, page, rendered template and XCom.
+The last tests read every log, page, rendered template and XCom of all tests in this folder.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from include.gong.warehouse.migrate import migrate
 from tests.end_to_end.commands import eventually
 from tests.end_to_end.stack import DAG, Stack, log_of
 from tests.support import Faults, GongService
-from tests.support.landed import last_run, query
 from tests.support.people import EMAIL, people, quoting, service_of_people, shown_in
+from tests.support.stored_rows import last_run, query
 from tests.warehouse.paula import (
     HERS,
     NORA,
@@ -42,7 +42,7 @@ from tests.warehouse.paula import (
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
 HAS_OPENLINEAGE = importlib.util.find_spec("airflow.providers.openlineage") is not None
 ERASE = "gong_user_erase"
-# Her old address was never answered here; digits stand in instants and logs by chance.
+# Gong never returned the old address here; digits occur in timestamps and logs by chance.
 NAMES = [name for name in HERS if name != OLD_MAIL and not (name.isdigit() and len(name) < 8)]
 PERSON = [name.lower() for name in HERS if not name.isdigit()]
 pytestmark = pytest.mark.last
@@ -55,7 +55,7 @@ ODD = {"id": "666", "firstName": SCRIPT, "lastName": "=1+1", "title": f"{SCRIPT}
 
 @pytest.fixture(scope="module")
 def warehouse_of_people(postgres_server: Cluster) -> str:
-    """The address of a migrated warehouse for all runs of this file."""
+    """The URL of a migrated warehouse for all runs of this file."""
     postgres_server.ensure_database("people")
     url = postgres_server.url("people")
     migrate(engine_for(url))
@@ -64,9 +64,9 @@ def warehouse_of_people(postgres_server: Cluster) -> str:
 
 @pytest.fixture(scope="module")
 def erasure(stack: Stack, warehouse_of_people: str) -> str:
-    """The run that erased a user while a sync had their page.
+    """The run that erased a user while a sync had their page in memory.
 
-    The sync also waits for a 429 and tries again after a 500, both of which quote people.
+    The sync also waits for a 429 and retries after a 500, both of which quote people.
     """
     faults = Faults(wire={2: quoting(429, Retry_After="1"), 5: quoting(500)})
     with service_of_people(40, page_size=20, faults=faults, latency_s=0.1) as service:
@@ -98,7 +98,7 @@ def test_one_user_whose_history_fails(stack: Stack, warehouse_of_people: str) ->
         run_id = stack.trigger(conf={"user_ids": ids})
         assert stack.finished(run_id) == "failed"
     (kept,) = query(
-        warehouse_of_people, "SELECT history_failure FROM user_marks WHERE history_failed_at IS NOT NULL"
+        warehouse_of_people, "SELECT history_failure FROM user_sync_state WHERE history_failed_at IS NOT NULL"
     )
     assert shown_in(kept["history_failure"]) == []
     assert "1 of 20 histories could not be fetched" in log_of(stack, run_id, "finish")
@@ -106,7 +106,7 @@ def test_one_user_whose_history_fails(stack: Stack, warehouse_of_people: str) ->
 
 
 def fails_once(stack: Stack, task_id: str, state: str) -> str:
-    """A run in which a task failed once, or rests, ended before it tries again."""
+    """Start a run, wait until a task failed once or waits, and end it before the next try."""
     run_id = stack.trigger()
 
     def is_so() -> bool:
@@ -158,7 +158,7 @@ def test_a_name_that_is_a_script_is_a_name(page: Page, stack: Stack, warehouse_o
     page.on("dialog", lambda dialog: asked.append(dialog.message))
 
     def is_shown() -> bool:
-        page.goto("/gong/users?words=alert", wait_until="networkidle")
+        page.goto("/gong/users?search=alert", wait_until="networkidle")
         return SCRIPT in page.get_by_role("main").inner_text()
 
     eventually(is_shown, "the page on the other warehouse: it asks for its connection twice a minute", 60)
@@ -166,18 +166,18 @@ def test_a_name_that_is_a_script_is_a_name(page: Page, stack: Stack, warehouse_o
         page.goto(f"/gong/{path}", wait_until="networkidle")
         assert SCRIPT in page.get_by_role("main").inner_text() or not path
     words = "<script>alert(1)</script>"
-    page.goto(f"/gong/users?words={quote(words)}", wait_until="networkidle")
+    page.goto(f"/gong/users?search={quote(words)}", wait_until="networkidle")
     expect(page.get_by_role("searchbox")).to_have_value(words)
     assert asked == []
 
 
-# --- and what is left of all: these come last ---------------------------------------------------------------
+# --- the data stored by all tests: these come last ----------------------------------------------------------
 
 
 def own_secrets(stack: Stack) -> list[str]:
-    """Of this Airflow and its Postgres."""
-    kept = json.loads((stack.checkout.local / "secrets.json").read_text())
-    return [value for name, value in kept.items() if name != "gong_key"] + [
+    """Return the secrets of this Airflow and its Postgres."""
+    made = json.loads((stack.checkout.local / "secrets.json").read_text())
+    return [value for name, value in made.items() if name != "gong_key"] + [
         (stack.checkout.local / "postgres" / "password").read_text().strip()
     ]
 
@@ -190,8 +190,8 @@ def files_of(stack: Stack) -> list[Path]:
     return [local / "postgres" / "postgres.log", *(path for path in found if path.name not in hold_secrets)]
 
 
-def told(text: str, secrets: list[str]) -> list[str]:
-    """What a text gives away."""
+def found_secrets(text: str, secrets: list[str]) -> list[str]:
+    """Return people and secrets in a text."""
     addresses = [text[max(0, hit.start() - 80) : hit.end() + 40] for hit in ADDRESS.finditer(text)]
     named = [name for name in PERSON if name in text.lower()]
     return shown_in(text) + addresses + named + [secret for secret in secrets if secret in text]
@@ -204,7 +204,7 @@ def test_no_log_file_shows_a_secret_or_a_person(stack: Stack) -> None:
     tasks = [text for path, text in texts.items() if "task_id=list_users" in str(path)]
     assert tasks
     assert all('"level":"debug"' in text for text in tasks), "DEBUG is off"
-    assert {str(path): found for path, text in texts.items() if (found := told(text, secrets))} == {}
+    assert {str(path): found for path, text in texts.items() if (found := found_secrets(text, secrets))} == {}
     if HAS_OPENLINEAGE:
         lineage = (stack.checkout.local / "airflow" / "lineage.json").read_text()
         assert all(state in lineage for state in ("COMPLETE", "FAIL", "list_users", "fetch_histories"))
@@ -218,12 +218,12 @@ def pages(stack: Stack, path: str, key: str) -> list[Any]:
 
 
 def was_typed(event: dict[str, Any]) -> bool:
-    """Airflow's audit keeps what people send it, also the runs that were refused."""
+    """Whether an event has user input: Airflow's audit log stores it, also of rejected runs."""
     return event["event"] == "trigger_dag_run" and "@" in (event["extra"] or "")
 
 
 def runs_of_all(stack: Stack) -> list[tuple[str, dict[str, Any]]]:
-    """Each run of our DAGs, and where it is."""
+    """Return each run of our DAGs, with its path."""
     dags = ("gong_users_sync", "gong_user_refresh", ERASE)
     runs = [run for dag in dags for run in pages(stack, f"dags/{dag}/dagRuns", "dag_runs")]
     return [(f"dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}", run) for run in runs]
@@ -259,7 +259,7 @@ def test_no_page_of_airflow_shows_a_secret_or_a_person(stack: Stack) -> None:
     assert '"password": "***"' in texts["connections"]
     assert GongService.token not in texts["connections"]
     secrets = own_secrets(stack)
-    assert {name: found for name, text in texts.items() if (found := told(text, secrets))} == {}
+    assert {name: found for name, text in texts.items() if (found := found_secrets(text, secrets))} == {}
 
 
 @pytest.mark.usefixtures("erasure")
@@ -272,13 +272,13 @@ def test_no_xcom_shows_a_person_and_all_are_small(stack: Stack) -> None:
             value = stack.airflow.get(f"{task}/{entry['key']}", map_index=entry["map_index"])
             text = json.dumps(value, ensure_ascii=False)
             size += len(text)
-            assert told(text, own_secrets(stack)) == []
+            assert found_secrets(text, own_secrets(stack)) == []
         assert size < 16_000
 
 
-def test_airflow_keeps_of_an_erasure_the_id_alone(stack: Stack, erasure: str) -> None:
+def test_airflow_stores_only_the_id_of_an_erasure(stack: Stack, erasure: str) -> None:
     ((where, run),) = [(where, run) for where, run in runs_of_all(stack) if run["dag_run_id"] == erasure]
     assert run["conf"] == {"user_id": PAULA, "undo": False}
     done = stack.airflow.get(f"{where}/taskInstances/erase/xcomEntries/return_value")["value"]
-    assert set(done) == {"was_forgotten", "rows"}
+    assert set(done) == {"already_erased", "rows"}
     assert PAULA not in json.dumps(done)

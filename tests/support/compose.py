@@ -1,7 +1,7 @@
-"""docker-compose.yaml and Dockerfile, read; and each service as a process of this machine that does the same.
+"""Parses docker-compose.yaml and Dockerfile, and translates each service to an equivalent local process.
 
-Command, environment and health check are the file's own. Only what containers have for themselves is another:
-an address of the compose network becomes 127.0.0.1 with a free port, a path of the image a folder here.
+Command, environment and health check are the file's own. Only addresses and paths are translated: an address
+of the compose network becomes 127.0.0.1 with a free port, a path of the image a local folder.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _HOST = re.compile(r"\b(?:postgres|redis|api-server|localhost)(?=:\d)|\b0\.0\.0\
 
 
 def compose(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The whole file, ``${NAME:-default}`` filled in as Compose does; without variables: the defaults."""
+    """Return the whole file, with ``${NAME:-default}`` replaced as Compose does; by default with defaults."""
     return dict(_filled(yaml.safe_load((ROOT / "docker-compose.yaml").read_text()), variables or {}))
 
 
 def _mounts(service: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a service mounts, and where."""
+    """Return a service's mounts: source and path."""
     return [(source, path) for source, path, *_ in (mount.split(":") for mount in service["volumes"])]
 
 
 def variables_used() -> set[str]:
-    """What docker-compose.yaml asks of .env."""
+    """Return the variables of .env that docker-compose.yaml uses."""
     text = (ROOT / "docker-compose.yaml").read_text()
     return {match["name"] for match in _VARIABLE.finditer(text) if match["name"]}
 
@@ -58,13 +58,13 @@ def _filled(value: Any, variables: Mapping[str, str]) -> Any:
 
 
 def dockerfile(instruction: str) -> list[list[str]]:
-    """The words of each instruction of that name, continued lines joined."""
+    """Return the words of each instruction of that name, with continued lines joined."""
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith(f"{instruction} ")]
 
 
 def copy_image(target: Path) -> None:
-    """What the Dockerfile's COPY lines bring into /opt/airflow."""
+    """Copy the files of the Dockerfile's COPY lines, which go into /opt/airflow."""
     target.mkdir(parents=True)
     for *sources, to in dockerfile("COPY"):
         for source in (ROOT / each for each in sources):
@@ -78,10 +78,10 @@ def copy_image(target: Path) -> None:
 
 @dataclass
 class Local:
-    """Where the services' addresses and paths are here.
+    """Local addresses and paths of the services.
 
-    :param folder: of all that containers would write.
-    :param variables: what .env would say.
+    :param folder: for all files that containers would write.
+    :param variables: the content of .env.
     """
 
     folder: Path
@@ -99,18 +99,18 @@ class Local:
                     (self.folder / "services" / Path(path).name).symlink_to(self.folder / volume)
 
     def command(self, service: str, instance: str = "") -> list[str]:
-        """What the container runs."""
+        """Return the container's command."""
         words = [self._here(word, service, instance) for word in self.services[service]["command"]]
         return [*words, "--bind", "127.0.0.1"] if service == "redis" else words
 
     def health_command(self, service: str, instance: str = "") -> list[str]:
-        """What tells whether it is well, by its exit code."""
+        """Return the health check's command."""
         kind, *words = self.services[service]["healthcheck"]["test"]
         here = [self._here(word, service, instance) for word in words]
         return ["sh", "-c", *here] if kind == "CMD-SHELL" else here
 
     def environment(self, service: str, instance: str = "") -> dict[str, str]:
-        """All of it; of the caller's only where programs are, and the provider that pip would install."""
+        """Return the whole environment; only PATH is the caller's, and the provider is the checkout's."""
         name = instance or service
         of_image = dict(pair.split("=", 1) for words in dockerfile("ENV") for pair in words)
         given = of_image | self.services[service].get("environment", {})
@@ -122,7 +122,7 @@ class Local:
         return here | {"PATH": path, "PYTHONPATH": provider, "HOSTNAME": name, "HOME": str(self.home(name))}
 
     def home(self, instance: str) -> Path:
-        """The /opt/airflow of one container."""
+        """Return the local /opt/airflow of one container."""
         return self.folder / "containers" / instance
 
     def _here(self, text: str, service: str, instance: str) -> str:

@@ -1,4 +1,4 @@
-"""The pages of the documentation, and the blocks of code on them."""
+"""Finds the pages of the documentation and their code blocks."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _MARK = re.compile(r"<!-- (?:(?P<tested>tested)|not run: (?P<reason>[^>]+)) -->"
 class Block:
     """A fenced block.
 
-    :ivar kind: what stands behind the fence ("sql"); empty: nothing does.
+    :ivar kind: the language after the fence ("sql"), or empty.
     :ivar tested: the comment directly above says that a test of its own finds it by its content.
-    :ivar not_run: why nobody runs it, where that comment says so.
+    :ivar not_run: why no test runs it, by that comment.
     """
 
     page: Path
@@ -37,13 +37,13 @@ class Block:
     not_run: str
 
     @property
-    def place(self) -> str:
-        """Page and line, for people."""
+    def location(self) -> str:
+        """Page and line, for messages."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """All fenced blocks of a page."""
+    """Return all fenced blocks of a page."""
     source = page.read_text(encoding="utf-8")
     found = []
     for match in _BLOCK.finditer(source):
@@ -66,7 +66,7 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 
 def named(kind: str, page: str = "") -> list[Block]:
-    """The blocks of a kind without a comment, of one page or of all."""
+    """Return the blocks of a kind without a comment, of one page or of all."""
     return [
         block
         for block in BLOCKS

@@ -1,4 +1,4 @@
-"""What Gong's JSON must become in Postgres, said a second time and independently of the product."""
+"""Computes the rows that Gong's JSON must become in Postgres, independently of the product."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def switch(value: Any) -> str | None:
 
 
 def instant(value: Any) -> datetime | None:
-    """No zone is UTC; digits finer than a microsecond are cut; what is no time is None."""
+    """Parse a timestamp: without a zone it is UTC, digits below a microsecond are cut, invalid is None."""
     if type(value) is not str or not DATE_TIME.fullmatch(value):
         return None
     try:
@@ -67,7 +67,7 @@ def instant(value: Any) -> datetime | None:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-# Column: its JSON name and what reads it. A value that its reader refuses goes to extra.
+# Column: its JSON name and its parser. A value that its parser rejects goes to extra.
 USER_COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "email_address": ("emailAddress", text),
     "first_name": ("firstName", text),
@@ -101,7 +101,7 @@ LIVE_CHANGE_COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 
 
 def expected_user(user: Json, *, with_avatars: bool = False) -> Json:
-    """The columns of gong.users that an answer fills, for one user of it."""
+    """Return the columns of gong.users that come from a response, for one of its users."""
     answered = dict(storable(user))
     user_id = identifier(answered.pop("id"))
     if not with_avatars:
@@ -111,7 +111,7 @@ def expected_user(user: Json, *, with_avatars: bool = False) -> Json:
 
 
 def expected_changes(user_id: str, history: Iterable[Json]) -> list[ChangeRow]:
-    """The rows of one user's history: exact duplicates are one, all else is kept."""
+    """Return the rows of one user's history: exact duplicates are one, all else stays."""
     distinct = {json.dumps(change, sort_keys=True): change for change in map(storable, history)}
     return [_expected_change(user_id, change) for change in distinct.values()]
 
@@ -144,7 +144,7 @@ def _columns(answered: Json, columns: dict[str, tuple[str, Callable[[Any], Any]]
 
 
 def storable(value: Any) -> Any:
-    """NUL and lone surrogates, which Postgres can't hold, as U+FFFD."""
+    """Replace NUL and lone surrogates, which Postgres can't store, by U+FFFD."""
     if type(value) is str:
         return UNSTORABLE.sub("\ufffd", value)
     if type(value) is list:

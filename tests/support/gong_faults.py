@@ -1,4 +1,4 @@
-"""How GongService can fail: any mix of these, by chance (seeded) or on purpose."""
+"""Faults of GongService, in any combination: random (seeded) or at chosen calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.wire_faults import WireFault
 
 
 class Damage(Enum):
-    """What becomes of one answer."""
+    """Damage to one response."""
 
     ERROR_500 = "error_500"
     RESET = "reset"
@@ -23,23 +23,23 @@ class Damage(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """Everything that goes wrong. Without arguments: nothing.
+    """All faults of a service; none by default.
 
     Calls are numbered from 1 in the order they arrive.
 
-    :param error_500: share of the calls answered 500; so too ``reset`` (the connection, before an
-        answer), ``truncated`` (half a body under the full Content-Length) and ``html`` (status 200).
-    :param seed: which calls these are.
-    :param hang_at: numbers of calls that hang for sure.
-    :param rate_limited_at: numbers of calls answered 429, each with its Retry-After.
-    :param wire: what goes over the wire in place of an answer: of every one, or by the call's number.
+    :param error_500: share of calls with status 500; likewise ``reset`` (the connection, before a response),
+        ``truncated`` (half a body with the full Content-Length) and ``html`` (status 200).
+    :param seed: of the choice of these calls.
+    :param hang_at: numbers of calls that hang.
+    :param rate_limited_at: numbers of calls with status 429, each with its Retry-After.
+    :param wire: what is sent in place of a response: of each, or by the call's number.
     :param repeat_cursor: the second page's cursor leads to the second page.
-    :param cursor_key: a part of each cursor; one with another part is refused, as an expired one is.
-    :param never_ends: also the pages after the last user lead on, each to another one.
+    :param cursor_key: a part of each cursor; cursors with another part are refused like expired ones.
+    :param never_ends: pages after the last user have a next page, too.
     :param users_move: each page begins with the last user of the page before.
-    :param total_records: what listings claim instead of their true number of users.
-    :param total_grows_by: how much more each page claims than the page before.
-    :param gone: ids that listings hold, but whose own paths answer 404 "User not found".
+    :param total_records: what listings report instead of their true number of users.
+    :param total_grows_by: how much more each page reports than the previous one.
+    :param not_found: ids that listings contain, but whose own paths respond with 404 "User not found".
     :param bad_history: ids whose history is always this status, or this body with status 200.
     :param second_listing: the users of every unfiltered listing after the first complete one.
     """
@@ -58,16 +58,16 @@ class Faults:
     users_move: bool = False
     total_records: int | None = None
     total_grows_by: int = 0
-    gone: Collection[str] = ()
+    not_found: Collection[str] = ()
     bad_history: Mapping[str, int | bytes] = field(default_factory=dict)
     second_listing: Sequence[dict[str, Any] | bytes] | None = None
 
     def wire_fault(self, number: int) -> WireFault | None:
-        """What answers the call of this number in place of the service."""
+        """Return the wire fault of the call with this number."""
         return self.wire.get(number) if isinstance(self.wire, Mapping) else self.wire
 
     def damage(self, number: int) -> Damage | None:
-        """What befalls the call of this number."""
+        """Return the damage to the call with this number."""
         if number in self.hang_at:
             return Damage.HANG
         if number in self.rate_limited_at:

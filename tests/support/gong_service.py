@@ -1,10 +1,10 @@
-"""A Gong for tests: fast, on a real socket, holding any data and failing as told. Not the sandbox.
+"""A Gong for tests: fast, on a real socket, with any data and any faults. Not the sandbox.
 
     with GongService(users=[{"id": "1"}], histories={"1": []}, faults=Faults(reset=0.01)) as gong:
         ...  # call gong.base_url with gong.key and gong.secret, or gong.token
-    assert gong.histories_asked == {"1": 1}
+    assert gong.histories_requested == {"1": 1}
 
-It knows nothing of the project: what it answers comes from the contract and live-service.md.
+It knows nothing of the project: its responses follow the contract and live-service.md.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 from tests.support.gong_faults import Damage, Faults
-from tests.support.http_server import Answer, HttpServer, Request, reset
+from tests.support.http_server import HttpServer, Request, Response, reset
 from tests.support.ports import closed_port
 from tests.support.token_service import TokenService
 
-Dialect: TypeAlias = Literal["contract", "live"]
-# A dict in the dialect's own JSON, or the very bytes to answer in its place.
+ApiVariantName: TypeAlias = Literal["contract", "live"]
+# A dict in the variant's own JSON, or the bytes to send in its place.
 Record: TypeAlias = dict[str, Any] | bytes
-# All changes of a user, or the very body of the answer.
+# All changes of a user, or the body of the response.
 History: TypeAlias = Sequence[Record] | bytes
 
-HTML_PAGE = Answer(200, b"<html><body>Down for maintenance</body></html>", (("Content-Type", "text/html"),))
+HTML_PAGE = Response(200, b"<html><body>Down for maintenance</body></html>", (("Content-Type", "text/html"),))
 HANG_S = 3600
 
 
 class Call(NamedTuple):
-    """A request that arrived: when (Unix time), and what for (without its query)."""
+    """A request that arrived: its Unix time, method and path without query."""
 
     time: float
     method: str
@@ -44,17 +44,17 @@ class Call(NamedTuple):
 
 
 class GongService:
-    """The service, up during its ``with``. Users, histories and faults may be replaced meanwhile.
+    """The service, running inside a ``with`` block. Users, histories and faults may be replaced meanwhile.
 
-    :param users: what listings hold, in this order; a dict's avatarUrl only where avatars are asked for.
+    :param users: in the order of listings; a dict's avatarUrl appears only if avatars are requested.
     :param histories: settings changes by user id; a user without an entry has none.
-    :param latency_s: how long each answer takes.
-    :param calls_per_second: more are answered 429, beyond 50 ms of jitter and what this server itself
-        hesitated; 0: no limit.
-    :param avatars: users that listings hold besides when avatars are asked for (live).
-    :param tokens: whose access tokens are accepted besides.
+    :param latency_s: of each response.
+    :param calls_per_second: faster calls get 429, beyond 50 ms of jitter and this server's own stalls; 0: no
+        limit.
+    :param avatars: more users of listings for which avatars are requested (live).
+    :param tokens: its access tokens are accepted, too.
     :ivar calls: all requests that arrived, in order.
-    :ivar histories_asked: how often each user's history was asked for.
+    :ivar histories_requested: how often each user's history was requested.
     """
 
     key, secret, token = "service-key", "service-secret", "service-token"
@@ -64,7 +64,7 @@ class GongService:
         users: Sequence[Record] = (),
         histories: Mapping[str, History] | None = None,
         *,
-        dialect: Dialect = "contract",
+        variant: ApiVariantName = "contract",
         faults: Faults | None = None,
         latency_s: float = 0,
         calls_per_second: int = 0,
@@ -74,7 +74,7 @@ class GongService:
     ) -> None:
         self.users = users
         self.histories = histories or {}
-        self.dialect = dialect
+        self.variant = variant
         self.faults = faults or Faults()
         self.latency_s = latency_s
         self.calls_per_second = calls_per_second
@@ -82,8 +82,8 @@ class GongService:
         self.avatars = avatars
         self.tokens = tokens
         self.calls: list[Call] = []
-        self.answered_429 = 0
-        self.histories_asked: Counter[str] = Counter()
+        self.responses_429 = 0
+        self.histories_requested: Counter[str] = Counter()
         self._listings_done = 0
         self._server = HttpServer(self._exchange)
 
@@ -95,8 +95,8 @@ class GongService:
         self._server.stop()
 
     @contextmanager
-    def gone(self) -> Iterator[None]:
-        """Meanwhile nothing is there: connections break, and new ones are refused."""
+    def unreachable(self) -> Iterator[None]:
+        """Break connections and refuse new ones inside the block."""
         self._server.stop()
         with closed_port(self._server.port):
             yield
@@ -104,7 +104,7 @@ class GongService:
 
     @property
     def base_url(self) -> str:
-        """Without /v2."""
+        """Base URL, without /v2."""
         return f"http://127.0.0.1:{self._server.port}"
 
     async def _exchange(self, request: Request, writer: asyncio.StreamWriter) -> bool:
@@ -112,7 +112,7 @@ class GongService:
         number, faults = len(self.calls), self.faults
         damage = faults.damage(number)
         if self._is_too_fast():
-            self.answered_429 += 1
+            self.responses_429 += 1
             writer.write(_refusal(429, "API rate limit exceeded").to_bytes())
             return True
         await asyncio.sleep(HANG_S if damage is Damage.HANG else self.latency_s)
@@ -120,29 +120,29 @@ class GongService:
             reset(writer)
             return False
         if wire_fault := faults.wire_fault(number):
-            return await wire_fault(writer, self._answer(request, intact=False))
+            return await wire_fault(writer, self._respond(request, intact=False))
         if number in faults.rate_limited_at:
-            answer = _refusal(429, "API rate limit exceeded")
+            response = _refusal(429, "API rate limit exceeded")
             retry_after = ("Retry-After", str(faults.rate_limited_at[number]))
-            answer = answer._replace(headers=(*answer.headers, retry_after))
+            response = response._replace(headers=(*response.headers, retry_after))
         elif damage is Damage.ERROR_500:
-            answer = _refusal(500, "Internal error")
+            response = _refusal(500, "Internal error")
         elif damage is Damage.HTML:
-            answer = HTML_PAGE
+            response = HTML_PAGE
         else:
-            answer = self._answer(request, intact=damage is None)
-        cut = len(answer.body) // 2 if damage is Damage.TRUNCATED else 0
-        wire = answer.to_bytes()
+            response = self._respond(request, intact=damage is None)
+        cut = len(response.body) // 2 if damage is Damage.TRUNCATED else 0
+        wire = response.to_bytes()
         writer.write(wire[: len(wire) - cut])
         return not cut
 
     def _is_too_fast(self) -> bool:
-        lately = self.calls[-self.calls_per_second - 1 : -1]
-        full = len(lately) == self.calls_per_second > 0
-        return full and self.calls[-1].time - lately[0].time < 0.95 - self._server.hesitated_s
+        recent = self.calls[-self.calls_per_second - 1 : -1]
+        full = len(recent) == self.calls_per_second > 0
+        return full and self.calls[-1].time - recent[0].time < 0.95 - self._server.stalled_s
 
-    def _answer(self, request: Request, *, intact: bool) -> Answer:
-        filter_path = "/v2/users/filter" if self.dialect == "contract" else "/v2/users/extensive"
+    def _respond(self, request: Request, *, intact: bool) -> Response:
+        filter_path = "/v2/users/filter" if self.variant == "contract" else "/v2/users/extensive"
         match request.method, [unquote(part) for part in request.path.split("/")]:
             case _ if not self._accepts(request.headers.get("authorization", "")):
                 return _refusal(401, "Missing or invalid credentials")
@@ -161,33 +161,36 @@ class GongService:
         fixed = (f"Basic {basic}", f"Bearer {self.token}")
         return authorization in fixed or (self.tokens is not None and self.tokens.accepts(authorization))
 
-    def _list(self, query: dict[str, str], *, intact: bool) -> Answer:
+    def _list(self, query: dict[str, str], *, intact: bool) -> Response:
         with_avatars = query.get("includeAvatars") == "true"
         second = self.faults.second_listing if self._listings_done else None
         users = [*(self.users if second is None else second), *(self.avatars if with_avatars else ())]
-        answer, is_last = self._page(users, query.get("cursor"), with_avatars)
+        response, is_last = self._page(users, query.get("cursor"), with_avatars)
         self._listings_done += is_last and intact
-        return answer
+        return response
 
-    def _list_by_filter(self, body: Any) -> Answer:
-        if not isinstance(body, dict) or (self.dialect == "live" and "filter" not in body):
+    def _list_by_filter(self, body: Any) -> Response:
+        if not isinstance(body, dict) or (self.variant == "live" and "filter" not in body):
             return _refusal(400, "filter: required")
-        wanted = body.get("filter", {})
-        moments = [wanted[name] for name in ("createdFromDateTime", "createdToDateTime") if name in wanted]
+        filters = body.get("filter", {})
+        moments = [filters[name] for name in ("createdFromDateTime", "createdToDateTime") if name in filters]
         if None in map(_instant, moments):
             return _refusal(400, "filter: not a date-time")
-        with_avatars = wanted.get("includeAvatars") is True
+        with_avatars = filters.get("includeAvatars") is True
         candidates = [*self.users, *(self.avatars if with_avatars else ())]
-        users = [user for user in candidates if self._is_wanted(_decoded(user), wanted)]
-        if not users and self.dialect == "live":
+        users = [user for user in candidates if self._matches(_decoded(user), filters)]
+        if not users and self.variant == "live":
             return _refusal(404, "No users found corresponding to the provided filters.")
         return self._page(users, body.get("cursor"), with_avatars)[0]
 
-    def _is_wanted(self, user: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    def _matches(self, user: dict[str, Any], filters: dict[str, Any]) -> bool:
         user_id = str(user.get("id"))
-        if user_id in self.faults.gone or user_id not in wanted.get("userIds", [user_id]):
+        if user_id in self.faults.not_found or user_id not in filters.get("userIds", [user_id]):
             return False
-        since, until = _instant(wanted.get("createdFromDateTime")), _instant(wanted.get("createdToDateTime"))
+        since, until = (
+            _instant(filters.get("createdFromDateTime")),
+            _instant(filters.get("createdToDateTime")),
+        )
         if since is None and until is None:
             return True
         created = _instant(user.get("created"))
@@ -195,8 +198,8 @@ class GongService:
             return False
         return (since is None or since <= created) and (until is None or created < until)
 
-    def _page(self, users: Sequence[Record], cursor: str | None, with_avatars: bool) -> tuple[Answer, bool]:
-        """A page, and whether it is the last. Its cursor breaks unless it is escaped in a URL."""
+    def _page(self, users: Sequence[Record], cursor: str | None, with_avatars: bool) -> tuple[Response, bool]:
+        """Return a page, and whether it is the last. Its cursor is invalid unless it is escaped in a URL."""
         try:
             number = self._number_of(cursor) if cursor else 0
         except (IndexError, ValueError):
@@ -207,12 +210,12 @@ class GongService:
         records: dict[str, Any] = {
             "totalRecords": total + number * self.faults.total_grows_by,
             "currentPageSize": len(shown),
-            "currentPageNumber": number + (self.dialect == "contract"),
+            "currentPageNumber": number + (self.variant == "contract"),
         }
         is_last = start + self.page_size >= len(users) and not self.faults.never_ends
         if not is_last:
-            leads_to = number if self.faults.repeat_cursor and number else number + 1
-            records["cursor"] = f"page+of=users&/{leads_to}/{self.faults.cursor_key}=="
+            next_page = number if self.faults.repeat_cursor and number else number + 1
+            records["cursor"] = f"page+of=users&/{next_page}/{self.faults.cursor_key}=="
         return self._success(records=_json(records), users=_rows(shown, with_avatars)), is_last
 
     def _number_of(self, cursor: str) -> int:
@@ -221,35 +224,35 @@ class GongService:
             raise ValueError(key)
         return int(number)
 
-    def _user(self, user_id: str) -> Answer:
+    def _user(self, user_id: str) -> Response:
         for record in self.users:
-            if str(_decoded(record).get("id")) == user_id and user_id not in self.faults.gone:
+            if str(_decoded(record).get("id")) == user_id and user_id not in self.faults.not_found:
                 return self._success(user=_rows([record], False)[1:-1])
         return _refusal(404, "User not found")
 
-    def _history(self, user_id: str) -> Answer:
-        self.histories_asked[user_id] += 1
+    def _history(self, user_id: str) -> Response:
+        self.histories_requested[user_id] += 1
         bad = self.faults.bad_history.get(user_id)
         if isinstance(bad, int):
             return _refusal(bad, "This history is broken")
         history = self.histories.get(user_id, ()) if bad is None else bad
-        if user_id in self.faults.gone:
+        if user_id in self.faults.not_found:
             return _refusal(404, "User not found")
         if isinstance(history, bytes):
-            return Answer(200, history)
+            return Response(200, history)
         return self._success(userSettingsHistory=_rows(history, True))
 
-    def _success(self, **content: bytes) -> Answer:
+    def _success(self, **content: bytes) -> Response:
         members = b"".join(b',"%s":%s' % (name.encode(), value) for name, value in content.items())
-        return Answer(200, b'{"requestId":"request-%d"%s}' % (len(self.calls), members))
+        return Response(200, b'{"requestId":"request-%d"%s}' % (len(self.calls), members))
 
 
-def _refusal(status: int, error: str) -> Answer:
-    return Answer(status, _json({"requestId": "refused", "errors": [error]}))
+def _refusal(status: int, error: str) -> Response:
+    return Response(status, _json({"requestId": "refused", "errors": [error]}))
 
 
 def _decoded(record: Record) -> dict[str, Any]:
-    """What a lookup can know of a record: nothing, where it is no object."""
+    """Return the record as a dict; empty if it is not an object."""
     try:
         user = json.loads(record) if isinstance(record, bytes) else record
     except ValueError:
@@ -262,7 +265,7 @@ def _rows(records: Sequence[Record], with_avatars: bool) -> bytes:
 
 
 def _json(record: Record, with_avatars: bool = True) -> bytes:
-    """UTF-8 as Gong sends it; escaped only where it must be (a lone surrogate has no UTF-8)."""
+    """Encode as Gong does, in UTF-8; escape only what has no UTF-8 (lone surrogates)."""
     if isinstance(record, bytes):
         return record
     if not with_avatars:

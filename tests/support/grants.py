@@ -1,4 +1,4 @@
-"""What the database's clock saw of a quota: the place of each call, kept by a trigger of the test's own."""
+"""Slots that a rate limiter granted, recorded on the database's clock by a trigger."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _LOG = """
 
 
 def log_grants(engine: Engine) -> None:
-    """From now on each place is kept."""
+    """Record each slot from now on."""
     with engine.begin() as connection:
         make_tables(connection)
         connection.exec_driver_sql(_LOG)
 
 
 def grants(engine: Engine) -> list[datetime]:
-    """All places so far, in order, each an interval late: the row holds where the next one is."""
+    """Return all slots so far, in order, each an interval late: the row has the time of the next one."""
     with engine.begin() as connection:
         return list(connection.scalars(text("SELECT at FROM gong.grants ORDER BY at")))
 
 
 def most_in(seconds: float, moments: list[datetime]) -> int:
-    """The most moments in any window of so many seconds, its end left out."""
+    """Return the most moments in any window of so many seconds, excluding its end."""
     window = timedelta(seconds=seconds)
     return max(sum(start <= at < start + window for at in moments) for start in moments)
 
 
 def span_s(moments: list[datetime]) -> float:
-    """From the first to the last."""
+    """Return the seconds from the first to the last."""
     return (max(moments) - min(moments)).total_seconds()

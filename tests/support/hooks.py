@@ -1,4 +1,4 @@
-"""What tests of the hook start from: a service full of odd people, and how it is called."""
+"""For tests of the hook: a service with unusual data, and how it is called."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 from gong_provider.hooks.gong import GongHook
-from tests.support.gong_service import Dialect, GongService
+from tests.support.gong_service import ApiVariantName, GongService
 from tests.support.odd_world import odd_world
 
 # A hook on a service or a URL; connection extras, and how often a call is tried, by name.
 Connect = Callable[..., GongHook]
 
 
-def world(count: int, dialect: Dialect = "contract", **options: Any) -> GongService:
-    """A service with so many users, hardly one as the documentation says."""
-    odd = odd_world(count, dialect)
-    return GongService(odd.users, odd.histories, dialect=dialect, **options)
+def world(count: int, variant: ApiVariantName = "contract", **options: Any) -> GongService:
+    """Return a service with so many users, few of them as documented."""
+    odd = odd_world(count, variant)
+    return GongService(odd.users, odd.histories, variant=variant, **options)
 
 
 def ids_of(service: GongService) -> list[str]:
-    """The ids of its users, in order."""
+    """Return the ids of its users, in order."""
     return [str(user["id"]) for user in service.users if isinstance(user, dict)]

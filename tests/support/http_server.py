@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server in a thread, close enough to the socket to break answers on purpose."""
+"""A small HTTP/1.1 server in a thread, with access to the socket for faults."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Request(NamedTuple):
     body: Any
 
 
-class Answer(NamedTuple):
-    """One answer, sent as JSON unless ``headers`` says otherwise."""
+class Response(NamedTuple):
+    """One response, sent as JSON unless ``headers`` has another content type."""
 
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json;charset=UTF-8"),)
 
     def to_bytes(self) -> bytes:
-        """As it goes over the wire."""
-        usual = {"Date": formatdate(usegmt=True), "Content-Length": str(len(self.body))}
-        headers = usual | dict(self.headers)
+        """Return the bytes to send."""
+        defaults = {"Date": formatdate(usegmt=True), "Content-Length": str(len(self.body))}
+        headers = defaults | dict(self.headers)
         lines = [
             f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
             *(f"{name}: {value}" for name, value in headers.items()),
@@ -44,16 +44,16 @@ class Answer(NamedTuple):
         return "\r\n".join([*lines, "\r\n"]).encode() + self.body
 
 
-# Answers one request; False ends the connection.
+# Responds to one request; False ends the connection.
 Exchange: TypeAlias = Callable[[Request, asyncio.StreamWriter], Awaitable[bool]]
 
 
 class HttpServer:
-    """Serves ``exchange`` on a free port of this machine, in a thread, from start to stop."""
+    """Serves ``exchange`` on a free port, in a thread, from start to stop."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.port = 0
-        self._hesitations: deque[tuple[float, float]] = deque()
+        self._stalls: deque[tuple[float, float]] = deque()
         self._exchange = exchange
         self._ready = threading.Event()
         self._thread: threading.Thread
@@ -61,35 +61,35 @@ class HttpServer:
         self._stop: asyncio.Event
 
     def start(self) -> None:
-        """Return once it listens; after a stop, on the same port again."""
+        """Start listening; after a stop, on the same port."""
         self._ready.clear()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
         self._ready.wait()
 
     def stop(self) -> None:
-        """Drop all connections and return once the thread has ended."""
+        """Drop all connections and wait for the thread."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     @property
-    def hesitated_s(self) -> float:
-        """The longest this thread was kept waiting in the last second: so late a request may be seen."""
-        while self._hesitations and self._hesitations[0][0] < time.monotonic() - 1.1:
-            self._hesitations.popleft()
-        return max((seconds for _, seconds in self._hesitations), default=0.0)
+    def stalled_s(self) -> float:
+        """The longest stall of this thread in the last second: how late a request may be noticed."""
+        while self._stalls and self._stalls[0][0] < time.monotonic() - 1.1:
+            self._stalls.popleft()
+        return max((seconds for _, seconds in self._stalls), default=0.0)
 
-    async def _watch_itself(self) -> None:
+    async def _measure_stalls(self) -> None:
         while True:
             before = time.monotonic()
             await asyncio.sleep(0.005)
             now = time.monotonic()
             if now - before > 0.02:
-                self._hesitations.append((now, now - before - 0.005))
+                self._stalls.append((now, now - before - 0.005))
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        watch = asyncio.create_task(self._watch_itself())
+        watch = asyncio.create_task(self._measure_stalls())
         server = await asyncio.start_server(self._converse, "127.0.0.1", self.port, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
@@ -107,14 +107,14 @@ class HttpServer:
             writer.close()
 
 
-class Elsewhere(HttpServer):
-    """Another service, up during its ``with``: it notes whoever asks it, and knows no users."""
+class OtherService(HttpServer):
+    """A service without users that records its requests, running inside a ``with`` block."""
 
     def __init__(self) -> None:
-        super().__init__(self._note)
-        self.met: list[Request] = []
+        super().__init__(self._record)
+        self.received: list[Request] = []
 
-    def __enter__(self) -> Elsewhere:
+    def __enter__(self) -> OtherService:
         self.start()
         return self
 
@@ -126,9 +126,9 @@ class Elsewhere(HttpServer):
         """Without /v2."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def _note(self, request: Request, writer: asyncio.StreamWriter) -> bool:
-        self.met.append(request)
-        writer.write(Answer(200, b'{"requestId": "x", "records": {}, "users": []}').to_bytes())
+    async def _record(self, request: Request, writer: asyncio.StreamWriter) -> bool:
+        self.received.append(request)
+        writer.write(Response(200, b'{"requestId": "x", "records": {}, "users": []}').to_bytes())
         return True
 
 

@@ -1,4 +1,4 @@
-"""The commands as they are typed: make, in a folder that has this checkout's Makefile and code."""
+"""Runs make in a folder that has this checkout's Makefile and code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OF_THE_TESTS = ("AIRFLOW", "GONG", "MAKE", "MFLAGS", "PYTHON")
 
 
 class Make:
-    """A folder in which make finds its environment ready: the one that runs the tests.
+    """A folder in which make uses the environment of the tests.
 
     :param environment: variables of the shell.
     """
@@ -35,22 +35,22 @@ class Make:
         path = f"{ROOT}{os.pathsep}{ROOT / 'plugins'}"
         python.write_text(
             f"#!/bin/sh\n"
-            f'[ "$1" = -I ] && shift\n'  # isolated, it would have the provider that is installed
+            f'[ "$1" = -I ] && shift\n'  # isolated, it would import the installed provider
             f'PYTHONPATH="{path}" exec "{sys.executable}" "$@"\n'
         )
         python.chmod(0o755)
         (self.folder / ".venv" / "ready").touch()
 
     def run(self, *words: str) -> tuple[int, str]:
-        """A command that has no terminal: its exit code, and all it printed."""
+        """Run a command without a terminal; return its exit code and output."""
         done = subprocess.run(
             ["make", *words], cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False,
         )  # fmt: skip
         return done.returncode, done.stdout
 
-    def typed(self, answer: bytes, *words: str) -> tuple[int, str]:
-        """A command at a terminal, at which this is typed; its exit code, and what the terminal showed."""
+    def typed(self, reply: bytes, *words: str) -> tuple[int, str]:
+        """Run a command at a terminal and type a reply; return its exit code and the terminal's output."""
         ours, theirs = pty.openpty()
         try:
             process = subprocess.Popen(
@@ -58,7 +58,7 @@ class Make:
                 stderr=theirs, start_new_session=True,
             )  # fmt: skip
             os.close(theirs)
-            os.write(ours, answer)
+            os.write(ours, reply)
             shown = b"".join(iter(lambda: _read(ours), b""))
             return process.wait(SECONDS), shown.decode(errors="replace")
         finally:
@@ -68,5 +68,5 @@ class Make:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)
-    except OSError:  # nobody has its other side any more
+    except OSError:  # its other side is closed
         return b""

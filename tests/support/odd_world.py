@@ -1,4 +1,4 @@
-"""Users and histories as odd as Gong's answers may get, in either dialect, and the rows they must become."""
+"""Unusual users and histories in either API variant, and the rows they must become."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ WRONG_VALUES: tuple[Any, ...] = (7, 0.5, ["true"], {"value": True})
 
 LONG_HISTORY = 400
 
-Dialect = Literal["contract", "live"]
+ApiVariantName = Literal["contract", "live"]
 Json = dict[str, Any]
 
 
@@ -106,10 +106,10 @@ class OddWorld:
         )
 
 
-def odd_world(n: int = 1_000, dialect: Dialect = "contract", seed: int = 3) -> OddWorld:
+def odd_world(n: int = 1_000, variant: ApiVariantName = "contract", seed: int = 3) -> OddWorld:
     """``n`` users, hardly one of them as the documentation says."""
-    users = [_user(Random(f"{seed}/{number}"), number, dialect) for number in range(n)]
-    change = _contract_change if dialect == "contract" else _live_change
+    users = [_user(Random(f"{seed}/{number}"), number, variant) for number in range(n)]
+    change = _contract_change if variant == "contract" else _live_change
     histories: dict[str, list[Json]] = {}
     for number, user in enumerate(users):
         rng, user_id = Random(f"{seed}/history/{number}"), str(user["id"])
@@ -122,7 +122,7 @@ def odd_world(n: int = 1_000, dialect: Dialect = "contract", seed: int = 3) -> O
     return OddWorld(users, histories)
 
 
-def _user(rng: Random, number: int, dialect: Dialect) -> Json:
+def _user(rng: Random, number: int, variant: ApiVariantName) -> Json:
     user: Json = {"id": _id(rng, number)}
     texts = ["firstName", "lastName", "title", "phoneNumber", "extension", "meetingConsentPageUrl"]
     for name in [*texts, "trustedEmailAddress"]:
@@ -135,7 +135,7 @@ def _user(rng: Random, number: int, dialect: Dialect) -> Json:
     _put(rng, user, "spokenLanguages", lambda: [{"language": "zh-Hant-TW", "primary": True}, 5], WRONG_LISTS)
     _put(rng, user, "active", lambda: rng.random() < 0.8, WRONG_FLAGS)
     _put(rng, user, "created", lambda: _time(rng), WRONG_TIMES)
-    if dialect == "contract":
+    if variant == "contract":
         _put(rng, user, "avatarUrl", lambda: rng.choice(TEXTS), WRONG_TEXTS)
     else:
         user["conferencingProviders"] = ["ZOOM", None]

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.support.gong_service import GongService
-from tests.support.http_server import Answer
+from tests.support.http_server import Response
 from tests.support.token_service import TokenService
 from tests.support.wire_faults import JSON, WireFault
 
@@ -99,13 +99,13 @@ def quoting(status: int, *texts: str, **headers: str) -> WireFault:
     body["error_description"] = " ".join(QUOTES)
     said = [(name.replace("_", "-"), value) for name, value in headers.items()]
     cookie = f"{NAME}={BASIC}; Path={CONSENT}"  # no name for a cookie
-    answer = Answer(
+    answer = Response(
         status,
         json.dumps(body).encode(),
         (("Content-Type", JSON), ("Set-Cookie", cookie), ("X-User", EMAIL), *said),
     )
 
-    async def write(writer: asyncio.StreamWriter, due: Answer) -> bool:
+    async def write(writer: asyncio.StreamWriter, original: Response) -> bool:
         writer.write(answer.to_bytes())
         return True
 

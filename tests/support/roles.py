@@ -1,4 +1,4 @@
-"""The roles of docs/operations.md, made by its very SQL, on a database that gives PUBLIC nothing."""
+"""Creates the roles of docs/operations.md by its own SQL, on a database that grants PUBLIC nothing."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _NOTHING_FOR_PUBLIC = """
 
 @dataclass(frozen=True)
 class Roles:
-    """The same warehouse for each of them; ``reader`` is an analyst who has that role.
+    """Engines of all roles on one warehouse; ``reader`` is an analyst with that role.
 
-    :ivar names: as the page calls them, and as they are called here: roles belong to the whole server.
+    :ivar names: the page's names to names used here, as roles belong to the whole server.
     """
 
     admin: Engine
@@ -39,18 +39,18 @@ class Roles:
     names: dict[str, str]
 
     def run(self, engine: Engine, sql: str) -> None:
-        """Execute the page's SQL with the names that are used here."""
+        """Execute the page's SQL with the names used here."""
         with engine.begin() as connection:
             connection.exec_driver_sql(re.sub(r"\w+", lambda word: self.names.get(word[0], word[0]), sql))
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         for engine in (self.admin, self.owner, self.loader, self.reader):
             engine.dispose()
 
 
 def make_roles(database_url: str | URL) -> Roles:
-    """What the administrator does, in a fresh database."""
+    """Create the roles in an empty database, as its administrator does."""
     url = make_url(database_url)
     names = {name: f"{name}_{url.database}" for name in ("gong_owner", "gong_loader", "gong_reader", "ann")}
 

@@ -1,4 +1,4 @@
-"""Workers that share an account's tokens: credentials as a task makes them, and processes that use them."""
+"""Workers that share an account's tokens: credentials as in a task, and processes that use them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unittest import mock
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import Row, text
 
-from gong_provider.client.client import GongClient, Transport
+from gong_provider.client.client import GongClient, HttpOptions
 from gong_provider.client.history_fetcher import history_groups
 from gong_provider.client.models import SettingsHistory
 from gong_provider.client.protocols import Access
@@ -24,7 +24,7 @@ from gong_provider.db.database import Database
 from gong_provider.db.engine import engine_for
 from gong_provider.oauth.credentials import RenewedCredentials
 from gong_provider.oauth.token_endpoint import TokenEndpoint, Tokens
-from gong_provider.rate_limit.in_process import ProcessQuota
+from gong_provider.rate_limit.in_process import InProcessRateLimiter
 from gong_provider.rate_limit.limits import Limits
 from tests.support.token_service import TokenService
 
@@ -52,11 +52,11 @@ class KeyCipher:
 
 @dataclass(frozen=True)
 class Account:
-    """What a connection says, and where its tokens are kept; goes into any process."""
+    """An OAuth connection and its coordination database; can be sent to other processes."""
 
     database_url: str
     oauth_endpoint: str
-    seed: str
+    refresh_token: str
     base_url: str = "http://127.0.0.1:9/v2"
     key: str = Fernet.generate_key().decode()
     client_secret: str = TokenService.client_secret
@@ -69,19 +69,19 @@ class Account:
             account="acme",
             client_id=TokenService.client_id,
             client_secret=self.client_secret,
-            refresh_token=self.seed,
+            refresh_token=self.refresh_token,
             oauth_endpoint=self.oauth_endpoint,
             base_url=self.base_url,
-            transport=Transport(),
+            http_options=HttpOptions(),
             deadline_s=deadline_s,
         )
 
     def current(self, **options: Any) -> Access:
-        """What a worker that starts now calls with."""
+        """Return the access of a worker that starts now."""
         return asyncio.run(self.credentials(**options).current())
 
     def row(self) -> Row[Any]:
-        """What is stored."""
+        """Return the stored row."""
         with engine_for(self.database_url).connect() as connection:
             return connection.execute(text("SELECT * FROM gong.oauth_tokens")).one()
 
@@ -92,20 +92,20 @@ class Account:
 
 
 def close_databases() -> None:
-    """The connections that this process's credentials took."""
+    """Close the database connections of this process's credentials."""
     while _opened:
         _opened.pop().close()
 
 
 def start(work: Callable[..., None], *arguments: object) -> BaseProcess:
-    """A process that does this."""
+    """Start a process that runs this function."""
     process = PROCESSES.Process(target=work, args=arguments)
     process.start()
     return process
 
 
-def find_it_ended(account: Account, barrier: Barrier, generations: Any, by_401: bool) -> None:
-    """One of many workers that all find at once that the token they have is good no more."""
+def renew_expired_token(account: Account, barrier: Barrier, generations: Any, by_401: bool) -> None:
+    """Run one of many workers that notice at the same time that their token has expired."""
 
     async def work() -> None:
         credentials = account.credentials()
@@ -121,27 +121,29 @@ def find_it_ended(account: Account, barrier: Barrier, generations: Any, by_401: 
 
 
 def renew(account: Account) -> None:
-    """Just that."""
+    """Renew the tokens."""
     account.current()
 
 
 def die_before_sending(account: Account) -> None:
-    """A worker that is killed when all is prepared but the call."""
+    """Run a worker that is killed just before its request."""
 
     async def die(_: TokenEndpoint, refresh_token: str) -> Tokens:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
-    with mock.patch.object(TokenEndpoint, "exchange", die):
+    with mock.patch.object(TokenEndpoint, "refresh", die):
         account.current()
 
 
-def ask_for_histories(account: Account, user_ids: list[str], found: Any) -> None:
-    """What a mapped task does."""
+def fetch_histories(account: Account, user_ids: list[str], found: Any) -> None:
+    """Fetch histories as a mapped task does."""
 
     async def work() -> list[str]:
         client = GongClient(
-            transport=Transport(), credentials=account.credentials(), quota=ProcessQuota(Limits(0, 0))
+            http_options=HttpOptions(),
+            credentials=account.credentials(),
+            rate_limiter=InProcessRateLimiter(Limits(0, 0)),
         )
         groups = history_groups(client, user_ids, group_size=100, group_seconds=1)
         outcomes = [outcome async for group in groups for outcome in group]

@@ -1,4 +1,4 @@
-"""Answers that go wrong on the wire: each writes what it likes in the place of the answer that was due."""
+"""Faults on the wire: each writes something else in place of the original response."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import zlib
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from tests.support.http_server import Answer, reset
+from tests.support.http_server import Response, reset
 
 # Writes to one connection; False ends it.
-WireFault: TypeAlias = Callable[[asyncio.StreamWriter, Answer], Awaitable[bool]]
+WireFault: TypeAlias = Callable[[asyncio.StreamWriter, Response], Awaitable[bool]]
 
 JSON = "application/json;charset=UTF-8"
 _LONG_S = 3600
@@ -18,98 +18,98 @@ _CHUNK = b" " * 65_536
 
 
 def instead(status: int, body: bytes = b"", content_type: str = JSON, **headers: str) -> WireFault:
-    """Another answer."""
+    """Send another response."""
     pairs = [
         ("Content-Type", content_type),
-        *((name.replace("_", "-"), said) for name, said in headers.items()),
+        *((name.replace("_", "-"), value) for name, value in headers.items()),
     ]
-    return _writing(Answer(status, body, tuple(pairs)).to_bytes())
+    return _writing(Response(status, body, tuple(pairs)).to_bytes())
 
 
 def with_header(name: str, value: str) -> WireFault:
-    """The answer that was due, with a header more (or another Date or Content-Length)."""
+    """Send the original response with one more header (or another Date or Content-Length)."""
 
-    async def write(writer: asyncio.StreamWriter, due: Answer) -> bool:
-        writer.write(due._replace(headers=(*due.headers, (name, value))).to_bytes())
+    async def write(writer: asyncio.StreamWriter, original: Response) -> bool:
+        writer.write(original._replace(headers=(*original.headers, (name, value))).to_bytes())
         return True
 
     return write
 
 
 def raw(wire: bytes) -> WireFault:
-    """Just these bytes, and the end."""
-    return _writing(wire, goes_on=False)
+    """Send these bytes and close the connection."""
+    return _writing(wire, keep_open=False)
 
 
-def _writing(wire: bytes, *, goes_on: bool = True) -> WireFault:
-    async def write(writer: asyncio.StreamWriter, due: Answer) -> bool:
+def _writing(wire: bytes, *, keep_open: bool = True) -> WireFault:
+    async def write(writer: asyncio.StreamWriter, original: Response) -> bool:
         writer.write(wire)
-        return goes_on
+        return keep_open
 
     return write
 
 
-async def hang(writer: asyncio.StreamWriter, due: Answer) -> bool:
-    """No answer."""
+async def hang(writer: asyncio.StreamWriter, original: Response) -> bool:
+    """Send nothing."""
     await asyncio.sleep(_LONG_S)
     return False
 
 
-async def truncated(writer: asyncio.StreamWriter, due: Answer) -> bool:
-    """Half the body under the full Content-Length, then an orderly end."""
-    wire = due.to_bytes()
-    writer.write(wire[: len(wire) - len(due.body) // 2])
+async def truncated(writer: asyncio.StreamWriter, original: Response) -> bool:
+    """Send half the body with the full Content-Length, then close the connection."""
+    wire = original.to_bytes()
+    writer.write(wire[: len(wire) - len(original.body) // 2])
     return False
 
 
-async def half_then_silence(writer: asyncio.StreamWriter, due: Answer) -> bool:
-    """Half the body under the full Content-Length; the connection stays open."""
-    await truncated(writer, due)
-    return await hang(writer, due)
+async def half_then_silence(writer: asyncio.StreamWriter, original: Response) -> bool:
+    """Send half the body with the full Content-Length; keep the connection open."""
+    await truncated(writer, original)
+    return await hang(writer, original)
 
 
-async def reset_before(writer: asyncio.StreamWriter, due: Answer) -> bool:
-    """The connection is reset before a byte of the answer."""
+async def reset_before(writer: asyncio.StreamWriter, original: Response) -> bool:
+    """Reset the connection before the first byte."""
     reset(writer)
     return False
 
 
-async def reset_in_the_middle(writer: asyncio.StreamWriter, due: Answer) -> bool:
-    """The connection is reset after half of the body."""
-    await truncated(writer, due)
+async def reset_in_the_middle(writer: asyncio.StreamWriter, original: Response) -> bool:
+    """Reset the connection after half of the body."""
+    await truncated(writer, original)
     await writer.drain()
-    await asyncio.sleep(0.05)  # else the reset overtakes what was written
+    await asyncio.sleep(0.05)  # else the reset overtakes the body
     reset(writer)
     return False
 
 
-async def longer_than_said(writer: asyncio.StreamWriter, due: Answer) -> bool:
-    """The whole body under a Content-Length of half of it."""
-    head = due.to_bytes().removesuffix(due.body)
-    said, true = len(due.body) // 2, len(due.body)
-    writer.write(head.replace(b"Content-Length: %d" % true, b"Content-Length: %d" % said) + due.body)
+async def longer_than_declared(writer: asyncio.StreamWriter, original: Response) -> bool:
+    """Send the whole body with half its Content-Length."""
+    head = original.to_bytes().removesuffix(original.body)
+    declared, true = len(original.body) // 2, len(original.body)
+    writer.write(head.replace(b"Content-Length: %d" % true, b"Content-Length: %d" % declared) + original.body)
     return True
 
 
-async def drip(writer: asyncio.StreamWriter, due: Answer) -> bool:
-    """A byte each fiftieth of a second: never a pause that a timeout between bytes would notice."""
-    for byte in due.to_bytes():
+async def drip(writer: asyncio.StreamWriter, original: Response) -> bool:
+    """Send a byte every 20 ms: too often for a timeout between bytes."""
+    for byte in original.to_bytes():
         writer.write(bytes([byte]))
         await writer.drain()
         await asyncio.sleep(0.02)
     return True
 
 
-async def endless_body(writer: asyncio.StreamWriter, due: Answer) -> bool:
-    """A body that is blank, and has no end."""
+async def endless_body(writer: asyncio.StreamWriter, original: Response) -> bool:
+    """Send an endless body of blanks."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
     while True:
         writer.write(_CHUNK)
         await writer.drain()
 
 
-async def endless_when_unpacked(writer: asyncio.StreamWriter, due: Answer) -> bool:
-    """A small compressed body that becomes a thousand times larger, again and again."""
+async def endless_when_unpacked(writer: asyncio.StreamWriter, original: Response) -> bool:
+    """Send an endless compressed body that grows a thousandfold when unpacked."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n\r\n")
     packer = zlib.compressobj(wbits=31)
     while True:
@@ -117,8 +117,8 @@ async def endless_when_unpacked(writer: asyncio.StreamWriter, due: Answer) -> bo
         await writer.drain()
 
 
-async def endless_header(writer: asyncio.StreamWriter, due: Answer) -> bool:
-    """A header whose value has no end."""
+async def endless_header(writer: asyncio.StreamWriter, original: Response) -> bool:
+    """Send a header with an endless value."""
     writer.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
     while True:
         writer.write(_CHUNK)

@@ -1,4 +1,4 @@
-"""docker-compose.yaml, its image and .env.example: valid, complete, safe, and of one piece."""
+"""docker-compose.yaml, its image and .env.example: valid, complete, safe and consistent."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from cryptography.fernet import Fernet
 
 from gong_provider import __version__
 from include.gong.compose.database import SUPERUSER
-from include.gong.compose.keys import KeysError, keep_keys
-from include.gong.local.settings import Place, airflow_environment
+from include.gong.compose.keys import KeysError, write_keys
+from include.gong.local.settings import StateDir, airflow_environment
 from tests.support.compose import ROOT, compose, copy_image, dockerfile, variables_used
 
 FILE = compose()
 SERVICES: dict[str, Any] = FILE["services"]
-LASTING = {name: service for name, service in SERVICES.items() if service["restart"] != "no"}
+LONG_RUNNING = {name: service for name, service in SERVICES.items() if service["restart"] != "no"}
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("gong-")}
 AIRFLOW = {name: service for name, service in OURS.items() if name != "keys"}
 SHARED = (
@@ -48,10 +48,10 @@ def test_it_is_valid_by_the_compose_specification() -> None:
 
 
 def test_the_services_are_those_of_a_celery_stack() -> None:
-    assert set(LASTING) == {
+    assert set(LONG_RUNNING) == {
         "postgres", "redis", "api-server", "scheduler", "dag-processor", "triggerer", "worker",
     }  # fmt: skip
-    assert set(SERVICES) - set(LASTING) == {"keys", "migrate"}
+    assert set(SERVICES) - set(LONG_RUNNING) == {"keys", "migrate"}
     assert "container_name" not in SERVICES["worker"]  # or it could not be scaled
     assert "ports" not in SERVICES["worker"]
 
@@ -66,9 +66,9 @@ def test_each_service_is_pinned_limited_and_not_root(name: str) -> None:
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
 
 
-@pytest.mark.parametrize("name", LASTING)
-def test_each_lasting_service_says_whether_it_is_well(name: str) -> None:
-    assert {"test", "interval", "timeout", "retries"} <= set(LASTING[name]["healthcheck"])
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_each_long_running_service_has_a_health_check(name: str) -> None:
+    assert {"test", "interval", "timeout", "retries"} <= set(LONG_RUNNING[name]["healthcheck"])
 
 
 def test_one_service_builds_the_image_of_this_version() -> None:
@@ -84,21 +84,21 @@ def test_keys_and_address_are_the_same_everywhere() -> None:
     assert SERVICES["postgres"]["environment"]["POSTGRES_USER"] == SUPERUSER
 
 
-def test_what_a_service_waits_for_can_come() -> None:
+def test_dependencies_of_a_service_can_be_met() -> None:
     for service in SERVICES.values():
         for other, how in service["depends_on"].items():
-            lasts = other in LASTING
+            lasts = other in LONG_RUNNING
             assert how["condition"] == ("service_healthy" if lasts else "service_completed_successfully")
 
 
-def test_what_is_mounted_exists() -> None:
+def test_mounted_paths_exist() -> None:
     for service in SERVICES.values():
         for source in (mount.split(":")[0] for mount in service["volumes"]):
             assert source in FILE["volumes"] or (ROOT / source).is_dir()
     assert (ROOT / SERVICES["keys"]["build"] / "Dockerfile").is_file()
 
 
-def test_the_image_gets_what_it_copies_and_nothing_secret(tmp_path: Path) -> None:
+def test_the_image_gets_its_files_and_nothing_secret(tmp_path: Path) -> None:
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert "*" in (ROOT / ".dockerignore").read_text().splitlines()
     assert {source.split("/")[0] for *sources, _ in dockerfile("COPY") for source in sources} == let_in
@@ -126,7 +126,7 @@ def test_every_secret_comes_from_a_file() -> None:
 @pytest.mark.parametrize("where", ["docker-compose.yaml", "include/gong/local"])
 def test_each_setting_is_one_that_airflow_knows(where: str, tmp_path: Path) -> None:
     if where == "include/gong/local":
-        found = airflow_environment(Place(tmp_path), database_url="postgresql://x", port=1, scheduled=True)
+        found = airflow_environment(StateDir(tmp_path), database_url="postgresql://x", port=1, scheduled=True)
     else:
         found = {
             name: value
@@ -139,14 +139,16 @@ def test_each_setting_is_one_that_airflow_knows(where: str, tmp_path: Path) -> N
         section, option = name.removeprefix("AIRFLOW__").lower().split("__", 1)
         if option.endswith("_cmd"):
             option = option.removesuffix("_cmd")
-            assert known[section]["options"][option]["sensitive"], f"{name} would be read by nobody"
+            assert known[section]["options"][option]["sensitive"], f"Airflow would not read {name}"
         assert option in known[section]["options"], f"Airflow knows no {name}"
 
 
-@pytest.mark.parametrize("step", ["keys", "database", "answers"])
+@pytest.mark.parametrize("step", ["keys", "database", "probe"])
 def test_its_steps_are_commands(step: str) -> None:
-    said = str([SERVICES[name]["command"] + SERVICES[name]["healthcheck"].get("test", []) for name in OURS])
-    assert re.search(rf"include\.compose'?,? '?{step}", said)
+    commands = str(
+        [SERVICES[name]["command"] + SERVICES[name]["healthcheck"].get("test", []) for name in OURS]
+    )
+    assert re.search(rf"include\.gong\.compose'?,? '?{step}", commands)
     done = subprocess.run(
         [sys.executable, "-m", "include.gong.compose", step, "--help"], cwd=ROOT, check=False
     )
@@ -160,10 +162,10 @@ def read(folder: Path) -> dict[str, str]:
 def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
-    keep_keys(kept, ADDRESSES, tmp_path)
+    write_keys(kept, ADDRESSES, tmp_path)
     made = read(kept)
     Fernet(made["fernet_key"])
-    keep_keys(kept, ADDRESSES, tmp_path)
+    write_keys(kept, ADDRESSES, tmp_path)
     assert read(kept) == made
     assert {path.stat().st_mode & 0o777 for path in kept.iterdir()} == {0o600}
     assert made["broker_url"] == f"redis://:{made['redis_password']}@redis:6379/0"
@@ -178,20 +180,20 @@ def commands_of(service: dict[str, Any]) -> list[str]:
     return [value for value in service["environment"].values() if str(value).startswith("cat ")]
 
 
-def test_what_is_given_wins_a_file_before_a_variable(tmp_path: Path) -> None:
+def test_given_secrets_win_a_file_before_a_variable(tmp_path: Path) -> None:
     kept, given = tmp_path / "kept", tmp_path / "given"
     kept.mkdir()
     given.mkdir()
-    keep_keys(kept, ADDRESSES, given)
+    write_keys(kept, ADDRESSES, given)
     (given / "ADMIN_PASSWORD").write_text("of the file\n")
     gong = '{"conn_type": "gong", "host": "https://us-1.api.gong.io", "extra": {"calls_per_second": 3}}'
     variables = {"ADMIN_PASSWORD": "of .env", "JWT_SECRET": "ours", "AIRFLOW_CONN_GONG_DEFAULT": gong}
-    keep_keys(kept, ADDRESSES | variables, given)
+    write_keys(kept, ADDRESSES | variables, given)
     found = read(kept)
     assert json.loads(found["logins.json"]) == {"admin": "of the file"}
     assert found["jwt_secret"] == "ours"
-    held = json.loads(found["connections.json"])["gong_default"]
-    assert json.loads(held["extra"]) == {"calls_per_second": 3}
+    connection = json.loads(found["connections.json"])["gong_default"]
+    assert json.loads(connection["extra"]) == {"calls_per_second": 3}
 
 
 @pytest.mark.parametrize(
@@ -201,9 +203,9 @@ def test_what_is_given_wins_a_file_before_a_variable(tmp_path: Path) -> None:
         ({"AIRFLOW_CONN_GONG_DEFAULT": "{conn_type: gong}"}, "AIRFLOW_CONN_GONG_DEFAULT is no JSON"),
     ],
 )
-def test_what_is_no_secret_is_refused_in_a_sentence(
+def test_an_invalid_secret_is_rejected_in_a_sentence(
     variables: dict[str, str], says: str, tmp_path: Path
 ) -> None:
     with pytest.raises(KeysError, match=says) as refused:
-        keep_keys(tmp_path, ADDRESSES | variables, tmp_path)
+        write_keys(tmp_path, ADDRESSES | variables, tmp_path)
     assert not any(value in str(refused.value) for value in variables.values())

@@ -1,4 +1,4 @@
-"""What each container may read, use and be: its own secrets, no more cores than a host has, one user."""
+"""Limits of each container: its own secrets, no more cores than a host has, one user."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tests.support.compose import compose, dockerfile
 SERVICES: dict[str, Any] = compose()["services"]
 OTHERS = {name: service for name, service in SERVICES.items() if name != "keys"}
 OF_DATABASES = {"postgres_password", "airflow_password", "warehouse_password"}
-"""What `python -m include.gong.compose database` reads."""
+"""Secrets that `python -m include.gong.compose database` reads."""
 
 
 def secrets_of(service: dict[str, Any]) -> dict[str, str]:
-    """Its mounts of secrets: volume by path."""
+    """Return its mounts of secrets: volume by path."""
     mounts = [mount.split(":") for mount in service["volumes"]]
     return {path: volume for volume, path, *_ in mounts if volume.startswith("secrets")}
 
 
 def read_by(service: dict[str, Any]) -> set[str]:
-    """The files that its command, environment and health check name."""
+    """Return the files that its command, environment and health check name."""
     return set(re.findall(r"/run/gong/([\w.]+)", str(service)))
 
 
@@ -40,18 +40,18 @@ def test_a_service_sees_no_secret_of_another(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_a_service_gets_what_it_reads_and_nothing_else(name: str, tmp_path: Path) -> None:
+def test_a_service_gets_the_secrets_it_reads_and_no_others(name: str, tmp_path: Path) -> None:
     addresses = {"POSTGRES_ADDRESS": "postgres:5432", "REDIS_ADDRESS": "redis:6379"}
-    keys.keep_keys(tmp_path, addresses, tmp_path / "given")
-    keys.hand_out(tmp_path, tmp_path / "services")
+    keys.write_keys(tmp_path, addresses, tmp_path / "given")
+    keys.distribute_keys(tmp_path, tmp_path / "services")
     files = list((tmp_path / "services" / name).iterdir())
-    wanted = read_by(OTHERS[name]) | (OF_DATABASES if name == "migrate" else set())
-    assert {file.name for file in files} == wanted
+    expected = read_by(OTHERS[name]) | (OF_DATABASES if name == "migrate" else set())
+    assert {file.name for file in files} == expected
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)
 
 
 def test_the_image_has_the_folders_that_it_fills() -> None:
-    """A volume takes the owner of the image's folder, and nobody here is root."""
+    """A volume gets the owner of the image's folder, and no service runs as root."""
     made = {word for words in dockerfile("RUN") for word in words if word.startswith("/run/")}
     assert made == set(secrets_of(SERVICES["keys"]))
 

@@ -1,4 +1,4 @@
-"""What an Airflow connection says becomes settings, or a sentence; its tokens are encrypted or refused."""
+"""An Airflow connection becomes settings, or an error; its tokens are encrypted or refused."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_base_url_comes_with_or_without_v2(
         ({"extra": '{"calls_per_day": -1}'}, "calls_per_day must be a number"),
         ({"extra": '{"calls_per_day": 1%s}' % ("0" * 400)}, "calls_per_day must be a number"),
         ({"extra": '["secret"]'}, "extra of connection c must be a JSON object"),
-        ({"extra": '{"access_token": "pw\\nr3fresh"}'}, "access_token of connection c holds what"),
+        ({"extra": '{"access_token": "pw\\nr3fresh"}'}, "access_token of connection c has an invalid"),
         (oauth(client_id=None, client_secret=None), "lacks the extras client_id and client_secret: OAuth"),
         (oauth(refresh_token=""), "lacks the extra refresh_token"),
         (oauth(client_secret=None), "lacks the extra client_secret"),
@@ -78,11 +78,11 @@ def test_the_base_url_comes_with_or_without_v2(
         (oauth(oauth_endpoint="https://gong.test:99999/x"), "must be"),
     ],
 )
-def test_what_is_wrong_is_said_and_no_secret_with_it(fields: dict[str, Any], words: str) -> None:
+def test_an_error_names_the_mistake_and_no_secret(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(GongConfigError, match=words) as caught:
         read_connection(connection(**fields))
-    said = str(caught.value).replace("access key secret", "").replace("client_secret", "")
-    assert not [secret for secret in ("secret", "pw", "s3cret", "r3fresh") if secret in said]
+    message = str(caught.value).replace("access key secret", "").replace("client_secret", "")
+    assert not [secret for secret in ("secret", "pw", "s3cret", "r3fresh") if secret in message]
 
 
 def test_defaults_are_gongs_own_limits() -> None:
@@ -91,7 +91,10 @@ def test_defaults_are_gongs_own_limits() -> None:
 
 
 def test_less_than_a_call_a_day_is_a_limit() -> None:
-    assert read_connection(connection(extra='{"calls_per_day": 0.5, "calls_reserve": 0}')).limits.ours == 1
+    assert (
+        read_connection(connection(extra='{"calls_per_day": 0.5, "calls_reserve": 0}')).limits.daily_limit
+        == 1
+    )
 
 
 def test_extras_of_a_uri_are_text_and_blank_ones_are_defaults() -> None:
@@ -107,7 +110,7 @@ def test_basic_and_bearer() -> None:
     assert "t0k" not in bearer.key_hash
 
 
-def test_oauth_wins_over_key_and_fixed_token_and_its_client_is_the_account() -> None:
+def test_oauth_takes_precedence_over_key_and_fixed_token_and_its_client_is_the_account() -> None:
     settings = read_connection(connection(**oauth(access_token="t0k")))
     assert settings.oauth is not None
     assert settings.oauth.oauth_endpoint == DEFAULT_OAUTH_ENDPOINT
@@ -124,7 +127,7 @@ def test_nothing_of_ours_and_nothing_secret_is_a_header() -> None:
     assert extras_for_http_hook(extras) == {"x-team": "revops", "verify": False}
 
 
-def test_the_hooks_session_has_what_the_connection_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hooks_session_follows_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     uri = "gong://key:pass%2Fword@us-1.api.gong.io/?x-team=revops&other_token=r3fresh&timeout_s=5"
     monkeypatch.setenv("AIRFLOW_CONN_GONG_TEST", uri)
     hook = GongHook("gong_test")

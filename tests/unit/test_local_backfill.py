@@ -1,4 +1,4 @@
-"""Which days `make backfill` takes, and how they become Airflow's range."""
+"""The days that `make backfill` takes, and Airflow's range of them."""
 
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
@@ -10,9 +10,9 @@ from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 
 from include.gong.local.backfill import command, days, watch
-from include.gong.local.estimate import told
+from include.gong.local.estimate import describe_estimate
 from include.gong.local.settings import LocalError
-from include.gong.warehouse.estimate import Forecast
+from include.gong.warehouse.estimate import Estimate
 
 NOW = datetime(2026, 3, 10, 0, 15, tzinfo=UTC)
 
@@ -44,13 +44,15 @@ def test_a_day_is_over_when_its_last_changes_show() -> None:
         days("2026-03-09", "2026-03-09", NOW - timedelta(seconds=1))
 
 
-def test_the_calls_are_told_in_a_sentence() -> None:
+def test_the_estimate_is_a_sentence() -> None:
     days_of_march = (date(2026, 3, 1), date(2026, 3, 30))
-    assert told(*days_of_march, Forecast(11, 1000)).startswith(
+    assert describe_estimate(*days_of_march, Estimate(11, 1000)).startswith(
         "2026-03-01 to 2026-03-30: 1,011 calls: 11 to list the users, 1,000 histories."
     )
-    assert told(*days_of_march, Forecast(0, 0)).startswith("2026-03-01 to 2026-03-30: 0 calls.")
-    assert told(days_of_march[0], days_of_march[0], Forecast(0, 1)).startswith("2026-03-01: 1 call:")
+    assert describe_estimate(*days_of_march, Estimate(0, 0)).startswith("2026-03-01 to 2026-03-30: 0 calls.")
+    assert describe_estimate(days_of_march[0], days_of_march[0], Estimate(0, 1)).startswith(
+        "2026-03-01: 1 call:"
+    )
 
 
 def test_the_range_yields_exactly_these_days() -> None:

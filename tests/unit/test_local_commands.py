@@ -1,4 +1,4 @@
-"""What the commands show, the environment they make, what they take and how they refuse."""
+"""The commands' output, environment, arguments and errors."""
 
 import os
 import shlex
@@ -16,13 +16,13 @@ from include.gong.local.__main__ import main
 from include.gong.local.progress import describe
 from include.gong.local.runs import reasons, runs
 from include.gong.local.session import Session
-from include.gong.local.settings import Place, airflow_environment, base_environment
+from include.gong.local.settings import StateDir, airflow_environment, base_environment
 from tests.support.ports import silent_port
 
 BEGIN = {"users_listed": 0, "histories_planned": 0, "histories_fetched": 0, "calls_made": 3}
 
 
-def test_progress_says_what_is_done_how_fast_and_how_long_still() -> None:
+def test_progress_has_counts_rate_and_remaining_time() -> None:
     row = {"users_listed": 1250, "histories_planned": 1000, "histories_fetched": 200, "calls_made": 203}
     assert describe(row, BEGIN, 4.0) == (
         "users 1,250 · histories 200 of 1,000 · 203 calls · 50.0 calls/s · 16 s left"
@@ -42,8 +42,8 @@ def test_durations_are_for_people(seconds: float, says: str) -> None:
 
 
 def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
-    made = Place(tmp_path).secrets
-    assert Place(tmp_path).secrets == made
+    made = StateDir(tmp_path).secrets
+    assert StateDir(tmp_path).secrets == made
     assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
 
 
@@ -52,30 +52,30 @@ def test_settings_for_another_airflow_do_not_get_in(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("AIRFLOW_HOME", "/elsewhere")
     monkeypatch.setenv("AIRFLOW_VAR_KEPT", "yes")
     monkeypatch.setenv("NO_PROXY", "intern.example")
-    place = Place(tmp_path)
-    environment = base_environment(place)
+    state_dir = StateDir(tmp_path)
+    environment = base_environment(state_dir)
     assert "AIRFLOW__CORE__EXECUTOR" not in environment
     assert environment["AIRFLOW_VAR_KEPT"] == "yes"
     assert environment["AIRFLOW_HOME"] == str(tmp_path / "airflow")
     assert environment["NO_PROXY"] == "intern.example,127.0.0.1,localhost"
-    configured = airflow_environment(place, database_url="postgresql://x", port=1, scheduled=False)
+    configured = airflow_environment(state_dir, database_url="postgresql://x", port=1, scheduled=False)
     assert configured["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
 
 
-def test_airflow_forgets_where_a_moved_checkout_was(tmp_path: Path) -> None:
-    """It writes a file with the paths of its first start, and reads that from then on."""
+def test_a_moved_checkout_does_not_use_its_old_paths(tmp_path: Path) -> None:
+    """Airflow writes a file with the paths of its first start, and reads it from then on."""
 
-    def settings_at(place: Place) -> str:
-        configured = airflow_environment(place, database_url="postgresql://x", port=1, scheduled=False)
+    def settings_at(state_dir: StateDir) -> str:
+        configured = airflow_environment(state_dir, database_url="postgresql://x", port=1, scheduled=False)
         command = [sys.executable, "-m", "airflow", "config", "list", "--show-values"]
-        return subprocess.check_output(command, env=base_environment(place) | configured, text=True)
+        return subprocess.check_output(command, env=base_environment(state_dir) | configured, text=True)
 
     before, after = tmp_path / "before", tmp_path / "after"
     before.mkdir()
-    assert str(before) in settings_at(Place(before))
+    assert str(before) in settings_at(StateDir(before))
     assert str(before) in (before / "airflow" / "airflow.cfg").read_text()
     before.rename(after)
-    moved = settings_at(Place(after))
+    moved = settings_at(StateDir(after))
     assert str(after) in moved
     assert str(before) not in moved
 
@@ -100,7 +100,7 @@ A_DAY = {"FROM": "2026-01-01", "TO": "2026-01-01"}
         ("erase", {"USER_ID": "1", "FORCE": "2"}, "FORCE "),
     ],
 )
-def test_what_a_command_can_not_take_is_refused_before_anything_starts(
+def test_invalid_arguments_are_rejected_before_anything_starts(
     command: str,
     variables: dict[str, str],
     says: str,
@@ -113,9 +113,9 @@ def test_what_a_command_can_not_take_is_refused_before_anything_starts(
     for name, value in (variables | {"GONG_LOCAL_DIR": str(tmp_path / "local")}).items():
         monkeypatch.setenv(name, value)
     assert main([command]) == 1
-    said = capsys.readouterr().err
-    assert says in said
-    assert "paula" not in said
+    output = capsys.readouterr().err
+    assert says in output
+    assert "paula" not in output
     assert not (tmp_path / "local").exists()
 
 
@@ -129,7 +129,7 @@ def test_only_our_own_postgres_shows_its_password() -> None:
     assert opened_by(embedded=False).endswith("psql 'postgresql://me@db:5432/gong'")
 
 
-def test_a_machine_without_psql_has_the_one_of_our_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_psql_the_embedded_servers_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     program, _ = shlex.split(opened_by(embedded=True))
     assert subprocess.run([program, "--version"], check=False).returncode == 0
@@ -138,10 +138,10 @@ def test_a_machine_without_psql_has_the_one_of_our_server(monkeypatch: pytest.Mo
 def test_an_api_server_that_is_slow_to_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(airflow_api, "TIMEOUT_S", 0.1)
     with silent_port() as port:
-        assert not airflow_api.Airflow(f"http://127.0.0.1:{port}", "", "").answers()
+        assert not airflow_api.Airflow(f"http://127.0.0.1:{port}", "", "").is_up()
 
 
-def test_more_runs_than_airflow_answers_at_once_are_all_found() -> None:
+def test_more_runs_than_one_page_are_all_found() -> None:
     found = runs(_ManyRuns(), run_type="backfill")  # type: ignore[arg-type]
     assert found == [{"dag_run_id": str(number)} for number in range(365)]
 
@@ -154,13 +154,13 @@ class _ManyRuns:
         return {"dag_runs": [{"dag_run_id": str(i)} for i in range(offset, min(offset + most, 365))]}
 
 
-def test_a_failed_run_is_explained_by_its_tasks_own_words() -> None:
-    told = reasons(_FailedRun(), "a run")  # type: ignore[arg-type]
-    assert told == "Gong refused the key.\nThe task b failed: KeyError: 'x'"
+def test_a_failed_run_is_explained_by_its_tasks_errors() -> None:
+    reason = reasons(_FailedRun(), "a run")  # type: ignore[arg-type]
+    assert reason == "Gong refused the key.\nThe task b failed: KeyError: 'x'"
 
 
 class _FailedRun:
-    """Airflow's REST API, asked about a run in which two tasks failed, and `finish` because of them."""
+    """Airflow's REST API with a run in which two tasks failed, and `finish` because of them."""
 
     _TASKS = (("finish", "3"), ("b", "2"), ("a", "1"))
     _ERRORS = (

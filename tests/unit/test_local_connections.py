@@ -1,4 +1,4 @@
-"""Which Gong and which warehouse the commands use."""
+"""The Gong and the warehouse that the commands use."""
 
 import json
 from typing import Any
@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from include.gong.local.connections import GONG, Sources, keep, postgres_connection, warehouse_url
+from include.gong.local.connections import (
+    GONG,
+    Sources,
+    postgres_connection,
+    upsert_connection,
+    warehouse_url,
+)
 from include.gong.local.settings import LocalError
 from include.gong.warehouse.connect import transaction
 
@@ -15,13 +21,13 @@ def test_sandbox_and_account_never_share_the_embedded_database() -> None:
     assert Sources(None, None).database != Sources("{}", None).database
 
 
-def test_the_sandbox_is_refused_where_an_account_without_a_name_is(warehouse: Engine) -> None:
+def test_sandbox_data_is_refused_in_a_warehouse_of_an_unnamed_account(warehouse: Engine) -> None:
     with transaction(warehouse) as connection:
         connection.exec_driver_sql(
             "INSERT INTO account (base_url, key_hash, settled_at) VALUES ('https://gong.example', 'h', now())"
         )
     given = Sources(None, warehouse.url.render_as_string(hide_password=False))
-    with pytest.raises(LocalError, match="holds a Gong account"):
+    with pytest.raises(LocalError, match="stores a Gong account"):
         given.check_warehouse()
 
 
@@ -74,16 +80,16 @@ def test_an_unreadable_warehouse_is_refused_without_being_shown(given: str) -> N
     assert given not in str(caught.value)
 
 
-def test_a_connection_that_its_user_made_his_own_is_left_alone() -> None:
+def test_a_connection_edited_by_its_user_is_not_updated() -> None:
     airflow = _Airflow()
-    wanted = {"host": "http://127.0.0.1:1", "login": "key"}
-    assert keep(airflow, GONG, wanted)  # type: ignore[arg-type]
-    assert airflow.kept["host"] == "http://127.0.0.1:1"
-    assert keep(airflow, GONG, wanted | {"host": "http://127.0.0.1:2"})  # type: ignore[arg-type]
-    assert airflow.kept["host"] == "http://127.0.0.1:2"
-    airflow.kept["host"] = "https://us-1.api.gong.io"
-    assert not keep(airflow, GONG, wanted)  # type: ignore[arg-type]
-    assert airflow.kept["host"] == "https://us-1.api.gong.io"
+    desired = {"host": "http://127.0.0.1:1", "login": "key"}
+    assert upsert_connection(airflow, GONG, desired)  # type: ignore[arg-type]
+    assert airflow.stored["host"] == "http://127.0.0.1:1"
+    assert upsert_connection(airflow, GONG, desired | {"host": "http://127.0.0.1:2"})  # type: ignore[arg-type]
+    assert airflow.stored["host"] == "http://127.0.0.1:2"
+    airflow.stored["host"] = "https://us-1.api.gong.io"
+    assert not upsert_connection(airflow, GONG, desired)  # type: ignore[arg-type]
+    assert airflow.stored["host"] == "https://us-1.api.gong.io"
 
 
 def test_the_embedded_warehouse_reads_back_as_its_url() -> None:
@@ -96,13 +102,13 @@ class _Airflow:
     """The connections part of Airflow's REST API, in memory."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, Any] = {}
+        self.stored: dict[str, Any] = {}
 
     def get(self, path: str) -> dict[str, Any]:
-        return self.kept
+        return self.stored
 
     def post(self, path: str, body: dict[str, Any]) -> None:
-        self.kept = dict(body)
+        self.stored = dict(body)
 
     def patch(self, path: str, body: dict[str, Any]) -> None:
-        self.kept.update(body)
+        self.stored.update(body)

@@ -1,4 +1,4 @@
-"""What a command left running is found and ended by the next, also where it may not look into it."""
+"""A command finds and ends an earlier command's processes, even without access to their environment."""
 
 import os
 import pwd
@@ -16,53 +16,55 @@ import pytest
 
 from include.gong.local import processes
 from include.gong.local.processes import Processes, stop_leftovers
-from include.gong.local.settings import Place
+from include.gong.local.settings import StateDir
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def state_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[StateDir]:
     """A folder that any user may use."""
     directory = Path(tempfile.mkdtemp(prefix="gong-processes-"))
     directory.chmod(0o777)
     monkeypatch.setattr(processes, "ROOT", directory)
-    yield Place(directory)
+    yield StateDir(directory)
     shutil.rmtree(directory)
 
 
-def without_root(place: Place) -> None:
-    """As Airflow's workers are when their scheduler was killed: orphans, into which nobody may look."""
+def without_root(state_dir: StateDir) -> None:
+    """Test with an orphan whose environment is unreadable, like a worker of a dead Airflow scheduler."""
     if os.getuid() == 0:
-        nobody = pwd.getpwnam("nobody")
+        user = pwd.getpwnam("nobody")
         os.setgroups([])
-        os.setgid(nobody.pw_gid)
-        os.setuid(nobody.pw_uid)
-    Processes(place).start("scheduler", ["/bin/sh", "-c", f"'{place.directory}/airflow' 60 & echo $!"], {})
-    said = place.directory / "logs" / "scheduler.log"
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+    Processes(state_dir).start(
+        "scheduler", ["/bin/sh", "-c", f"'{state_dir.directory}/airflow' 60 & echo $!"], {}
+    )
+    log = state_dir.directory / "logs" / "scheduler.log"
     deadline = time.monotonic() + 10
-    while not said.read_text() or (worker := psutil.Process(int(said.read_text()))).name() != "airflow":
+    while not log.read_text() or (worker := psutil.Process(int(log.read_text()))).name() != "airflow":
         assert time.monotonic() < deadline
         time.sleep(0.01)
     try:
         with pytest.raises(psutil.AccessDenied):
             worker.environ()
-        stop_leftovers(Place(place.directory / "another"))
+        stop_leftovers(StateDir(state_dir.directory / "another"))
         assert worker.is_running()
-        stop_leftovers(place)
+        stop_leftovers(state_dir)
         assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
     finally:
         with suppress(psutil.Error):
             worker.kill()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere one may look")
-def test_workers_are_ended_into_which_only_root_may_look(place: Place) -> None:
-    program = place.directory / "airflow"
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hides the environment")
+def test_workers_that_only_root_may_inspect_are_ended(state_dir: StateDir) -> None:
+    program = state_dir.directory / "airflow"
     shutil.copy("/bin/sleep", program)
-    program.chmod(0o111)  # what can't be read can't be looked into when it runs
+    program.chmod(0o111)  # the process of an unreadable program can't be inspected
     child = os.fork()
     if child == 0:
         try:
-            without_root(place)
+            without_root(state_dir)
         except BaseException:
             traceback.print_exc()
             os._exit(1)

@@ -1,4 +1,4 @@
-"""What a task's log says while it fetches: how far, how fast, how long still, and that it waits."""
+"""A task's log while it fetches: progress, rate, time left, and waits."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from gong_provider.client import endpoints, slots
-from gong_provider.client.protocols import Place
+from gong_provider.client.protocols import Slot
 from gong_provider.operators import progress
 from gong_provider.operators.progress import Progress
 
 
 class Clock:
-    """A clock that goes on when told."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -25,89 +25,91 @@ class Clock:
         return self.now
 
 
-def test_it_says_how_far_how_fast_and_how_long_still() -> None:
-    clock, said = Clock(), list[str]()
-    told = Progress("histories", 10_000, said.append, clock=clock)
+def test_it_logs_progress_rate_and_time_left() -> None:
+    clock, lines = Clock(), list[str]()
+    tracker = Progress("histories", 10_000, lines.append, clock=clock)
     for _ in range(400):
         clock.now += 1
-        told.add(3, 3)
-    assert said[-1] == "histories 1,188 of 10,000 · 1,188 calls · 3.0 calls/s · 49 min left"
-    assert len(said) == 80, "one line in five seconds"
+        tracker.add(3, 3)
+    assert lines[-1] == "histories 1,188 of 10,000 · 1,188 calls · 3.0 calls/s · 49 min left"
+    assert len(lines) == 80, "one line in five seconds"
 
 
 def test_the_rate_is_the_recent_one() -> None:
-    clock, said = Clock(), list[str]()
-    told = Progress("histories", 3000, said.append, clock=clock)
+    clock, lines = Clock(), list[str]()
+    tracker = Progress("histories", 3000, lines.append, clock=clock)
     for rate in (1, 10):
         for _ in range(100):
             clock.now += 1
-            told.add(rate, rate)
-    assert "10.0 calls/s" in told.line()
+            tracker.add(rate, rate)
+    assert "10.0 calls/s" in tracker.line()
 
 
 def test_failures_count_as_done_but_are_named() -> None:
     clock = Clock()
-    told = Progress("histories", 20, lambda _: None, clock=clock)
+    tracker = Progress("histories", 20, lambda _: None, clock=clock)
     clock.now += 2
-    told.add(8, 12, failed=2)
-    assert re.findall(r"[\d.]+", told.line()) == ["8", "20", "2", "12", "6.0", "2"]
-    assert re.findall(r"[\d.]+", told.summary()) == ["8", "20", "2", "12", "2"]
+    tracker.add(8, 12, failed=2)
+    assert re.findall(r"[\d.]+", tracker.line()) == ["8", "20", "2", "12", "6.0", "2"]
+    assert re.findall(r"[\d.]+", tracker.summary()) == ["8", "20", "2", "12", "2"]
 
 
-def test_a_listing_that_goes_on_counts_what_was_listed() -> None:
+def test_a_resumed_listing_counts_users_listed_before() -> None:
     clock = Clock()
-    told = Progress("users", None, lambda _: None, done=500, clock=clock)
+    tracker = Progress("users", None, lambda _: None, done=500, clock=clock)
     clock.now += 10
-    told.add(100, 1, of=1000)
-    assert re.findall(r"[\d.,]+", told.line()) == ["600", "1,000", "1", "0.1", "40"]
+    tracker.add(100, 1, of=1000)
+    assert re.findall(r"[\d.,]+", tracker.line()) == ["600", "1,000", "1", "0.1", "40"]
 
 
-def test_silence_is_said_and_so_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_and_the_end_are_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SILENCE_S", 0.2)
     monkeypatch.setattr(progress, "EVERY_S", 0.1)
-    said: list[str] = []
-    with Progress("histories", 5, said.append) as told:
-        told.add(2, 2)
+    lines: list[str] = []
+    with Progress("histories", 5, lines.append) as tracker:
+        tracker.add(2, 2)
         time.sleep(0.7)
-    assert 3 <= len(said) <= 6, said
-    assert [re.findall(r"\d+", line) for line in said] == [
+    assert 3 <= len(lines) <= 6, lines
+    assert [re.findall(r"\d+", line) for line in lines] == [
         ["2", "5", "2"],
-        *[["2", "5", "2", "1"]] * (len(said) - 1),
+        *[["2", "5", "2", "1"]] * (len(lines) - 1),
     ]
 
 
-def test_a_task_without_a_call_says_nothing() -> None:
-    said: list[str] = []
-    with Progress("users", None, said.append):
+def test_a_task_without_a_call_logs_nothing() -> None:
+    lines: list[str] = []
+    with Progress("users", None, lines.append):
         pass
-    assert said == []
+    assert lines == []
 
 
 class _Paused:
-    """A quota whose next place is some time away."""
+    """A rate limiter whose next slot is some time away."""
 
-    ahead = 1
+    max_reserved = 1
 
     def __init__(self, wait_s: float) -> None:
         self._wait_s = wait_s
 
-    async def take(self, _endpoint: str) -> Place:
-        return Place(self._wait_s, time.monotonic() + self._wait_s)
+    async def acquire(self, _endpoint: str) -> Slot:
+        return Slot(self._wait_s, time.monotonic() + self._wait_s)
 
-    async def holds(self, _place: Place) -> bool:
+    async def is_valid(self, _slot: Slot) -> bool:
         return True
 
 
-@pytest.mark.parametrize(("wait_s", "said"), [(0.05, 0), (1, 2)])
-def test_a_long_wait_says_until_when(
-    wait_s: float, said: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("wait_s", "lines"), [(0.05, 0), (1, 2)])
+def test_a_long_wait_logs_its_end(
+    wait_s: float, lines: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(slots, "SAY_S", 0.1)
-    monkeypatch.setattr(slots, "LATE_S", 10)  # on a busy machine a late place would be given back
-    quota: Any = _Paused(wait_s)
+    monkeypatch.setattr(slots, "LOG_EVERY_S", 0.1)
+    monkeypatch.setattr(slots, "MAX_LATE_S", 10)  # on a busy machine a late slot would be released
+    limiter: Any = _Paused(wait_s)
     begin = time.monotonic()
     with caplog.at_level("INFO"):
-        asyncio.run(slots.Turns(quota, lambda: asyncio.sleep(0)).take(endpoints.get_user("1"), None))
+        asyncio.run(
+            slots.SlotWaiter(limiter, lambda: asyncio.sleep(0)).acquire(endpoints.get_user("1"), None)
+        )
     assert wait_s <= time.monotonic() - begin < wait_s + 5
-    assert min(len(caplog.messages), 2) == said  # again and again, less often where the machine stalls
+    assert min(len(caplog.messages), 2) == lines  # again and again, less often where the machine stalls
     assert all(re.search(r"\d\d:\d\d:\d\d UTC", line) for line in caplog.messages)

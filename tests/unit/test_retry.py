@@ -1,4 +1,4 @@
-"""When a task is tried again: by our delays or its own, and never before a pause of Gong's ends."""
+"""When a task is retried: by our delays or its own, and never before a pause of Gong's ends."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_no_delay_ends_before_the_pause(
     assert delay_s(operator, GongRateLimitError("pauses", retry_after_s=pause_s), try_number) == expected
 
 
-def test_without_a_pause_an_operators_own_delay_is_airflows_matter() -> None:
+def test_without_a_pause_airflow_computes_an_operators_own_delay() -> None:
     operator = GongListUsersOperator(task_id="t", retry_delay=timedelta(seconds=1))
     for error in (RuntimeError(), GongRateLimitError("pauses")):
         assert delay_s(operator, error) is None

@@ -1,4 +1,4 @@
-"""Which Airflow the provider is for: one range, and words for all others."""
+"""The supported range of Airflow releases, and the error for all others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RANGE = ">={}.{},<{}.{}".format(*supported.OLDEST, *supported.BELOW)
 
 
-def test_the_range_is_the_packages_own_and_stands_wherever_it_is_told() -> None:
+def test_the_range_is_the_same_in_the_package_and_the_docs() -> None:
     assert f"apache-airflow{RANGE}" in PROJECT["dependencies"]
     assert f"apache-airflow{RANGE}" in (ROOT / "requirements.txt").read_text()
     assert "Airflow 3.3" in get_provider_info()["description"]
@@ -27,6 +27,6 @@ def test_the_installed_airflow_is_within_it() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["2.11.0", "3.2.2", "3.4.0", "3.4.0rc1", "4.0"])
-def test_another_airflow_is_told_what_to_install(wrong: str) -> None:
+def test_the_error_for_another_airflow_names_the_range(wrong: str) -> None:
     with pytest.raises(RuntimeError, match=rf"needs apache-airflow{RANGE}, and this is Airflow {wrong}\."):
         supported.check_airflow(wrong)

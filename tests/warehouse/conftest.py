@@ -1,4 +1,4 @@
-"""The small company whose story is told once: for tests that only read it."""
+"""A warehouse of the small company, loaded once for tests that only read it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine
 
 from include.gong.local.postgres import Cluster
-from tests.warehouse.small_company import told_once
+from tests.warehouse.small_company import replayed_once
 
 
 @pytest.fixture(scope="session")
 def company(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
-    with told_once(postgres_server, migrated_template) as engine:
+    with replayed_once(postgres_server, migrated_template) as engine:
         yield engine

@@ -1,4 +1,4 @@
-"""The data dictionary, as Markdown, from the comments that the database itself holds."""
+"""The data dictionary, as Markdown, from the comments in the database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COLUMNS = text("""
 """)
 
 
-# Beside a function's own comment, the meaning of each column it answers, a line each (ddl.create_function).
+# After a function's own comment, the meaning of each column, a line each (ddl.create_function).
 _FUNCTIONS = text("""
     SELECT proname AS name, pg_get_function_identity_arguments(pg_proc.oid) AS parameters,
            obj_description(pg_proc.oid, 'pg_proc') AS meanings,

@@ -1,4 +1,4 @@
-"""All that runs do in a warehouse, one after the other, for tests of rights and of schemas."""
+"""Everything that runs do in a warehouse, in order, for tests of rights and schemas."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from gong_provider.client.models import ListingProgress
+from gong_provider.client.models import ListingCheckpoint
 from gong_provider.db.database import Database
 from gong_provider.oauth.token_store import TokenRows
 from gong_provider.rate_limit.limits import Limits
-from gong_provider.rate_limit.postgres import PostgresQuota
+from gong_provider.rate_limit.postgres import PostgresRateLimiter
 from include.gong.warehouse import deletions, listing_checkpoint, plan, runs
 from include.gong.warehouse.account import AccountIdentity, settle_account
 from include.gong.warehouse.checks import run_checks
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.coverage import rewrite_coverage
-from include.gong.warehouse.erasure import forget, take_back
+from include.gong.warehouse.erasure import erase_user, lift_erasure
 from include.gong.warehouse.histories import load_histories
 from include.gong.warehouse.retention import Retention, remove_outdated
 from include.gong.warehouse.users import load_users
@@ -26,8 +26,8 @@ from tests.support.token_workers import KeyCipher
 from tests.warehouse.making import (
     HOUR,
     NOON,
+    PROPAGATION_DELAY,
     RUN,
-    SETTLING,
     failure,
     history,
     listing,
@@ -50,13 +50,13 @@ _KEY = "pW1l4lS4kGq0Qqf6Jm9t0T7uVhX3cYb2n8D5eR6aZxE="
 
 
 def full_load(engine: Engine) -> None:
-    """Four users listed, histories fetched, one user left, one forgotten, days counted, all checked."""
+    """Four users listed, histories fetched, one user deleted, one erased, days counted, all checked."""
     _list(engine)
     _fetch(engine)
     _leave(engine)
-    forget(engine, "4", NOON + HOUR)
+    erase_user(engine, "4", NOON + HOUR)
     with transaction(engine) as connection:
-        take_back(connection, "nobody")
+        lift_erasure(connection, "nobody")
         keep = timedelta(days=365)
         remove_outdated(connection, Retention(keep, keep), NOON)
         rewrite_coverage(connection, NOON + HOUR)
@@ -64,18 +64,18 @@ def full_load(engine: Engine) -> None:
         runs.add_warning(connection, RUN, "odd")
         runs.close_run(connection, RUN, "success", NOON + HOUR)
         plan.purge_plans(connection, NOON)
-        listing_checkpoint.purge_progress(connection, NOON)
+        listing_checkpoint.purge_checkpoints(connection, NOON)
     use_quota(engine)
 
 
 def use_quota(engine: Engine) -> None:
-    """A call of the quota, and a refresh token that is stored."""
+    """A call of the limiter, and a refresh token that is stored."""
     database = Database(engine)
-    quota = PostgresQuota(database, "acme", Limits(0, 100))
-    asyncio.run(quota.take("list_users"))
-    asyncio.run(quota.pause(1))
-    asyncio.run(quota.remember_filter_path("/users/extensive"))
-    assert asyncio.run(quota.calls_left()).now
+    limiter = PostgresRateLimiter(database, "acme", Limits(0, 100))
+    asyncio.run(limiter.acquire("list_users"))
+    asyncio.run(limiter.pause(1))
+    asyncio.run(limiter.remember_filter_path("/users/extensive"))
+    assert asyncio.run(limiter.calls_remaining()).now
     asyncio.run(TokenRows(database, KeyCipher(_KEY), "acme", "s3cret").read())
     database.close()
 
@@ -86,27 +86,27 @@ def _list(engine: Engine) -> None:
         opened(connection)
         load_users(connection, RUN, page(USERS), listed=True)
         for cursor in ("next", None):
-            listing_checkpoint.save_progress(connection, RUN, page_of_listing(USERS, cursor))
-        assert isinstance(listing_checkpoint.load_progress(connection, RUN), ListingProgress)
+            listing_checkpoint.save_checkpoint(connection, RUN, page_of_listing(USERS, cursor))
+        assert isinstance(listing_checkpoint.load_checkpoint(connection, RUN), ListingCheckpoint)
         runs.record_listing(connection, RUN, listing(users=4), full=True)
 
 
 def _fetch(engine: Engine) -> None:
     with transaction(engine) as connection:
-        listing_checkpoint.clear_progress(connection, RUN)
+        listing_checkpoint.clear_checkpoint(connection, RUN)
         plan.plan_histories(connection, RUN)
         ids = plan.ids_of_batch(connection, RUN, 1)
         plan.claim(connection, RUN, ids)
     outcomes = (history("1", [FLIP, "odd"]), history("2"), failure("3"), history("4"))
     with transaction(engine) as connection:
-        load_histories(connection, RUN, outcomes, SETTLING)
-        plan.histories_left(connection, RUN)
+        load_histories(connection, RUN, outcomes, PROPAGATION_DELAY)
+        plan.histories_remaining(connection, RUN)
 
 
 def _leave(engine: Engine) -> None:
     at = NOON + HOUR / 2
     with transaction(engine) as connection:
         load_users(connection, RUN, page([*USERS[:2], USERS[3]], at), listed=True)
-        deletions.nominate(connection, at, with_avatars=False, whole=True)
-        deletions.confirm(connection, deletions.unconfirmed(connection), at)
-        deletions.settle(connection, RUN, accept=False)
+        deletions.flag_missing(connection, at, with_avatars=False, whole=True)
+        deletions.verify(connection, deletions.unverified(connection), at)
+        deletions.apply_deletions(connection, RUN, accept=False)

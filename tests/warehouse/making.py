@@ -1,4 +1,4 @@
-"""Answers and rows that the tests of the warehouse start from."""
+"""Responses and rows that the tests of the warehouse start from."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from gong_provider.client.models import HistoryFailure, SettingsHistory, UsersPage
-from gong_provider.client.models import Listing as Progress
-from gong_provider.client.parsing import read_changes, read_users
+from gong_provider.client.models import ListingStatus as Progress
+from gong_provider.client.parsing import parse_changes, parse_users
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.histories import HistoriesLoaded, load_histories
 from include.gong.warehouse.runs import ListingRow, RunKey, open_run, record_listing
@@ -47,7 +47,7 @@ ANNA = {
     "unknownField": {"deep": [1, None]},
 }
 """A record with every field that Gong has, and one that it does not have."""
-SETTLING = timedelta(minutes=10)
+PROPAGATION_DELAY = timedelta(minutes=10)
 RUN = RunKey("gong_users_sync", "manual__1")
 
 
@@ -57,10 +57,10 @@ def opened(connection: Connection, run: RunKey = RUN, at: datetime = NOON, day: 
 
 def page(records: Sequence[Any], at: datetime = NOON, with_avatars: bool = False) -> UsersPage:
     counts: Counter[str] = Counter()
-    users, rejected = read_users(records, counts, dirty=True)
+    users, rejected = parse_users(records, counts, dirty=True)
     return UsersPage(
         requested_at=at,
-        gong_time=at,
+        server_time=at,
         counts=counts,
         users=users,
         rejected=rejected,
@@ -75,22 +75,22 @@ def page_of_listing(
 ) -> UsersPage:
     """A page of a list of all users, which goes on at a cursor, or ends."""
     so_far = Progress(
-        started_at=NOON, gong_time=NOON - HOUR, pages=pages, users=len(records), total_records=4,
-        totals=(4,), rejected=1, moved=False, finished=cursor is None, warnings=(),
+        started_at=NOON, server_time=NOON - HOUR, pages=pages, users=len(records), total_records=4,
+        totals=(4,), rejected=1, changed_during_read=False, finished=cursor is None, warnings=(),
     )  # fmt: skip
     return replace(page(records, at), cursor=cursor, listing=so_far)
 
 
 def history(user_id: str, records: Sequence[Any] = (), at: datetime = NOON) -> SettingsHistory:
     counts: Counter[str] = Counter()
-    changes, rejected = read_changes(user_id, records, counts, dirty=True)
+    changes, rejected = parse_changes(user_id, records, counts, dirty=True)
     return SettingsHistory(
-        requested_at=at, gong_time=at, counts=counts, user_id=user_id, changes=changes, rejected=rejected
+        requested_at=at, server_time=at, counts=counts, user_id=user_id, changes=changes, rejected=rejected
     )
 
 
-def failure(user_id: str, at: datetime = NOON, *, gone: bool = False) -> HistoryFailure:
-    return HistoryFailure(user_id, gone, "Gong answered 500", at, calls=3)
+def failure(user_id: str, at: datetime = NOON, *, not_found: bool = False) -> HistoryFailure:
+    return HistoryFailure(user_id, not_found, "Gong answered 500", at, calls=3)
 
 
 def load_page(
@@ -104,8 +104,8 @@ def load_page(
 def listing(at: datetime = NOON, users: int = 1, **more: Any) -> ListingRow:
     """A list of all users that was whole."""
     of_one_page: dict[str, Any] = {
-        "started_at": at, "covers_until": at - SETTLING, "finished_at": at, "with_avatars": False,
-        "pages": 1, "users": users, "total_records": users, "moved": False,
+        "started_at": at, "covers_until": at - PROPAGATION_DELAY, "finished_at": at, "with_avatars": False,
+        "pages": 1, "users": users, "total_records": users, "changed_during_read": False,
     }  # fmt: skip
     return ListingRow(**of_one_page | more)
 
@@ -122,7 +122,7 @@ def listed(engine: Engine, records: Sequence[Any], at: datetime = NOON, **more: 
 def load_group(engine: Engine, *outcomes: SettingsHistory | HistoryFailure) -> HistoriesLoaded:
     with transaction(engine) as connection:
         opened(connection)
-        return load_histories(connection, RUN, outcomes, SETTLING)
+        return load_histories(connection, RUN, outcomes, PROPAGATION_DELAY)
 
 
 def rows(engine: Engine, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -142,12 +142,12 @@ def differences(engine: Engine, one: str, other: str) -> list[tuple[Any, ...]]:
 
 
 COVERAGE = """
-    (SELECT day, setting_key, users_on, users_off, users_unknown, joined, left_gong, changes, complete
+    (SELECT day, setting_key, users_on, users_off, users_unknown, joined, deleted, changes, complete
      FROM {}) AS coverage
 """
 
 
 def coverage_differs(engine: Engine) -> list[tuple[Any, ...]]:
-    """What of the daily coverage is not as if it were counted from nothing."""
-    held, anew = "recording_coverage_daily", "derived_recording_coverage('-infinity')"
-    return differences(engine, COVERAGE.format(held), COVERAGE.format(anew))
+    """Rows of the daily coverage that differ from one computed from scratch."""
+    stored, derived = "recording_coverage_daily", "derived_recording_coverage('-infinity')"
+    return differences(engine, COVERAGE.format(stored), COVERAGE.format(derived))

@@ -1,4 +1,4 @@
-"""A person whom a warehouse names wherever it can, to be forgotten by tests."""
+"""A user named in all places of a warehouse, to be erased by tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from include.gong.warehouse import deletions, listing_checkpoint, plan
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.coverage import rewrite_coverage
-from include.gong.warehouse.erasure import Erased, forget
+from include.gong.warehouse.erasure import Erased, erase_user
 from tests.warehouse.making import (
     HOUR,
     NOON,
@@ -140,11 +140,11 @@ def leave_traces(engine: Engine) -> None:
         connection.exec_driver_sql("UPDATE sync_runs SET histories_since = '2026-03-10 13:00Z'")
         plan.plan_histories(connection, RUN)
         plan.claim(connection, RUN, [PAULA, OTTO, NORA])
-        listing_checkpoint.save_progress(
+        listing_checkpoint.save_checkpoint(
             connection, RUN, page_of_listing([paula(), otto()], "next", NOON + HOUR)
         )
-        connection.exec_driver_sql("UPDATE user_marks SET listed_at = last_seen_at")
-        deletions.nominate(connection, NOON + HOUR, with_avatars=False, whole=True)
+        connection.exec_driver_sql("UPDATE user_sync_state SET listed_at = last_seen_at")
+        deletions.flag_missing(connection, NOON + HOUR, with_avatars=False, whole=True)
 
 
 def tables(engine: Engine) -> list[str]:
@@ -158,7 +158,7 @@ def tables(engine: Engine) -> list[str]:
 def dump(engine: Engine) -> dict[str, list[str]]:
     """Every row of every table, as text."""
     return {
-        table: sorted(row for (row,) in rows(engine, f"SELECT to_jsonb(held)::text FROM {table} AS held"))
+        table: sorted(row for (row,) in rows(engine, f"SELECT to_jsonb(stored)::text FROM {table} AS stored"))
         for table in tables(engine)
     }
 
@@ -166,8 +166,8 @@ def dump(engine: Engine) -> dict[str, list[str]]:
 def found_in(engine: Engine, *names: str) -> dict[str, set[str]]:
     """In which tables anything of these is, whatever the column and the case."""
     found = {
-        table: {name for name in names for row in held if is_in(name, row)}
-        for table, held in dump(engine).items()
+        table: {name for name in names for row in stored if is_in(name, row)}
+        for table, stored in dump(engine).items()
     }
     return {table: names for table, names in found.items() if names}
 
@@ -176,13 +176,13 @@ def is_in(name: str, row: str) -> bool:
     return name.lower() in row.lower().replace(f"no{MAIL}", "")
 
 
-def forgotten(engine: Engine, user_id: str = PAULA) -> Erased:
-    return forget(engine, user_id, NOON + 2 * HOUR)
+def erase_paula(engine: Engine, user_id: str = PAULA) -> Erased:
+    return erase_user(engine, user_id, NOON + 2 * HOUR)
 
 
 @contextmanager
 def in_flight(engine: Engine, write: Callable[[Connection], object]) -> Iterator[Callable[[], None]]:
-    """A transaction that has written and is not committed until it is told to."""
+    """A transaction that has written and is not committed until the test calls commit."""
     go_on, has_written = threading.Event(), threading.Event()
 
     def run() -> None:
@@ -212,8 +212,8 @@ def in_background(task: Callable[[], Any]) -> Future[Any]:
     return done
 
 
-def wait_for_tombstone(engine: Engine) -> None:
+def wait_for_erasure_record(engine: Engine) -> None:
     deadline = time.monotonic() + 30
-    while not value(engine, "SELECT count(*) FROM forgotten"):
+    while not value(engine, "SELECT count(*) FROM erasures"):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -1,23 +1,23 @@
-"""The story of a small company, told to the warehouse run by run: its tables and answers are known by hand.
+"""The story of a small company, loaded run by run: its tables and query results are known by hand.
 
 Everyone was created on 26 February 2026 at 9:00, but Hana. The first run is on 2 March, then one a day, at
 0:30. Ada leads the company; Ben leads sales, under Ada; Cleo and Dan report to Ben, Eve to Dan.
 
 26 February  Everyone is recorded, and everyone's calls are imported; whether Gus' recording is prevented
-             is never told.
+             is never reported.
 27 February  Ben's recording is switched off at 10:00, and Eve's too. Dan is made inactive at 12:00.
-28 February  Finn's recording is switched on and off at 8:00, in one second: who knows which was last?
+28 February  Finn's recording is switched on and off at 8:00, in one second: it is unknown which was last.
              Ben's is on again at 10:00.
 2 March      Eve's is on again at 16:00.
 3 March      Hana is created at 8:00; her recording is prevented; her imports are switched on at 10:00,
              which her profile never shows. Ben's recording is off at 9:00 and on at 9:30, between two runs.
              Ada switches Cleo's off at 14:00. Ivo leaves. Eve Frost is Eve Fox now, and her history is
-             answered as the contract has it from here on; Cleo's always was, nobody else's ever is.
+             in the contract variant from here on; Cleo's always was, all others' never are.
 4 March      Ada switches Eve's imports off at 11:00. Cleo becomes team lead, under Ada. Jo leaves, who was
              Hana's manager. Gus' imports are off.
-5 March      Ivo comes back, with a consent page and a manager whom nobody knows.
+5 March      Ivo comes back, with a consent page and an unknown manager.
 
-Finn and Gus are each other's managers. Gong never answers Gus' history. Ada's consent page gets another token
+Finn and Gus are each other's managers. Gong never returns Gus' history. Ada's consent page gets another token
 every day.
 """
 
@@ -40,7 +40,7 @@ from include.gong.warehouse.histories import load_histories
 from include.gong.warehouse.plan import plan_histories
 from include.gong.warehouse.runs import RunKey, close_run, record_listing
 from include.gong.warehouse.users import load_users
-from tests.warehouse.making import SETTLING, failure, history, listing, opened, page
+from tests.warehouse.making import PROPAGATION_DELAY, failure, history, listing, opened, page
 
 RECORDED = "webConferencesRecorded"
 PREVENTED = "preventWebConferenceRecording"
@@ -67,7 +67,7 @@ def run_of(day: int) -> RunKey:
 
 
 def profile(user_id: str, token: str = "first", **changed: Any) -> Record:
-    """A user as Gong lists him, before anything changed."""
+    """A user as Gong lists them, before anything changed."""
     first, last = NAMES[user_id]
     settings = {RECORDED: True, PREVENTED: False, CALLS: True} | changed.pop("settings", {})
     record = {
@@ -87,7 +87,7 @@ def profile(user_id: str, token: str = "first", **changed: Any) -> Record:
 
 
 def flip(when: str, value: bool, setting: str = RECORDED) -> Record:
-    """A change as the live service answers it: a switch, when, and nothing of who."""
+    """A change in the live variant: a switch and a time, without an author."""
     return {"setting": setting, "value": value, "time": f"2026-{when}:00Z"}
 
 
@@ -134,8 +134,8 @@ def people(day: int) -> list[Record]:
     return listed
 
 
-def told(user_id: str, day: int) -> list[Record]:
-    """A user's history as Gong answers it on a day."""
+def changes_of(user_id: str, day: int) -> list[Record]:
+    """A user's history as Gong returns it on a day."""
     ben = [flip("02-27T10:00", False), flip("02-28T10:00", True),
            flip("03-03T09:00", False), flip("03-03T09:30", True)]  # fmt: skip
     eve = [flip("02-27T10:00", False), flip("03-02T16:00", True)]
@@ -156,44 +156,44 @@ def told(user_id: str, day: int) -> list[Record]:
 
 def _histories(day: int, asked_at: datetime) -> list[SettingsHistory | HistoryFailure]:
     ids = [record["id"] for record in people(day)]
-    answered = [history(each, told(each, day), asked_at) for each in ids if each != "7"]
-    return [*answered, failure("7", asked_at)]
+    outcomes = [history(each, changes_of(each, day), asked_at) for each in ids if each != "7"]
+    return [*outcomes, failure("7", asked_at)]
 
 
 def run_on(engine: Engine, day: int) -> None:
-    """The run of a day: it lists at 0:30, asks for histories at 0:31, and for who is missing at 0:32."""
+    """The run of a day: lists at 0:30, fetches histories at 0:31, and verifies missing users at 0:32."""
     started_at, run, listed = at(day, "00:30"), run_of(day), people(day)
     with transaction(engine) as connection:
         opened(connection, run, started_at, started_at.date() - timedelta(days=1))
         load_users(connection, run, page(listed, started_at), listed=True)
-        deletions.nominate(connection, started_at, with_avatars=False, whole=True)
+        deletions.flag_missing(connection, started_at, with_avatars=False, whole=True)
         record_listing(connection, run, listing(started_at, len(listed)), full=True)
         plan_histories(connection, run)
     with transaction(engine) as connection:
-        load_histories(connection, run, _histories(day, at(day, "00:31")), SETTLING)
+        load_histories(connection, run, _histories(day, at(day, "00:31")), PROPAGATION_DELAY)
     with transaction(engine) as connection:
-        deletions.confirm(connection, deletions.unconfirmed(connection), at(day, "00:32"))
-        deletions.settle(connection, run, accept=False)
+        deletions.verify(connection, deletions.unverified(connection), at(day, "00:32"))
+        deletions.apply_deletions(connection, run, accept=False)
     with transaction(engine) as connection:
         rewrite_coverage(connection, at(day, "00:33"))
         close_run(connection, run, "success", at(day, "00:33"))
 
 
-def tell(engine: Engine, until: int = 6) -> None:
-    """The whole story, or what was known after the run of a day of March."""
+def replay(engine: Engine, until: int = 6) -> None:
+    """Load the whole story, or the part up to the run of a day of March."""
     for day in range(2, until + 1):
         run_on(engine, day)
 
 
 @contextmanager
-def told_once(server: Cluster, template: str) -> Iterator[Engine]:
-    """A warehouse that knows the whole story, for tests that only read it."""
+def replayed_once(server: Cluster, template: str) -> Iterator[Engine]:
+    """A warehouse with the whole story, for tests that only read it."""
     name = f"company_{uuid4().hex}"
     admin = engine_for(server.url("postgres"))
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
     admin.dispose()
     engine = engine_for(server.url(name))
-    tell(engine)
+    replay(engine)
     yield engine
     engine.dispose()

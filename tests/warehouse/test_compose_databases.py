@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from include.gong.compose.database import SUPERUSER, make_databases
-from include.gong.compose.keys import keep_keys
+from include.gong.compose.database import SUPERUSER, create_databases
+from include.gong.compose.keys import write_keys
 from include.gong.local.postgres import Cluster
 
 DATABASES = {"airflow": "airflow_password", "gong": "warehouse_password"}
@@ -17,9 +17,9 @@ DATABASES = {"airflow": "airflow_password", "gong": "warehouse_password"}
 
 @pytest.fixture
 def address(postgres_server: Cluster, tmp_path: Path) -> Iterator[str]:
-    """Of a server whose superuser is the one that the image makes."""
+    """The address of a server with the superuser that the image creates."""
     here = f"127.0.0.1:{postgres_server.port}"
-    keep_keys(tmp_path, {"POSTGRES_ADDRESS": here, "REDIS_ADDRESS": "redis:6379"}, tmp_path / "given")
+    write_keys(tmp_path, {"POSTGRES_ADDRESS": here, "REDIS_ADDRESS": "redis:6379"}, tmp_path / "given")
     admin = psycopg2.connect(postgres_server.url("postgres").replace("+psycopg2", ""))
     admin.autocommit = True
     with admin.cursor() as cursor:
@@ -39,7 +39,7 @@ def log_in(address: str, user: str, password: str, database: str) -> None:
 
 
 def test_each_login_opens_its_own_database_only(address: str, tmp_path: Path) -> None:
-    make_databases(tmp_path, address)
+    create_databases(tmp_path, address)
     for login, file in DATABASES.items():
         password = (tmp_path / file).read_text()
         for database in DATABASES:
@@ -50,8 +50,8 @@ def test_each_login_opens_its_own_database_only(address: str, tmp_path: Path) ->
                 log_in(address, login, password, database)
 
 
-def test_again_it_sets_the_passwords_that_the_files_have_now(address: str, tmp_path: Path) -> None:
-    make_databases(tmp_path, address)
+def test_a_second_run_sets_the_current_passwords_of_the_files(address: str, tmp_path: Path) -> None:
+    create_databases(tmp_path, address)
     (tmp_path / "airflow_password").write_text("another")
-    make_databases(tmp_path, address)
+    create_databases(tmp_path, address)
     log_in(address, "airflow", "another", "airflow")

@@ -1,4 +1,4 @@
-"""docs/data-dictionary.md is what the database says of itself."""
+"""docs/data-dictionary.md equals the comments in the database."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tests.warehouse.dictionary import dictionary
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data-dictionary.md"
 
 
-def test_the_page_says_what_the_comments_in_the_database_say(warehouse: Engine) -> None:
+def test_the_page_equals_the_comments_in_the_database(warehouse: Engine) -> None:
     with transaction(warehouse) as connection:
-        said = dictionary(connection)
-    assert "|  |" not in said, "something has no comment"
+        generated = dictionary(connection)
+    assert "|  |" not in generated, "something has no comment"
     _, _, rest = PAGE.read_text().partition("\n## ")
-    page = "## " + rest.partition("\n## Kinds in run_oddities")[0]
-    # Not the whole of both, which is what a comparison would print.
+    page = "## " + rest.partition("\n## Kinds in run_anomalies")[0]
+    # Not both in full, as a comparison would print.
     changes = unified_diff(
-        page.splitlines(), said.splitlines(), f"docs/{PAGE.name}", "the database", lineterm=""
+        page.splitlines(), generated.splitlines(), f"docs/{PAGE.name}", "the database", lineterm=""
     )
-    if page != said:
+    if page != generated:
         pytest.fail("The page is not up to date:\n" + "\n".join(changes), pytrace=False)

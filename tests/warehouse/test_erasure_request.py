@@ -1,4 +1,4 @@
-"""An erasure that is asked for: of a user who is known when no load is under way, and of no other."""
+"""Erasure requests: only for users that are known when no load is running."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 import pytest
 from sqlalchemy import Connection, Engine
 
-from include.gong.warehouse.erasure import forget
+from include.gong.warehouse.erasure import erase_user
 from include.gong.warehouse.erasure_request import (
     UnknownUserError,
     erase_on_request,
     known_user,
-    take_back_on_request,
+    lift_on_request,
 )
-from include.gong.warehouse.erasures import hold_off_forgetting
+from include.gong.warehouse.erasures import block_erasures
 from include.gong.warehouse.retention import remove_users
 from include.gong.warehouse.users import load_users
 from tests.warehouse.making import HOUR, NOON, RUN, opened, page, rows, value
@@ -30,7 +30,7 @@ def world(warehouse: Engine) -> Engine:
 
 
 def records(engine: Engine) -> int:
-    return len(rows(engine, "SELECT FROM forgotten"))
+    return len(rows(engine, "SELECT FROM erasures"))
 
 
 def until_one_waits(engine: Engine) -> None:
@@ -49,7 +49,7 @@ def load(connection: Connection) -> None:
     load_users(connection, RUN, page([paula(), otto()], NOON))
 
 
-def test_what_is_known_is_counted_by_table_and_not_shown_by_accident(world: Engine) -> None:
+def test_stored_data_is_counted_by_table_and_not_shown_by_accident(world: Engine) -> None:
     user = known_user(world, PAULA)
     assert user
     assert not user.is_erased
@@ -62,7 +62,7 @@ def test_what_is_known_is_counted_by_table_and_not_shown_by_accident(world: Engi
     assert not known_user(world, NOBODY)
 
 
-def test_whom_a_load_is_about_to_store_is_known(warehouse: Engine) -> None:
+def test_a_user_being_loaded_is_known(warehouse: Engine) -> None:
     with in_flight(warehouse, load) as commit:
         looking = in_background(lambda: known_user(warehouse, PAULA))
         until_one_waits(warehouse)
@@ -70,7 +70,7 @@ def test_whom_a_load_is_about_to_store_is_known(warehouse: Engine) -> None:
         assert looking.result(30).rows["user_facts"] == 1
 
 
-def test_whom_a_load_stores_meanwhile_is_erased(warehouse: Engine) -> None:
+def test_a_user_stored_meanwhile_is_erased(warehouse: Engine) -> None:
     with in_flight(warehouse, load) as commit:
         erasing = in_background(lambda: erase_on_request(warehouse, PAULA, NOON + HOUR))
         until_one_waits(warehouse)
@@ -79,11 +79,11 @@ def test_whom_a_load_stores_meanwhile_is_erased(warehouse: Engine) -> None:
     assert found_in(warehouse, *HERS) == {}
 
 
-def test_who_is_removed_meanwhile_leaves_no_record(world: Engine) -> None:
-    """Found when it was looked, gone when it is done: as by the retention of users who left."""
+def test_a_user_removed_meanwhile_gets_no_erasure_record(world: Engine) -> None:
+    """Found by the check, missing at the deletion: as with the retention of deleted users."""
 
     def remove(connection: Connection) -> None:
-        hold_off_forgetting(connection)
+        block_erasures(connection)
         connection.exec_driver_sql("DELETE FROM listing_pages")
         remove_users(connection, [PAULA])
 
@@ -100,7 +100,7 @@ def test_who_is_removed_meanwhile_leaves_no_record(world: Engine) -> None:
 def test_an_unknown_id_leaves_no_record_unless_it_is_forced(world: Engine) -> None:
     with pytest.raises(UnknownUserError) as refused:
         erase_on_request(world, NOBODY, NOON)
-    assert not refused.value.may_pass
+    assert not refused.value.is_transient
     assert NOBODY not in str(refused.value)
     assert records(world) == 0
     assert erase_on_request(world, NOBODY, NOON, force=True).is_new
@@ -116,10 +116,10 @@ def test_again_it_is_fine(world: Engine) -> None:
     assert (again.is_new, again.rows) == (False, {})
 
 
-def test_what_was_erased_can_be_taken_back_and_nothing_else(world: Engine) -> None:
-    forget(world, PAULA, NOON + HOUR)
-    assert take_back_on_request(world, PAULA)
+def test_only_an_existing_erasure_can_be_lifted(world: Engine) -> None:
+    erase_user(world, PAULA, NOON + HOUR)
+    assert lift_on_request(world, PAULA)
     with pytest.raises(UnknownUserError):
-        take_back_on_request(world, PAULA)
-    assert not take_back_on_request(world, PAULA, force=True)
-    assert not take_back_on_request(world, otto()["id"]), "stored, and never erased"
+        lift_on_request(world, PAULA)
+    assert not lift_on_request(world, PAULA, force=True)
+    assert not lift_on_request(world, otto()["id"]), "stored, and never erased"

@@ -1,4 +1,4 @@
-"""`make erase`: in the warehouse itself, without Airflow or Gong; whom it shows, asks for, and refuses."""
+"""`make erase`: in the warehouse itself, without Airflow or Gong; what it shows and refuses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy import Engine, make_url
 
 from include.gong.local.postgres import Cluster
 from include.gong.local.session import Lock, Session
-from include.gong.local.settings import Place
+from include.gong.local.settings import StateDir
 from include.gong.warehouse.connect import engine_for
 from include.gong.warehouse.migrate import migrate
 from tests.support.make import Make
@@ -47,10 +47,10 @@ def make(world: Engine, tmp_path: Path) -> Make:
 
 
 def records(engine: Engine) -> int:
-    return len(rows(engine, "SELECT FROM forgotten"))
+    return len(rows(engine, "SELECT FROM erasures"))
 
 
-def test_only_what_stands_on_the_command_line_counts(tmp_path: Path) -> None:
+def test_only_the_command_line_counts(tmp_path: Path) -> None:
     make = Make(tmp_path, {name: f"{name} of the shell" for name in ASKED})
     shown = " ".join(f"[${{{name}}}]" for name in ASKED).replace("$", "$$")
     show = ("--no-print-directory", "--eval", f'show: ; @echo "{shown}"', "show")
@@ -73,7 +73,9 @@ def test_a_shells_variables_erase_nobody_and_take_nothing_back(make: Make, world
 
 
 @pytest.mark.parametrize("answer", [b"y\n", b"YES\n"])
-def test_at_a_terminal_it_shows_where_and_whom_and_asks(answer: bytes, make: Make, world: Engine) -> None:
+def test_at_a_terminal_it_shows_warehouse_and_user_and_prompts(
+    answer: bytes, make: Make, world: Engine
+) -> None:
     code, shown = make.typed(answer, "erase", f"USER_ID={PAULA}")
     assert code == 0, shown
     first, *rest = shown.removeprefix(answer.decode().replace("\n", "\r\n")).splitlines()
@@ -96,15 +98,15 @@ def test_any_other_answer_changes_nothing(answer: bytes, make: Make, world: Engi
 
 def test_without_a_terminal_it_names_nobody_and_wants_a_yes(make: Make, world: Engine) -> None:
     before = dump(world)
-    code, said = make.run("erase", f"USER_ID={PAULA}")
+    code, output = make.run("erase", f"USER_ID={PAULA}")
     assert code != 0
-    assert "1 in user_facts" in said
-    assert "YES=1" in said
+    assert "1 in user_facts" in output
+    assert "YES=1" in output
     assert dump(world) == before
     code, done = make.run("erase", f"USER_ID={PAULA}", "YES=1")
     assert code == 0, done
     for name in HERS[1:]:
-        assert name.lower() not in (said + done).lower()
+        assert name.lower() not in (output + done).lower()
     assert found_in(world, *HERS) == {}
 
 
@@ -112,13 +114,13 @@ def test_twice_is_fine_and_it_can_be_taken_back(make: Make, world: Engine) -> No
     yes = ("erase", f"USER_ID={PAULA}", "YES=1")
     assert make.run(*yes, "UNDO=1")[0] == 0, "stored and not erased: nothing to take back"
     assert make.run(*yes)[0] == 0
-    code, said = make.run(*yes)
-    assert code == 0, said
+    code, output = make.run(*yes)
+    assert code == 0, output
     assert records(world) == 1
-    code, said = make.run(*yes, "UNDO=1")
-    assert code == 0, said
+    code, output = make.run(*yes, "UNDO=1")
+    assert code == 0, output
     assert records(world) == 0
-    code, said = make.run(*yes, "UNDO=1")
+    code, output = make.run(*yes, "UNDO=1")
     assert code != 0, "now it is an id that nobody has"
 
 
@@ -126,10 +128,10 @@ def test_twice_is_fine_and_it_can_be_taken_back(make: Make, world: Engine) -> No
 def test_an_id_that_nobody_has_is_refused_and_leaves_no_record(undo: str, make: Make, world: Engine) -> None:
     before = dump(world)
     unknown = ("erase", f"USER_ID={NOBODY}", "YES=1", f"UNDO={undo}")
-    code, said = make.run(*unknown)
+    code, output = make.run(*unknown)
     assert code != 0
-    assert "FORCE=1" in said
-    assert "Traceback" not in said
+    assert "FORCE=1" in output
+    assert "Traceback" not in output
     assert dump(world) == before
     assert make.run(*unknown, "FORCE=1")[0] == 0
     assert records(world) == (undo == "0")
@@ -174,13 +176,13 @@ def test_with_no_connection_it_is_our_own_postgres_wherever_the_user_is(local: P
         engine.dispose()
     finally:
         cluster.stop()
-    code, said = make.run("erase", f"USER_ID={PAULA}", "YES=1")
-    assert code == 0, said
-    assert "/gong, schema gong" in said
+    code, output = make.run("erase", f"USER_ID={PAULA}", "YES=1")
+    assert code == 0, output
+    assert "/gong, schema gong" in output
     assert cluster.running_pid() is None
-    code, said = make.run("erase", f"USER_ID={NOBODY}", "YES=1")
+    code, output = make.run("erase", f"USER_ID={NOBODY}", "YES=1")
     assert code != 0
-    assert "/gong_sandbox, schema gong" in said
+    assert "/gong_sandbox, schema gong" in output
     assert cluster.running_pid() is None
 
 
@@ -195,8 +197,8 @@ def up(request: pytest.FixtureRequest, warehouse: Engine, tmp_path: Path) -> Ite
     at_first = "postgresql+psycopg2://postgres:x@127.0.0.1:1/gong_sandbox"
     session = Session("http://127.0.0.1:1", "", "", environment, at_first, True, "", os.getpid(), 0.0, print)
     (tmp_path / "local").mkdir()
-    lock = Lock(Place(tmp_path / "local"))
-    assert lock.take("up") is None
+    lock = Lock(StateDir(tmp_path / "local"))
+    assert lock.acquire("up") is None
     lock.publish(session)
     yield warehouse
     lock.release()
@@ -230,8 +232,8 @@ with settings.Session() as session:
     subprocess.run([sys.executable, "-c", script], input=given, env=environment, text=True, check=True)
 
 
-def test_a_running_airflow_says_where_its_warehouse_is(up: Engine, tmp_path: Path) -> None:
-    session = Lock(Place(tmp_path / "local")).join().at_its_warehouse()
+def test_a_running_airflow_names_its_warehouse(up: Engine, tmp_path: Path) -> None:
+    session = Lock(StateDir(tmp_path / "local")).join().at_its_warehouse()
     assert make_url(session.warehouse_url) == up.url
     assert session.psql.endswith(f"@{up.url.host}:{up.url.port}/{up.url.database}'")
     assert str(up.url.password) not in session.psql
@@ -247,23 +249,23 @@ def test_it_erases_where_a_running_airflow_loads_and_nowhere_else(
     before = dump(other)
     make = Make(tmp_path, {"GONG_LOCAL_DIR": str(tmp_path / "local")})
     make.environment["AIRFLOW_CONN_GONG_POSTGRES"] = uri(other)
-    code, said = make.run("erase", f"USER_ID={PAULA}", "YES=1", "FORCE=1")
+    code, output = make.run("erase", f"USER_ID={PAULA}", "YES=1", "FORCE=1")
     assert code != 0
-    assert f"/{up.url.database}," in said
-    assert f"/{other.url.database}," in said
+    assert f"/{up.url.database}," in output
+    assert f"/{other.url.database}," in output
     assert (records(up), dump(other)) == (0, before)
     make.environment["AIRFLOW_CONN_GONG_POSTGRES"] = uri(up)
     assert make.run("erase", f"USER_ID={PAULA}")[0] != 0
     del make.environment["AIRFLOW_CONN_GONG_POSTGRES"]
-    code, said = make.run("erase", f"USER_ID={PAULA}", "YES=1")
-    assert code == 0, said
+    code, output = make.run("erase", f"USER_ID={PAULA}", "YES=1")
+    assert code == 0, output
     assert found_in(up, *HERS) == {}
     assert dump(other) == before
 
 
 def test_an_address_is_no_id(make: Make, world: Engine) -> None:
     before = dump(world)
-    code, said = make.run("erase", f"USER_ID={MAIL}", "YES=1", "FORCE=1")
+    code, output = make.run("erase", f"USER_ID={MAIL}", "YES=1", "FORCE=1")
     assert code != 0
-    assert MAIL not in said
+    assert MAIL not in output
     assert dump(world) == before

@@ -43,7 +43,7 @@ def loaded(engine: Engine, day: date | None = None) -> RunRow:
         return run_row(connection, RUN)
 
 
-def test_each_table_says_how_much_it_holds(warehouse: Engine) -> None:
+def test_each_table_reports_its_number_of_rows(warehouse: Engine) -> None:
     events = published(warehouse, loaded(warehouse))
     assert list(events) == list(TABLES)
     assert events["users"].extra == {"rows": 2, "new": 2, "changed": 0}

@@ -11,10 +11,10 @@ from sqlalchemy import Engine, text
 
 from include.gong.local.postgres import Cluster
 from include.gong.page.people import person
-from include.gong.page.table import Asked
+from include.gong.page.table import PageQuery
 from include.gong.warehouse.connect import transaction
 from tests.warehouse.making import rows
-from tests.warehouse.small_company import told_once
+from tests.warehouse.small_company import replayed_once
 
 pytestmark = pytest.mark.each_server
 
@@ -28,11 +28,11 @@ def crowd(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
     others = """
         INSERT INTO user_facts (user_id, active, settings)
         SELECT 'other-' || n, true, '{"webConferencesRecorded": true}' FROM generate_series(1, 3000) AS n;
-        INSERT INTO user_marks (user_id, first_seen_at, last_seen_at)
+        INSERT INTO user_sync_state (user_id, first_seen_at, last_seen_at)
         SELECT user_id, '2026-03-02', '2026-03-06' FROM user_facts WHERE user_id LIKE 'other-%';
         INSERT INTO user_versions (user_id, valid_from, active, settings)
         SELECT user_id, '2026-03-02', active, settings FROM user_facts WHERE user_id LIKE 'other-%';
-        INSERT INTO setting_periods (user_id, setting_key, value, valid_from, basis)
+        INSERT INTO setting_periods (user_id, setting_key, value, valid_from, provenance)
         SELECT user_id, 'setting' || n, 'true', '2026-03-01', 'inferred'
         FROM user_facts, generate_series(1, 4) AS n WHERE user_id LIKE 'other-%';
         INSERT INTO user_settings_history (user_id, setting_key, new_value, changed_at, change_key,
@@ -41,7 +41,7 @@ def crowd(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
         FROM setting_periods WHERE user_id LIKE 'other-%';
         ANALYZE;
     """
-    with told_once(postgres_server, migrated_template) as engine:
+    with replayed_once(postgres_server, migrated_template) as engine:
         with transaction(engine) as connection:
             connection.exec_driver_sql(others.replace("%", "%%"))
         yield engine
@@ -56,10 +56,10 @@ def crowd(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
         "user_states_as_of('2026-03-05') WHERE user_id = '3'",
         "user_states WHERE user_id = '3'",
         "users_with_managers WHERE user_id = '3'",
-        "evidence('3', '2026-03-05')",
+        "setting_audit_trail('3', '2026-03-05')",
     ],
 )
-def test_what_is_asked_of_one_user_is_found_by_indexes(crowd: Engine, question: str) -> None:
+def test_queries_for_one_user_use_indexes(crowd: Engine, question: str) -> None:
     plan = "\n".join(line for (line,) in rows(crowd, f"EXPLAIN SELECT * FROM {question}"))
     conditions = [line for line in plan.splitlines() if "Index Cond" in line]
     assert conditions
@@ -70,9 +70,9 @@ def test_what_is_asked_of_one_user_is_found_by_indexes(crowd: Engine, question: 
 
 @pytest.mark.parametrize("on", [None, date(2026, 3, 4)])
 def test_the_page_of_one_user_reads_no_table_whole(crowd: Engine, on: date | None) -> None:
-    crowd.dispose()  # a session counts also what its transactions before have read
+    crowd.dispose()  # a session also counts reads of its earlier transactions
     with transaction(crowd) as connection:
-        assert person(connection, "3", Asked(on=on))
+        assert person(connection, "3", PageQuery(on=on))
         assert connection.execute(READ_WHOLE).all() == []
 
 
@@ -101,5 +101,5 @@ def as_table(engine: Engine, sql: str) -> str:
 
 
 @pytest.mark.parametrize(("sql", "sample"), documented(), ids=lambda text: text.split("\n")[0])
-def test_each_question_of_the_page_is_answered_as_its_sample(company: Engine, sql: str, sample: str) -> None:
+def test_each_query_of_the_page_returns_its_sample(company: Engine, sql: str, sample: str) -> None:
     assert as_table(company, sql) == sample

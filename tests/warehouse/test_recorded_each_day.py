@@ -1,4 +1,4 @@
-"""How many were recorded on a day is one number: what user_states_as_of says of each user at its end."""
+"""The number of users recorded on a day equals that of user_states_as_of at its end."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from include.gong.warehouse.retention import Retention, remove_outdated
 from include.gong.warehouse.runs import RunKey, record_listing
 from include.gong.warehouse.users import load_users
 from tests.warehouse.making import (
+    PROPAGATION_DELAY,
     RUN,
-    SETTLING,
     coverage_differs,
     failure,
     history,
@@ -42,7 +42,7 @@ COUNTED = """
     SELECT day, users_on, users_off, users_unknown FROM recording_coverage_daily
     WHERE setting_key = 'is_recorded'
 """
-# Who was there of whom nothing is known has no row at all.
+# Users without known values have no row at all.
 ANSWERED = """
     SELECT day, count(*) FILTER (WHERE is_recorded), count(*) FILTER (WHERE NOT is_recorded),
            count(*) FILTER (WHERE is_recorded IS NULL)
@@ -54,20 +54,21 @@ ANSWERED = """
         SELECT state.is_recorded
         FROM user_states AS person
         LEFT JOIN user_states_as_of(ends) AS state USING (user_id)
-        WHERE person.joined_at <= ends AND coalesce(ends < person.left_at, true)
+        WHERE person.joined_at <= ends AND coalesce(ends < person.deleted_at, true)
     ) AS each_
     WHERE setting_key = 'is_recorded'
     GROUP BY day
 """
 
 TABLES = (
-    "user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods", "leavers",
-    "sync_runs", "run_oddities", "listings", "recording_coverage_daily", "recording_coverage_owed",
+    "user_facts", "user_sync_state", "user_versions", "user_settings_history", "setting_periods",
+    "deletion_candidates", "sync_runs", "run_anomalies", "listings", "recording_coverage_daily",
+    "coverage_invalidations",
 )  # fmt: skip
 
 
 def recorded_differs(engine: Engine) -> list[tuple[Any, ...]]:
-    """Days of which the count is not what is answered about each user."""
+    """Days whose count differs from the states of the users."""
     counted = {row for row in rows(engine, COUNTED) if any(row[1:])}
     return sorted(counted ^ set(rows(engine, ANSWERED)))
 
@@ -111,7 +112,7 @@ def test_each_of_three_settings_decides(warehouse: Engine) -> None:
     assert [number for _, number in rows(warehouse, changes)] == [0, 1, 2]
 
 
-def test_where_the_prevention_is_never_answered_it_is_not_known(warehouse: Engine) -> None:
+def test_a_prevention_never_reported_is_unknown(warehouse: Engine) -> None:
     """But another setting may decide it."""
     listed(warehouse, [user(1, **{RECORDED: True}), user(2, **{RECORDED: False})], MARCH)
     load_group(warehouse, history("1", at=MARCH), history("2", at=MARCH))
@@ -119,7 +120,7 @@ def test_where_the_prevention_is_never_answered_it_is_not_known(warehouse: Engin
     assert recorded(warehouse)[28] == (0, 1, 1)
 
 
-def test_where_no_history_tells_it_is_as_seen(warehouse: Engine) -> None:
+def test_without_a_value_in_the_history_it_is_as_seen(warehouse: Engine) -> None:
     ann = user(1, **{RECORDED: True, PREVENTED: False})
     listed(warehouse, [ann], MARCH - DAY)
     load_group(warehouse, failure("1", at=MARCH - DAY))
@@ -164,7 +165,7 @@ switches = st.fixed_dictionaries({setting: st.sampled_from([True, False, None]) 
 flips = st.lists(st.tuples(st.integers(0, 23), st.sampled_from(DECIDING), st.booleans()), max_size=3)
 days = st.lists(
     st.tuples(
-        st.lists(st.none() | switches, min_size=2, max_size=2),  # what is listed of each of two users
+        st.lists(st.none() | switches, min_size=2, max_size=2),  # the listed profiles of two users
         st.lists(st.none() | flips, min_size=2, max_size=2),  # which changes their histories have of that day
     ),
     min_size=1,
@@ -176,39 +177,39 @@ Day = tuple[list[Any], list[Any]]
 @given(days)
 @example([([dict.fromkeys(DECIDING, True), None], [[], None]), ([None, None], [None, None])])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_it_is_what_is_answered_whatever_was_seen_and_told(warehouse: Engine, told: list[Day]) -> None:
+def test_it_equals_the_states_of_each_day(warehouse: Engine, days: list[Day]) -> None:
     with emptied(warehouse):
         changes: list[list[dict[str, Any]]] = [[], []]
-        for number, (seen, histories) in enumerate(told):
+        for number, (seen, histories) in enumerate(days):
             at = MARCH + number * DAY
             for each, news in zip(changes, histories, strict=True):
                 each += [flip(f"{at - DAY:%m-%d}T{hour:02}:00", on, key) for hour, key, on in news or ()]
             with transaction(warehouse) as connection:
-                one_run(connection, at, seen, [changes[n] if told_ is not None else None
-                                               for n, told_ in enumerate(histories)])  # fmt: skip
+                one_run(connection, at, seen, [changes[n] if news is not None else None
+                                               for n, news in enumerate(histories)])  # fmt: skip
                 rewrite_coverage(connection, at)
             assert coverage_differs(warehouse) == []
             assert recorded_differs(warehouse) == []
 
 
 def one_run(connection: Connection, at: datetime, seen: list[Any], histories: list[Any]) -> None:
-    """List who is there, fetch some histories, and settle who left."""
+    """List the present users, fetch some histories, and apply deletions."""
     run = RunKey(RUN.dag_id, f"of {at}")
     opened(connection, run, at)
     people = [user(n, **switches) for n, switches in enumerate(seen) if switches is not None]
     load_users(connection, run, page(people, at), listed=True)
     record_listing(connection, run, listing(at, len(people)), full=True)
-    deletions.nominate(connection, at, with_avatars=False, whole=True)
-    outcomes = [history(str(n), told, at) for n, told in enumerate(histories)
-                if told is not None and seen[n] is not None]  # fmt: skip
-    load_histories(connection, run, outcomes, SETTLING)
-    deletions.confirm(connection, deletions.unconfirmed(connection), at + timedelta(minutes=2))
-    deletions.settle(connection, run, accept=True)
+    deletions.flag_missing(connection, at, with_avatars=False, whole=True)
+    outcomes = [history(str(n), changes, at) for n, changes in enumerate(histories)
+                if changes is not None and seen[n] is not None]  # fmt: skip
+    load_histories(connection, run, outcomes, PROPAGATION_DELAY)
+    deletions.verify(connection, deletions.unverified(connection), at + timedelta(minutes=2))
+    deletions.apply_deletions(connection, run, accept=True)
 
 
 @contextmanager
 def emptied(engine: Engine) -> Iterator[None]:
-    """Of all that an example before has left."""
+    """Empty the tables that an earlier example filled."""
     with transaction(engine) as connection:
         connection.exec_driver_sql(";".join(f"DELETE FROM {table}" for table in TABLES))
     yield

@@ -1,4 +1,4 @@
-"""Every table of a small company, and what was so at any moment, as counted by hand from its story."""
+"""Tables of a small company, and its state at any moment, counted by hand from its story."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.warehouse.making import coverage_differs, differences, load_page, rows, value
-from tests.warehouse.small_company import ADA, CALLS, PREVENTED, RECORDED, at, people, run_of, run_on, tell
+from tests.warehouse.small_company import ADA, CALLS, PREVENTED, RECORDED, at, people, replay, run_of, run_on
 
 pytestmark = pytest.mark.each_server
 
@@ -31,12 +31,15 @@ def periods() -> list[Period]:
            ("true", at(3, "09:30"), "changed")]  # fmt: skip
     ends = [*[since for _, since, _ in ben[1:]], None]
     return [
-        *[("2", RECORDED, on, since, end, basis) for (on, since, basis), end in zip(ben, ends, strict=True)],
+        *[
+            ("2", RECORDED, on, since, end, provenance)
+            for (on, since, provenance), end in zip(ben, ends, strict=True)
+        ],
         ("3", RECORDED, "true", FOUNDED, at(3, "14:00"), "previous"),
         ("3", RECORDED, "false", at(3, "14:00"), None, "changed"),
         ("4", "active", "true", FOUNDED, at(27, "12:00"), "inferred"),
         ("4", "active", "false", at(27, "12:00"), None, "changed"),
-        # The same change in both dialects: the second says what was before.
+        # The same change in both API variants: the second has the value before.
         ("5", RECORDED, "true", FOUNDED, at(27, "10:00"), "previous"),
         ("5", RECORDED, "false", at(27, "10:00"), at(2, "16:00"), "changed"),
         ("5", RECORDED, "true", at(2, "16:00"), None, "changed"),
@@ -67,19 +70,19 @@ def test_versions(company: Engine) -> None:
         ("9", nights[2], at(4, "00:32")), ("9", nights[6], None),
         ("10", nights[2], at(5, "00:32")),
     }  # fmt: skip
-    held = rows(company, "SELECT user_id, valid_from, valid_to FROM user_versions")
-    assert (len(held), set(held)) == (len(expected), expected)
+    stored = rows(company, "SELECT user_id, valid_from, valid_to FROM user_versions")
+    assert (len(stored), set(stored)) == (len(expected), expected)
     runs = rows(company, "SELECT DISTINCT valid_from, seen_in_run FROM user_versions")
     assert set(runs) == {(night, run_of(day).run_id) for day, night in nights.items()}
 
 
 def test_setting_periods(company: Engine) -> None:
-    held = rows(company, "SELECT * FROM setting_periods ORDER BY user_id, setting_key, valid_from")
-    assert held == sorted(periods(), key=lambda period: (period[0], period[1], period[3]))
+    stored = rows(company, "SELECT * FROM setting_periods ORDER BY user_id, setting_key, valid_from")
+    assert stored == sorted(periods(), key=lambda period: (period[0], period[1], period[3]))
     assert differences(company, "derived_setting_periods", "setting_periods") == []
 
 
-def test_whose_answers_switch_dialect_has_each_change_once(company: Engine) -> None:
+def test_a_user_whose_variant_switches_has_each_change_once(company: Engine) -> None:
     query = "SELECT setting_key, changed_at, changed_by FROM user_settings_history WHERE user_id = '5'"
     assert set(rows(company, query)) == {
         (RECORDED, at(27, "10:00"), ADA), (RECORDED, at(2, "16:00"), ADA), (CALLS, at(4, "11:00"), ADA),
@@ -87,7 +90,7 @@ def test_whose_answers_switch_dialect_has_each_change_once(company: Engine) -> N
     assert value(company, "SELECT count(*) FROM user_settings_history WHERE user_id = '5'") == 3
 
 
-def test_who_is_deleted(company: Engine) -> None:
+def test_deleted_users(company: Engine) -> None:
     query = "SELECT user_id, deleted_at FROM users WHERE deleted_at IS NOT NULL"
     assert rows(company, query) == [("10", at(5, "00:32"))]
     seen = "SELECT user_id, first_seen_at, last_seen_at FROM users WHERE user_id IN ('8', '9', '10')"
@@ -114,7 +117,7 @@ def test_users_as_of(company: Engine, moment: datetime, there: str) -> None:
     assert [user_id for (user_id,) in rows(company, query, moment=moment)] == there.split()
 
 
-def test_users_as_of_has_what_was_seen_then(company: Engine) -> None:
+def test_users_as_of_returns_users_as_seen_then(company: Engine) -> None:
     query = """
         SELECT last_name, manager_id, title FROM users_as_of(:moment)
         WHERE user_id IN ('3', '5') ORDER BY user_id
@@ -129,27 +132,27 @@ MOMENTS = [at(26, "08:59"), FOUNDED, at(27, "10:00"), at(28), at(1), at(2, "16:0
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=str)
 def test_settings_as_of(company: Engine, moment: datetime) -> None:
-    held = rows(company, "SELECT * FROM settings_as_of(:moment)", moment=moment)
+    stored = rows(company, "SELECT * FROM settings_as_of(:moment)", moment=moment)
     covered = dict.fromkeys(EVERYONE, at(6, "00:21")) | {"10": at(4, "00:21")}
     expected = {
-        (user_id, setting, on, basis, since, covered[user_id])
-        for user_id, setting, on, since, until, basis in periods()
+        (user_id, setting, on, provenance, since, covered[user_id])
+        for user_id, setting, on, since, until, provenance in periods()
         if since <= moment and (until is None or moment < until)
         and not (user_id == "10" and moment >= at(5, "00:32"))
     }  # fmt: skip
-    assert (len(held), set(held)) == (len(expected), expected)
+    assert (len(stored), set(stored)) == (len(expected), expected)
 
 
 def effective(company: Engine, user_id: str, setting: str, moment: datetime) -> tuple[object, ...] | None:
     query = """
-        SELECT value, source, basis, valid_from FROM effective_settings_as_of(:moment)
+        SELECT value, source, provenance, valid_from FROM effective_settings_as_of(:moment)
         WHERE user_id = :user_id AND setting_key = :setting
     """
     found = rows(company, query, moment=moment, user_id=user_id, setting=setting)
     return found[0] if found else None
 
 
-def test_effective_settings_as_of_takes_the_history_where_it_tells(company: Engine) -> None:
+def test_effective_settings_as_of_uses_the_history_where_it_has_a_value(company: Engine) -> None:
     assert effective(company, "2", RECORDED, at(3, "09:15")) == (
         "false",
         "history",
@@ -160,7 +163,7 @@ def test_effective_settings_as_of_takes_the_history_where_it_tells(company: Engi
     assert effective(company, "8", CALLS, at(5)) == ("true", "history", "changed", at(3, "10:00"))
 
 
-def test_effective_settings_as_of_takes_what_was_seen_where_no_history_tells(company: Engine) -> None:
+def test_effective_settings_as_of_uses_the_profile_where_the_history_has_no_value(company: Engine) -> None:
     assert effective(company, "7", CALLS, at(4)) == ("true", "seen", None, at(2, "00:30"))
     assert effective(company, "7", CALLS, at(6)) == ("false", "seen", None, at(5, "00:30"))
     assert effective(company, "6", RECORDED, at(4)) == ("true", "seen", None, at(2, "00:30"))
@@ -173,8 +176,8 @@ def test_effective_settings_as_of_guesses_nothing(company: Engine) -> None:
     assert effective(company, "10", RECORDED, at(6)) is None
 
 
-def test_what_the_profile_shows_later_than_the_history_was_asked_is_believed(warehouse: Engine) -> None:
-    tell(warehouse, until=3)
+def test_a_profile_seen_after_the_history_request_is_preferred(warehouse: Engine) -> None:
+    replay(warehouse, until=3)
     load_page(warehouse, people(4), at=at(4, "00:30"))
     assert effective(warehouse, "3", RECORDED, at(4, "01:00")) == ("false", "seen", None, at(4, "00:30"))
     run_on(warehouse, 4)
@@ -199,7 +202,7 @@ LEFT = {5: 1}
 
 def test_coverage_of_each_day(company: Engine) -> None:
     query = """
-        SELECT setting_key, day, users_on, users_off, users_unknown, changes, joined, left_gong, complete
+        SELECT setting_key, day, users_on, users_off, users_unknown, changes, joined, deleted, complete
         FROM recording_coverage_daily
     """
     expected = {
@@ -207,8 +210,8 @@ def test_coverage_of_each_day(company: Engine) -> None:
         for setting, of_days in COVERAGE.items()
         for day, counts in zip(DAYS, of_days, strict=True)
     }
-    held = rows(company, query)
-    assert (len(held), set(held)) == (len(expected), expected)
+    stored = rows(company, query)
+    assert (len(stored), set(stored)) == (len(expected), expected)
 
 
 def test_after_each_run_coverage_equals_one_computed_from_nothing(warehouse: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Checks after a load: a sound warehouse passes them all, and each one fails for what it is there for."""
+"""Checks after a load: a sound warehouse passes them all, and each one fails for its defect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from include.gong.local.postgres import Cluster
 from include.gong.warehouse import checks
 from include.gong.warehouse.checks import CHECKS, Result, run_checks
 from include.gong.warehouse.connect import engine_for, transaction
-from include.gong.warehouse.erasure import forget
+from include.gong.warehouse.erasure import erase_user
 from include.gong.warehouse.histories import load_histories
 from include.gong.warehouse.migrate import migrate
 from include.gong.warehouse.plan import plan_histories
@@ -25,8 +25,8 @@ from include.gong.warehouse.users import load_users
 from tests.warehouse.making import (
     HOUR,
     NOON,
+    PROPAGATION_DELAY,
     RUN,
-    SETTLING,
     history,
     listing,
     load_group,
@@ -92,14 +92,16 @@ def failed(engine: Engine) -> list[str]:
     return [name for name, result in checked(engine).items() if not result.passed]
 
 
-def test_a_sound_warehouse_passes_and_says_so_in_rows(sound: Engine) -> None:
+def test_a_sound_warehouse_passes_and_stores_results(sound: Engine) -> None:
     results = checked(sound)
     assert failed(sound) == []
-    held = rows(sound, "SELECT check_name, severity, passed, found, sentence, checked_at FROM check_results")
-    assert sorted(held) == sorted(
+    stored = rows(
+        sound, "SELECT check_name, severity, passed, found, sentence, checked_at FROM check_results"
+    )
+    assert sorted(stored) == sorted(
         (each.name, each.severity, True, each.found, each.sentence, NOW) for each in results.values()
     )
-    assert results["changes_held"].found == 4
+    assert results["changes_stored"].found == 4
 
 
 def test_an_empty_warehouse_passes(warehouse: Engine) -> None:
@@ -120,17 +122,17 @@ class Spoiled:
     also: frozenset[str] = frozenset()
 
 
-def told(connection: Connection, *changes: dict[str, Any]) -> None:
-    load_histories(connection, RUN, [history("1", changes, at=NOON + HOUR / 2)], SETTLING)
+def load_changes(connection: Connection, *changes: dict[str, Any]) -> None:
+    load_histories(connection, RUN, [history("1", changes, at=NOON + HOUR / 2)], PROPAGATION_DELAY)
 
 
 def a_conflict(connection: Connection) -> None:
     both = [flip(NOON - HOUR, True), flip(NOON - HOUR, False)]
-    told(connection, *({**change, "previousValue": None} for change in both))
+    load_changes(connection, *({**change, "previousValue": None} for change in both))
 
 
 def a_future_change(connection: Connection) -> None:
-    told(connection, flip(NOW + DAY, False))
+    load_changes(connection, flip(NOW + DAY, False))
 
 
 def fewer_changes(connection: Connection) -> None:
@@ -140,24 +142,30 @@ def fewer_changes(connection: Connection) -> None:
 
 def one_missing_and_one_new(connection: Connection) -> None:
     load_users(connection, RUN, page([{"id": "4"}], NOON + HOUR / 2))  # by a refresh, not in the listing
-    for table in ("user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods"):
+    for table in (
+        "user_facts",
+        "user_sync_state",
+        "user_versions",
+        "user_settings_history",
+        "setting_periods",
+    ):
         connection.execute(text(f"DELETE FROM {table} WHERE user_id = '3'"))
 
 
 def a_leaver_with_a_version(connection: Connection) -> None:
-    connection.execute(text("UPDATE user_marks SET gone_at = :at WHERE user_id = '3'"), {"at": NOW})
+    connection.execute(text("UPDATE user_sync_state SET deleted_at = :at WHERE user_id = '3'"), {"at": NOW})
 
 
 TWICE = "INSERT INTO {0} SELECT * FROM {0} WHERE user_id = '3'"
 SPOILED = [
-    Spoiled("users_held", 1, [f"DELETE FROM {table} WHERE user_id = '3'" for table in (
-        "user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods")]),
-    Spoiled("users_held", 1, one_missing_and_one_new),
+    Spoiled("users_stored", 1, [f"DELETE FROM {table} WHERE user_id = '3'" for table in (
+        "user_facts", "user_sync_state", "user_versions", "user_settings_history", "setting_periods")]),
+    Spoiled("users_stored", 1, one_missing_and_one_new),
     Spoiled("keys_enforced", 1, ["ALTER TABLE user_versions DISABLE TRIGGER user_versions_apart_insert"]),
     Spoiled("user_ids_unique", 1, ["ALTER TABLE user_facts DROP CONSTRAINT user_facts_pkey",
                                    TWICE.format("user_facts")], also=frozenset({"keys_enforced"})),
     Spoiled("user_ids_unique", 1, ["DELETE FROM user_facts WHERE user_id = '3'"],
-            also=frozenset({"users_held", "versions_match", "periods_derived"})),
+            also=frozenset({"users_stored", "versions_match", "periods_derived"})),
     Spoiled("change_keys_unique", 2,
             ["ALTER TABLE user_settings_history DROP CONSTRAINT user_settings_history_pkey",
              TWICE.format("user_settings_history")], also=frozenset({"keys_enforced"})),
@@ -175,21 +183,21 @@ SPOILED = [
     Spoiled("users_counted", 2, ["UPDATE listings SET total_records = users + 2"]),
     Spoiled("users_shrunk", 80,
             ["""INSERT INTO listings SELECT dag_id, 'before', started_at - interval '1 day', covers_until,
-                    finished_at, with_avatars, pages, 15, 15, moved FROM listings"""]),
+                    finished_at, with_avatars, pages, 15, 15, changed_during_read FROM listings"""]),
     Spoiled("changes_shrunk", 50, fewer_changes, also=frozenset({"periods_derived"})),
     Spoiled("conflicts_few", 33.3, a_conflict),
-    Spoiled("settings_known", 33.3, ["UPDATE setting_periods SET (value, basis) = (NULL, NULL) "
+    Spoiled("settings_known", 33.3, ["UPDATE setting_periods SET (value, provenance) = (NULL, NULL) "
                                    "WHERE user_id = '3' AND valid_to IS NULL"],
             also=frozenset({"periods_derived"})),
     Spoiled("changes_not_ahead", 1, a_future_change),
-    Spoiled("marks_not_ahead", 1, ["UPDATE user_marks SET history_fetched_at = '2026-03-10 13:06+00' "
-                                   "WHERE user_id = '2'"]),
+    Spoiled("sync_state_not_ahead", 1, [
+        "UPDATE user_sync_state SET history_fetched_at = '2026-03-10 13:06+00' WHERE user_id = '2'"]),
     Spoiled("listing_fresh", 7.1, [], at=NOW + 7 * DAY + HOUR),
     Spoiled("histories_fresh", 60.1, ["UPDATE listings SET started_at = started_at + interval '60 days'"],
-            at=NOW + 60 * DAY + HOUR, also=frozenset({"users_held"})),
+            at=NOW + 60 * DAY + HOUR, also=frozenset({"users_stored"})),
     Spoiled("histories_promised", 1,
-            ["UPDATE sync_runs SET left_covered_by = '2026-03-09', histories_since = '2026-03-10 12:30+00'",
-             "UPDATE user_marks SET history_fetched_at = '2026-03-10 12:40+00' WHERE user_id <> '2'"]),
+            ["UPDATE sync_runs SET backlog_eta = '2026-03-09', histories_since = '2026-03-10 12:30+00'",
+             "UPDATE user_sync_state SET history_fetched_at = '2026-03-10 12:40+00' WHERE user_id <> '2'"]),
     Spoiled("managers_exist", 1, ["UPDATE user_facts SET manager_id = '99' WHERE user_id = '2'",
                                   "UPDATE user_versions SET manager_id = '99' WHERE user_id = '2'"]),
     Spoiled("managers_active", 1, [f"UPDATE {table} SET active = false WHERE user_id = '1'"
@@ -200,7 +208,7 @@ SPOILED = [
 
 
 @pytest.mark.parametrize("case", SPOILED, ids=[case.check for case in SPOILED])
-def test_a_check_fails_for_what_it_is_there_for(never_spoiled: Engine, case: Spoiled) -> None:
+def test_each_check_fails_for_its_defect(never_spoiled: Engine, case: Spoiled) -> None:
     with transaction(never_spoiled) as connection:
         if callable(case.how):
             case.how(connection)
@@ -214,15 +222,15 @@ def test_a_check_fails_for_what_it_is_there_for(never_spoiled: Engine, case: Spo
     assert set(found) == {case.check, *case.also}
 
 
-def test_each_check_is_seen_to_fail_and_says_what_to_do() -> None:
+def test_each_check_has_a_failing_case_and_a_remedy() -> None:
     with_limit = {check.name for check in CHECKS if check.allowed is not None}
     assert {case.check for case in SPOILED} == with_limit
-    told = OPERATIONS.read_text()
-    assert [check.name for check in CHECKS if f"| `{check.name}` |" not in told] == []
+    documented = OPERATIONS.read_text()
+    assert [check.name for check in CHECKS if f"| `{check.name}` |" not in documented] == []
 
 
-def test_a_forgotten_user_is_no_user_who_is_missing(sound: Engine) -> None:
-    forget(sound, "3", NOON + HOUR / 2)
+def test_an_erased_user_is_not_missing(sound: Engine) -> None:
+    erase_user(sound, "3", NOON + HOUR / 2)
     assert failed(sound) == []
 
 
@@ -230,15 +238,15 @@ def test_a_forgotten_user_is_no_user_who_is_missing(sound: Engine) -> None:
     ("of_others", "promised"),
     [
         ("UPDATE sync_runs SET scope = 'everyone'", 3),
-        ("UPDATE sync_runs SET scope = 'selection'", 0),  # it promised those who were chosen
+        ("UPDATE sync_runs SET scope = 'selection'", 0),  # it promised the chosen users only
         ("UPDATE sync_runs SET history = 'changed'", 0),
         ("UPDATE listings SET started_at = started_at + interval '1 minute'", 0),  # not listed, not asked
     ],
 )
-def test_a_history_that_no_run_promised_is_not_missed(sound: Engine, of_others: str, promised: int) -> None:
+def test_a_history_that_no_run_promised_is_not_missing(sound: Engine, of_others: str, promised: int) -> None:
     with transaction(sound) as connection:
         connection.exec_driver_sql(
-            "UPDATE sync_runs SET left_covered_by = '2026-03-09', histories_since = '2026-03-10 12:30+00'"
+            "UPDATE sync_runs SET backlog_eta = '2026-03-09', histories_since = '2026-03-10 12:30+00'"
         )
         connection.exec_driver_sql(of_others)
     assert checked(sound)["histories_promised"].found == promised
@@ -255,7 +263,7 @@ def test_a_run_that_is_cleared_checks_again_with_one_row_a_check(sound: Engine) 
     assert value(sound, "SELECT count(*) FROM check_results") == len(CHECKS)
 
 
-def test_whom_a_run_fetched_is_checked_first(sound: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_users_of_the_run_are_checked_first(sound: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     with transaction(sound) as connection:
         opened(connection, NEXT, at=NOW)
         plan_histories(connection, NEXT, user_ids=["2"])

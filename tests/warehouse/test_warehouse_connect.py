@@ -1,4 +1,4 @@
-"""Reaching the database, migrating it, and what is said when either fails."""
+"""Connecting to the database, migrating it, and the errors of both."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_same_address_gives_the_same_engine() -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://h/d", "postgresql://u:secret@h:notaport/d"])
-def test_what_is_no_postgres_address_is_told_without_repeating_it(url: str) -> None:
+def test_an_invalid_address_is_reported_without_repeating_it(url: str) -> None:
     with pytest.raises(WarehouseError) as caught:
         engine_for(url)
     assert "secret" not in str(caught.value)
@@ -117,7 +117,7 @@ def test_a_database_in_another_encoding_is_refused(postgres_server: Cluster) -> 
         migrate(engine_for(postgres_server.url("latin")))
 
 
-def test_a_loader_without_the_right_to_create_is_told_what_to_run(database_url: str) -> None:
+def test_a_loader_without_the_right_to_create_gets_instructions(database_url: str) -> None:
     url = make_url(database_url)
     name = f"loader_{url.database}"
     with transaction(engine_for(url)) as connection:
@@ -130,7 +130,7 @@ def test_a_loader_without_the_right_to_create_is_told_what_to_run(database_url: 
         rows(few, "SELECT * FROM users")
 
 
-def test_the_command_says_which_variable_it_can_not_read() -> None:
+def test_the_command_names_the_variable_that_it_can_not_read() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "include.gong.warehouse", "migrate"],
         cwd=PROJECT,
@@ -147,7 +147,7 @@ def test_the_command_says_which_variable_it_can_not_read() -> None:
     assert "s3cret" not in done.stderr
 
 
-def test_the_command_migrates_the_schema_that_the_address_names_and_says_so_in_one_line(
+def test_the_command_migrates_the_schema_of_the_address_and_reports_it_in_one_line(
     database_url: str,
 ) -> None:
     place = make_url(database_url).set(drivername="postgres").update_query_dict({"gong_schema": "acme"})

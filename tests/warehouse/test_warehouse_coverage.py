@@ -23,7 +23,7 @@ def rewritten(engine: Engine, at: datetime = MARCH) -> int:
 
 def counts(engine: Engine, setting: str = RECORDED) -> dict[int, tuple[Any, ...]]:
     query = """
-        SELECT day, users_on, users_off, users_unknown, joined, left_gong, changes, complete
+        SELECT day, users_on, users_off, users_unknown, joined, deleted, changes, complete
         FROM recording_coverage_daily WHERE setting_key = :setting AND day >= '2026-02-26'
     """
     return {day.day: tuple(counted) for day, *counted in rows(engine, query, setting=setting)}
@@ -49,7 +49,7 @@ def test_days_counted_by_hand(warehouse: Engine) -> None:
     rewritten(warehouse)
     assert counts(warehouse) == {
         26: (0, 1, 0, 1, 0, 0, True),
-        27: (1, 0, 1, 1, 0, 1, True),  # Ben's history can't be had: unknown, but no day waits for him
+        27: (1, 0, 1, 1, 0, 1, True),  # Ben's history can't be fetched: unknown, but the day is complete
         28: (1, 0, 1, 0, 0, 2, True),
     }
     assert coverage_differs(warehouse) == []
@@ -90,15 +90,15 @@ def test_only_days_from_the_oldest_new_fact_on_are_written(warehouse: Engine) ->
     assert value(warehouse, off) == date(2026, 1, 31)
 
 
-def test_who_left_counts_until_then_and_who_is_back_as_if_he_had_stayed(warehouse: Engine) -> None:
+def test_deleted_users_count_until_then_and_returned_ones_all_the_time(warehouse: Engine) -> None:
     anna = user(1, "2026-02-26T09:00:00Z", True)
     listed(warehouse, [anna], MARCH - 2 * DAY)
     load_group(warehouse, history("1", at=MARCH - 2 * DAY))
     rewritten(warehouse)
     with transaction(warehouse) as connection:
-        connection.exec_driver_sql(f"UPDATE user_marks SET gone_at = '{MARCH - DAY}'")
+        connection.exec_driver_sql(f"UPDATE user_sync_state SET deleted_at = '{MARCH - DAY}'")
         connection.exec_driver_sql(f"UPDATE user_versions SET valid_to = '{MARCH - DAY}'")
-        connection.exec_driver_sql("INSERT INTO recording_coverage_owed VALUES ('2026-02-26')")
+        connection.exec_driver_sql("INSERT INTO coverage_invalidations VALUES ('2026-02-26')")
     listed(warehouse, [], MARCH)
     rewritten(warehouse)
     assert counts(warehouse) == {26: (1, 0, 0, 1, 0, 0, True), 27: (0, 0, 1, 0, 0, 0, True),
@@ -112,7 +112,7 @@ def test_who_left_counts_until_then_and_who_is_back_as_if_he_had_stayed(warehous
     assert coverage_differs(warehouse) == []
 
 
-def test_who_was_there_before_a_setting_existed_counts_too(warehouse: Engine) -> None:
+def test_users_from_before_a_setting_existed_count_too(warehouse: Engine) -> None:
     listed(warehouse, [{"id": "1", "created": "2026-02-26T09:00:00Z"}, user(2, "2026-02-27T09:00:00Z", True)],
            MARCH)  # fmt: skip
     load_group(warehouse, history("1", at=MARCH), history("2", at=MARCH))
@@ -126,7 +126,7 @@ def test_an_empty_warehouse_has_no_days(warehouse: Engine) -> None:
     assert rewritten(warehouse) == 0
 
 
-def test_a_day_waits_again_for_who_was_only_missing_from_a_listing(warehouse: Engine) -> None:
+def test_a_day_is_incomplete_again_for_users_only_missing_from_a_listing(warehouse: Engine) -> None:
     anna, ben = user(1, "2026-02-26T09:00:00Z", True), user(2, "2026-02-26T09:00:00Z", True)
     listed(warehouse, [anna, ben], MARCH - DAY)
     load_group(warehouse, history("1", at=MARCH - DAY), history("2", at=MARCH - DAY))

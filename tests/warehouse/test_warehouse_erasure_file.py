@@ -15,16 +15,16 @@ from sqlalchemy import Engine, text
 
 from include.gong.warehouse.checks import run_checks
 from include.gong.warehouse.connect import engine_for, transaction
-from include.gong.warehouse.erasure import forget, repeat_erasures
+from include.gong.warehouse.erasure import erase_user, repeat_erasures
 from include.gong.warehouse.erasure_file import apply_erasures, export_erasures
-from include.gong.warehouse.erasures import read_forgotten
+from include.gong.warehouse.erasures import read_erasures
 from include.gong.warehouse.errors import WarehouseError
 from include.gong.warehouse.histories import load_histories
 from tests.warehouse.making import (
     HOUR,
     NOON,
+    PROPAGATION_DELAY,
     RUN,
-    SETTLING,
     coverage_differs,
     differences,
     history,
@@ -44,7 +44,7 @@ from tests.warehouse.paula import (
     PAULAS,
     change,
     dump,
-    forgotten,
+    erase_paula,
     found_in,
     in_background,
     in_flight,
@@ -55,13 +55,13 @@ from tests.warehouse.paula import (
 
 PROJECT = Path(__file__).parents[2]
 NEW = "p.neu@firm.example"
-RECORDS = "SELECT user_hash, forgotten_at, listed_at FROM forgotten ORDER BY 1"
-ADDRESSES = "SELECT user_hash, address_hash FROM forgotten_addresses ORDER BY 1, 2"
+RECORDS = "SELECT user_hash, requested_at, listed_at FROM erasures ORDER BY 1"
+ADDRESSES = "SELECT user_hash, address_hash FROM erased_addresses ORDER BY 1, 2"
 
 
 @pytest.fixture
 def backup(warehouse: Engine) -> Iterator[Callable[[], Engine]]:
-    """Makes a copy of the warehouse as it is; what that gives is the restored backup."""
+    """Makes a copy of the warehouse as it is: the restored backup."""
     restored: list[Engine] = []
 
     def make() -> Engine:
@@ -87,7 +87,7 @@ def exported(engine: Engine, folder: Path) -> Path:
 
 def records(engine: Engine) -> list[list[Any]]:
     with transaction(engine) as connection:
-        key = read_forgotten(connection).key
+        key = read_erasures(connection).key
     return [[key], rows(engine, RECORDS), rows(engine, ADDRESSES)]
 
 
@@ -96,13 +96,13 @@ def give_another_key(engine: Engine) -> None:
         connection.execute(text("UPDATE erasure_key SET key = sha256('another')"))
 
 
-def test_a_restored_backup_forgets_again_who_was_erased_since(
+def test_erasures_are_applied_to_a_restored_backup(
     warehouse: Engine, backup: Callable[[], Engine], tmp_path: Path
 ) -> None:
     load_world(warehouse)
     load_group(warehouse, history(NORA, [change(NEW, 20), change(PAULA, 21)]))
     restored = backup()
-    forgotten(warehouse)
+    erase_paula(warehouse)
     load_page(warehouse, [paula(NEW)], NOON + 3 * HOUR, listed=True)
     repeat_erasures(warehouse, RUN, NOON + 4 * HOUR)
     file = exported(warehouse, tmp_path)
@@ -112,12 +112,12 @@ def test_a_restored_backup_forgets_again_who_was_erased_since(
     assert applied.rows["user_facts"] == 2
     assert found_in(restored, *HERS, NEW) == {}
     assert records(restored) == records(warehouse)
-    assert value(restored, "SELECT erased_at FROM forgotten") == NOON + 5 * HOUR
+    assert value(restored, "SELECT erased_at FROM erasures") == NOON + 5 * HOUR
     assert differences(restored, "setting_periods", "derived_setting_periods") == []
     assert coverage_differs(restored) == []
     with transaction(restored) as connection:
         assert [
-            each for each in run_checks(connection, RUN, NOON) if each.name == "users_held" and each.found
+            each for each in run_checks(connection, RUN, NOON) if each.name == "users_stored" and each.found
         ] == []
     before = dump(restored)
     again = apply_erasures(restored, file, NOON + 6 * HOUR)
@@ -128,18 +128,18 @@ def test_a_restored_backup_forgets_again_who_was_erased_since(
     assert found_in(restored, *HERS, NEW) == {}
 
 
-def test_who_is_named_by_others_only_is_found_too(
+def test_users_named_only_in_rows_of_others_are_redacted_too(
     warehouse: Engine, backup: Callable[[], Engine], tmp_path: Path
 ) -> None:
-    """Her own rows had been removed, as of someone who left long ago."""
+    """Her own rows had been removed, as for a user deleted long ago."""
     load_page(warehouse, [paula(), otto()])
     load_group(warehouse, history(OTTO, OTTOS))
     with transaction(warehouse) as connection:
-        for table in ("user_facts", "user_marks", "user_versions"):
+        for table in ("user_facts", "user_sync_state", "user_versions"):
             connection.exec_driver_sql(f"DELETE FROM {table} WHERE user_id = %s", (PAULA,))
     restored = backup()
-    forget(warehouse, PAULA, NOON + HOUR)
-    load_page(warehouse, [paula()], NOON + 2 * HOUR)  # Gong answers her: her addresses are learned
+    erase_user(warehouse, PAULA, NOON + HOUR)
+    load_page(warehouse, [paula()], NOON + 2 * HOUR)  # Gong returns her: her addresses are learned
     file = exported(warehouse, tmp_path)
     assert {"user_facts", "user_settings_history"} <= set(found_in(restored, PAULA, MAIL, ALIAS))
     apply_erasures(restored, file, NOON + 5 * HOUR)
@@ -150,33 +150,33 @@ def test_records_of_the_same_key_are_put_together(
     warehouse: Engine, backup: Callable[[], Engine], tmp_path: Path
 ) -> None:
     load_world(warehouse)
-    forget(warehouse, OTTO, NOON)
+    erase_user(warehouse, OTTO, NOON)
     restored = backup()
-    forgotten(warehouse)
-    forget(restored, NORA, NOON)
+    erase_paula(warehouse)
+    erase_user(restored, NORA, NOON)
     apply_erasures(restored, exported(warehouse, tmp_path), NOON)
     with transaction(restored) as connection:
-        people = read_forgotten(connection)
+        people = read_erasures(connection)
     assert all(people.has(each) for each in (OTTO, NORA, PAULA))
     assert rows(restored, "SELECT user_id FROM user_facts") == []
 
 
 def test_a_warehouse_that_erased_nobody_takes_the_files_key(warehouse: Engine, tmp_path: Path) -> None:
-    forgotten(warehouse)
+    erase_paula(warehouse)
     file = exported(warehouse, tmp_path)
     before = records(warehouse)
     with transaction(warehouse) as connection:
-        connection.exec_driver_sql("DELETE FROM forgotten")
+        connection.exec_driver_sql("DELETE FROM erasures")
     give_another_key(warehouse)
     load_world(warehouse)
     apply_erasures(warehouse, file, NOON)
-    assert records(warehouse)[:2] == before[:2]  # and addresses, which only the restored tables told
+    assert records(warehouse)[:2] == before[:2]  # and addresses, which only the restored tables had
     assert found_in(warehouse, *HERS) == {}
 
 
 def test_records_under_another_key_are_not_mixed(warehouse: Engine, tmp_path: Path) -> None:
     load_world(warehouse)
-    forget(warehouse, OTTO, NOON)
+    erase_user(warehouse, OTTO, NOON)
     file = exported(warehouse, tmp_path)
     give_another_key(warehouse)
     before = dump(warehouse)
@@ -190,12 +190,14 @@ def test_loads_that_run_meanwhile_are_waited_for(
 ) -> None:
     load_world(warehouse)
     restored = backup()
-    forgotten(warehouse)
+    erase_paula(warehouse)
     file = exported(warehouse, tmp_path)
     with transaction(restored) as connection:
         connection.exec_driver_sql("DELETE FROM user_settings_history")
     of_otto = [history(OTTO, OTTOS)]
-    with in_flight(restored, lambda connection: load_histories(connection, RUN, of_otto, SETTLING)) as commit:
+    with in_flight(
+        restored, lambda connection: load_histories(connection, RUN, of_otto, PROPAGATION_DELAY)
+    ) as commit:
         applying = in_background(lambda: apply_erasures(restored, file, NOON))
         while not value(restored, "SELECT count(*) FROM pg_locks WHERE NOT granted"):
             assert not applying.done()
@@ -206,7 +208,7 @@ def test_loads_that_run_meanwhile_are_waited_for(
 
 def test_the_file_holds_hashes_only_and_is_its_owners_alone(warehouse: Engine, tmp_path: Path) -> None:
     load_world(warehouse)
-    forgotten(warehouse)
+    erase_paula(warehouse)
     load_page(warehouse, [paula()], NOON + 3 * HOUR, listed=True)
     file = tmp_path / "erasures.json"
     assert export_erasures(warehouse, file) == 1
@@ -242,8 +244,8 @@ DAMAGED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "an id for a hash": record_with(user_hash=PAULA),
     "an address for a hash": record_with(address_hashes=[MAIL]),
     "one address": record_with(address_hashes="a" * 64),
-    "no instant": record_with(forgotten_at="yesterday"),
-    "an instant of no zone": record_with(forgotten_at="2026-03-10T12:00:00"),
+    "no instant": record_with(requested_at="yesterday"),
+    "an instant of no zone": record_with(requested_at="2026-03-10T12:00:00"),
     "a number for an instant": record_with(listed_at=7),
     "a list": lambda content: [content],
 }
@@ -253,13 +255,13 @@ DAMAGED: dict[str, Callable[[dict[str, Any]], Any]] = {
 def test_a_file_that_is_damaged_is_refused_before_anything_is_written(
     damage: Callable[[dict[str, Any]], Any], warehouse: Engine, tmp_path: Path
 ) -> None:
-    forgotten(warehouse)
+    erase_paula(warehouse)
     file = exported(warehouse, tmp_path)
     file.write_text(json.dumps(damage(json.loads(file.read_text()))))
     before = dump(warehouse)
     with pytest.raises(WarehouseError) as refused:
         apply_erasures(warehouse, file, NOON)
-    assert not refused.value.may_pass
+    assert not refused.value.is_transient
     assert PAULA not in str(refused.value)
     assert dump(warehouse) == before
 
@@ -290,16 +292,16 @@ def test_each_is_a_command(warehouse: Engine, backup: Callable[[], Engine], tmp_
 
     load_world(warehouse)
     restored = backup()
-    forgotten(warehouse)
+    erase_paula(warehouse)
     assert run("export-erasures", warehouse)[0] == 0
-    code, said = run("export-erasures", warehouse)
-    assert (code, said.count("\n")) == (1, 1)
-    code, said = run("apply-erasures", restored)
+    code, output = run("export-erasures", warehouse)
+    assert (code, output.count("\n")) == (1, 1)
+    code, output = run("apply-erasures", restored)
     assert code == 0
-    assert "2 in user_facts" in said
+    assert "2 in user_facts" in output
     assert found_in(restored, *HERS) == {}
-    code, said = run("apply-erasures", restored, "")
-    assert (code, said.count("\n")) == (1, 1)
+    code, output = run("apply-erasures", restored, "")
+    assert (code, output.count("\n")) == (1, 1)
 
 
 def test_make_takes_the_file_from_its_command_line_only() -> None:

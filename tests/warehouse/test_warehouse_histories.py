@@ -14,8 +14,8 @@ from include.gong.warehouse.runs import run_row
 from tests.warehouse.making import (
     HOUR,
     NOON,
+    PROPAGATION_DELAY,
     RUN,
-    SETTLING,
     failure,
     history,
     load_group,
@@ -50,7 +50,7 @@ def test_every_field_lands_in_its_column(warehouse: Engine) -> None:
     assert place is None
 
 
-def test_a_second_load_writes_nothing_but_marks(warehouse: Engine) -> None:
+def test_a_second_load_writes_only_the_sync_state(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1"}])
     records = [CHANGE, changed(odd=None), changed(newValue=None, changedAt=None)]
     load_group(warehouse, history("1", records))
@@ -61,7 +61,7 @@ def test_a_second_load_writes_nothing_but_marks(warehouse: Engine) -> None:
     assert value(warehouse, "SELECT history_fetched_at FROM users") == NOON + HOUR
 
 
-def test_another_dialect_gives_no_double_rows(warehouse: Engine) -> None:
+def test_another_variant_gives_no_double_rows(warehouse: Engine) -> None:
     live = {"setting": "webConferencesRecorded", "value": False, "time": "2026-01-02T05:04:05.250+02:00"}
     load_group(warehouse, history("1", [CHANGE]))
     assert load_group(warehouse, history("1", [live], NOON + HOUR)).changes_new == 0
@@ -82,7 +82,7 @@ def test_missing_attributes_are_filled_in_and_never_taken_away(warehouse: Engine
     assert rows(warehouse, ATTRIBUTES) == expected
 
 
-def test_the_newer_answer_is_believed_whatever_the_order(warehouse: Engine) -> None:
+def test_the_newer_response_is_preferred_in_any_order(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1"}])
     load_group(warehouse, history("1", [changed(previousValue=None, odd=1, b=1)]))
     load_group(
@@ -107,7 +107,7 @@ def test_a_change_without_anything_is_kept(warehouse: Engine) -> None:
     assert load_group(warehouse, history("1", records, NOON + HOUR)).changes_new == 0
 
 
-def test_what_gong_stops_answering_is_kept(warehouse: Engine) -> None:
+def test_changes_that_gong_stops_returning_are_kept(warehouse: Engine) -> None:
     load_group(warehouse, history("1", [CHANGE]))
     load_group(warehouse, history("1", [], NOON + HOUR))
     assert len(rows(warehouse, ATTRIBUTES)) == 1
@@ -119,36 +119,45 @@ def test_a_setting_name_too_long_for_an_index_is_stored(warehouse: Engine) -> No
     assert value(warehouse, "SELECT setting_key FROM user_settings_history") == name
 
 
-def test_a_history_covers_until_its_start_less_settling_and_never_less(warehouse: Engine) -> None:
+def test_a_history_covers_until_its_start_less_the_propagation_delay_and_never_less(
+    warehouse: Engine,
+) -> None:
     load_page(warehouse, [{"id": "1"}])
     query = "SELECT history_fetched_at, history_covers_until FROM users"
     load_group(warehouse, history("1"))
-    assert rows(warehouse, query) == [(NOON, NOON - SETTLING)]
+    assert rows(warehouse, query) == [(NOON, NOON - PROPAGATION_DELAY)]
     load_group(warehouse, history("1", at=NOON - HOUR))
-    assert rows(warehouse, query) == [(NOON, NOON - SETTLING)]
+    assert rows(warehouse, query) == [(NOON, NOON - PROPAGATION_DELAY)]
 
 
-def test_failures_are_marked_until_a_newer_answer(warehouse: Engine) -> None:
+def test_failures_are_marked_until_a_newer_response(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1"}, {"id": "2"}])
-    query = "SELECT history_failed_at, history_failure, history_gone_at FROM user_marks ORDER BY user_id"
-    loaded = load_group(warehouse, failure("1"), failure("2", gone=True))
-    assert loaded == HistoriesLoaded(fetched=0, changes_new=0, failed=1, gone=1)
+    query = """
+        SELECT history_failed_at, history_failure, history_not_found_at FROM user_sync_state ORDER BY user_id
+    """
+    loaded = load_group(warehouse, failure("1"), failure("2", not_found=True))
+    assert loaded == HistoriesLoaded(fetched=0, changes_new=0, failed=1, not_found=1)
     marked = [(NOON, "Gong answered 500", None), (None, None, NOON)]
     assert rows(warehouse, query) == marked
     load_group(warehouse, history("1", at=NOON - HOUR), history("2", at=NOON - HOUR))
     assert rows(warehouse, query) == marked
     load_group(warehouse, history("1", at=NOON + HOUR), history("2", at=NOON + HOUR))
     assert rows(warehouse, query) == [(None, None, None)] * 2
-    load_group(warehouse, failure("1"), failure("2", gone=True))
+    load_group(warehouse, failure("1"), failure("2", not_found=True))
     assert rows(warehouse, query) == [(None, None, None)] * 2
 
 
-def test_the_run_counts_what_was_loaded(warehouse: Engine) -> None:
+def test_the_run_counts_loaded_records(warehouse: Engine) -> None:
     load_page(warehouse, [])
-    load_group(warehouse, history("1", [CHANGE, "odd"]), failure("2"), failure("3", gone=True))
+    load_group(warehouse, history("1", [CHANGE, "odd"]), failure("2"), failure("3", not_found=True))
     with transaction(warehouse) as connection:
         row = run_row(connection, RUN)
-    assert (row.histories_fetched, row.histories_failed, row.users_gone, row.changes_new) == (1, 1, 1, 1)
+    assert (row.histories_fetched, row.histories_failed, row.histories_not_found, row.changes_new) == (
+        1,
+        1,
+        1,
+        1,
+    )
     assert (row.calls_made, row.rejected_records) == (1 + 1 + 3 + 3, 1)
     assert value(warehouse, "SELECT raw ->> 'userId' FROM rejected_records") == "1"
 
@@ -167,7 +176,7 @@ def test_groups_of_the_same_users_in_opposite_order_do_not_deadlock(warehouse: E
                 for user_id in order
             ]
             with transaction(warehouse) as connection:
-                new += load_histories(connection, RUN, group, SETTLING).changes_new
+                new += load_histories(connection, RUN, group, PROPAGATION_DELAY).changes_new
         return new
 
     with ThreadPoolExecutor() as pool:

@@ -1,4 +1,4 @@
-"""An erased user whom Gong still answers with a new address, while other loads run that do not know it."""
+"""Gong returns an erased user with a new address, while other loads run that do not know it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sqlalchemy import Connection, Engine, text
 
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.coverage import rewrite_coverage
-from include.gong.warehouse.erasure import bury, forget, repeat_erasures
+from include.gong.warehouse.erasure import erase_user, record_erasure, repeat_erasures
 from include.gong.warehouse.histories import load_histories
 from include.gong.warehouse.runs import RunKey
 from include.gong.warehouse.users import load_users
 from tests.warehouse.making import (
     HOUR,
     NOON,
+    PROPAGATION_DELAY,
     RUN,
-    SETTLING,
     coverage_differs,
     differences,
     history,
@@ -40,7 +40,7 @@ from tests.warehouse.paula import (
     OTTOS,
     PAULA,
     change,
-    forgotten,
+    erase_paula,
     found_in,
     in_background,
     in_flight,
@@ -59,7 +59,7 @@ LISTS, LISTS_TOO = RunKey(RUN.dag_id, "lists"), RunKey(RUN.dag_id, "lists too")
 def erased(warehouse: Engine) -> Engine:
     """She is erased, her new addresses are unknown; deadlocks are found at once."""
     load_world(warehouse)
-    forgotten(warehouse)
+    erase_paula(warehouse)
     with transaction(warehouse) as connection:
         connection.exec_driver_sql(f"ALTER DATABASE {warehouse.url.database} SET deadlock_timeout TO '100ms'")
     warehouse.dispose()
@@ -73,7 +73,7 @@ def listed(connection: Connection, run: RunKey, *users: dict[str, Any]) -> None:
 
 
 def learn(engine: Engine, *addresses: str) -> None:
-    """Load a page that answers her with new addresses."""
+    """Load a page that has her with new addresses."""
     with transaction(engine) as connection:
         listed(connection, LISTS, paula(addresses[0], emailAliases=list(addresses)))
 
@@ -83,8 +83,8 @@ def end_run(engine: Engine) -> dict[str, int]:
 
 
 def write_history(connection: Connection, *authors: str) -> None:
-    told = [change(author, day) for day, author in enumerate(authors, 20)]
-    load_histories(connection, RUN, [history(OTTO, [*OTTOS, *told], NOON + 2 * HOUR)], SETTLING)
+    changes = [change(author, day) for day, author in enumerate(authors, 20)]
+    load_histories(connection, RUN, [history(OTTO, [*OTTOS, *changes], NOON + 2 * HOUR)], PROPAGATION_DELAY)
 
 
 def until_waiting(engine: Engine, number: int = 1) -> None:
@@ -100,7 +100,7 @@ def until_waiting(engine: Engine, number: int = 1) -> None:
 
 @contextmanager
 def about_to_write(engine: Engine, write: Callable[[Connection], Any]) -> Iterator[Callable[[], Any]]:
-    """A load that has read who is erased, and waits for a user's row before it writes; what lets it go on."""
+    """A load that has read the erasures and waits for a user's row before it writes; yields its release."""
     with in_flight(engine, lambda connection: lock_marks(connection, OTTO)) as let_go:
 
         def load() -> None:
@@ -113,10 +113,10 @@ def about_to_write(engine: Engine, write: Callable[[Connection], Any]) -> Iterat
 
 
 def lock_marks(connection: Connection, user_id: str) -> None:
-    connection.execute(text("SELECT FROM user_marks WHERE user_id = :id FOR UPDATE"), {"id": user_id})
+    connection.execute(text("SELECT FROM user_sync_state WHERE user_id = :id FOR UPDATE"), {"id": user_id})
 
 
-def test_what_a_load_wrote_before_the_address_was_learned_is_removed(
+def test_rows_loaded_before_the_address_was_learned_are_redacted(
     erased: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     with in_flight(erased, lambda connection: write_history(connection, NEW)) as commit:
@@ -131,10 +131,10 @@ def test_what_a_load_wrote_before_the_address_was_learned_is_removed(
 
 
 @pytest.mark.parametrize("is_there_already", [False, True], ids=["inserted", "merged"])
-def test_what_a_load_writes_after_the_address_was_learned_is_removed(
+def test_rows_loaded_after_the_address_was_learned_are_redacted(
     erased: Engine, is_there_already: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It began before, so it does not know: neither in new changes, nor in held ones that it fills in."""
+    """It began before, so it does not know the address in new changes or in stored ones that it completes."""
     if is_there_already:
         load_group(erased, history(OTTO, [change(NEW, 20)]))
     with about_to_write(erased, lambda connection: write_history(connection, NEW)) as go_on:
@@ -174,7 +174,7 @@ def test_two_loads_that_each_learn_an_address_and_an_erasure_beside_them(
     with in_flight(erased, lambda connection: listed(connection, LISTS, paula(NEW), otto())) as commit:
         waiting: list[Future[Any]] = [
             in_background(learn_too),
-            in_background(lambda: forget(erased, PAULA, NOON + 4 * HOUR)),
+            in_background(lambda: erase_user(erased, PAULA, NOON + 4 * HOUR)),
             in_background(lambda: end_run(erased)),
         ]
         until_waiting(erased, 2)
@@ -183,13 +183,11 @@ def test_two_loads_that_each_learn_an_address_and_an_erasure_beside_them(
             each.result(30)
     end_run(erased)
     assert found_in(erased, *ALL) == {}
-    assert value(erased, "SELECT erased_at FROM forgotten") == NOON + 4 * HOUR
+    assert value(erased, "SELECT erased_at FROM erasures") == NOON + 4 * HOUR
     assert caplog.messages == []
 
 
-def test_what_postgres_ends_in_a_deadlock_is_tried_again(
-    erased: Engine, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_deadlocked_transaction_is_retried(erased: Engine, caplog: pytest.LogCaptureFixture) -> None:
     """Someone's own session holds a row, and then wants the table that loads hold."""
     load_group(erased, history(OTTO, [change(NEW, 20)]))
     learn(erased, NEW)
@@ -201,7 +199,7 @@ def test_what_postgres_ends_in_a_deadlock_is_tried_again(
             connection.exec_driver_sql("SELECT FROM user_settings_history FOR UPDATE")
             has_row.set()
             assert go_on.wait(30)
-            connection.exec_driver_sql("LOCK TABLE forgotten IN ROW EXCLUSIVE MODE")
+            connection.exec_driver_sql("LOCK TABLE erasures IN ROW EXCLUSIVE MODE")
 
     interfering = in_background(interfere)
     assert has_row.wait(30)
@@ -230,7 +228,9 @@ def test_periods_that_a_load_writes_meanwhile_are_there_once(erased: Engine) -> 
         learn(erased, NEW, NEWER)
         end_run(erased)
 
-    with in_flight(erased, lambda connection: load_histories(connection, RUN, outcomes, SETTLING)) as commit:
+    with in_flight(
+        erased, lambda connection: load_histories(connection, RUN, outcomes, PROPAGATION_DELAY)
+    ) as commit:
         running = in_background(lists_and_ends)
         until_waiting(erased)
         commit()
@@ -252,12 +252,12 @@ def leave_over(engine: Engine) -> None:
     assert found_in(engine, MAIL)
 
 
-def test_erased_again_nothing_is_left_though_nobody_knows_the_addresses_as_text(erased: Engine) -> None:
+def test_erasing_again_removes_all_without_knowing_addresses_as_text(erased: Engine) -> None:
     leave_over(erased)
-    again = forget(erased, PAULA, NOON + 5 * HOUR)
+    again = erase_user(erased, PAULA, NOON + 5 * HOUR)
     assert again.rows == {"user_settings_history": 5}
     assert found_in(erased, *ALL) == {}
-    assert value(erased, "SELECT erased_at FROM forgotten") == NOON + 5 * HOUR
+    assert value(erased, "SELECT erased_at FROM erasures") == NOON + 5 * HOUR
 
 
 def test_when_a_listing_still_holds_an_erased_user_its_run_looks_again(erased: Engine) -> None:
@@ -271,12 +271,12 @@ def test_when_a_listing_still_holds_an_erased_user_its_run_looks_again(erased: E
 
 
 def test_an_erasure_that_was_cut_off_is_finished_when_a_run_ends(warehouse: Engine) -> None:
-    """Nobody names her again: what is stored of her is found by the hash of her id."""
+    """Her id is not given again: her rows are found by its hash."""
     load_world(warehouse)
     with transaction(warehouse) as connection:
-        bury(connection, PAULA, NOON)
+        record_erasure(connection, PAULA, NOON)
     removed = end_run(warehouse)
     assert removed["user_facts"] == 2
     assert found_in(warehouse, *HERS) == {}
-    assert rows(warehouse, "SELECT erased_at FROM forgotten") == [(NOON + 4 * HOUR,)]
+    assert rows(warehouse, "SELECT erased_at FROM erasures") == [(NOON + 4 * HOUR,)]
     assert end_run(warehouse) == {}

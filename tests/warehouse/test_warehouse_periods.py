@@ -17,63 +17,63 @@ T1, T2, T3 = (datetime.fromisoformat(f"2026-02-0{day}T00:00:00Z") for day in (1,
 SETTING = "emailsImported"
 
 
-def told(at: datetime, new: Any, previous: Any = None, setting: str = SETTING) -> dict[str, Any]:
-    """A change as the contract answers it."""
+def reported(at: datetime, new: Any, previous: Any = None, setting: str = SETTING) -> dict[str, Any]:
+    """A change in the contract variant."""
     return {"settingName": setting, "previousValue": previous, "newValue": new, "changedAt": at.isoformat()}
 
 
 def live(at: datetime, on: bool, setting: str = SETTING) -> dict[str, Any]:
-    """A change as the live service answers it."""
+    """A change in the live variant."""
     return {"setting": setting, "value": on, "time": at.isoformat()}
 
 
 def periods(engine: Engine, setting: str = SETTING, user_id: str = "1") -> list[tuple[Any, ...]]:
     query = """
-        SELECT value, valid_from, valid_to, basis FROM setting_periods
+        SELECT value, valid_from, valid_to, provenance FROM setting_periods
         WHERE (user_id, setting_key) = (:user_id, :setting) ORDER BY valid_from
     """
     return rows(engine, query, user_id=user_id, setting=setting)
 
 
 CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[Any, ...]]]] = {
-    "a change says so, and the first one what was before": (
-        [told(T1, "true", "false"), told(T2, "false", "true")],
+    "values by changes, and the first one's previous value": (
+        [reported(T1, "true", "false"), reported(T2, "false", "true")],
         [("false", BORN, T1, "previous"), ("true", T1, T2, "changed"), ("false", T2, None, "changed")],
     ),
     "a live switch was the opposite before": (
         [live(T1, True)],
         [("false", BORN, T1, "inferred"), ("true", T1, None, "changed")],
     ),
-    "what was before a text nobody knows": (
-        [told(T1, "all")],
+    "the value before a text is unknown": (
+        [reported(T1, "all")],
         [(None, BORN, T1, None), ("all", T1, None, "changed")],
     ),
     "equal values in a row are one period": (
-        [told(T1, "true", "false"), told(T2, "true"), told(T3, "false")],
+        [reported(T1, "true", "false"), reported(T2, "true"), reported(T3, "false")],
         [("false", BORN, T1, "previous"), ("true", T1, T3, "changed"), ("false", T3, None, "changed")],
     ),
     "a chain at one instant": (
-        [told(T1, "c", "b"), told(T1, "b", "a")],
+        [reported(T1, "c", "b"), reported(T1, "b", "a")],
         [("a", BORN, T1, "previous"), ("c", T1, None, "changed")],
     ),
     "there and back at one instant changes nothing": (
         [live(T1, True), live(T2, False), live(T2, True)],
         [("false", BORN, T1, "inferred"), ("true", T1, None, "changed")],
     ),
-    "the answer's order, where it is told": (
-        [told(T1, "a"), told(T1, "b"), told(T2, "c")],
+    "the response's order, where it has one": (
+        [reported(T1, "a"), reported(T1, "b"), reported(T2, "c")],
         [(None, BORN, T1, None), ("b", T1, T2, "changed"), ("c", T2, None, "changed")],
     ),
-    "the answer's order, newest first": (
-        [told(T2, "c"), told(T1, "b"), told(T1, "a")],
+    "the response's order, newest first": (
+        [reported(T2, "c"), reported(T1, "b"), reported(T1, "a")],
         [(None, BORN, T1, None), ("b", T1, T2, "changed"), ("c", T2, None, "changed")],
     ),
     "a conflict": (
-        [told(T1, "a"), told(T1, "b")],
+        [reported(T1, "a"), reported(T1, "b")],
         [(None, BORN, None, None)],
     ),
     "True is true": (
-        [told(T1, "True", "False")],
+        [reported(T1, "True", "False")],
         [("false", BORN, T1, "previous"), ("true", T1, None, "changed")],
     ),
     "a change before the user was created": (
@@ -83,7 +83,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[Any, ...]]]] = {
 }  # fmt: skip
 
 
-def test_periods_come_from_changes_and_a_conflict_is_told(warehouse: Engine) -> None:
+def test_periods_come_from_changes_and_conflicts_are_reported(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": name, "created": CREATED} for name in CASES])
     load_group(warehouse, *(history(name, changes) for name, (changes, _) in CASES.items()))
     for name, (_, expected) in CASES.items():
@@ -92,7 +92,7 @@ def test_periods_come_from_changes_and_a_conflict_is_told(warehouse: Engine) -> 
     assert rows(warehouse, conflicts) == [("a conflict", SETTING, "one_instant", T1)]
 
 
-def test_what_never_changed_is_as_first_seen_back_to_the_creation(warehouse: Engine) -> None:
+def test_a_setting_that_never_changed_is_as_first_seen_since_the_creation(warehouse: Engine) -> None:
     user = {"id": "1", "created": CREATED, "active": True, "settings": {SETTING: False, "other": None}}
     load_page(warehouse, [user])
     assert periods(warehouse) == []  # nobody has asked yet
@@ -116,7 +116,7 @@ def test_a_flip_that_the_history_does_not_show_yet_leaves_the_past_as_it_was(war
     assert rows(warehouse, effective, at=NOON + HOUR, setting=SETTING) == [("true", "history")]
 
 
-def test_a_history_asked_before_the_first_sight_tells_nothing_of_what_was_seen_then(
+def test_a_history_from_before_the_first_sight_proves_nothing_about_it(
     warehouse: Engine,
 ) -> None:
     user = {"id": "1", "created": CREATED, "settings": {SETTING: False}}
@@ -125,14 +125,14 @@ def test_a_history_asked_before_the_first_sight_tells_nothing_of_what_was_seen_t
     assert periods(warehouse) == [(None, BORN, None, None)]
 
 
-def test_who_was_not_created_yet_has_no_settings(warehouse: Engine) -> None:
+def test_users_not_created_yet_have_no_settings(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1", "created": CREATED, "settings": {SETTING: True}}])
-    load_page(warehouse, [{"id": "told of before", "created": CREATED}])
+    load_page(warehouse, [{"id": "known before", "created": CREATED}])
     load_group(
-        warehouse, history("1", [live(T1, True)]), history("told of before", [live(BORN - 2 * HOUR, True)])
+        warehouse, history("1", [live(T1, True)]), history("known before", [live(BORN - 2 * HOUR, True)])
     )
     assert rows(warehouse, "SELECT user_id FROM settings_as_of(:at)", at=BORN - HOUR) == []
-    as_of = "SELECT value, basis FROM settings_as_of(:at) WHERE (user_id, setting_key) = ('1', :setting)"
+    as_of = "SELECT value, provenance FROM settings_as_of(:at) WHERE (user_id, setting_key) = ('1', :setting)"
     assert rows(warehouse, as_of, at=BORN, setting=SETTING) == [("false", "inferred")]
     assert rows(warehouse, as_of, at=T1, setting=SETTING) == [("true", "changed")]
 

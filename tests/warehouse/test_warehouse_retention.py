@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.coverage import rewrite_coverage
-from include.gong.warehouse.erasure import bury, erase
+from include.gong.warehouse.erasure import delete_user_data, record_erasure
 from include.gong.warehouse.retention import Retention, remove_outdated
 from tests.warehouse.making import HOUR, NOON, coverage_differs, load_page, rows, value
 from tests.warehouse.paula import NORA, PAULA, dump, in_background, in_flight, load_world
@@ -27,11 +27,12 @@ def removed(engine: Engine, **days: int) -> dict[str, int]:
 
 def paula_leaves(engine: Engine, days_ago: float) -> None:
     with transaction(engine) as connection:
-        gone_at = {"gone_at": NOW - days_ago * DAY, "user_id": PAULA}
-        for change in ("user_marks SET gone_at", "user_versions SET valid_to"):
+        deleted_at = {"deleted_at": NOW - days_ago * DAY, "user_id": PAULA}
+        for change in ("user_sync_state SET deleted_at", "user_versions SET valid_to"):
             connection.exec_driver_sql(
-                f"UPDATE {change} = %(gone_at)s WHERE user_id = %(user_id)s AND {change.split()[-1]} IS NULL",
-                gone_at,
+                f"UPDATE {change} = %(deleted_at)s "
+                f"WHERE user_id = %(user_id)s AND {change.split()[-1]} IS NULL",
+                deleted_at,
             )
 
 
@@ -55,41 +56,41 @@ def test_closed_versions_go_when_they_ended_long_enough_ago(warehouse: Engine) -
     assert removed(warehouse, versions=99) == {"versions": 0}
 
 
-def test_the_last_version_of_who_left_stays_until_he_goes(warehouse: Engine) -> None:
+def test_the_last_version_of_a_deleted_user_stays_until_the_user_is_removed(warehouse: Engine) -> None:
     load_world(warehouse)
     paula_leaves(warehouse, 50)
     assert removed(warehouse, versions=1) == {"versions": 2}
     assert (PAULA, NOON, NOW - 50 * DAY) in versions(warehouse)
 
 
-def test_who_left_long_enough_ago_goes_with_everything(warehouse: Engine) -> None:
+def test_users_deleted_long_ago_are_removed_with_all_data(warehouse: Engine) -> None:
     load_world(warehouse)
     paula_leaves(warehouse, 50)
-    assert removed(warehouse, left_users=51) == {"users who left": 0}
+    assert removed(warehouse, deleted_users=51) == {"deleted users": 0}
     noras = f'"user_id": "{NORA}"'
-    before = [row for held in dump(warehouse).values() for row in held if noras in row]
-    assert removed(warehouse, left_users=49) == {"users who left": 1}
+    before = [row for stored in dump(warehouse).values() for row in stored if noras in row]
+    assert removed(warehouse, deleted_users=49) == {"deleted users": 1}
     hers = f'"user_id": "{PAULA}"'
-    assert [row for held in dump(warehouse).values() for row in held if hers in row] == []
-    assert [row for held in dump(warehouse).values() for row in held if noras in row] == before
-    assert rows(warehouse, "SELECT * FROM forgotten") == [], "he may come back"
+    assert [row for stored in dump(warehouse).values() for row in stored if hers in row] == []
+    assert [row for stored in dump(warehouse).values() for row in stored if noras in row] == before
+    assert rows(warehouse, "SELECT * FROM erasures") == [], "the user may come back"
 
 
-def test_days_are_counted_without_those_who_went(warehouse: Engine) -> None:
+def test_days_are_counted_without_removed_users(warehouse: Engine) -> None:
     load_world(warehouse)
     paula_leaves(warehouse, 50)
-    removed(warehouse, left_users=1)
+    removed(warehouse, deleted_users=1)
     with transaction(warehouse) as connection:
         rewrite_coverage(connection, NOW)
     assert value(warehouse, "SELECT count(*) FROM recording_coverage_daily")
     assert coverage_differs(warehouse) == []
 
 
-def test_who_came_back_stays(warehouse: Engine) -> None:
+def test_users_who_came_back_stay(warehouse: Engine) -> None:
     load_world(warehouse)
     paula_leaves(warehouse, 50)
     load_page(warehouse, [{"id": PAULA}], NOW - HOUR)
-    assert removed(warehouse, left_users=1, versions=1) == {"users who left": 0, "versions": 3}
+    assert removed(warehouse, deleted_users=1, versions=1) == {"deleted users": 0, "versions": 3}
     assert value(warehouse, "SELECT count(*) FROM user_facts WHERE user_id = :id", id=PAULA) == 1
 
 
@@ -97,13 +98,13 @@ def test_it_waits_for_an_erasure_before_it_touches_a_row(warehouse: Engine) -> N
     """Else each might wait for a version that the other has touched."""
     load_world(warehouse)
     with transaction(warehouse) as connection:
-        bury(connection, PAULA, NOW)
-    with in_flight(warehouse, lambda connection: erase(connection, PAULA, NOW)) as commit:
+        record_erasure(connection, PAULA, NOW)
+    with in_flight(warehouse, lambda connection: delete_user_data(connection, PAULA, NOW)) as commit:
         done = in_background(lambda: removed(warehouse, versions=99))
         deadline = time.monotonic() + 10
         waiting = "SELECT relation::regclass::text FROM pg_locks WHERE NOT granted"
         while not (waits := rows(warehouse, waiting)):
             assert time.monotonic() < deadline
-        assert waits == [("forgotten",)]
+        assert waits == [("erasures",)]
         commit()
         assert done.result(30) == {"versions": 1}

@@ -19,21 +19,21 @@ from tests.warehouse.making import NOON, rows, value
 TOKEN = "s3cret"
 
 HIDDEN = {
-    "account", "alembic_version", "api_calls", "api_quota", "erasure_key", "forgotten", "forgotten_addresses",
-    "history_claims", "history_plan", "leavers", "listing_progress", "listing_pages", "oauth_tokens",
-    "recording_coverage_owed", "rejected_records", "user_facts",
+    "account", "alembic_version", "api_calls", "api_quota", "erasure_key", "erasures", "erased_addresses",
+    "history_claims", "history_plan", "deletion_candidates", "listing_checkpoints", "listing_pages",
+    "oauth_tokens", "coverage_invalidations", "rejected_records", "user_facts",
 }  # fmt: skip
 READABLE = {
-    "active_not_recorded", "inactive_but_importing", "org_chart", "recorded_without_consent_page", "stale",
-    "user_states", "users_with_managers",
-    "api_usage", "check_results", "derived_setting_periods", "listings", "owed_histories",
-    "recording_coverage_daily", "run_oddities", "setting_conflicts", "setting_instants", "setting_periods",
-    "sync_runs", "user_marks", "user_settings_history", "user_versions", "users",
+    "active_not_recorded", "inactive_but_importing", "org_chart", "recorded_without_consent_page",
+    "users_not_seen_recently", "user_states", "users_with_managers",
+    "api_usage", "check_results", "derived_setting_periods", "listings", "history_backlog",
+    "recording_coverage_daily", "run_anomalies", "setting_conflicts", "setting_instants", "setting_periods",
+    "sync_runs", "user_sync_state", "user_settings_history", "user_versions", "users",
 }  # fmt: skip
 CALLABLE = {
-    "changes_since", "effective_settings_as_of", "evidence", "in_effect",
-    "recorded_without_consent_page_as_of", "setting_seen_since", "settings_as_of", "stale_at",
-    "user_states_as_of", "users_as_of",
+    "changes_since", "effective_settings_as_of", "setting_audit_trail", "in_effect",
+    "recorded_without_consent_page_as_of", "setting_seen_since", "settings_as_of",
+    "users_not_seen_recently_at", "user_states_as_of", "users_as_of",
 }  # fmt: skip
 NOT_CALLABLE = {"derived_recording_coverage"}  # the loader's: it reads user_facts
 
@@ -78,7 +78,7 @@ def call(name: str, types: list[str]) -> str:
 def test_a_loader_of_least_rights_does_all_that_a_run_does(roles: Roles) -> None:
     assert not migrate(roles.loader)
     there = "SELECT array_agg(user_id ORDER BY user_id) FROM users WHERE deleted_at IS NULL"
-    assert value(roles.loader, there) == ["1", "2"]  # one left, one is forgotten
+    assert value(roles.loader, there) == ["1", "2"]  # one is deleted, one is erased
     assert value(roles.loader, "SELECT count(*) FROM users") == 3
     errors = "SELECT check_name FROM check_results WHERE NOT passed AND severity = 'error'"
     assert rows(roles.loader, errors) == []
@@ -91,7 +91,7 @@ def test_a_loader_may_not_change_the_tables_themselves(roles: Roles) -> None:
             rows(roles.loader, statement)
 
 
-def test_an_upgrade_gives_the_loader_what_it_adds(database_url: str) -> None:
+def test_an_upgrade_grants_its_new_tables_to_the_loader(database_url: str) -> None:
     made = make_roles(database_url)
     with transaction(made.owner) as connection:
         upgrade(connection, "0001")
@@ -111,17 +111,17 @@ def test_a_reader_may_read_what_the_page_lists_and_nothing_else(roles: Roles) ->
     assert value(roles.admin, may_create, role=roles.names["gong_reader"]) is False
 
 
-def test_a_reader_gets_answers_without_secrets(roles: Roles) -> None:
-    told = ""
+def test_a_reader_gets_rows_without_secrets(roles: Roles) -> None:
+    output = ""
     for name in sorted(READABLE):
-        told += repr(rows(roles.reader, f"SELECT t::text FROM {name} AS t"))
+        output += repr(rows(roles.reader, f"SELECT t::text FROM {name} AS t"))
     functions = dict(rows(roles.admin, _FUNCTIONS))
     assert set(functions) == CALLABLE | NOT_CALLABLE
     for name in sorted(CALLABLE):
         answer = rows(roles.reader, call(name, functions[name]))
-        assert answer or name == "stale_at", name  # nobody is
-        told += repr(answer)
-    assert TOKEN not in told
+        assert answer or name == "users_not_seen_recently_at", name  # nobody is
+        output += repr(answer)
+    assert TOKEN not in output
     url = "SELECT meeting_consent_page_url FROM users WHERE user_id = '1'"
     assert value(roles.reader, url) == "https://c/x?tkn=***&y=1"
     assert value(roles.loader, url) == f"https://c/x?tkn={TOKEN}&y=1"
@@ -130,7 +130,7 @@ def test_a_reader_gets_answers_without_secrets(roles: Roles) -> None:
             rows(roles.reader, call(name, functions[name]))
 
 
-def test_a_reader_who_is_given_a_place_can_not_look_behind_the_mask(roles: Roles) -> None:
+def test_a_reader_with_a_schema_can_not_look_behind_the_mask(roles: Roles) -> None:
     roles.run(roles.admin, "CREATE SCHEMA mine; GRANT ALL ON SCHEMA mine TO gong_reader;")
     peek = """
         CREATE FUNCTION mine.peek(seen text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$

@@ -1,4 +1,4 @@
-"""Runs, listings, the plan of whose histories are owed, and how runs at once share it."""
+"""Runs, listings, plans of pending histories, and how concurrent runs share them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, Engine
 
-from gong_provider.client.claims import Claimed
+from gong_provider.client.claims import ClaimResult
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.errors import WarehouseError
 from include.gong.warehouse.plan import claim, failed_histories, ids_of_batch, plan_histories, purge_plans
@@ -57,7 +57,7 @@ def test_a_run_is_opened_warned_and_closed(warehouse: Engine) -> None:
     assert (row.histories_since, row.warnings, row.users_total) == (NOON, ["one", "two"], None)
 
 
-def test_a_cleared_run_goes_on_with_its_counters(warehouse: Engine) -> None:
+def test_a_cleared_run_continues_with_its_counters(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1"}])
     with transaction(warehouse) as connection:
         close_run(connection, RUN, "failed", NOON)
@@ -87,7 +87,7 @@ def test_a_run_takes_over_from_one_that_failed_the_same_day(
 
 
 @pytest.mark.parametrize(("state", "expected"), [("abandoned", NOON), ("failed", NOON + HOUR)])
-def test_a_run_killed_after_its_last_history_is_taken_over_too(
+def test_a_run_killed_after_its_last_history_is_resumed_too(
     warehouse: Engine, state: str, expected: datetime
 ) -> None:
     """One that failed with all its histories asked is over: the next one is about now."""
@@ -141,7 +141,7 @@ def test_only_a_full_listing_covers(warehouse: Engine) -> None:
         assert (run_row(connection, RUN).users_listed, run_row(connection, RUN).users_total) == (150, 151)
 
 
-def test_an_unknown_run_is_told(warehouse: Engine) -> None:
+def test_an_unknown_run_is_reported(warehouse: Engine) -> None:
     with transaction(warehouse) as connection, pytest.raises(WarehouseError, match="manual__1"):
         run_row(connection, RUN)
 
@@ -155,16 +155,16 @@ def test_batches_are_few_alike_and_not_small(warehouse: Engine) -> None:
         assert run_row(connection, RUN).histories_planned == 250
         assert len(plan_histories(connection, RUN, budget=30, batches=4)) == 2
         assert plan_histories(connection, RUN, budget=0) == []
-        assert (run_row(connection, RUN).histories_owed, run_row(connection, RUN).histories_planned) == (
+        assert (run_row(connection, RUN).histories_pending, run_row(connection, RUN).histories_planned) == (
             250,
             0,
         )
 
 
-def test_never_asked_first_then_oldest_and_who_failed_waits_his_turn(warehouse: Engine) -> None:
+def test_never_fetched_first_then_oldest_and_failed_ones_last(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": user_id} for user_id in "abcdef"])
     load_group(warehouse, history("a", at=NOON - 2 * HOUR), history("b", at=NOON - 4 * HOUR))
-    load_group(warehouse, failure("e", NOON - 3 * HOUR), failure("f", NOON - HOUR, gone=True))
+    load_group(warehouse, failure("e", NOON - 3 * HOUR), failure("f", NOON - HOUR, not_found=True))
     with transaction(warehouse) as connection:
         plan_histories(connection, RUN)
         assert ids_of_batch(connection, RUN, 1) == ["c", "d", "b", "e", "a", "f"]
@@ -189,20 +189,22 @@ def test_only_the_chosen_are_planned(warehouse: Engine) -> None:
     assert planned(created=(None, None)) == ["1", "2"]
 
 
-def test_what_is_fetched_failed_or_gone_since_the_run_began_is_not_owed(warehouse: Engine) -> None:
+def test_histories_fetched_failed_or_not_found_since_the_run_began_are_not_pending(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": user_id} for user_id in "abcdef"])
     earlier = NOON - HOUR
-    load_group(warehouse, failure("a", earlier), failure("b", earlier, gone=True), history("c", at=earlier))
+    load_group(
+        warehouse, failure("a", earlier), failure("b", earlier, not_found=True), history("c", at=earlier)
+    )
     with transaction(warehouse) as connection:
         (batch,) = plan_histories(connection, RUN)
         assert batch["users"] == 6
-    load_group(warehouse, failure("a"), failure("b", gone=True), history("c"), history("d"))
+    load_group(warehouse, failure("a"), failure("b", not_found=True), history("c"), history("d"))
     with transaction(warehouse) as connection:
         assert ids_of_batch(connection, RUN, 1) == ["e", "f"]
         assert failed_histories(connection, RUN) == 1
 
 
-def test_a_failed_history_is_asked_again_by_a_cleared_run_and_by_the_next_one_by_hand(
+def test_a_failed_history_is_retried_by_a_cleared_run_and_by_the_next_one_by_hand(
     warehouse: Engine,
 ) -> None:
     load_page(warehouse, [{"id": "a"}])
@@ -216,17 +218,17 @@ def test_a_failed_history_is_asked_again_by_a_cleared_run_and_by_the_next_one_by
         assert [batch["users"] for batch in plan_histories(connection, LATER)] == [1]
 
 
-def test_a_run_about_a_day_asks_a_failed_history_once_daily(warehouse: Engine) -> None:
+def test_a_run_for_a_day_retries_a_failed_history_once_daily(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "a"}])
     load_group(warehouse, failure("a"))
     with transaction(warehouse) as connection:
-        for number, (hours, owed) in enumerate([(1, 0), (21, 1)]):
+        for number, (hours, pending) in enumerate([(1, 0), (21, 1)]):
             run = RunKey(RUN.dag_id, f"backfill {number}")
             opened(connection, run, NOON + hours * HOUR, day=YESTERDAY)
-            assert len(plan_histories(connection, run)) == owed
+            assert len(plan_histories(connection, run)) == pending
 
 
-def test_a_run_that_asked_for_everyone_is_not_taken_over_though_it_failed(warehouse: Engine) -> None:
+def test_a_failed_run_that_fetched_everyone_is_not_resumed(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "a"}, {"id": "b"}])
     with transaction(warehouse) as connection:
         plan_histories(connection, RUN)
@@ -237,7 +239,7 @@ def test_a_run_that_asked_for_everyone_is_not_taken_over_though_it_failed(wareho
         assert since(connection, LATER) == NOON + HOUR
 
 
-def test_a_day_that_is_over_is_owed_until_it_is_covered(warehouse: Engine) -> None:
+def test_a_day_that_is_over_is_pending_until_it_is_covered(warehouse: Engine) -> None:
     midnight = datetime(2026, 3, 10, tzinfo=UTC)
     load_page(warehouse, [{"id": user_id} for user_id in "abc"])
     load_group(warehouse, history("a", at=midnight + 5 * MINUTE), history("b", at=midnight + 10 * MINUTE))
@@ -268,7 +270,7 @@ def test_plans_are_purged_by_the_start_of_their_run_and_claims_by_their_own(ware
     assert value(warehouse, "SELECT count(*) FROM history_claims") == 0
 
 
-def claimed(engine: Engine, run: RunKey, ids: str) -> Claimed:
+def claimed(engine: Engine, run: RunKey, ids: str) -> ClaimResult:
     with transaction(engine) as connection:
         return claim(connection, run, list(ids))
 
@@ -281,16 +283,16 @@ def two_runs(engine: Engine) -> None:
 
 def test_each_user_is_one_runs(warehouse: Engine) -> None:
     two_runs(warehouse)
-    assert claimed(warehouse, RUN, "ab") == Claimed({"a", "b"}, set())
-    assert claimed(warehouse, LATER, "bcx") == Claimed({"c"}, {"b"})
-    assert claimed(warehouse, RUN, "abcd") == Claimed({"a", "b", "d"}, {"c"})
+    assert claimed(warehouse, RUN, "ab") == ClaimResult({"a", "b"}, set())
+    assert claimed(warehouse, LATER, "bcx") == ClaimResult({"c"}, {"b"})
+    assert claimed(warehouse, RUN, "abcd") == ClaimResult({"a", "b", "d"}, {"c"})
 
 
 def test_whoever_is_fetched_is_nobodys(warehouse: Engine) -> None:
     two_runs(warehouse)
     claimed(warehouse, RUN, "ab")
     load_group(warehouse, history("a"))
-    assert claimed(warehouse, LATER, "ab") == Claimed(set(), {"b"})
+    assert claimed(warehouse, LATER, "ab") == ClaimResult(set(), {"b"})
 
 
 def test_a_claim_ends_with_its_run_or_its_time(warehouse: Engine) -> None:
@@ -298,7 +300,7 @@ def test_a_claim_ends_with_its_run_or_its_time(warehouse: Engine) -> None:
     claimed(warehouse, RUN, "ab")
     rows(warehouse, "UPDATE history_claims SET claimed_at = now() - interval '4 min' "
                     "WHERE user_id = 'a' RETURNING 1")  # fmt: skip
-    assert claimed(warehouse, LATER, "ab") == Claimed({"a"}, {"b"})
+    assert claimed(warehouse, LATER, "ab") == ClaimResult({"a"}, {"b"})
     with transaction(warehouse) as connection:
         close_run(connection, RUN, "abandoned", NOON)
-    assert claimed(warehouse, LATER, "ab") == Claimed({"a", "b"}, set())
+    assert claimed(warehouse, LATER, "ab") == ClaimResult({"a", "b"}, set())

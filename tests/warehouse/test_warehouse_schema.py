@@ -45,7 +45,7 @@ def test_two_schemas_in_one_database_do_not_see_each_other(two: tuple[Engine, En
         use(engine, name)
     for name, engine in zip("ab", two, strict=True):
         theirs = "SELECT user_id FROM {} WHERE user_id IN ('a', 'b')"
-        for relation in ("users", "users_as_of(:at)", "user_marks"):
+        for relation in ("users", "users_as_of(:at)", "user_sync_state"):
             assert rows(engine, theirs.format(relation), at=NOON) == [(name,)]
         assert value(engine, "SELECT count(*) FROM user_settings_history") == 1
         assert value(engine, "SELECT sum(calls) FROM api_usage") == 1
@@ -70,7 +70,7 @@ OTHERS = """
     CREATE TABLE {schema}.users (user_id text PRIMARY KEY, note text);
     INSERT INTO {schema}.users VALUES ('1', 'theirs');
     CREATE TABLE {schema}.user_facts AS TABLE {schema}.users;
-    CREATE TABLE {schema}.user_marks AS TABLE {schema}.users;
+    CREATE TABLE {schema}.user_sync_state AS TABLE {schema}.users;
     CREATE TABLE {schema}.sync_runs AS TABLE {schema}.users;
     CREATE TABLE {schema}.api_quota AS TABLE {schema}.users;
     CREATE TABLE {schema}.oauth_tokens AS TABLE {schema}.users;
@@ -161,7 +161,7 @@ def test_a_name_that_can_not_be_is_refused(name: str) -> None:
         in_schema("postgres://u:p@h:1/d", name)
 
 
-def test_a_name_left_empty_in_a_form_is_gong() -> None:
+def test_an_empty_name_in_a_form_is_gong() -> None:
     assert schema_of(in_schema("postgres://u:p@h:1/d", "").url) == "gong"
 
 

@@ -95,10 +95,10 @@ def test_nasty_text_survives_in_changes(warehouse: Engine) -> None:
     assert sorted(rows(warehouse, query), key=str) == sorted(expected, key=str)
 
 
-def test_what_postgres_cannot_hold_becomes_a_replacement_character_and_is_counted(warehouse: Engine) -> None:
+def test_characters_that_postgres_cannot_store_are_replaced_and_counted(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1", "title": "a\x00b\ud800", "settings": {"k\x00": "\udfff"}}])
     assert rows(warehouse, "SELECT title, settings FROM users") == [("a\ufffdb\ufffd", {"k\ufffd": "\ufffd"})]
-    assert rows(warehouse, "SELECT kind, count FROM run_oddities") == [("text_replaced", 4)]
+    assert rows(warehouse, "SELECT kind, count FROM run_anomalies") == [("text_replaced", 4)]
 
 
 def test_numbers_keep_their_digits_in_json(warehouse: Engine) -> None:

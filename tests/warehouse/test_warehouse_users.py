@@ -1,4 +1,4 @@
-"""Loading users: new, changed, unchanged, older, odd."""
+"""Loading users: new, changed, unchanged, older, anomalous."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_every_field_lands_in_its_column(warehouse: Engine) -> None:
     ]
 
 
-def test_a_second_load_writes_nothing_but_marks(warehouse: Engine) -> None:
+def test_a_second_load_writes_only_the_sync_state(warehouse: Engine) -> None:
     load_page(warehouse, [ANNA, {"id": "2"}])
     before = rows(warehouse, "SELECT xmin::text, ctid::text, * FROM user_facts ORDER BY user_id")
     assert load_page(warehouse, [ANNA, {"id": "2"}], NOON + HOUR) == UsersLoaded(new=0, changed=0)
@@ -54,7 +54,7 @@ def test_a_second_load_writes_nothing_but_marks(warehouse: Engine) -> None:
     assert rows(warehouse, "SELECT DISTINCT first_seen_at, last_seen_at FROM users") == [(NOON, NOON + HOUR)]
 
 
-def test_a_newer_answer_replaces_only_who_differs(warehouse: Engine) -> None:
+def test_a_newer_response_replaces_only_users_that_differ(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1", "title": "a"}, {"id": "2", "title": "b"}])
     before = rows(warehouse, "SELECT xmin::text FROM user_facts WHERE user_id = '2'")
     loaded = load_page(warehouse, [{"id": "1"}, {"id": "2", "title": "b"}, {"id": "3"}], NOON + HOUR)
@@ -67,18 +67,18 @@ def test_a_newer_answer_replaces_only_who_differs(warehouse: Engine) -> None:
     assert rows(warehouse, "SELECT xmin::text FROM user_facts WHERE user_id = '2'") == before
 
 
-def test_an_older_answer_moves_first_seen_back_and_nothing_else(warehouse: Engine) -> None:
+def test_an_older_response_moves_first_seen_back_and_nothing_else(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1", "active": True}])
     assert load_page(warehouse, [{"id": "1", "active": False}], NOON - HOUR) == UsersLoaded(0, 0)
     assert rows(warehouse, "SELECT active, first_seen_at, last_seen_at FROM users") == [
         (True, NOON - HOUR, NOON)
     ]
     assert rows(warehouse, "SELECT active, valid_from, valid_to FROM user_versions") == [(True, NOON, None)]
-    assert value(warehouse, "SELECT history_due_since FROM user_marks") is None
-    assert rows(warehouse, "SELECT kind, count FROM run_oddities") == [("older_answer", 1)]
+    assert value(warehouse, "SELECT history_pending_since FROM user_sync_state") is None
+    assert rows(warehouse, "SELECT kind, count FROM run_anomalies") == [("older_response", 1)]
 
 
-def test_only_an_answer_with_avatars_writes_the_avatar(warehouse: Engine) -> None:
+def test_only_a_response_with_avatars_writes_the_avatar(warehouse: Engine) -> None:
     query = "SELECT avatar_url FROM users"
     with_avatar = {"id": "1", "avatarUrl": "https://a/1"}
     load_page(warehouse, [with_avatar])
@@ -110,13 +110,13 @@ def test_a_rejected_record_is_kept_once_and_costs_nothing_else(warehouse: Engine
     ]
 
 
-def test_the_run_counts_what_was_loaded(warehouse: Engine) -> None:
+def test_the_run_counts_loaded_records(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1"}, {"id": ""}, {"id": "2", "title": 5}])
     load_page(warehouse, [{"id": "1", "title": "x"}], NOON + HOUR)
     with transaction(warehouse) as connection:
         row = run_row(connection, RUN)
     assert (row.users_new, row.users_changed, row.calls_made, row.rejected_records) == (2, 1, 2, 1)
-    assert rows(warehouse, "SELECT kind, count FROM run_oddities") == [("unexpected_type", 1)]
+    assert rows(warehouse, "SELECT kind, count FROM run_anomalies") == [("unexpected_type", 1)]
 
 
 def test_a_kill_in_the_middle_leaves_nothing(warehouse: Engine) -> None:
@@ -137,11 +137,11 @@ def test_runs_that_load_the_same_users_in_opposite_order_do_not_deadlock(warehou
 
     def load_often(run: RunKey, order: list[str]) -> None:
         for turn in range(6):
-            answer = page(
+            loaded = page(
                 [{"id": user_id, "title": f"{run.run_id}{turn}"} for user_id in order], NOON + turn * HOUR
             )
             with transaction(warehouse) as connection:
-                load_users(connection, run, answer)
+                load_users(connection, run, loaded)
 
     runs = [RunKey("d", "a"), RunKey("d", "b")]
     with transaction(warehouse) as connection:
@@ -159,7 +159,7 @@ def test_a_run_that_was_never_opened_loads_nothing(warehouse: Engine) -> None:
     assert value(warehouse, "SELECT count(*) FROM users") == 0
 
 
-def test_a_refused_statement_tells_no_data(warehouse: Engine) -> None:
+def test_a_refused_statement_exposes_no_data(warehouse: Engine) -> None:
     with transaction(warehouse) as connection:
         connection.exec_driver_sql("ALTER TABLE user_facts ADD CHECK (title <> 'CEO')")
     with pytest.raises(WarehouseError) as caught:

@@ -60,7 +60,7 @@ FACTS: list[dict[str, Any]] = [
 ]
 
 
-def test_what_is_no_fact_makes_no_version_and_the_open_one_equals_the_user(warehouse: Engine) -> None:
+def test_other_differences_make_no_version_and_the_open_one_equals_the_user(warehouse: Engine) -> None:
     after = [ben(id=str(difference), **difference) for difference in NO_FACTS]
     load_page(warehouse, [ben(id=each["id"]) for each in after])
     assert load_page(warehouse, after, at=NOON + HOUR).changed == 0
@@ -104,25 +104,25 @@ def test_every_other_difference_is_a_version(warehouse: Engine) -> None:
     assert dict(versions) == {each["id"]: 2 for each in after}
 
 
-def test_each_fact_is_answered_now_and_then_and_a_change_of_it_has_words(warehouse: Engine) -> None:
+def test_each_column_is_in_the_views_and_its_change_has_words(warehouse: Engine) -> None:
     load_page(warehouse, [ANNA | {"emailAliases": ["a@b"]}], with_avatars=True)
-    held = value(warehouse, "SELECT to_jsonb(version) FROM user_versions AS version")
-    assert [name for name in user_columns.FACTS if held[name] is None] == [], "ANNA lacks it"
+    stored = value(warehouse, "SELECT to_jsonb(version) FROM user_versions AS version")
+    assert [name for name in user_columns.USER_COLUMNS if stored[name] is None] == [], "ANNA lacks it"
     load_page(warehouse, [{"id": ANNA["id"]}], at=NOON + HOUR, with_avatars=True)
     for relation in ("users", "users_as_of(now())"):
         with transaction(warehouse) as connection:
             columns = connection.execute(text(f"SELECT * FROM {relation} LIMIT 0")).keys()
-        assert set(user_columns.FACTS) <= set(columns), f"a migration must give {relation} a column"
+        assert set(user_columns.USER_COLUMNS) <= set(columns), f"a migration must give {relation} a column"
     worded = value(
         warehouse, "SELECT count(*) FROM changes_since(:at) WHERE kind IN ('moved', 'profile')", at=NOON
     )
     told_by_histories = {"settings", "active"}
-    assert worded == len({*user_columns.FACTS} - told_by_histories), (
+    assert worded == len({*user_columns.USER_COLUMNS} - told_by_histories), (
         "migrations/answers/changes.py lacks its words"
     )
 
 
-def test_another_answer_of_the_same_instant_leaves_no_empty_version(warehouse: Engine) -> None:
+def test_another_response_of_the_same_instant_leaves_no_empty_version(warehouse: Engine) -> None:
     load_page(warehouse, [BEN])
     load_page(warehouse, [ben(title="VP")])
     assert spans(warehouse) == [("VP", NOON, None)]

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
 from include.gong.warehouse.connect import transaction
-from include.gong.warehouse.coverage import owe_coverage, rewrite_coverage
+from include.gong.warehouse.coverage import invalidate_coverage, rewrite_coverage
 from include.gong.warehouse.histories import load_histories
 from include.gong.warehouse.runs import RunKey, record_listing
 from include.gong.warehouse.users import load_users
 from tests.warehouse.making import (
     COVERAGE,
+    PROPAGATION_DELAY,
     RUN,
-    SETTLING,
     coverage_differs,
     differences,
     history,
@@ -29,7 +29,7 @@ from tests.warehouse.making import (
     page,
     rows,
 )
-from tests.warehouse.worlds import HOURS, SETTINGS, Asked, Person, World, at, worlds
+from tests.warehouse.worlds import HOURS, SETTINGS, Person, Request, World, at, worlds
 
 pytestmark = pytest.mark.each_server
 
@@ -38,8 +38,8 @@ EACH_WORLD = settings(
 )
 
 TABLES = (
-    "user_facts", "user_marks", "user_versions", "user_settings_history", "setting_periods", "sync_runs",
-    "run_oddities", "listings", "recording_coverage_daily", "recording_coverage_owed",
+    "user_facts", "user_sync_state", "user_versions", "user_settings_history", "setting_periods", "sync_runs",
+    "run_anomalies", "listings", "recording_coverage_daily", "coverage_invalidations",
 )  # fmt: skip
 
 
@@ -49,10 +49,10 @@ def emptied(engine: Engine) -> None:
         opened(connection)
 
 
-def askable(world: World, asked: Sequence[Asked]) -> list[Asked]:
-    """The same in an order in which it can be asked: of one user only once he was listed."""
-    order: list[Asked] = []
-    waiting: list[Asked] = []
+def askable(world: World, asked: Sequence[Request]) -> list[Request]:
+    """The same in a possible order: a history only after its user was listed."""
+    order: list[Request] = []
+    waiting: list[Request] = []
     listed: set[int] = set()
     for one in asked:
         if one.kind != "listing" and one.person not in listed:
@@ -66,14 +66,14 @@ def askable(world: World, asked: Sequence[Asked]) -> list[Asked]:
     return order
 
 
-def load(engine: Engine, world: World, asked: Sequence[Asked]) -> None:
+def load(engine: Engine, world: World, asked: Sequence[Request]) -> None:
     emptied(engine)
     for one in askable(world, asked):
         with transaction(engine) as connection:
-            answered(connection, world, one)
+            load_request(connection, world, one)
 
 
-def answered(connection: Connection, world: World, one: Asked) -> None:
+def load_request(connection: Connection, world: World, one: Request) -> None:
     moment, person = at(one.hour, 30), world.people[one.person]
     if one.kind == "listing":
         present = [each.record(one.hour) for each in world.people if each.is_there(one.hour)]
@@ -82,44 +82,42 @@ def answered(connection: Connection, world: World, one: Asked) -> None:
         opened(connection, run, moment)
         record_listing(connection, run, listing(moment), full=True)
     elif one.kind == "history" and person.is_there(one.hour):
-        told = person.changes(one.hour, world.dialect(one.hour))
-        load_histories(connection, RUN, [history(person.user_id, told, moment)], SETTLING)
-    elif one.kind == "confirmation" and not person.is_there(one.hour):
-        confirmed_gone(connection, person.user_id, moment)
+        changes = person.changes(one.hour, world.variant(one.hour))
+        load_histories(connection, RUN, [history(person.user_id, changes, moment)], PROPAGATION_DELAY)
+    elif one.kind == "verification" and not person.is_there(one.hour):
+        mark_deleted(connection, person.user_id, moment)
 
 
-def confirmed_gone(connection: Connection, user_id: str, moment: datetime) -> None:
+def mark_deleted(connection: Connection, user_id: str, moment: datetime) -> None:
     """What include/gong/warehouse/deletions.py does of one user."""
     one = {"user_id": user_id, "at": moment}
     connection.execute(
         text("""
-        UPDATE user_marks SET gone_at = greatest(gone_at, :at) WHERE user_id = :user_id
+        UPDATE user_sync_state SET deleted_at = greatest(deleted_at, :at) WHERE user_id = :user_id
     """),
         one,
     )
     connection.execute(
         text("""
-        UPDATE user_versions AS version SET valid_to = :at FROM user_marks AS mark
+        UPDATE user_versions AS version SET valid_to = :at FROM user_sync_state AS mark
         WHERE version.user_id = :user_id AND mark.user_id = :user_id AND valid_to IS NULL
-          AND gone_at > last_seen_at AND gone_at = :at
+          AND deleted_at > last_seen_at AND deleted_at = :at
     """),
         one,
     )
     began_at = connection.scalar(
         text("""
-        SELECT coalesce(created, first_seen_at) FROM user_marks JOIN user_facts USING (user_id)
+        SELECT coalesce(created, first_seen_at) FROM user_sync_state JOIN user_facts USING (user_id)
         WHERE user_id = :user_id
     """),
         one,
     )
-    owe_coverage(connection, began_at)
+    invalidate_coverage(connection, began_at)
 
 
 @given(worlds())
 @EACH_WORLD
-def test_the_open_version_is_the_user_and_periods_are_what_changes_say(
-    warehouse: Engine, world: World
-) -> None:
+def test_the_open_version_equals_the_user_and_periods_match_changes(warehouse: Engine, world: World) -> None:
     load(warehouse, world, world.asked)
     assert differences(warehouse, "setting_periods", "derived_setting_periods") == []
     facts = "user_id, title, settings, created, active"
@@ -134,14 +132,14 @@ def test_the_open_version_is_the_user_and_periods_are_what_changes_say(
 
 @given(worlds())
 @EACH_WORLD
-def test_a_setting_was_what_it_was(warehouse: Engine, world: World) -> None:
+def test_a_setting_keeps_its_past(warehouse: Engine, world: World) -> None:
     """As far as a history is known, each value is the true one or unknown."""
     load(warehouse, world, world.asked)
     doubled = (
         "SELECT 1 FROM user_settings_history GROUP BY user_id, setting_key, changed_at HAVING count(*) > 1"
     )
-    assert rows(warehouse, doubled) == []  # also where the dialect was switched in between
-    covered = dict(rows(warehouse, "SELECT user_id, history_covers_until FROM user_marks "
+    assert rows(warehouse, doubled) == []  # also where the variant was switched in between
+    covered = dict(rows(warehouse, "SELECT user_id, history_covers_until FROM user_sync_state "
                                    "WHERE history_covers_until IS NOT NULL"))  # fmt: skip
     hours = range(-24 * 30, HOURS, 7)
     as_of = """
@@ -149,7 +147,7 @@ def test_a_setting_was_what_it_was(warehouse: Engine, world: World) -> None:
         FROM unnest(CAST(:moments AS timestamptz[])) AS moment, settings_as_of(moment)
     """
     moments = [at(hour) for hour in hours]
-    told = {
+    changes = {
         (moment, user, key): value for moment, user, key, value in rows(warehouse, as_of, moments=moments)
     }
     for hour in hours:
@@ -157,11 +155,11 @@ def test_a_setting_was_what_it_was(warehouse: Engine, world: World) -> None:
             if at(hour) < covered.get(person.user_id, at(-10_000)) and person.is_there(hour):
                 for setting in SETTINGS:
                     truth = str(person.is_on(setting, hour)).lower()
-                    assert told.get((at(hour), person.user_id, setting)) in (None, truth)
+                    assert changes.get((at(hour), person.user_id, setting)) in (None, truth)
 
 
 def staying(user_id: str, left: int = HOURS * 2, back: int = HOURS * 2) -> Person:
-    """Somebody of whom nothing ever changed."""
+    """A user without any change."""
     still = dict.fromkeys(SETTINGS, False)
     return Person(user_id, 0, left, back, still, {setting: [] for setting in SETTINGS}, [])
 
@@ -169,10 +167,10 @@ def staying(user_id: str, left: int = HOURS * 2, back: int = HOURS * 2) -> Perso
 BACK_WITHOUT_A_HISTORY = World(
     [staying("0"), staying("1", left=57, back=131)],
     [
-        Asked("listing", 56, 0),
-        Asked("confirmation", 60, 1),
-        Asked("history", 130, 0),
-        Asked("listing", 135, 0),
+        Request("listing", 56, 0),
+        Request("verification", 60, 1),
+        Request("history", 130, 0),
+        Request("listing", 135, 0),
     ],
     live_from=0,
 )
@@ -181,10 +179,12 @@ BACK_WITHOUT_A_HISTORY = World(
 @given(worlds(), st.randoms(use_true_random=False))
 @example(BACK_WITHOUT_A_HISTORY, Random(0))
 @settings(EACH_WORLD, max_examples=20)  # each is loaded three times
-def test_the_order_of_the_same_answers_does_not_matter(warehouse: Engine, world: World, random: Any) -> None:
+def test_the_order_of_the_same_responses_does_not_matter(
+    warehouse: Engine, world: World, random: Any
+) -> None:
     """Histories, periods and switches by day; and the coverage written step by step is that from nothing.
 
-    Who was recorded is as seen, too, where no history tells: and of an older answer no version is made.
+    Recorded users are as seen, too, where no history has a value: an older response makes no version.
     """
     shuffled = list(world.asked)
     random.shuffle(shuffled)
@@ -196,7 +196,7 @@ def test_the_order_of_the_same_answers_does_not_matter(warehouse: Engine, world:
     emptied(warehouse)
     for one in askable(world, world.asked):
         with transaction(warehouse) as connection:
-            answered(connection, world, one)
+            load_request(connection, world, one)
             rewrite_coverage(connection, at(one.hour, 30))
         assert coverage_differs(warehouse) == []
 

@@ -1,4 +1,4 @@
-"""Random small companies, and what a service would answer about them at any instant, in either dialect."""
+"""Random small companies, and a service's responses about them at any instant, in either API variant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 HOURS = 24 * 6
 SETTINGS = ("webConferencesRecorded", "preventWebConferenceRecording", "telephonyCallsImported")
 
-Kind = Literal["listing", "history", "confirmation"]
+Kind = Literal["listing", "history", "verification"]
 
 
 def at(hour: int, minutes: int = 0) -> datetime:
@@ -23,7 +23,7 @@ def at(hour: int, minutes: int = 0) -> datetime:
 
 @dataclass(frozen=True)
 class Person:
-    """One user's life: what he was, and when each switch was flipped."""
+    """One user's life: their columns, and when each switch was flipped."""
 
     user_id: str
     created: int
@@ -48,16 +48,16 @@ class Person:
             "settings": {setting: self.is_on(setting, hour) for setting in SETTINGS},
         }
 
-    def changes(self, hour: int, dialect: str) -> list[dict[str, Any]]:
-        told = []
+    def changes(self, hour: int, variant: str) -> list[dict[str, Any]]:
+        changes = []
         for setting in SETTINGS:
             for flip in self.flips[setting]:
                 if flip <= hour:
                     on = self.is_on(setting, flip)
-                    told.append(
-                        _contract(setting, on, flip) if dialect == "contract" else _live(setting, on, flip)
+                    changes.append(
+                        _contract(setting, on, flip) if variant == "contract" else _live(setting, on, flip)
                     )
-        return told
+        return changes
 
 
 def _contract(setting: str, on: bool, hour: int) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _live(setting: str, on: bool, hour: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """A question put to the service, half an hour after an hour."""
 
     kind: Kind
@@ -81,13 +81,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class World:
-    """A company, what was asked about it, and from when on the service answers as the live one does."""
+    """A company, the requests about it, and from when on the service uses the live variant."""
 
     people: Sequence[Person]
-    asked: Sequence[Asked]
+    asked: Sequence[Request]
     live_from: int
 
-    def dialect(self, hour: int) -> str:
+    def variant(self, hour: int) -> str:
         return "live" if hour >= self.live_from else "contract"
 
 
@@ -120,8 +120,8 @@ def people(draw: st.DrawFn) -> list[Person]:
 def worlds(draw: st.DrawFn) -> World:
     persons = draw(people())
     kinds: st.SearchStrategy[Kind] = st.sampled_from(
-        ["listing", "listing", "history", "history", "confirmation"]
+        ["listing", "listing", "history", "history", "verification"]
     )
     asked = draw(st.lists(st.tuples(hours, kinds, st.integers(0, len(persons) - 1)), min_size=2, max_size=14,
                           unique_by=lambda one: one[0]))  # fmt: skip
-    return World(persons, [Asked(kind, hour, person) for hour, kind, person in sorted(asked)], draw(hours))
+    return World(persons, [Request(kind, hour, person) for hour, kind, person in sorted(asked)], draw(hours))

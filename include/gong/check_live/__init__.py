@@ -1,1 +1,1 @@
-"""What a Gong account really answers, in at most 20 calls, against what this project assumes."""
+"""Compares a Gong account's responses, from at most 20 calls, with this project's assumptions."""

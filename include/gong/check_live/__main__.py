@@ -1,4 +1,4 @@
-"""Asks the Gong of AIRFLOW_CONN_GONG_DEFAULT what it answers: python -m include.gong.check_live"""
+"""Checks the Gong account of AIRFLOW_CONN_GONG_DEFAULT: python -m include.gong.check_live"""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 import sys
 
 from include.gong.local.connections import GONG, variable
-from include.gong.local.settings import LocalError, Place
+from include.gong.local.settings import LocalError, StateDir
 
 
 def main() -> int:
-    """Print what was seen; 0 when the connection works."""
+    """Print the findings; return 0 when the connection works."""
     name = variable(GONG)
     try:
         if not os.environ.get(name):
             raise LocalError(f'Set {name} to your Gong connection first; the README\'s "Your Gong" says how.')
-        _settle_airflow(Place.from_environment())
+        _settle_airflow(StateDir.from_environment())
         from include.gong.check_live.check import check  # Airflow reads the environment when imported
 
         sys.stdout.write(f"{check()}\n")
@@ -28,11 +28,11 @@ def main() -> int:
     return 0
 
 
-def _settle_airflow(place: Place) -> None:
-    """No settings or secrets of another Airflow, nothing in the home folder, no log among the answers."""
+def _settle_airflow(state_dir: StateDir) -> None:
+    """Remove settings of another Airflow, keep the home folder clean and the output free of logs."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW__") or name == "AIRFLOW_CONFIG"]:
         del os.environ[name]
-    os.environ["AIRFLOW_HOME"] = str(place.directory / "airflow")
+    os.environ["AIRFLOW_HOME"] = str(state_dir.directory / "airflow")
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "CRITICAL"
 
 

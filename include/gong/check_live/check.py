@@ -1,4 +1,4 @@
-"""From the connection to the printed text, or to the sentence that says why there is none."""
+"""Runs the check of a connection and returns the report, or raises the reason why there is none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from include.gong.local.settings import LocalError
 
 
 def check() -> str:
-    """Ask Gong, and say what was seen.
+    """Call Gong and return the report.
 
     :raises LocalError: the connection does not work.
     """
@@ -31,7 +31,7 @@ def check() -> str:
     try:
         seen = asyncio.run(survey(hook.client, hook.settings.users_filter_path))
     except GongApiError as error:
-        # Gong's own words are left out: nobody knows what they hold.
+        # Gong's own messages are left out: they may contain anything.
         advice = f" {error.advice}." if error.advice else ""
         raise LocalError(f"The connection does not work: Gong {error.what}.{advice}") from None
     except GongError as error:

@@ -1,4 +1,4 @@
-"""One line of what is printed: a question, what is assumed, what was seen."""
+"""One line of the report: a topic, the assumption, and the observation."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """What one question came to. No text of it holds anything of a person.
+    """Result of one topic. None of its texts contains personal data.
 
-    :ivar differs: what was seen is not what is assumed; None: nothing was seen, and ``seen`` says why.
-    :ivar means: for the user, where it differs.
+    :ivar differs: the observation differs from the assumption; None: nothing was seen, and ``seen`` says why.
+    :ivar means: consequence of a difference.
     """
 
-    question: str
+    topic: str
     assumed: str
     seen: str
     differs: bool | None = False
@@ -23,7 +23,7 @@ class Finding:
 
 
 def order(values: Sequence[Any]) -> str:
-    """``ascending``, ``descending``, ``neither``, or empty where all are equal."""
+    """Return ``ascending``, ``descending``, ``neither``, or empty where all are equal."""
     rising = sorted(values)
     is_rising, is_falling = list(values) == rising, list(values) == rising[::-1]
     if is_rising == is_falling:

@@ -1,4 +1,4 @@
-"""What the histories of settings say: their dialect, their order, and how they begin."""
+"""Findings about settings histories: API variant, order, and first entry."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ class _History(NamedTuple):
 
 
 def findings(seen: Survey) -> Iterable[Finding]:
-    """All lines about histories."""
-    records = [record for _, answer in seen.histories for record in records_of(answer)]
+    """Return all findings about histories."""
+    records = [record for _, result in seen.histories for record in records_of(result)]
     why_not = _why_nothing(seen)
-    histories = [_History(user, _entries(records_of(answer))) for user, answer in seen.histories]
-    yield _dialect(records, why_not)
+    histories = [_History(user, _entries(records_of(result))) for user, result in seen.histories]
+    yield _variant(records, why_not)
     yield _order(histories, why_not)
     yield _beginning([history for history in histories if history.entries], why_not)
 
 
 def _why_nothing(seen: Survey) -> str:
-    troubles = sorted({answer.trouble for _, answer in seen.histories if answer.error})
+    error_texts = sorted({result.error_text for _, result in seen.histories if result.error})
     if not seen.users:
         return "not seen: no users"
     if not seen.histories:
-        return "not asked"
-    if troubles:
-        return f"not seen: {', '.join(troubles)}"
+        return "not requested"
+    if error_texts:
+        return f"not seen: {', '.join(error_texts)}"
     return f"not seen: {len(seen.histories)} sampled histories are empty"
 
 
@@ -58,47 +58,45 @@ def _entries(records: list[dict[str, Any]]) -> list[_Entry]:
     return entries
 
 
-def _dialect(records: list[dict[str, Any]], why_not: str) -> Finding:
-    question, assumed = "dialect of histories", "contract or live"
-    spoken = {
+def _variant(records: list[dict[str, Any]], why_not: str) -> Finding:
+    topic, assumed = "API variant of histories", "contract or live"
+    found = {
         name
         for name, words in (("contract", _CONTRACT), ("live", _LIVE))
         for record in records
         if not words.isdisjoint(record)
     }
     if not records:
-        return Finding(question, assumed, f"unknown, {why_not}", None)
-    means = "changes are kept, but setting, value and time stay in the column extra"
-    return Finding(question, assumed, " and ".join(sorted(spoken)) or "neither", not spoken, means)
+        return Finding(topic, assumed, f"unknown, {why_not}", None)
+    means = "changes are stored, but setting, value and time stay in the column extra"
+    return Finding(topic, assumed, " and ".join(sorted(found)) or "neither", not found, means)
 
 
 def _order(histories: list[_History], why_not: str) -> Finding:
-    question, assumed = "order of a history", "any"
+    topic, assumed = "order of a history", "any"
     ways = {order([entry.at for entry in history.entries]) for history in histories} - {""}
     if not ways:
         why = (
             why_not if not any(history.entries for history in histories) else "not seen: single changes only"
         )
-        return Finding(question, assumed, why, None)
+        return Finding(topic, assumed, why, None)
     words = {"ascending": "oldest first", "descending": "newest first"}
-    return Finding(question, assumed, words.get(ways.pop(), "mixed") if len(ways) == 1 else "mixed")
+    return Finding(topic, assumed, words.get(ways.pop(), "mixed") if len(ways) == 1 else "mixed")
 
 
 def _beginning(histories: list[_History], why_not: str) -> Finding:
-    question, assumed = "a history's first entry", "a change, no initial value"
+    topic, assumed = "a history's first entry", "a change, no initial value"
     if not histories:
-        return Finding(question, assumed, why_not, None)
+        return Finding(topic, assumed, why_not, None)
     initial = sum(map(_begins_with_initial, histories))
     if not initial:
-        return Finding(question, assumed, f"a change, in all {len(histories)} sampled")
-    means = "the first entry says what a setting was from the start: read it as a value, not as a change"
-    return Finding(
-        question, assumed, f"an initial value, in {initial} of {len(histories)} sampled", True, means
-    )
+        return Finding(topic, assumed, f"a change, in all {len(histories)} sampled")
+    means = "the first entry is a setting's value from the start: read it as a value, not as a change"
+    return Finding(topic, assumed, f"an initial value, in {initial} of {len(histories)} sampled", True, means)
 
 
 def _begins_with_initial(history: _History) -> bool:
-    """It was there when the user was made; the contract may also say that nothing was before."""
+    """Whether the first entry is an initial value: at the user's creation, or without a previous value."""
     first = min(history.entries, key=lambda entry: entry.at)
     created = history.user.created
     at_creation = created is not None and abs(first.at - created) <= _AT_CREATION

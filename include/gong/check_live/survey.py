@@ -1,4 +1,4 @@
-"""Which questions are asked of an account, in which order; the answers, as they came."""
+"""Makes the check's calls to an account, in order, and keeps the responses."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from typing import Any
 from gong_provider.client import endpoints
 from gong_provider.client.errors import GongRateLimitError
 from gong_provider.client.models import GongRequest, SettingsHistory, User, UsersPage
-from include.gong.check_live.calls import MAX_CALLS, Answer, CheckClient, Heard
+from include.gong.check_live.calls import MAX_CALLS, CallResult, CheckClient, HttpExchange
 
 PAGES = 3
 HISTORIES = 10
 ENOUGH_HISTORIES = 3
-"""So many histories of two changes or more tell all that histories can tell."""
+"""Number of histories with two or more changes that is enough for all findings about histories."""
 
 _BEFORE_GONG = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
 class Survey:
-    """All answers; what was not asked is absent.
+    """All responses; those to calls not made are absent.
 
-    :ivar pages: of the plain list, and ``with_avatars``: the first page when avatars are asked for.
-    :ivar filtered: answers to the same filter, by path; ``empty``: to one that matches nobody.
+    :ivar pages: of the plain list, and ``with_avatars``: the first page when avatars are requested.
+    :ivar filtered: responses to the same filter, by path; ``empty``: to a filter without a match.
     :ivar histories: by user, in the order of the list.
-    :ivar heard: every HTTP answer; ``calls`` counts those that never came, too.
-    :ivar cut_off: why the questions ended early.
+    :ivar exchanges: every HTTP exchange; ``calls`` counts those without a response, too.
+    :ivar cut_off: why the check ended early.
     """
 
-    pages: list[Answer[UsersPage]] = field(default_factory=list)
-    with_avatars: Answer[UsersPage] | None = None
-    filtered: dict[str, Answer[UsersPage]] = field(default_factory=dict)
-    empty: Answer[UsersPage] | None = None
-    histories: list[tuple[User, Answer[SettingsHistory]]] = field(default_factory=list)
-    heard: list[Heard] = field(default_factory=list)
+    pages: list[CallResult[UsersPage]] = field(default_factory=list)
+    with_avatars: CallResult[UsersPage] | None = None
+    filtered: dict[str, CallResult[UsersPage]] = field(default_factory=dict)
+    empty: CallResult[UsersPage] | None = None
+    histories: list[tuple[User, CallResult[SettingsHistory]]] = field(default_factory=list)
+    exchanges: list[HttpExchange] = field(default_factory=list)
     calls: int = 0
     cut_off: str = ""
 
     @property
     def read_pages(self) -> list[UsersPage]:
         """The pages that could be read."""
-        return [answer.value for answer in self.pages if answer.value]
+        return [result.value for result in self.pages if result.value]
 
     @property
     def users(self) -> list[User]:
-        """Those on these pages, in their order."""
+        """The users on these pages, in order."""
         return [user for page in self.read_pages for user in page.users]
 
     @property
     def filter_path(self) -> str | None:
-        """The first path of users by filter that answered."""
-        return next((path for path, answer in self.filtered.items() if answer.value), None)
+        """The first path of users by filter that responded."""
+        return next((path for path, result in self.filtered.items() if result.value), None)
 
 
 async def survey(client: CheckClient, filter_path: str) -> Survey:
-    """Ask everything.
+    """Make all calls of the check.
 
     :param filter_path: the connection's own, tried beside the usual ones; or empty.
     :raises GongApiError: the very first call failed: the connection does not work.
@@ -76,7 +76,7 @@ async def survey(client: CheckClient, filter_path: str) -> Survey:
         seen.cut_off = f"the {MAX_CALLS} calls were used up" if used_up else f"Gong {error.what}"
     finally:
         await client.close()
-    seen.heard, seen.calls = client.heard, client.calls
+    seen.exchanges, seen.calls = client.exchanges, client.calls
     return seen
 
 
@@ -100,7 +100,7 @@ async def _filter(client: CheckClient, seen: Survey, paths: Sequence[str]) -> No
 
 
 def _filtered(path: str, ids: Sequence[str]) -> GongRequest:
-    """Users by id; without ids, those created on a day when there was no Gong."""
+    """Request users by id; without ids, users created on a day before Gong existed."""
     return endpoints.users_by_filter(
         path,
         user_ids=ids or None,
@@ -113,23 +113,23 @@ def _filtered(path: str, ids: Sequence[str]) -> GongRequest:
 
 async def _ask_page(
     client: CheckClient, request: GongRequest, *, with_avatars: bool = False
-) -> Answer[UsersPage]:
-    return await client.ask(request, partial(endpoints.read_users_page, include_avatars=with_avatars))
+) -> CallResult[UsersPage]:
+    return await client.ask(request, partial(endpoints.parse_users_page, include_avatars=with_avatars))
 
 
 async def _ask_histories(client: CheckClient, seen: Survey) -> None:
-    """Of users spread over the list, until enough of them tell something."""
+    """Request histories of users spread over the list, until enough have several changes."""
     telling = 0
     for user in seen.users[:: max(1, len(seen.users) // HISTORIES)][:HISTORIES]:
-        read = partial(endpoints.read_settings_history, user_id=user.user_id)
-        answer = await client.ask(endpoints.settings_history(user.user_id), read)
-        seen.histories.append((user, answer))
-        telling += len(records_of(answer)) > 1
+        read = partial(endpoints.parse_settings_history, user_id=user.user_id)
+        result = await client.ask(endpoints.settings_history(user.user_id), read)
+        seen.histories.append((user, result))
+        telling += len(records_of(result)) > 1
         if telling >= ENOUGH_HISTORIES:
             return
 
 
-def records_of(history: Answer[SettingsHistory]) -> list[dict[str, Any]]:
-    """The changes of a history in the order they came, as JSON."""
+def records_of(history: CallResult[SettingsHistory]) -> list[dict[str, Any]]:
+    """Return the changes of a history in their order, as JSON."""
     listed = history.body.get("userSettingsHistory")
     return [record for record in listed if isinstance(record, dict)] if isinstance(listed, list) else []

@@ -1,4 +1,4 @@
-"""What all answers have in common: the Date header and its clock, fields nobody told of, latency."""
+"""Findings about HTTP responses: the Date header and its clock, unknown fields, latency."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from gong_provider.client.responses import MAX_CLOCK_DIFFERENCE
-from include.gong.check_live.calls import Heard
+from include.gong.check_live.calls import HttpExchange
 from include.gong.check_live.finding import Finding
 from include.gong.check_live.survey import Survey
 
@@ -26,51 +26,53 @@ _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 
 
 def findings(seen: Survey) -> Iterable[Finding]:
-    """All lines about answers as such."""
-    dates = [(heard, _date(heard)) for heard in seen.heard]
-    dated = [(heard, date) for heard, date in dates if date]
+    """Return all findings about HTTP responses."""
+    dates = [(exchange, _date(exchange)) for exchange in seen.exchanges]
+    dated = [(exchange, date) for exchange, date in dates if date]
     yield _date_header(len(dated), len(dates))
     yield _clocks(dated)
     yield _fields(seen)
-    yield _latency(seen.heard)
+    yield _latency(seen.exchanges)
 
 
-def _date(heard: Heard) -> datetime | None:
+def _date(exchange: HttpExchange) -> datetime | None:
     try:
-        date = parsedate_to_datetime(heard.date or "")
+        date = parsedate_to_datetime(exchange.date or "")
     except (ValueError, OverflowError):
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-def _date_header(dated: int, answers: int) -> Finding:
-    question, assumed = "Date header", "with each answer"
-    means = "without it, all marks of time are set back by 5 minutes: runs soon after midnight owe more"
-    if dated == answers:
-        return Finding(question, assumed, assumed)
-    return Finding(question, assumed, f"with {dated} of {answers} answers", True, means)
+def _date_header(dated: int, responses: int) -> Finding:
+    topic, assumed = "Date header", "with each response"
+    means = "without it, all times are set back by 5 minutes: runs soon after midnight fetch more"
+    if dated == responses:
+        return Finding(topic, assumed, assumed)
+    return Finding(topic, assumed, f"with {dated} of {responses} responses", True, means)
 
 
-def _clocks(dated: list[tuple[Heard, datetime]]) -> Finding:
-    """Each answer bounds the difference: its Date was written between question and answer."""
+def _clocks(dated: list[tuple[HttpExchange, datetime]]) -> Finding:
+    """Each response bounds the difference: its Date was set between request and response."""
     most = MAX_CLOCK_DIFFERENCE.total_seconds()
-    question, assumed = "Gong's clock", f"within {most:.0f} s of ours"
+    topic, assumed = "Gong's clock", f"within {most:.0f} s of ours"
     if not dated:
-        return Finding(question, assumed, "not seen: no Date header", None)
-    least = max((date - heard.heard_at).total_seconds() for heard, date in dated)
-    greatest = min((date + timedelta(seconds=1) - heard.asked_at).total_seconds() for heard, date in dated)
+        return Finding(topic, assumed, "not seen: no Date header", None)
+    least = max((date - exchange.received_at).total_seconds() for exchange, date in dated)
+    greatest = min(
+        (date + timedelta(seconds=1) - exchange.sent_at).total_seconds() for exchange, date in dated
+    )
     ahead = (least + greatest) / 2
     if abs(ahead) < _SAME_S:
-        return Finding(question, assumed, f"within {_SAME_S:.0f} s of ours")
+        return Finding(topic, assumed, f"within {_SAME_S:.0f} s of ours")
     seen = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} ours"
-    means = "set this machine's clock; the Date header is not believed so far off"
-    return Finding(question, assumed, seen, abs(ahead) > most, means)
+    means = "set this machine's clock; a Date header so far off is ignored"
+    return Finding(topic, assumed, seen, abs(ahead) > most, means)
 
 
 def _fields(seen: Survey) -> Finding:
-    """Names only, and only such as look like a field's."""
+    """Report only names, and only those that look like field names."""
     pages = [*seen.pages, *seen.filtered.values(), *filter(None, (seen.with_avatars, seen.empty))]
-    histories = [answer for _, answer in seen.histories]
+    histories = [result for _, result in seen.histories]
     users = [user for page in pages if page.value for user in page.value.users]
     changes = [change for history in histories if history.value for change in history.value.changes]
     unknown: dict[str, set[str]] = {
@@ -80,9 +82,9 @@ def _fields(seen: Survey) -> Finding:
         "history": set().union(*(_others(history.body, _HISTORY) for history in histories)),
         "change": set().union(*(change.extra for change in changes)),
     }
-    told = [f"{where}: {_names(names)}" for where, names in unknown.items() if names]
-    means = "new to us, or of an unexpected type; those of users and changes are kept in the column extra"
-    return Finding("unknown fields", "none", "; ".join(told) or "none", bool(told), means)
+    found = [f"{where}: {_names(names)}" for where, names in unknown.items() if names]
+    means = "new to us, or of an unexpected type; those of users and changes are stored in the column extra"
+    return Finding("unknown fields", "none", "; ".join(found) or "none", bool(found), means)
 
 
 def _others(content: Any, known: frozenset[str]) -> set[str]:
@@ -95,8 +97,8 @@ def _names(names: set[str]) -> str:
     return ", ".join([*plain, *([f"{odd} of no plain name"] if odd else [])])
 
 
-def _latency(heard: list[Heard]) -> Finding:
-    seconds = [(one.heard_at - one.asked_at).total_seconds() for one in heard]
+def _latency(exchanges: list[HttpExchange]) -> Finding:
+    seconds = [(one.received_at - one.sent_at).total_seconds() for one in exchanges]
     middle = median(seconds)
     means = "calls in flight no longer reach the limit of calls a second: histories take longer"
     seen = f"median {middle:.2f} s, worst {max(seconds):.2f} s"

@@ -1,1 +1,1 @@
-"""What the containers of docker-compose.yaml need beside Airflow's own commands."""
+"""Commands that the containers of docker-compose.yaml run beside Airflow's own."""

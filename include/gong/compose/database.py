@@ -1,4 +1,4 @@
-"""What Airflow and the warehouse need of the one Postgres: a login each, with a database of its own."""
+"""Creates a login and a database each for Airflow and the warehouse, in the one Postgres."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import psycopg2
 from psycopg2 import sql
 
 SUPERUSER = "owner"  # POSTGRES_USER in docker-compose.yaml
-# Login and database of that name, and the file of its password.
+# Login and database name, and the file with the password.
 _LOGINS = {"airflow": "airflow_password", "gong": "warehouse_password"}
 _SECONDS = 30.0
 
 
-def make_databases(folder: Path, address: str) -> None:
-    """Make what is missing; passwords are set anew each time, so that they are those of the files.
+def create_databases(folder: Path, address: str) -> None:
+    """Create what is missing, and set the passwords to those of the files.
 
     :param folder: the secrets that ``keys`` wrote.
     :param address: host:port.
@@ -25,12 +25,12 @@ def make_databases(folder: Path, address: str) -> None:
     try:
         with connection.cursor() as cursor:
             for login, file in _LOGINS.items():
-                _make_database(cursor, login, (folder / file).read_text())
+                _create_database(cursor, login, (folder / file).read_text())
     finally:
         connection.close()
 
 
-def _make_database(cursor: psycopg2.extensions.cursor, login: str, password: str) -> None:
+def _create_database(cursor: psycopg2.extensions.cursor, login: str, password: str) -> None:
     name = sql.Identifier(login)
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (login,))
     verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
@@ -38,12 +38,12 @@ def _make_database(cursor: psycopg2.extensions.cursor, login: str, password: str
     cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (login,))
     if cursor.fetchone() is None:
         cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
-        # Else every login may connect to every database.
+        # By default, every login may connect to every database.
         cursor.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(name))
 
 
 def _connect(folder: Path, address: str) -> psycopg2.extensions.connection:
-    """The image restarts its server once, after a first start: its health is known a moment too early."""
+    """Connect, with retries: on its first start, the image reports healthy, then restarts its server once."""
     host, _, port = address.partition(":")
     password = (folder / "postgres_password").read_text()
     deadline = time.monotonic() + _SECONDS

@@ -1,1 +1,1 @@
-"""The commands: an embedded Postgres, the sandbox and real Airflow, started and stopped as one."""
+"""Local commands: they start and stop an embedded Postgres, the sandbox and Airflow together."""

@@ -19,21 +19,20 @@ from include.gong.local.airflow_api import AirflowApiError
 from include.gong.local.backfill import backfill, days
 from include.gong.local.connections import Sources
 from include.gong.local.erase import Request, erase
-from include.gong.local.estimate import foretell
+from include.gong.local.estimate import estimate_backfill
 from include.gong.local.postgres import Cluster, free_port
 from include.gong.local.processes import stop_leftovers
 from include.gong.local.progress import ProgressLine, Warehouse
-from include.gong.local.runs import follow, goes_on, make_ready, note, reasons, trigger
+from include.gong.local.runs import follow, make_ready, note_what_continues, reasons, set_note, trigger
 from include.gong.local.session import Lock, Session
-from include.gong.local.settings import LocalError, Place
+from include.gong.local.settings import LocalError, StateDir
 from include.gong.local.stack import Stack
-from include.gong.warehouse.connect import place as place_of
-from include.gong.warehouse.connect import schema_of
+from include.gong.warehouse.connect import display_address, schema_of
 from include.gong.warehouse.errors import WarehouseError
 
 
 def run() -> int:
-    """Sync once, show progress, say what landed."""
+    """Sync once, show the progress, and print a summary."""
     conf = _conf()
     begin = time.monotonic()
     with _stack("run") as session:
@@ -41,15 +40,15 @@ def run() -> int:
         run_id = trigger(session.airflow, conf)
         warehouse, line = Warehouse(session.warehouse_url), ProgressLine()
         try:
-            with goes_on(session, f"The run {run_id}", f"runs/{quote(run_id, safe='')}"):
+            with note_what_continues(session, f"The run {run_id}", f"runs/{quote(run_id, safe='')}"):
                 state = follow(session, run_id, lambda state: line.show(warehouse.run(run_id), f"{state} …"))
         finally:
             line.end()
         why = "" if state == "success" else reasons(session.airflow, run_id)
-        note(session.airflow, run_id, why)
+        set_note(session.airflow, run_id, why)
         if state != "success":
             raise LocalError(why)
-        _tell(session, warehouse, run_id, time.monotonic() - begin)
+        _print_summary(session, warehouse, run_id, time.monotonic() - begin)
     return 0
 
 
@@ -64,75 +63,75 @@ def up() -> int:
             time.sleep(1)
 
 
-def fill() -> int:
-    """Say what past days will cost, and run them, a line each; with DRY_RUN=1 only say it."""
+def backfill_days() -> int:
+    """Estimate the calls of past days and run them, a line each; with DRY_RUN=1, only estimate."""
     begin, end = days(os.environ.get("FROM"), os.environ.get("TO"))
     dry_run = os.environ.get("DRY_RUN", "")
     if dry_run not in ("", "0", "1"):
         raise LocalError(f"DRY_RUN={dry_run} is neither 1 nor 0.")
-    only_say = dry_run == "1"
-    with _stack("backfill", airflow=not only_say) as session:
-        if only_say:
-            print(foretell(session, begin, end))
+    only_estimate = dry_run == "1"
+    with _stack("backfill", airflow=not only_estimate) as session:
+        if only_estimate:
+            print(estimate_backfill(session, begin, end))
             return 0
         return 0 if backfill(session, begin, end) else 1
 
 
-def forget() -> int:
-    """Erase one user, or take that back: no Airflow is needed for it, and no Gong."""
+def erase_user() -> int:
+    """Erase one user, or undo that; this needs neither Airflow nor Gong."""
     request = Request.from_environment()
-    with _warehouses() as warehouses:
+    with _open_warehouses() as warehouses:
         erase(warehouses, request)
     return 0
 
 
 @contextmanager
-def _warehouses() -> Iterator[list[URL]]:
-    """The warehouse that is given, or that of a running `make up`; else the databases of our own Postgres."""
-    place, sources = Place.from_environment(), Sources.from_environment()
+def _open_warehouses() -> Iterator[list[URL]]:
+    """Yield the given warehouse or that of a running `make up`; else the embedded Postgres's databases."""
+    state_dir, sources = StateDir.from_environment(), Sources.from_environment()
     given = sources.warehouse
-    lock, cluster = Lock(place), Cluster(place.directory / "postgres")
-    other = lock.take("erase")
+    lock, cluster = Lock(state_dir), Cluster(state_dir.directory / "postgres")
+    other = lock.acquire("erase")
     try:
         if other is not None:
-            yield [_that_of_airflow(given, _other(lock, place, other).at_its_warehouse())]
+            yield [_warehouse_of_airflow(given, _join_other(lock, state_dir, other).at_its_warehouse())]
         elif given is not None:
             yield [given]
         else:
-            stop_leftovers(place)
+            stop_leftovers(state_dir)
             cluster.start()
             names = sorted(("gong", "gong_sandbox"), key=lambda name: name != sources.database)
             for name in names:
                 cluster.ensure_database(name)
             yield [make_url(cluster.url(name)) for name in names]
     finally:
-        _ignore_impatience()
+        _ignore_signals()
         cluster.stop()
         lock.release()
 
 
-def _that_of_airflow(given: URL | None, session: Session) -> URL:
-    """Airflow's warehouse, with the given login where one is given: two names may be two databases."""
+def _warehouse_of_airflow(given: URL | None, session: Session) -> URL:
+    """Return Airflow's warehouse, with the given login if there is one; refuse another database."""
     loads_into = make_url(session.warehouse_url)
-    there, here = ((place_of(url), schema_of(url)) for url in (loads_into, given or loads_into))
-    if there != here:
+    used, named = ((display_address(url), schema_of(url)) for url in (loads_into, given or loads_into))
+    if used != named:
         raise LocalError(
-            f"`make up` is running and loads into {there[0]}, schema {there[1]}, but "
-            f"AIRFLOW_CONN_GONG_POSTGRES names {here[0]}, schema {here[1]}. Unset it, or stop `make up`."
+            f"`make up` is running and loads into {used[0]}, schema {used[1]}, but "
+            f"AIRFLOW_CONN_GONG_POSTGRES names {named[0]}, schema {named[1]}. Unset it, or stop `make up`."
         )
     return given or loads_into
 
 
 @contextmanager
 def _stack(command: str, *, airflow: bool = True) -> Iterator[Session]:
-    """The stack of a running `make up`, or one of our own, stopped at the end whatever happens."""
-    place, sources = Place.from_environment(), Sources.from_environment()
-    lock = Lock(place)
-    other = lock.take(command)
+    """Yield the stack of a running `make up`, or start one and stop it at the end whatever happens."""
+    state_dir, sources = StateDir.from_environment(), Sources.from_environment()
+    lock = Lock(state_dir)
+    other = lock.acquire(command)
     if other is not None:
-        yield _joined(lock, place, sources, other, command)
+        yield _join(lock, state_dir, sources, other, command)
         return
-    stack = Stack(place, sources, lasting=command == "up", port=_port(command))
+    stack = Stack(state_dir, sources, persistent=command == "up", port=_port(command))
     try:
         session = stack.start() if airflow else stack.start_without_airflow()
         if command == "up":
@@ -140,69 +139,69 @@ def _stack(command: str, *, airflow: bool = True) -> Iterator[Session]:
             lock.publish(session)
         yield session
     except AirflowApiError:
-        stack.check()  # a part that died tells more than what it left unanswered
+        stack.check()  # the error of a process that died says more than a missing response
         raise
     finally:
-        _ignore_impatience()
+        _ignore_signals()
         stack.stop()
         lock.release()
 
 
-def _ignore_impatience() -> None:
-    """From here on, Ctrl-C must not leave half of it running."""
+def _ignore_signals() -> None:
+    """Ignore signals while stopping: Ctrl-C must not leave processes running."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 
-def _joined(lock: Lock, place: Place, sources: Sources, other: str, command: str) -> Session:
+def _join(lock: Lock, state_dir: StateDir, sources: Sources, other: str, command: str) -> Session:
     if command == other == "up":
         raise LocalError(
-            f"`make up` is running already: {lock.join().address}. Ctrl-C there stops it; for a "
-            "second one, set GONG_LOCAL_DIR and PORT."
+            f"`make up` is running already: {lock.join().address}. Ctrl-C there stops it; for a second "
+            "stack, set GONG_LOCAL_DIR and PORT."
         )
-    session = _other(lock, place, other)
+    session = _join_other(lock, state_dir, other)
     if sources.fingerprint not in ("", session.fingerprint):
         raise LocalError("`make up` is running with other connections; stop it first, or set GONG_LOCAL_DIR.")
     print(f"Using the stack of `make up` ({session.address}).", flush=True)
     return session.at_its_warehouse()
 
 
-def _other(lock: Lock, place: Place, other: str) -> Session:
-    """The stack of the other command, which is `make up`."""
+def _join_other(lock: Lock, state_dir: StateDir, other: str) -> Session:
+    """Return the stack of the other command, which must be `make up`."""
     if other != "up":
         raise LocalError(
-            f"`make {other}` is running in {place.directory}; wait for it, or set GONG_LOCAL_DIR."
+            f"`make {other}` is running in {state_dir.directory}; wait for it, or set GONG_LOCAL_DIR."
         )
     return lock.join()
 
 
-def _tell(session: Session, warehouse: Warehouse, run_id: str, seconds: float) -> None:
-    row, held = warehouse.run(run_id), warehouse.held()
-    if row and held:
+def _print_summary(session: Session, warehouse: Warehouse, run_id: str, seconds: float) -> None:
+    row, counts = warehouse.run(run_id), warehouse.counts()
+    if row and counts:
         print(
             f"Done in {duration(seconds)} with {row['calls_made']:,} calls: "
-            f"{held['users']:,} users ({row['users_new']:,} new, {row['users_changed']:,} changed), "
-            f"{held['changes']:,} settings changes ({row['changes_new']:,} new)."
+            f"{counts['users']:,} users ({row['users_new']:,} new, {row['users_changed']:,} changed), "
+            f"{counts['changes']:,} settings changes ({row['changes_new']:,} new)."
         )
-        if row["histories_left"]:
-            by = f", by {row['left_covered_by']} at the latest" if row["left_covered_by"] else ""
-            left = f"{row['histories_left']:,} histories are left to the next runs{by}"
-            print(f"{left}: the day's calls are used up, or kept for others.")
+        if row["histories_remaining"]:
+            by = f", by {row['backlog_eta']} at the latest" if row["backlog_eta"] else ""
+            remaining = f"{row['histories_remaining']:,} histories remain for the next runs{by}"
+            print(f"{remaining}: the day's calls are used up or reserved for other tools.")
         for warning in row["warnings"]:
             print(f"Warning: {warning}")
-        if row["outlook"]:
-            print(f"{row['outlook']}.")
-    look = (
+        if row["backlog_status"]:
+            print(f"{row['backlog_status']}.")
+    how = (
         session.psql
         if not (session.embedded and session.owned)
         else "`make up`, which also starts Airflow's UI"
     )
     schema = schema_of(make_url(session.warehouse_url))
-    print(f"They are in {schema}.users and {schema}.user_settings_history. To look at them: {look}")
+    print(f"They are in {schema}.users and {schema}.user_settings_history. To look at them: {how}")
 
 
 def _conf() -> dict[str, Any]:
-    """The run's conf from CONF."""
+    """Read the run's conf from CONF."""
     try:
         conf = json.loads(os.environ.get("CONF") or "{}")
     except ValueError:
@@ -213,7 +212,7 @@ def _conf() -> dict[str, Any]:
 
 
 def _port(command: str) -> int:
-    """PORT for `make up`, any free one for the others."""
+    """Return PORT for `make up`, a free port for other commands."""
     given = os.environ.get("PORT") or "8080"
     if command != "up":
         return free_port()
@@ -225,7 +224,7 @@ def _port(command: str) -> int:
 
 
 def _end_with_parent() -> None:
-    """A killed `make` can't tell us to stop: see that it is gone."""
+    """End when the parent has ended: a killed `make` sends no signal."""
     parent = os.getppid()
     while os.getppid() == parent:
         time.sleep(0.2)
@@ -233,12 +232,12 @@ def _end_with_parent() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; the answer is its exit code."""
+    """Run one command and return its exit code."""
     commands: dict[str, Callable[[], int]] = {
         "run": run,
         "up": up,
-        "backfill": fill,
-        "erase": forget,
+        "backfill": backfill_days,
+        "erase": erase_user,
     }
     if len(arguments) != 1 or arguments[0] not in commands:
         raise SystemExit(f"Use: python -m include.gong.local {'|'.join(commands)}")

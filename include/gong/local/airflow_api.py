@@ -1,4 +1,4 @@
-"""The few questions and orders that the commands have for Airflow's REST API."""
+"""A small client of Airflow's REST API."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ TIMEOUT_S = 30
 
 
 class AirflowApiError(RuntimeError):
-    """Airflow refused a call, or did not answer; its text says what and why."""
+    """Airflow rejected a request, or did not respond; the message says why."""
 
 
 class Airflow:
@@ -18,17 +18,17 @@ class Airflow:
         self.address = address
         self._login = {"username": login, "password": password}
         self._session = requests.Session()
-        self._session.trust_env = False  # it is on this machine: no proxy, no .netrc
+        self._session.trust_env = False  # Airflow is on this machine: no proxy, no .netrc
 
-    def answers(self) -> bool:
-        """Whether the api-server serves tasks yet: its first such call takes seconds, best spent here."""
+    def is_up(self) -> bool:
+        """Whether the api-server serves tasks; the first call takes seconds, so it is made before a run."""
         try:
             return self._session.get(f"{self.address}/execution/health", timeout=TIMEOUT_S).ok
         except requests.RequestException:
             return False
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
-        """GET; a 404 is an empty answer."""
+        """GET; a 404 returns an empty object."""
         return self._call("GET", path, params=params)
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -47,34 +47,36 @@ class Airflow:
         for attempt in range(2):
             if attempt or "Authorization" not in self._session.headers:  # `make up` outlives a token
                 self._log_in()
-            answer = self._send(method, f"api/v2/{path}", **arguments)
-            if answer.status_code != requests.codes.unauthorized:
+            response = self._send(method, f"api/v2/{path}", **arguments)
+            if response.status_code != requests.codes.unauthorized:
                 break
-        if answer.status_code == requests.codes.not_found and method == "GET":
+        if response.status_code == requests.codes.not_found and method == "GET":
             return {}
-        if not answer.ok:
-            raise _refusal(answer)
-        found: dict[str, Any] = answer.json() if answer.content else {}
+        if not response.ok:
+            raise _refusal(response)
+        found: dict[str, Any] = response.json() if response.content else {}
         return found
 
     def _log_in(self) -> None:
-        answer = self._send("POST", "auth/token", json=self._login)
-        if not answer.ok:
-            raise _refusal(answer)
-        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        response = self._send("POST", "auth/token", json=self._login)
+        if not response.ok:
+            raise _refusal(response)
+        self._session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
         try:
             return self._session.request(method, f"{self.address}/{path}", timeout=TIMEOUT_S, **arguments)
         except requests.RequestException as error:
-            raise AirflowApiError(f"Airflow's api-server broke off ({type(error).__name__}).") from error
+            raise AirflowApiError(
+                f"Airflow's api-server did not respond ({type(error).__name__})."
+            ) from error
 
 
-def _refusal(answer: requests.Response) -> AirflowApiError:
+def _refusal(response: requests.Response) -> AirflowApiError:
     try:
-        detail = answer.json().get("detail", "")
+        detail = response.json().get("detail", "")
     except ValueError:
-        detail = answer.text[:200]
+        detail = response.text[:200]
     if isinstance(detail, list):  # FastAPI's list of validation errors
         detail = "; ".join(str(entry.get("msg", entry)) for entry in detail)
-    return AirflowApiError(f"Airflow answered {answer.status_code}: {detail}")
+    return AirflowApiError(f"Airflow returned {response.status_code}: {detail}")

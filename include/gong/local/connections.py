@@ -1,4 +1,4 @@
-"""Which Gong and which warehouse a stack uses: the environment's, else the sandbox and our Postgres."""
+"""Chooses a stack's Gong and warehouse: the environment's, else the sandbox and the embedded Postgres."""
 
 import hashlib
 import json
@@ -13,74 +13,74 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import ArgumentError
 
 from include.gong.local.airflow_api import Airflow
-from include.gong.local.settings import ROOT, LocalError, Place
-from include.gong.warehouse.connect import address, engine_for, place, schema_of, transaction
+from include.gong.local.settings import ROOT, LocalError, StateDir
+from include.gong.warehouse.connect import address, display_address, engine_for, schema_of, transaction
 from include.gong.warehouse.errors import WarehouseError
 
 GONG = "gong_default"
 WAREHOUSE = "gong_postgres"
 SANDBOX_ACCOUNT = "sandbox"
 SANDBOX_CALLS_PER_SECOND = 90  # a little less than it allows
-_OURS = "Kept by `make up` at {host}, port {port}. Change login, host or port and it is yours."
+_DESCRIPTION = "Kept by `make up` at {host}, port {port}. Change login, host or port and it is yours."
 _SECONDS = 120
-ANSWER = "The connection: "
-"""Begins the line of ``ask_airflow``, among what Airflow logs."""
+OUTPUT_PREFIX = "The connection: "
+"""Marks the output line of ``airflow_probe`` among Airflow's log lines."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The two connections as the environment gives them, None where it gives none."""
+    """The two connections that the environment sets; None where it sets none."""
 
     gong: str | None
     postgres: str | None
 
     @classmethod
     def from_environment(cls) -> "Sources":
-        """AIRFLOW_CONN_GONG_DEFAULT and AIRFLOW_CONN_GONG_POSTGRES; empty is not given."""
+        """Read AIRFLOW_CONN_GONG_DEFAULT and AIRFLOW_CONN_GONG_POSTGRES; empty means not set."""
         gong, postgres = (os.environ.get(variable(name)) or None for name in (GONG, WAREHOUSE))
         return cls(gong, postgres)
 
     @property
     def fingerprint(self) -> str:
-        """Tells one pair of connections from another without showing them; empty when none is given."""
+        """A hash that identifies the pair of connections without showing them; empty when none is set."""
         given = [self.gong, self.postgres]
         return hashlib.sha256(json.dumps(given).encode()).hexdigest() if any(given) else ""
 
     @property
     def warehouse(self) -> URL | None:
-        """The given warehouse; None: ours."""
+        """The given warehouse; None: the embedded Postgres."""
         return warehouse_url(self.postgres) if self.postgres else None
 
     @property
     def database(self) -> str:
-        """The embedded database: sandbox data and an account's never share one."""
+        """The name of the embedded database: sandbox data and an account's data never share one."""
         return "gong" if self.gong else "gong_sandbox"
 
     def check_warehouse(self) -> URL | None:
-        """The given warehouse, after saying which it is and seeing that it takes this data; None: ours."""
+        """Print the given warehouse, check that it may store this data, and return it; None: embedded."""
         url = self.warehouse
         if url is None:
             return None
-        where = f"{place(url)} (AIRFLOW_CONN_GONG_POSTGRES)"
-        print(f"Warehouse: {where}. The sync makes a schema `{schema_of(url)}` there.")
-        held = _account_in(url)
-        if self.gong is None and held not in (None, SANDBOX_ACCOUNT):
+        where = f"{display_address(url)} (AIRFLOW_CONN_GONG_POSTGRES)"
+        print(f"Warehouse: {where}. The sync creates a schema `{schema_of(url)}` there.")
+        account = _account_in(url)
+        if self.gong is None and account not in (None, SANDBOX_ACCOUNT):
             raise LocalError(
-                f"The warehouse {place(url)} holds a Gong account's data; the sandbox's must not get "
-                "in there. Set AIRFLOW_CONN_GONG_DEFAULT, or unset AIRFLOW_CONN_GONG_POSTGRES."
+                f"The warehouse {display_address(url)} stores a Gong account's data; sandbox data must not "
+                "get in there. Set AIRFLOW_CONN_GONG_DEFAULT, or unset AIRFLOW_CONN_GONG_POSTGRES."
             )
         return url
 
 
 def variable(connection_id: str) -> str:
-    """The environment variable that gives Airflow a connection."""
+    """Return the environment variable that sets a connection of Airflow."""
     return f"AIRFLOW_CONN_{connection_id.upper()}"
 
 
 def connection_in(environment: Mapping[str, str], connection_id: str) -> str:
-    """The connection that an Airflow of this environment uses, with its password, as Airflow's JSON or URI.
+    """Return the connection that an Airflow of this environment uses, with its password, as JSON or URI.
 
-    :raises LocalError: it has none.
+    :raises LocalError: Airflow has no such connection.
     """
     given = environment.get(variable(connection_id))
     if given:
@@ -89,25 +89,25 @@ def connection_in(environment: Mapping[str, str], connection_id: str) -> str:
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
     )
-    answers = [line for line in done.stdout.splitlines() if line.startswith(ANSWER)]
-    if not answers:
-        raise LocalError((done.stderr.strip() or "Airflow could not be asked").splitlines()[-1])
-    found = answers[-1].removeprefix(ANSWER)
+    lines = [line for line in done.stdout.splitlines() if line.startswith(OUTPUT_PREFIX)]
+    if not lines:
+        raise LocalError((done.stderr.strip() or "Airflow could not be reached").splitlines()[-1])
+    found = lines[-1].removeprefix(OUTPUT_PREFIX)
     if not found:
         raise LocalError(
-            f"Airflow has no connection {connection_id}: make one in its UI, Admin, Connections."
+            f"Airflow has no connection {connection_id}: create it in its UI, Admin, Connections."
         )
     return found
 
 
-def sandbox_connection(kept: Place, port: int) -> dict[str, Any]:
-    """The connection to our sandbox, in the words of Airflow's JSON form."""
+def sandbox_connection(state_dir: StateDir, port: int) -> dict[str, Any]:
+    """Return the connection to the sandbox, with the keys of Airflow's JSON format."""
     return {
         "conn_type": "gong",
         "host": f"http://127.0.0.1:{port}",
         "port": port,  # without it, the UI's Test is refused
-        "login": kept.secrets["gong_key"],
-        "password": kept.secrets["gong_secret"],
+        "login": state_dir.secrets["gong_key"],
+        "password": state_dir.secrets["gong_secret"],
         "extra": json.dumps(
             {"account": SANDBOX_ACCOUNT, "calls_per_second": SANDBOX_CALLS_PER_SECOND, "calls_per_day": 0}
         ),
@@ -115,7 +115,7 @@ def sandbox_connection(kept: Place, port: int) -> dict[str, Any]:
 
 
 def postgres_connection(url: str) -> dict[str, Any]:
-    """The connection to a database of the embedded Postgres, in the words of Airflow's JSON form."""
+    """Return the connection to an embedded Postgres database, with the keys of Airflow's JSON format."""
     parsed = make_url(url)
     return {
         "conn_type": "postgres",
@@ -127,28 +127,28 @@ def postgres_connection(url: str) -> dict[str, Any]:
     }
 
 
-def keep(airflow: Airflow, connection_id: str, wanted: dict[str, Any]) -> bool:
-    """Make or refresh a connection in Airflow's metadata; False when its user has made it his own."""
+def upsert_connection(airflow: Airflow, connection_id: str, desired: dict[str, Any]) -> bool:
+    """Create or update a connection in Airflow's metadata; return False if its user has edited it."""
     path = f"connections/{connection_id}"
     found = airflow.get(path)
-    body = {"connection_id": connection_id, "description": _ours(wanted), **wanted}
+    body = {"connection_id": connection_id, "description": _description(desired), **desired}
     if not found:
         airflow.post("connections", body)
         return True
-    # Not by its host alone: many have a Postgres of their own on this machine, and are `postgres` there.
-    if (found["description"], found["login"]) != (_ours(found), wanted["login"]):
+    # The host alone is not enough: many have another Postgres on this machine, with login `postgres`.
+    if (found["description"], found["login"]) != (_description(found), desired["login"]):
         return False
     airflow.patch(path, body)
     return True
 
 
-def _ours(connection: Mapping[str, Any]) -> str:
-    """The description by which `make up` knows a connection that it made, and nobody has changed since."""
-    return _OURS.format(host=connection.get("host"), port=connection.get("port"))
+def _description(connection: Mapping[str, Any]) -> str:
+    """The description by which `make up` recognizes a connection that it made and that is unchanged."""
+    return _DESCRIPTION.format(host=connection.get("host"), port=connection.get("port"))
 
 
 def warehouse_url(given: str) -> URL:
-    """The address in a Postgres connection, given as Airflow's JSON or URI."""
+    """Parse a Postgres connection, given as Airflow's JSON or URI, into its address."""
     try:
         fields = json.loads(given) if given.lstrip().startswith("{") else _fields_of_uri(given)
         extra = fields.get("extra") or {}
@@ -161,7 +161,7 @@ def warehouse_url(given: str) -> URL:
             extras=json.loads(extra) if isinstance(extra, str) else extra,
         )
     except (ArgumentError, ValueError, AttributeError, TypeError):
-        # Not chained: the parsers quote what they could not read, and that may be the password.
+        # Not chained: the parsers quote invalid input, which may be the password.
         raise LocalError(
             f"The connection {WAREHOUSE} is neither a postgres:// URI nor Airflow's JSON; correct it in "
             f"Airflow, or in {variable(WAREHOUSE)}."
@@ -169,7 +169,7 @@ def warehouse_url(given: str) -> URL:
 
 
 def _fields_of_uri(uri: str) -> dict[str, Any]:
-    """An Airflow URI in the words of its JSON form; nested extras are JSON in ``__extra__``."""
+    """Convert an Airflow URI to the keys of its JSON format; nested extras are JSON in ``__extra__``."""
     url = make_url(uri)
     return {
         "login": url.username,
@@ -182,12 +182,12 @@ def _fields_of_uri(uri: str) -> dict[str, Any]:
 
 
 def _account_in(url: URL) -> str | None:
-    """Whose data a warehouse holds: None for nobody's, empty for an account without a name."""
+    """Return the account whose data a warehouse stores: None for no account, empty for one without a name."""
     try:
         with transaction(engine_for(url)) as connection:
             if connection.scalar(text("SELECT to_regclass('account')")) is None:
                 return None
-            held = connection.execute(text("SELECT account FROM account")).one_or_none()
-            return (held.account or "") if held else None
+            row = connection.execute(text("SELECT account FROM account")).one_or_none()
+            return (row.account or "") if row else None
     except WarehouseError as error:
         raise LocalError(str(error)) from error

@@ -1,4 +1,4 @@
-"""One user erased, or that taken back: in the warehouse itself, after showing which one and whom."""
+"""Erases one user in the warehouse, or undoes that, after showing the warehouse and the user."""
 
 import os
 import sys
@@ -11,27 +11,27 @@ from gong_provider.client.endpoints import check_user_id
 from gong_provider.client.errors import GongConfigError
 from gong_provider.client.protocols import utc_now
 from include.gong.local.settings import LocalError
-from include.gong.warehouse.connect import engine_for, place, schema_of
+from include.gong.warehouse.connect import display_address, engine_for, schema_of
 from include.gong.warehouse.erasure_request import (
     KnownUser,
     UnknownUserError,
     erase_on_request,
     known_user,
-    take_back_on_request,
+    lift_on_request,
 )
 from include.gong.warehouse.migrate import is_current, migrate
 
-_USE = "Use: make erase USER_ID=7012345678901234567 (UNDO=1 takes it back, YES=1 asks nothing)."
-_WHERE = "It stands in gong.users: SELECT user_id FROM gong.users WHERE email_address = '…'."
+_USE = "Use: make erase USER_ID=7012345678901234567 (UNDO=1 undoes it, YES=1 skips the confirmation)."
+_WHERE = "It is in gong.users: SELECT user_id FROM gong.users WHERE email_address = '…'."
 _FLAGS = ("UNDO", "YES", "FORCE")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the command is asked for.
+    """The arguments of the command.
 
-    :ivar yes: without asking the person at the terminal.
-    :ivar force: also for an id that the warehouse does not know.
+    :ivar yes: do not ask for confirmation.
+    :ivar force: accept an id that the warehouse does not know.
     """
 
     user_id: str
@@ -41,17 +41,17 @@ class Request:
 
     @classmethod
     def from_environment(cls) -> "Request":
-        """USER_ID, UNDO, YES and FORCE, which make exports where they stand on its command line.
+        """Read USER_ID, UNDO, YES and FORCE, which make exports from its command line.
 
-        :raises LocalError: there is no id in it, or something else.
+        :raises LocalError: a value is missing or invalid.
         """
         user_id = os.environ.get("USER_ID", "")
         if not user_id:
             raise LocalError(f"USER_ID is missing: the Gong id of the user to erase. {_USE} {_WHERE}")
         if "@" in user_id:
             raise LocalError(
-                "USER_ID is an e-mail address. Give the user's Gong id: what is typed stays in a shell's "
-                f"history, and an id names nobody. {_WHERE}"
+                "USER_ID is an e-mail address. Give the user's Gong id: a command stays in the shell's "
+                f"history, and an id does not identify a person there. {_WHERE}"
             )
         try:
             check_user_id(user_id)
@@ -60,68 +60,68 @@ class Request:
         flags = {name: os.environ.get(name, "") for name in _FLAGS}
         for name, value in flags.items():
             if value not in ("", "0", "1"):
-                raise LocalError(f"{name} must be 1, or not given. {_USE}")
+                raise LocalError(f"{name} must be 1 or not set. {_USE}")
         undo, yes, force = (value == "1" for value in flags.values())
         return cls(user_id, undo, yes, force)
 
 
 def erase(warehouses: Sequence[URL], request: Request) -> None:
-    """Say in which warehouse, show the user, ask, and erase them there, or take that back.
+    """Show the warehouse and the user, ask for confirmation, and erase the user there, or undo that.
 
-    :param warehouses: the first one that knows the user is meant; else the first.
-    :raises LocalError: no warehouse knows the user, or the person at the terminal does not say yes.
+    :param warehouses: the first that knows the user is used; else the first.
+    :raises LocalError: no warehouse knows the user, or it was not confirmed.
     """
     engines = [engine_for(url) for url in warehouses]
     engine = engines[0]
     if len(engines) > 1:
-        engine = next((each for each in engines if _known(each, request.user_id)), engine)
-    print(f"Warehouse: {place(engine.url)}, schema {schema_of(engine.url)}", flush=True)
-    user = _known(engine, request.user_id)
+        engine = next((each for each in engines if _find_user(each, request.user_id)), engine)
+    print(f"Warehouse: {display_address(engine.url)}, schema {schema_of(engine.url)}", flush=True)
+    user = _find_user(engine, request.user_id)
     if not user and not request.force:
-        raise _unknown(UnknownUserError())
-    for line in _shown(request.user_id, user):
+        raise _unknown_user_error(UnknownUserError())
+    for line in _describe(request.user_id, user):
         print(line)
-    _ask(request)
+    _confirm(request)
     migrate(engine)
     try:
-        _take_back(engine, request) if request.undo else _erase(engine, request)
+        _lift(engine, request) if request.undo else _erase(engine, request)
     except UnknownUserError as error:
-        raise _unknown(error) from None
+        raise _unknown_user_error(error) from None
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("Stopped before it was done: the same command again finishes it.") from None
+        raise KeyboardInterrupt("Stopped before it was finished: run the same command again.") from None
 
 
-def _known(engine: Engine, user_id: str) -> KnownUser:
-    if is_current(engine) is None:  # nothing is made where nothing is: it may be the wrong database
+def _find_user(engine: Engine, user_id: str) -> KnownUser:
+    if is_current(engine) is None:  # no table is created in an empty database: it may be the wrong one
         return KnownUser()
     migrate(engine)
     return known_user(engine, user_id)
 
 
-def _unknown(error: UnknownUserError) -> LocalError:
-    return LocalError(f"{error} FORCE=1 goes on all the same.")
+def _unknown_user_error(error: UnknownUserError) -> LocalError:
+    return LocalError(f"{error} FORCE=1 skips this check.")
 
 
-def _shown(user_id: str, user: KnownUser) -> list[str]:
-    """Whom the id names. Their name is for a terminal only: what else is printed ends up in logs."""
+def _describe(user_id: str, user: KnownUser) -> list[str]:
+    """Return lines about the user. The name is for terminals only: other output ends up in logs."""
     name = f", {printable(user.name)}" if user.name and sys.stdout.isatty() else ""
     stored = counted(user.rows) or "no row"
     erased = ". Erased before" if user.is_erased else ""
     return [f"User:      {printable(user_id)}{name}", f"Stored:    {stored}{erased}"]
 
 
-def _ask(request: Request) -> None:
+def _confirm(request: Request) -> None:
     if request.yes:
         return
-    question = "Take the erasure back, so that a sync may load this user again?"
+    question = "Undo the erasure, so that a sync may load this user again?"
     question = question if request.undo else "Erase this user for good?"
     if not sys.stdin.isatty():
-        raise LocalError(f"{question} Nobody can be asked here: YES=1 says yes. Nothing was changed.")
+        raise LocalError(f"{question} There is no terminal to confirm it: set YES=1. Nothing was changed.")
     try:
-        answer = input(f"{question} [y/N] ")
+        reply = input(f"{question} [y/N] ")
     except EOFError:
-        answer = ""
-    if answer.strip().lower() not in ("y", "yes"):
+        reply = ""
+    if reply.strip().lower() not in ("y", "yes"):
         raise LocalError("Nothing was changed.")
 
 
@@ -129,24 +129,24 @@ def _erase(engine: Engine, request: Request) -> None:
     erased = erase_on_request(engine, request.user_id, utc_now(), force=request.force)
     print("This user is erased: no sync loads them any more.")
     if erased.rows:
-        print(f"Rows removed, or that name them no longer: {counted(erased.rows)}.")
-        print("What backups and logs still hold, and for how long: docs/privacy.md.")
+        print(f"Rows deleted or changed: {counted(erased.rows)}.")
+        print("docs/privacy.md says what backups and logs still contain, and for how long.")
     else:
-        print("Nothing was stored of them.")
+        print("No row was stored of them.")
 
 
-def _take_back(engine: Engine, request: Request) -> None:
-    if take_back_on_request(engine, request.user_id, force=request.force):
-        print("The erasure is taken back: the next sync may load this user again.")
+def _lift(engine: Engine, request: Request) -> None:
+    if lift_on_request(engine, request.user_id, force=request.force):
+        print("The erasure is undone: the next sync may load this user again.")
     else:
-        print("This user was not erased: there was nothing to take back.")
+        print("This user was not erased: there was nothing to undo.")
 
 
 def counted(rows: Mapping[str, int]) -> str:
-    """Rows by table, in words."""
+    """Format row counts by table."""
     return ", ".join(f"{number:,} in {table}" for table, number in rows.items())
 
 
 def printable(text: str) -> str:
-    """Text that does nothing to a terminal: others chose it."""
+    """Replace characters that could control a terminal: the text is user input."""
     return "".join(each if each.isprintable() else "?" for each in text)

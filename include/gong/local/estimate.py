@@ -1,4 +1,4 @@
-"""How many calls a backfill will make, said before it begins."""
+"""Estimates how many calls a backfill will make, before it begins."""
 
 import json
 import subprocess
@@ -11,31 +11,31 @@ from include.gong.local.settings import ROOT, LocalError
 from include.gong.sync.summary import counted
 from include.gong.warehouse.connect import engine_for, transaction
 from include.gong.warehouse.errors import WarehouseError
-from include.gong.warehouse.estimate import Forecast, forecast
+from include.gong.warehouse.estimate import Estimate, estimate_calls
 from include.gong.warehouse.migrate import is_current
 
-_IN_ALL = "at most one listing, and one history a user"
+_UPPER_BOUND = "at most one listing, and one history per user"
 _SECONDS = 120
 
 
-def foretell(session: Session, begin: date, end: date) -> str:
-    """A sentence on what these days will cost; costs one call itself where nobody was ever listed.
+def estimate_backfill(session: Session, begin: date, end: date) -> str:
+    """Return a sentence on the calls of these days; makes one call itself where no user was ever listed.
 
-    :raises LocalError: the warehouse or Gong can't be asked.
+    :raises LocalError: the warehouse or Gong can't be reached.
     """
-    owed, why = _owed(session, end)
-    if owed:
-        return told(begin, end, owed)
-    return f"{_days(begin, end)}: {_IN_ALL}. How many that is, is not known yet: {why}."
+    estimate, reason = _estimate(session, end)
+    if estimate:
+        return describe_estimate(begin, end, estimate)
+    return f"{_days(begin, end)}: {_UPPER_BOUND}. The number is not known yet: {reason}."
 
 
-def told(begin: date, end: date, owed: Forecast) -> str:
-    """A forecast in words."""
-    if not owed.calls:
-        return f"{_days(begin, end)}: 0 calls. All of it is here already."
+def describe_estimate(begin: date, end: date, estimate: Estimate) -> str:
+    """Return an estimate as a sentence."""
+    if not estimate.calls:
+        return f"{_days(begin, end)}: 0 calls. All of it is stored already."
     return (
-        f"{_days(begin, end)}: {counted(owed.calls, 'call')}: {owed.pages:,} to list the users, "
-        f"{owed.histories:,} histories. Retries come on top; what the day's limit does not allow is left to "
+        f"{_days(begin, end)}: {counted(estimate.calls, 'call')}: {estimate.pages:,} to list the users, "
+        f"{estimate.histories:,} histories. Retries come on top; histories beyond the day's limit remain for "
         "later runs."
     )
 
@@ -44,25 +44,25 @@ def _days(begin: date, end: date) -> str:
     return f"{begin} to {end}" if begin < end else str(begin)
 
 
-def _owed(session: Session, end: date) -> tuple[Forecast | None, str]:
-    """The forecast, or why there is none."""
+def _estimate(session: Session, end: date) -> tuple[Estimate | None, str]:
+    """Return the estimate, or the reason why there is none."""
     engine = engine_for(session.warehouse_url)
     try:
         current = is_current(engine)
         if current:
             with transaction(engine) as connection:
-                owed = forecast(connection, end, datetime.now(UTC))
-                if owed:
-                    return owed, ""
+                estimate = estimate_calls(connection, end, datetime.now(UTC))
+                if estimate:
+                    return estimate, ""
     except WarehouseError as error:
         raise LocalError(str(error)) from error
     if current is False:
         return None, "the warehouse's tables are of an earlier version, which the first run upgrades"
-    return _over_nothing(session), "Gong does not say how many users there are"
+    return _estimate_all(session), "Gong does not say how many users there are"
 
 
-def _over_nothing(session: Session) -> Forecast | None:
-    """Everything, counted by one call."""
+def _estimate_all(session: Session) -> Estimate | None:
+    """Return the calls of everything, from one call."""
     environment = {
         **session.environment,
         **{variable(name): connection_in(session.environment, name) for name in (GONG, WAREHOUSE)},
@@ -72,6 +72,6 @@ def _over_nothing(session: Session) -> Forecast | None:
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
     )
     if done.returncode:
-        raise LocalError((done.stderr.strip() or "Gong could not be asked").splitlines()[-1])
-    counted = json.loads(done.stdout.splitlines()[-1])
-    return None if counted["users"] is None else Forecast(counted["pages"], counted["users"])
+        raise LocalError((done.stderr.strip() or "Gong could not be reached").splitlines()[-1])
+    size = json.loads(done.stdout.splitlines()[-1])
+    return None if size["users"] is None else Estimate(size["pages"], size["users"])

@@ -1,4 +1,4 @@
-"""One question to Gong, in a process that has the connection: ``answers``, or how many ``users`` it has."""
+"""Makes one call to Gong in a process that has the connection: ``check`` it, or count its ``users``."""
 
 import json
 import math
@@ -9,15 +9,15 @@ from gong_provider.hooks.gong import GongHook
 from include.gong.local.connections import GONG
 
 
-def answers() -> None:
-    """Whether Gong answers, before a stack relies on it."""
+def check() -> None:
+    """Test the connection before a stack relies on it."""
     reached, sentence = GongHook(gong_conn_id=GONG).test_connection()
     print(" ".join(sentence.split()), flush=True)
     sys.exit(not reached)
 
 
 def users() -> None:
-    """One call. Prints users and pages as JSON, null where it can't tell."""
+    """Print the number of users and pages as JSON, from one call; null where unknown."""
     try:
         with GongHook(gong_conn_id=GONG, attempts=1) as hook:
             page = hook.list_users()
@@ -30,4 +30,4 @@ def users() -> None:
 
 
 if __name__ == "__main__":
-    {"answers": answers, "users": users}[sys.argv[1]]()
+    {"check": check, "users": users}[sys.argv[1]]()

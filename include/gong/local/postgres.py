@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL 18: started as our child, on 127.0.0.1 only, stopped without leaving anything."""
+"""Runs an embedded PostgreSQL 18 as a child process, on 127.0.0.1 only, and stops it completely."""
 
 import os
 import pwd
@@ -26,7 +26,7 @@ _STOP_SECONDS = 20.0
 class Cluster:
     """A PostgreSQL server with its files in `directory`.
 
-    :param durable: without it, safety is traded for speed (tests).
+    :param durable: False trades safety for speed (tests).
     :param port: where it listens; 0: another free one at each start.
     :param programs: the folder of another PostgreSQL's programs, 15 or newer; None: the embedded one's.
     """
@@ -46,7 +46,7 @@ class Cluster:
         self._owner = _server_user()
 
     def start(self) -> None:
-        """Make the cluster if there is none, stop what a killed command left, start, wait for its answer."""
+        """Create the cluster if there is none, stop a killed command's server, and start one."""
         self.directory.mkdir(parents=True, exist_ok=True)
         bin_directory = self._programs or _bin_directory()
         if self._owner:
@@ -54,12 +54,12 @@ class Cluster:
         self._stop_leftover()
         if not self._data.exists():
             self._initialize(bin_directory)
-        for attempt in (1, 2, 3):  # the free port may be taken by someone between our look and the start
+        for attempt in (1, 2, 3):  # another program may take the free port before the server does
             self._launch(bin_directory)
             if self._wait_until_ready():
                 return
-            if attempt == 3 or "Address already in use" not in self._last_words():
-                raise LocalError(f"PostgreSQL did not start: {self._last_words()} (see {self.log})")
+            if attempt == 3 or "Address already in use" not in self._last_log_line():
+                raise LocalError(f"PostgreSQL did not start: {self._last_log_line()} (see {self.log})")
 
     def stop(self) -> None:
         """Stop the server and wait for its end; harmless when it does not run."""
@@ -78,11 +78,11 @@ class Cluster:
         """Raise when the server that was started has ended."""
         code = self._process.poll() if self._process else None
         if code is not None:
-            how = f"was ended by signal {-code}" if code < 0 else f"ended: {self._last_words()}"
+            how = f"was ended by signal {-code}" if code < 0 else f"ended: {self._last_log_line()}"
             raise LocalError(f"PostgreSQL {how} (see {self.log}); run again.")
 
     def url(self, database: str) -> str:
-        """The SQLAlchemy address of a database of this (started) cluster."""
+        """Return the SQLAlchemy URL of a database of this (started) cluster."""
         password = self._password.read_text()
         return f"postgresql+psycopg2://postgres:{password}@127.0.0.1:{self.port}/{database}"
 
@@ -99,7 +99,7 @@ class Cluster:
             connection.close()
 
     def running_pid(self) -> int | None:
-        """The pid of the server that runs on these files, whoever started it."""
+        """Return the pid of the server that runs on these files, whoever started it."""
         try:
             process = psutil.Process(int((self._data / "postmaster.pid").read_text().split("\n", 1)[0]))
             ours = str(self._data) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
@@ -157,7 +157,7 @@ class Cluster:
             "unix_socket_directories": "",
             "timezone": "UTC",
             "max_connections": 200,
-            "log_min_messages": "log",  # an ERROR quotes rows, and its client hears it anyway
+            "log_min_messages": "log",  # an ERROR quotes rows, and the client gets it anyway
         }
         if not self._durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -191,7 +191,7 @@ class Cluster:
             except psycopg2.OperationalError as error:
                 if time.monotonic() > deadline:
                     self.stop()
-                    raise LocalError(f"PostgreSQL does not answer on port {self.port}: {error}") from error
+                    raise LocalError(f"PostgreSQL does not respond on port {self.port}: {error}") from error
                 time.sleep(0.02)
             else:
                 return True
@@ -200,7 +200,7 @@ class Cluster:
     def _connect(self) -> "psycopg2.extensions.connection":
         return psycopg2.connect(self.url("postgres").replace("+psycopg2", ""), connect_timeout=5)
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return next(
             (line for line in lines if "FATAL" in line or "could not" in line), (lines or ["no log"])[-1]
@@ -208,14 +208,14 @@ class Cluster:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
+    """Return a port of 127.0.0.1 on which no program listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def psql() -> str:
-    """The program in a shell's words: the machine's, or the one that came with our server."""
+    """Return the shell command of psql: the machine's, or the embedded server's."""
     return "psql" if shutil.which("psql") else shlex.quote(str(_bin_directory() / "psql"))
 
 
@@ -227,7 +227,7 @@ def _bin_directory() -> Path:
 
 
 def _server_user() -> pwd.struct_passwd | None:
-    """PostgreSQL refuses to run as root; then it runs as `postgres`, or `nobody` where there is none."""
+    """Return the user for a server started by root, as PostgreSQL refuses to run as root; else None."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -241,7 +241,7 @@ def _server_user() -> pwd.struct_passwd | None:
 
 
 def _open_for_others(bin_directory: Path, directory: Path) -> None:
-    """Let another user reach the programs and the data: search permission only, on the way to them."""
+    """Let another user reach the programs and the data: only search permission on the folders above."""
     for folder in {directory, *directory.parents, bin_directory, *bin_directory.parents}:
         _add_mode(folder, stat.S_IXOTH)
     if not (bin_directory / "postgres").stat().st_mode & stat.S_IROTH:  # installed under a strict umask

@@ -1,4 +1,4 @@
-"""What a run has done so far, read from the warehouse and shown as one line."""
+"""Shows a run's progress, read from the warehouse, as one line."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ from include.gong.warehouse.connect import engine_for, transaction
 from include.gong.warehouse.errors import WarehouseError
 
 _ROW = text("SELECT * FROM sync_runs WHERE dag_id = :dag_id AND run_id = :run_id")
-_HELD = text("""
+_COUNTS = text("""
     SELECT (SELECT count(*) FROM users) AS users,
            (SELECT count(*) FROM user_settings_history) AS changes
 """)
@@ -21,18 +21,18 @@ _SECONDS_BETWEEN_LINES = 3.0
 
 
 class Warehouse:
-    """The two questions that the commands have for the warehouse."""
+    """The two queries that the commands make in the warehouse."""
 
     def __init__(self, url: str) -> None:
         self._engine = engine_for(url)
 
     def run(self, run_id: str) -> Mapping[str, Any]:
-        """The run's row; empty before the run has begun, or where the warehouse can't be read."""
+        """Return the run's row; empty before the run has begun, or where the warehouse can't be read."""
         return self._row(lambda connection: connection.execute(_ROW, {"dag_id": DAG_ID, "run_id": run_id}))
 
-    def held(self) -> Mapping[str, Any]:
-        """How many users and changes there are now; empty where the warehouse can't be read."""
-        return self._row(lambda connection: connection.execute(_HELD))
+    def counts(self) -> Mapping[str, Any]:
+        """Return the number of users and changes; empty where the warehouse can't be read."""
+        return self._row(lambda connection: connection.execute(_COUNTS))
 
     def _row(self, ask: Callable[[Connection], CursorResult[Any]]) -> Mapping[str, Any]:
         try:
@@ -43,7 +43,7 @@ class Warehouse:
 
 
 class ProgressLine:
-    """One line that is rewritten on a terminal, and a line every few seconds elsewhere."""
+    """A line that is rewritten on a terminal; elsewhere, a new line every few seconds."""
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
@@ -52,7 +52,7 @@ class ProgressLine:
         self._begin: tuple[float, Mapping[str, Any]] | None = None
 
     def show(self, row: Mapping[str, Any], otherwise: str) -> None:
-        """Show a run's row, or another word while there is none."""
+        """Show a run's row, or the other text while there is none."""
         now = time.monotonic()
         if row and self._begin is None:
             self._begin = (now, row)
@@ -65,13 +65,13 @@ class ProgressLine:
         self._shown = line
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the line."""
         if self._terminal and self._shown:
             print(flush=True)
 
 
 def describe(row: Mapping[str, Any], begin: Mapping[str, Any], seconds: float) -> str:
-    """A run's row in words; rate and time left come from what happened since its `begin`."""
+    """Describe a run's row; rate and remaining time are measured since the row `begin`."""
     parts = [f"users {row['users_listed']:,}"]
     planned, fetched = row["histories_planned"], row["histories_fetched"]
     if planned:

@@ -1,4 +1,4 @@
-"""Runs of the DAG through Airflow's REST API: triggered, watched, and explained when they fail."""
+"""Triggers and watches runs of the DAG through Airflow's REST API, and explains failures."""
 
 import builtins
 import time
@@ -16,20 +16,20 @@ from include.gong.sync.summary import summary
 FINAL = ("success", "failed")
 _PARSE_SECONDS = 120.0
 _PAGE = 100
-"""Airflow answers no more at once, whatever is asked for."""
-_MOST_REASONS = 3
-_MOST_NOTE_CHARS = 1000
+"""Airflow returns no more at once, whatever the limit in the request."""
+_MAX_REASONS = 3
+_MAX_NOTE_CHARS = 1000
 
 
 def make_ready(session: Session, dag_id: str = DAG_ID) -> None:
-    """Wait until Airflow has read the DAG, and let it run."""
+    """Wait until Airflow has parsed the DAG, and unpause it."""
     airflow = session.airflow
     session.wait(lambda: _is_parsed(airflow, dag_id, session.started_at), f"The DAG {dag_id}", _PARSE_SECONDS)
     airflow.patch(f"dags/{dag_id}", {"is_paused": False})
 
 
 def end_leftovers(airflow: Airflow) -> None:
-    """Mark failed what a command that was stopped or killed left under way."""
+    """Mark unfinished runs of a stopped or killed command as failed."""
     close_backfills(airflow)
     for dag_id in DAG_IDS:
         for run in runs(airflow, dag_id, state=["queued", "running"]):
@@ -37,18 +37,18 @@ def end_leftovers(airflow: Airflow) -> None:
 
 
 def path_of(run_id: str, dag_id: str = DAG_ID) -> str:
-    """Where Airflow's REST API has a run."""
+    """Return a run's path in Airflow's REST API."""
     return f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
 
 
 def trigger(airflow: Airflow, conf: dict[str, Any], dag_id: str = DAG_ID) -> str:
-    """Start a manual run; the answer is its id."""
+    """Start a manual run and return its id."""
     run = airflow.post(f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
     return str(run["dag_run_id"])
 
 
 def follow(session: Session, run_id: str, show: Callable[[str], None], dag_id: str = DAG_ID) -> str:
-    """Wait for a run's end, showing its state every half second; the answer is its final state."""
+    """Wait for a run's end, showing its state every half second, and return its final state."""
     airflow = session.airflow
     while True:
         state = str(airflow.get(path_of(run_id, dag_id)).get("state", "deleted"))
@@ -60,8 +60,8 @@ def follow(session: Session, run_id: str, show: Callable[[str], None], dag_id: s
 
 
 @contextmanager
-def goes_on(session: Session, what: str, page: str) -> Iterator[None]:
-    """After Ctrl-C, say what goes on in Airflow where it is another command's, and which page shows it."""
+def note_what_continues(session: Session, what: str, page: str) -> Iterator[None]:
+    """On Ctrl-C, say what continues in another command's Airflow, and which page shows it."""
     try:
         yield
     except KeyboardInterrupt:
@@ -69,12 +69,12 @@ def goes_on(session: Session, what: str, page: str) -> Iterator[None]:
             raise
         address = f"{session.address}/dags/{DAG_ID}/{page}"
         raise KeyboardInterrupt(
-            f"Stopped watching. {what} goes on in the Airflow of `make up`: {address}"
+            f"Stopped watching. {what} continues in the Airflow of `make up`: {address}"
         ) from None
 
 
 def runs(airflow: Airflow, dag_id: str = DAG_ID, **filters: Any) -> list[dict[str, Any]]:
-    """The DAG's runs, the newest first."""
+    """Return the DAG's runs, newest first."""
     found: list[dict[str, Any]] = []
     while True:
         where = {"order_by": "-id", "limit": _PAGE, "offset": len(found)}
@@ -85,39 +85,40 @@ def runs(airflow: Airflow, dag_id: str = DAG_ID, **filters: Any) -> list[dict[st
 
 
 def reasons(airflow: Airflow, run_id: str, dag_id: str = DAG_ID) -> str:
-    """Why a run failed: its tasks' own sentences, a line each, the first failure first, each once."""
+    """Return why a run failed: its tasks' error messages, a line each, the first failure first."""
     path = f"{path_of(run_id, dag_id)}/taskInstances"
     tasks = airflow.get(path, state="failed", limit=200).get("task_instances", [])
     tasks.sort(key=lambda task: task["end_date"] or "")
-    tasks = [task for task in tasks if task["task_id"] != "finish"] or tasks  # it fails because others did
-    told = dict.fromkeys(_reason(airflow, path, task) for task in tasks[:20])
-    more = [f"… and {len(told) - _MOST_REASONS} other reasons."] if len(told) > _MOST_REASONS else []
+    tasks = [task for task in tasks if task["task_id"] != "finish"] or tasks  # it fails after other tasks
+    messages = dict.fromkeys(_reason(airflow, path, task) for task in tasks[:20])
+    more = [f"… and {len(messages) - _MAX_REASONS} other reasons."] if len(messages) > _MAX_REASONS else []
     return (
-        "\n".join([*list(told)[:_MOST_REASONS], *more]) or f"The run {run_id} failed without a failed task."
+        "\n".join([*list(messages)[:_MAX_REASONS], *more])
+        or f"The run {run_id} failed without a failed task."
     )
 
 
-def note(airflow: Airflow, run_id: str, why: str = "") -> None:
-    """Say beside a run, in Airflow's UI, what came of it: a task can't, and the run stands without it.
+def set_note(airflow: Airflow, run_id: str, why: str = "") -> None:
+    """Set a run's note in Airflow's UI to its result, which a task can't do; failing to is no error.
 
-    :param why: why it failed; empty: it did not, and its last task says what it did.
+    :param why: the reason of a failure; empty: the run succeeded, and its last task returned the result.
     """
     path = path_of(run_id)
     with suppress(AirflowApiError):
-        did = airflow.get(f"{path}/taskInstances/finish/xcomEntries/return_value").get("value")
-        if text := why or (summary(did) if did else ""):
-            airflow.patch(path, {"note": text[:_MOST_NOTE_CHARS]})
+        returned = airflow.get(f"{path}/taskInstances/finish/xcomEntries/return_value").get("value")
+        if text := why or (summary(returned) if returned else ""):
+            airflow.patch(path, {"note": text[:_MAX_NOTE_CHARS]})
 
 
 def close_backfills(airflow: Airflow) -> None:
-    """Cancel what is open; of one that is done, Airflow itself notes that only every half minute."""
+    """Cancel open backfills; Airflow marks finished ones as complete only every half minute."""
     for each in airflow.get("backfills", dag_id=DAG_ID, order_by="-id").get("backfills", []):
         if each["completed_at"] is None:
             airflow.put(f"backfills/{each['id']}/cancel")
 
 
 def _is_parsed(airflow: Airflow, dag_id: str, since: float) -> bool:
-    """Whether Airflow has read the DAG's file after that moment."""
+    """Whether Airflow has parsed the DAG's file after that moment."""
     for error in airflow.get("importErrors", limit=100).get("import_errors", []):
         if f"{dag_id}.py" in error["filename"] and moment(error["timestamp"]) >= since:
             raise LocalError(
@@ -128,7 +129,7 @@ def _is_parsed(airflow: Airflow, dag_id: str, since: float) -> bool:
 
 
 def moment(written: Any) -> float:
-    """An instant as the API writes it, in seconds since 1970."""
+    """Convert the API's timestamp to seconds since 1970."""
     return datetime.fromisoformat(str(written)).timestamp()
 
 
@@ -141,6 +142,6 @@ def _reason(airflow: Airflow, path: str, task: dict[str, Any]) -> str:
         return f"The task {task['task_id']} was stopped from outside, or its process died."
     error = lines[-1]["error_detail"][0]
     sentence = " ".join(str(error["exc_value"]).split())
-    # Our errors are sentences; Python's own (KeyError: 'x') say little without their names.
+    # Our errors are sentences; Python's own (KeyError: 'x') say little without their class.
     expected = not hasattr(builtins, error["exc_type"]) and sentence
     return sentence if expected else f"The task {task['task_id']} failed: {error['exc_type']}: {sentence}"

@@ -1,4 +1,4 @@
-"""What a command knows of a started stack, its own or the one that `make up` keeps running."""
+"""A started stack as a command sees it, and the lock that lets one command at a time run a stack."""
 
 import fcntl
 import json
@@ -17,7 +17,7 @@ from gong_provider.db.schema import PARAMETER
 from include.gong.local.airflow_api import Airflow
 from include.gong.local.connections import WAREHOUSE, connection_in, warehouse_url
 from include.gong.local.postgres import psql
-from include.gong.local.settings import LocalError, Place, write_private
+from include.gong.local.settings import LocalError, StateDir, write_private
 
 _LOCK_SECONDS = 10.0
 _JOIN_SECONDS = 60.0
@@ -25,7 +25,7 @@ _JOIN_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Session:
-    """A started stack: addresses, logins, and how to see that it still runs."""
+    """A started stack: addresses, logins, and a check that it still runs."""
 
     address: str
     login: str
@@ -40,11 +40,11 @@ class Session:
 
     @property
     def owned(self) -> bool:
-        """Whether this very command started the stack."""
+        """Whether this command started the stack."""
         return self.holder == os.getpid()
 
     def at_its_warehouse(self) -> "Session":
-        """The same, with the warehouse that its Airflow uses now: the connection may be edited in the UI."""
+        """Return this session with the warehouse that its Airflow uses now: the UI may have changed it."""
         url = warehouse_url(connection_in(self.environment, WAREHOUSE))
         ours = make_url(self.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
         return replace(
@@ -55,9 +55,9 @@ class Session:
 
     @property
     def psql(self) -> str:
-        """The command that opens the warehouse; only our own Postgres's password is in it."""
+        """The command that opens the warehouse; it contains the password only of the embedded Postgres."""
         url = make_url(self.warehouse_url).set(drivername="postgresql")
-        url = url.difference_update_query([PARAMETER])  # psql takes libpq's words only
+        url = url.difference_update_query([PARAMETER])  # psql takes only libpq's parameters
         url = url if self.embedded else url._replace(password=None)
         return f"{psql()} '{url.render_as_string(hide_password=False)}'"
 
@@ -77,15 +77,15 @@ class Session:
 
 
 class Lock:
-    """One stack a folder: held by the command that runs it, with what other commands need beside it."""
+    """Lock of a folder for the command that runs its stack and publishes the session for other commands."""
 
-    def __init__(self, place: Place) -> None:
-        self._path = place.directory / "lock"
-        self._state = place.directory / "session.json"
+    def __init__(self, state_dir: StateDir) -> None:
+        self._path = state_dir.directory / "lock"
+        self._state = state_dir.directory / "session.json"
         self._file: TextIO | None = None
 
-    def take(self, command: str) -> str | None:
-        """Take the lock; if another command has it, the answer is its name."""
+    def acquire(self, command: str) -> str | None:
+        """Acquire the lock; if another command has it, return that command's name."""
         file = self._path.open("a+")
         deadline = time.monotonic() + _LOCK_SECONDS
         while True:
@@ -96,7 +96,7 @@ class Lock:
                 holder = file.read()
                 if holder == "up" or time.monotonic() > deadline:
                     return holder
-                time.sleep(0.2)  # a killed `make` leaves a command behind that is about to end
+                time.sleep(0.2)  # after `make` was killed, its command takes a moment to end
             else:
                 break
         self._state.unlink(missing_ok=True)
@@ -112,22 +112,22 @@ class Lock:
         write_private(self._state, json.dumps(state))
 
     def release(self) -> None:
-        """Let go, last of all."""
+        """Release the lock, after everything else."""
         if self._file:
             self._state.unlink(missing_ok=True)
             self._file.close()
 
     def join(self) -> Session:
-        """The stack of the command that has the lock, once it is up."""
+        """Return the stack of the command that has the lock, once it is up."""
         deadline = time.monotonic() + _JOIN_SECONDS
         while time.monotonic() < deadline:
             with suppress(FileNotFoundError):
                 state = json.loads(self._state.read_text())
-                return Session(**state, check=partial(_still_there, state["holder"]))
+                return Session(**state, check=partial(_check_holder, state["holder"]))
             time.sleep(0.2)
         raise LocalError("`make up` is running here but is not ready; look at it, or stop it.")
 
 
-def _still_there(holder: int) -> None:
+def _check_holder(holder: int) -> None:
     if not psutil.pid_exists(holder):
         raise LocalError("`make up`, whose stack this command used, has ended.")

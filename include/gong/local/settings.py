@@ -1,4 +1,4 @@
-"""Where the commands keep things, the secrets they make once, and the environment that configures Airflow."""
+"""The commands' state folder, their generated secrets, and the environment that configures Airflow."""
 
 import json
 import os
@@ -14,22 +14,22 @@ ROOT = Path(__file__).resolve().parents[3]
 DAG_ID = "gong_users_sync"
 DAG_IDS = (DAG_ID, "gong_user_refresh", "gong_user_erase")
 LOGIN = "admin"
-MARKER = "GONG_LOCAL_STACK"  # every process we start carries it, so that a later command finds what was left
+MARKER = "GONG_LOCAL_STACK"  # every process we start has it, so that a later command finds leftovers
 
 
 class LocalError(RuntimeError):
-    """A command can't go on; its text is the sentence to print."""
+    """A command can't go on; the message is printed as it is."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """The folder in which everything local lives."""
+class StateDir:
+    """The folder with all local state."""
 
     directory: Path
 
     @classmethod
-    def from_environment(cls) -> "Place":
-        """GONG_LOCAL_DIR, or .local in the checkout; made if absent."""
+    def from_environment(cls) -> "StateDir":
+        """Return GONG_LOCAL_DIR, or .local in the checkout; create it if absent."""
         directory = (ROOT / os.environ.get("GONG_LOCAL_DIR", ".local")).resolve()
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ class Place:
 
     @cached_property
     def secrets(self) -> dict[str, str]:
-        """Keys made once and kept: with another Fernet key, connections made in the UI would be lost."""
+        """Keys generated once: with another Fernet key, connections made in the UI would be lost."""
         path = self.directory / "secrets.json"
         if not path.exists():
             made = {
@@ -49,12 +49,12 @@ class Place:
                 for name in ("jwt", "api", "password", "gong_key", "gong_secret")
             }
             write_private(path, json.dumps(made | {"fernet": Fernet.generate_key().decode()}))
-        kept: dict[str, str] = json.loads(path.read_text())
-        return kept
+        stored: dict[str, str] = json.loads(path.read_text())
+        return stored
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file at once, readable by its owner only: who reads meanwhile has the old text or the new."""
+    """Replace a file atomically, readable by its owner only."""
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
@@ -62,8 +62,8 @@ def write_private(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
-def base_environment(place: Place) -> dict[str, str]:
-    """The caller's environment without settings meant for another Airflow, and with our marker."""
+def base_environment(state_dir: StateDir) -> dict[str, str]:
+    """Return the caller's environment without settings of another Airflow, and with our marker."""
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -73,9 +73,9 @@ def base_environment(place: Place) -> dict[str, str]:
         filter(None, (inherited.get("NO_PROXY") or inherited.get("no_proxy"), "127.0.0.1,localhost"))
     )
     return inherited | {
-        MARKER: str(place.directory),
+        MARKER: str(state_dir.directory),
         "SPT_NOENV": "1",  # process titles must not overwrite the environment that carries the marker
-        "AIRFLOW_HOME": str(place.directory / "airflow"),
+        "AIRFLOW_HOME": str(state_dir.directory / "airflow"),
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "plugins"))),
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": direct,
@@ -83,10 +83,12 @@ def base_environment(place: Place) -> dict[str, str]:
     }
 
 
-def airflow_environment(place: Place, *, database_url: str, port: int, scheduled: bool) -> dict[str, str]:
-    """What we set of Airflow's configuration; the rest is Airflow's own, with the airflow.cfg in its home."""
+def airflow_environment(
+    state_dir: StateDir, *, database_url: str, port: int, scheduled: bool
+) -> dict[str, str]:
+    """Return our settings of Airflow; all others are Airflow's defaults and the airflow.cfg in its home."""
     address = f"http://127.0.0.1:{port}"
-    logs = place.directory / "airflow" / "logs"
+    logs = state_dir.directory / "airflow" / "logs"
     sections: dict[str, dict[str, Any]] = {
         "core": {
             "dags_folder": ROOT / "dags",
@@ -94,21 +96,26 @@ def airflow_environment(place: Place, *, database_url: str, port: int, scheduled
             "load_examples": False,
             "executor": "LocalExecutor",
             "parallelism": 8,
-            "fernet_key": place.secrets["fernet"],
+            "fernet_key": state_dir.secrets["fernet"],
             "simple_auth_manager_users": f"{LOGIN}:ADMIN",
-            "simple_auth_manager_passwords_file": passwords_file(place),
+            "simple_auth_manager_passwords_file": passwords_file(state_dir),
             "test_connection": "Enabled",
             "execution_api_server_url": f"{address}/execution/",
         },
         "database": {"sql_alchemy_conn": database_url},
-        "logging": {  # else Airflow's own file keeps the place where the checkout was first
+        "logging": {  # by default, Airflow's airflow.cfg keeps the path where the checkout was first
             "base_log_folder": logs,
             "dag_processor_child_process_log_directory": logs / "dag_processor",
         },
-        "api": {"base_url": address, "host": "127.0.0.1", "port": port, "secret_key": place.secrets["api"]},
-        "api_auth": {"jwt_secret": place.secrets["jwt"]},
+        "api": {
+            "base_url": address,
+            "host": "127.0.0.1",
+            "port": port,
+            "secret_key": state_dir.secrets["api"],
+        },
+        "api_auth": {"jwt_secret": state_dir.secrets["jwt"]},
         "scheduler": {
-            "use_job_schedule": scheduled,  # `make run` does what it is told, not yesterday's run too
+            "use_job_schedule": scheduled,  # `make run` runs once, without yesterday's scheduled run
             "scheduler_idle_sleep_time": 1 if scheduled else 0.1,
         },
     }
@@ -119,10 +126,10 @@ def airflow_environment(place: Place, *, database_url: str, port: int, scheduled
     }
 
 
-def passwords_file(place: Place) -> Path:
-    """The file from which Airflow's SimpleAuthManager takes the login, written when it is missing."""
-    path = place.directory / "airflow" / "passwords.json"
+def passwords_file(state_dir: StateDir) -> Path:
+    """Return the file with the login for Airflow's SimpleAuthManager; write it if it is missing."""
+    path = state_dir.directory / "airflow" / "passwords.json"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
-        write_private(path, json.dumps({LOGIN: place.secrets["password"]}))
+        write_private(path, json.dumps({LOGIN: state_dir.secrets["password"]}))
     return path

@@ -1,4 +1,4 @@
-"""The stack: Postgres, the sandbox where no account is given, and Airflow, started and stopped as one."""
+"""Starts and stops a stack: Postgres, the sandbox if no Gong connection is given, and Airflow."""
 
 import json
 import os
@@ -13,61 +13,64 @@ from include.gong.local.postgres import Cluster, free_port
 from include.gong.local.processes import Processes, stop_leftovers
 from include.gong.local.runs import end_leftovers
 from include.gong.local.session import Session
-from include.gong.local.settings import LOGIN, Place, airflow_environment, base_environment
+from include.gong.local.settings import LOGIN, StateDir, airflow_environment, base_environment
 
 _AIRFLOW = [sys.executable, "-m", "airflow"]
 _SECONDS = 120.0
 
 
 class Stack:
-    """One stack on one folder. `lasting`: for `make up`, with its schedule and the connections of its UI."""
+    """One stack in one folder.
 
-    def __init__(self, place: Place, sources: Sources, *, lasting: bool, port: int) -> None:
-        self._place = place
+    :param persistent: for `make up`: with the schedule, and with connections that the UI can edit.
+    """
+
+    def __init__(self, state_dir: StateDir, sources: Sources, *, persistent: bool, port: int) -> None:
+        self._state_dir = state_dir
         self._sources = sources
-        self._lasting = lasting
+        self._persistent = persistent
         self._port = port
         self._sandbox_port = free_port()
-        self._processes = Processes(place)
-        self._cluster = Cluster(place.directory / "postgres")
+        self._processes = Processes(state_dir)
+        self._cluster = Cluster(state_dir.directory / "postgres")
 
     def start(self) -> Session:
-        """Start everything; return when Airflow serves tasks and both ends of the sync were reached."""
+        """Start everything; return when Airflow serves tasks and Gong and Postgres respond."""
         session = self._start_databases()
         environment = session.environment
         self._start_gong(environment)
         self._migrate(environment)
         self._start_airflow(environment, "api-server", "dag-processor")
-        session.wait(lambda: session.airflow.answers() and self._gong_is_there(), "Airflow", _SECONDS)
-        # Before there is a scheduler: what a stopped command left would go on, with today's connections.
+        session.wait(lambda: session.airflow.is_up() and self._gong_is_up(), "Airflow", _SECONDS)
+        # Before the scheduler starts: it would continue a stopped command's runs, with today's connections.
         end_leftovers(session.airflow)
-        if self._lasting:
+        if self._persistent:
             self._keep_connections(session.airflow)
         self._start_airflow(environment, "scheduler")
         return session.at_its_warehouse()
 
     def start_without_airflow(self) -> Session:
-        """Start what can be asked without a run: Postgres, and the sandbox where no account is given."""
+        """Start only Postgres, and the sandbox if no Gong connection is given."""
         session = self._start_databases()
         if not self._sources.gong:
             self._start_gong(session.environment)
-            session.wait(self._gong_is_there, "The sandbox", _SECONDS)
+            session.wait(self._gong_is_up, "The sandbox", _SECONDS)
         return session
 
     def check(self) -> None:
-        """Raise when a part of it ended that should be running."""
+        """Raise when a process ended unexpectedly."""
         self._cluster.check()
         self._processes.check()
 
     def stop(self) -> None:
-        """Stop all that was started; harmless when nothing was."""
+        """Stop everything that was started; does nothing when nothing was."""
         self._processes.stop()
         self._cluster.stop()
 
     def _start_databases(self) -> Session:
         started_at = time.time()
         given_warehouse = self._sources.check_warehouse()
-        stop_leftovers(self._place)
+        stop_leftovers(self._state_dir)
         self._cluster.start()
         for name in ("airflow", "gong", "gong_sandbox"):
             self._cluster.ensure_database(name)
@@ -75,7 +78,7 @@ class Stack:
         return Session(
             address=environment["AIRFLOW__API__BASE_URL"],
             login=LOGIN,
-            password=self._place.secrets["password"],
+            password=self._state_dir.secrets["password"],
             environment=environment,
             warehouse_url=(
                 given_warehouse.render_as_string(hide_password=False)
@@ -90,11 +93,11 @@ class Stack:
         )
 
     def _environment(self) -> dict[str, str]:
-        environment = base_environment(self._place) | airflow_environment(
-            self._place,
+        environment = base_environment(self._state_dir) | airflow_environment(
+            self._state_dir,
             database_url=self._cluster.url("airflow"),
             port=self._port,
-            scheduled=self._lasting,
+            scheduled=self._persistent,
         )
         ours = {
             GONG: (self._sources.gong, self._sandbox_connection()),
@@ -102,33 +105,33 @@ class Stack:
         }
         for name, (given, own) in ours.items():
             environment.pop(variable(name), None)
-            if given or not self._lasting:  # the environment's would hide what is edited in the UI
+            if given or not self._persistent:  # one in the environment would hide edits in the UI
                 environment[variable(name)] = given or json.dumps(own)
         return environment
 
     def _start_gong(self, environment: dict[str, str]) -> None:
-        """The sandbox, or the question whether the given service answers."""
+        """Start the sandbox, or the check that the given service responds."""
         if self._sources.gong:
-            command = [sys.executable, "-m", "include.gong.local.gong_probe", "answers"]
-            self._processes.start("gong-check", command, environment, ends=True)
+            command = [sys.executable, "-m", "include.gong.local.gong_probe", "check"]
+            self._processes.start("gong-check", command, environment, one_off=True)
             return
-        secrets = self._place.secrets
+        secrets = self._state_dir.secrets
         sandbox = {"GONG_SANDBOX_KEY": secrets["gong_key"], "GONG_SANDBOX_SECRET": secrets["gong_secret"]}
         command = [sys.executable, "-m", "include.gong.sandbox", "--port", str(self._sandbox_port)]
         self._processes.start("sandbox", command, environment | sandbox)
 
-    def _gong_is_there(self) -> bool:
+    def _gong_is_up(self) -> bool:
         if self._sources.gong:
             return not self._processes.runs("gong-check")
-        return "sandbox ready" in self._processes.said("sandbox")
+        return "sandbox ready" in self._processes.output("sandbox")
 
     def _migrate(self, environment: dict[str, str]) -> None:
-        """Bring Airflow's metadata to the installed version, which takes seconds, unless it is there."""
+        """Migrate Airflow's metadata database to the installed version, if it is older: it takes seconds."""
         mark = self._cluster.directory / "airflow-version"
         if mark.exists() and mark.read_text() == version("apache-airflow-core"):
             return
         print("Preparing Airflow's metadata, once …", flush=True)
-        self._processes.start("migrate", [*_AIRFLOW, "db", "migrate"], environment, ends=True)
+        self._processes.start("migrate", [*_AIRFLOW, "db", "migrate"], environment, one_off=True)
         while self._processes.runs("migrate"):
             self._processes.check()
             time.sleep(0.05)
@@ -136,18 +139,21 @@ class Stack:
 
     def _start_airflow(self, environment: dict[str, str], *names: str) -> None:
         for name in names:
-            options = ["--skip-serve-logs"] if name == "scheduler" else []  # the api-server reads the files
+            # The api-server reads the log files itself.
+            options = ["--skip-serve-logs"] if name == "scheduler" else []
             self._processes.start(name, [*_AIRFLOW, name, *options], environment)
 
     def _keep_connections(self, airflow: Airflow) -> None:
-        """Make what the environment does not give, where the UI can edit it."""
-        sandbox = not self._sources.gong and connections.keep(airflow, GONG, self._sandbox_connection())
+        """Create connections that the environment does not set in Airflow's metadata, for its UI to edit."""
+        sandbox = not self._sources.gong and connections.upsert_connection(
+            airflow, GONG, self._sandbox_connection()
+        )
         if not self._sources.postgres:
             database = "gong_sandbox" if sandbox else "gong"
-            connections.keep(airflow, WAREHOUSE, self._postgres_connection(database))
+            connections.upsert_connection(airflow, WAREHOUSE, self._postgres_connection(database))
 
     def _sandbox_connection(self) -> dict[str, object]:
-        return connections.sandbox_connection(self._place, self._sandbox_port)
+        return connections.sandbox_connection(self._state_dir, self._sandbox_port)
 
     def _postgres_connection(self, database: str) -> dict[str, object]:
         return connections.postgres_connection(self._cluster.url(database))

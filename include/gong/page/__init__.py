@@ -1,1 +1,1 @@
-"""The Gong page in Airflow's UI: read-only, on the warehouse, for people who would rather look than read."""
+"""The Gong page in Airflow's UI: reads the warehouse and writes nothing."""

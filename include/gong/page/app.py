@@ -1,4 +1,4 @@
-"""The page as one ASGI app: its routes behind access, in headers, and every trouble as a sentence."""
+"""Builds the page's ASGI app: routes, access check, security headers, and errors as HTML pages."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from starlette.types import ASGIApp
 from include.gong.page.headers import Headers
 from include.gong.page.limiter import Limiter
 from include.gong.page.render import page
-from include.gong.page.routes import NOT_HERE, routes
-from include.gong.page.table import Asked
+from include.gong.page.routes import NOT_FOUND, routes
+from include.gong.page.table import PageQuery
 from include.gong.page.warehouse import Warehouse
 
-ONLY_SHOWS = "This page only shows: it changes nothing."
-BROKEN = "This page broke. The log of Airflow's api-server says where; the rest of the pages may still work."
+READ_ONLY = "This page is read-only."
+INTERNAL_ERROR = "This page failed. The log of Airflow's api-server has the error. Other pages may work."
 
 
 def make_app(
@@ -25,43 +25,43 @@ def make_app(
     guard: Callable[[ASGIApp], ASGIApp] | None = None,
     limiter: Limiter | None = None,
 ) -> ASGIApp:
-    """The app, to be mounted in Airflow's api-server.
+    """Return the app, to be mounted in Airflow's api-server.
 
-    :param warehouse: Airflow's connection, unless a test has another.
-    :param guard: what stands between the world and the routes: Airflow's own rights.
-    :param limiter: what the routes' work waits for and runs in.
+    :param warehouse: by default the one of Airflow's connection.
+    :param guard: wraps the routes with an access check; by default Airflow's permissions.
+    :param limiter: runs the routes in its own threads.
     """
     if guard is None:
         from include.gong.page.access import Access
 
         guard = Access
-    # A redirect to where a slash is missing would name the host as the request does.
+    # A redirect to the path with a slash would repeat the request's Host header.
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.warehouse = warehouse or Warehouse()
     app.state.limiter = limiter or Limiter()
     app.include_router(routes)
-    app.add_exception_handler(AnyHTTPException, _trouble)
-    app.add_exception_handler(Exception, _broken)
+    app.add_exception_handler(AnyHTTPException, _http_error)
+    app.add_exception_handler(Exception, _server_error)
     return Headers(guard(app))
 
 
-# Async, or they would take one of Airflow's threads.
-async def _trouble(request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException):  # one of ours
-        return _sentence(request, error.status_code, str(error.detail), error.headers)
+# Async: a plain function would take one of Airflow's threads.
+async def _http_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):  # raised by the page itself
+        return _error_page(request, error.status_code, str(error.detail), error.headers)
     status = getattr(error, "status_code", 500)
     if status == 405:
-        return _sentence(request, status, ONLY_SHOWS, {"Allow": "GET, HEAD"})
-    return _sentence(request, status, NOT_HERE)
+        return _error_page(request, status, READ_ONLY, {"Allow": "GET, HEAD"})
+    return _error_page(request, status, NOT_FOUND)
 
 
-async def _broken(request: Request, _error: Exception) -> Response:
-    return _sentence(request, 500, BROKEN)
+async def _server_error(request: Request, _error: Exception) -> Response:
+    return _error_page(request, 500, INTERNAL_ERROR)
 
 
-def _sentence(
-    request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None
+def _error_page(
+    request: Request, status: int, message: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    answer = page(request, "error.html", Asked(), status, sentence=sentence)
-    answer.headers.update(headers or {})
-    return answer
+    response = page(request, "error.html", PageQuery(), status, message=message)
+    response.headers.update(headers or {})
+    return response

@@ -1,4 +1,4 @@
-"""A question as CSV: all its rows, page by page, and nothing in them that a spreadsheet would run."""
+"""Exports a report as CSV: all rows, read page by page, with formulas escaped."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ from decimal import Decimal
 from io import StringIO
 from typing import Any
 
-from include.gong.page.table import Asked, Table, Unknown
+from include.gong.page.table import PageQuery, Table, Unknown
 
-ROWS_AT_ONCE = 10_000
+ROWS_PER_READ = 10_000
 
-_BYTE_ORDER_MARK = "\ufeff"  # without it Excel takes UTF-8 for something else
-# Where commas are for decimals, Excel begins a cell at each semicolon, and a row at each line's end in it.
-_BEGINS_A_FORMULA = re.compile('(^|[;\r\n])(?="*[=+\\-@\t＝＋－＠])')
-
-
-def as_csv(ask: Callable[[Asked], Table], asked: Asked) -> Iterator[str]:
-    """The whole list in parts. The first is asked for at once, so that an error can still be an answer."""
-    asked = replace(asked, after="", limit=ROWS_AT_ONCE)
-    first = ask(asked)
-    return _parts(ask, asked, first)
+_BYTE_ORDER_MARK = "\ufeff"  # without it Excel does not read UTF-8
+# In locales with decimal commas, Excel starts a cell at each semicolon, and a row at each line break.
+_FORMULA_START = re.compile('(^|[;\r\n])(?="*[=+\\-@\t＝＋－＠])')
 
 
-def _parts(ask: Callable[[Asked], Table], asked: Asked, table: Table) -> Iterator[str]:
-    yield _BYTE_ORDER_MARK + _written([[title for title, _ in _cells(table)]])
+def as_csv(read: Callable[[PageQuery], Table], query: PageQuery) -> Iterator[str]:
+    """Return all rows in chunks. The first page is read at once, so that its error still gets a status."""
+    query = replace(query, after="", limit=ROWS_PER_READ)
+    first = read(query)
+    return _chunks(read, query, first)
+
+
+def _chunks(read: Callable[[PageQuery], Table], query: PageQuery, table: Table) -> Iterator[str]:
+    yield _BYTE_ORDER_MARK + _csv_lines([[title for title, _ in _cells(table)]])
     unknown = table.unknown
     while True:
         keys = [key for _, key in _cells(table)]
-        yield _written([[_cell(row.get(key)) for key in keys] for row in table.rows])
+        yield _csv_lines([[_cell(row.get(key)) for key in keys] for row in table.rows])
         if not table.after:
             break
-        table = ask(replace(asked, after=table.after))
-        unknown = _together(unknown, table.unknown)
-    if unknown:  # or a list that is empty for no one is known would say that there is nobody
-        yield _written([[str(unknown)]])
+        table = read(replace(query, after=table.after))
+        unknown = _combined(unknown, table.unknown)
+    if unknown:  # a list that is empty because nothing is known must say so
+        yield _csv_lines([[str(unknown)]])
 
 
-def _together(one: Unknown | None, other: Unknown | None) -> Unknown | None:
+def _combined(one: Unknown | None, other: Unknown | None) -> Unknown | None:
     if one is None or other is None or one.users is None or other.users is None:
         return one or other
     return replace(one, users=one.users + other.users)
 
 
 def _cells(table: Table) -> list[tuple[str, str]]:
-    """Heading and key of each cell: behind a name stands the id, by which tables can be joined."""
-    shown = {column.key for column in table.columns}
+    """Return heading and key of each cell; after a user's name comes the id, to join tables by."""
+    keys = {column.key for column in table.columns}
     cells: list[tuple[str, str]] = []
     for column in table.columns:
         cells.append((column.title, column.key))
-        if column.kind == "user" and column.id_key not in shown:
+        if column.kind == "user" and column.id_key not in keys:
             cells.append((f"{column.title} id", column.id_key))
     return cells
 
@@ -67,10 +67,10 @@ def _cell(value: Any) -> Any:
         return value
     if isinstance(value, (list, tuple)):
         value = "; ".join(map(str, value))
-    return _harmless(_in_words(value))
+    return _escape_formulas(_as_text(value))
 
 
-def _in_words(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, date):
@@ -81,12 +81,12 @@ def _in_words(value: Any) -> str:
     return str(value)
 
 
-def _harmless(text: str) -> str:
-    """With an apostrophe before what a spreadsheet would take for a formula."""
-    return _BEGINS_A_FORMULA.sub(r"\1'", text)
+def _escape_formulas(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would run as a formula."""
+    return _FORMULA_START.sub(r"\1'", text)
 
 
-def _written(rows: list[list[Any]]) -> str:
+def _csv_lines(rows: list[list[Any]]) -> str:
     file = StringIO()
     csv.writer(file).writerows(rows)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""How the page asks: SQL with parameters, rows by name, places in a list; tables that are not there."""
+"""Runs the page's SQL, paginates rows, encodes cursors, and explains missing tables."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from sqlalchemy.exc import DataError, ProgrammingError
 Row = dict[str, Any]
 
 NO_TABLES = (
-    "The warehouse has no tables yet, or those of an older version: run the DAG gong_users_sync once, "
+    "The warehouse has no tables yet, or tables of an older version. Run the DAG gong_users_sync once, "
     "or make migrate."
 )
-DAMAGED = "This place in the list does not exist: go back to its beginning."
+BAD_CURSOR = "This page of the list does not exist. Go back to the first page."
 
-# PostgreSQL's codes: no such table or schema; no such function or column.
-_MISSING = ("42P01", "3F000", "42883", "42703")
+# SQLSTATEs: undefined table, schema, function, column.
+_UNDEFINED = ("42P01", "3F000", "42883", "42703")
 
 
 def read_rows(sql: str, connection: Connection, **parameters: Any) -> list[Row]:
-    """The rows of a query; NUL, which PostgreSQL can't hold, is asked for as U+FFFD, as which it is kept.
+    """Return the rows of a query. NUL in a parameter becomes U+FFFD, as in stored text.
 
-    :raises HTTPException: with a sentence: 503, the warehouse was never migrated, or not to this version;
-        400, the place in a list is none.
+    :raises HTTPException: 503, the warehouse was never migrated, or not to this version; 400, the cursor
+        is invalid.
     """
     values = {
         key: value.replace("\x00", "\ufffd") if isinstance(value, str) else value
@@ -37,70 +37,73 @@ def read_rows(sql: str, connection: Connection, **parameters: Any) -> list[Row]:
     try:
         return [dict(row._mapping) for row in connection.execute(text(sql), values)]
     except ProgrammingError as error:
-        if getattr(error.orig, "pgcode", None) not in _MISSING:
+        if getattr(error.orig, "pgcode", None) not in _UNDEFINED:
             raise
         raise HTTPException(503, NO_TABLES) from None
-    except DataError:  # a part of a place is no number or moment where the list has one
-        raise HTTPException(400, DAMAGED) from None
+    except DataError:  # a part of the cursor has the wrong type
+        raise HTTPException(400, BAD_CURSOR) from None
 
 
 def read_row(sql: str, connection: Connection, **parameters: Any) -> Row:
-    """The only row of a query that always has one."""
+    """Return the row of a query that always has exactly one."""
     (row,) = read_rows(sql, connection, **parameters)
     return row
 
 
-def cut(rows: list[Row], limit: int, *keys: str) -> tuple[list[Row], str]:
-    """The first rows of one more than the limit, and where the list goes on; empty: it is at its end."""
+def paginate(rows: list[Row], limit: int, *keys: str) -> tuple[list[Row], str]:
+    """Return at most ``limit`` of the rows, and the next page's cursor; empty on the last page.
+
+    :param rows: one more than the limit, where there are more.
+    """
     if len(rows) <= limit:
         return rows, ""
-    kept = rows[:limit]
-    return kept, place_of(*(str(kept[-1][key] or "") for key in keys))
+    page = rows[:limit]
+    return page, encode_cursor(*(str(page[-1][key] or "") for key in keys))
 
 
-def place_of(*parts: str) -> str:
-    """A place in a list, as it goes into an address."""
+def encode_cursor(*parts: str) -> str:
+    """Return the cursor of these keys, safe in a URL."""
     return urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
-def parts_of(place: str, count: int) -> Sequence[str]:
-    """What a place is made of; so many empty texts for the beginning.
+def decode_cursor(cursor: str, count: int) -> Sequence[str]:
+    """Return the keys of a cursor; for the first page as many empty strings.
 
-    :raises HTTPException: 400, with a sentence: it is no place of such a list.
+    :raises HTTPException: 400, it is not a cursor of this list.
     """
-    if not place:
+    if not cursor:
         return [""] * count
     try:
-        parts = json.loads(urlsafe_b64decode(place + "=" * (-len(place) % 4)))
-    except (ValueError, RecursionError):  # the latter: brackets in brackets
-        raise HTTPException(400, DAMAGED) from None
+        parts = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, RecursionError):  # the latter: deeply nested JSON
+        raise HTTPException(400, BAD_CURSOR) from None
     if not isinstance(parts, list) or len(parts) != count or not all(map(_is_text, parts)):
-        raise HTTPException(400, DAMAGED)
+        raise HTTPException(400, BAD_CURSOR)
     return parts
 
 
 def _is_text(part: object) -> bool:
-    """Whether PostgreSQL can hold it: no NUL, no half of a surrogate pair."""
+    """Return whether PostgreSQL can store it: no NUL, no lone surrogate."""
     return isinstance(part, str) and "\x00" not in part and part == part.encode("utf-8", "replace").decode()
 
 
-def instant_of(part: str) -> datetime:
-    """The moment in a place.
+def parse_instant(part: str) -> datetime:
+    """Return the instant in a part of a cursor.
 
-    :raises HTTPException: 400, with a sentence: it is none.
+    :raises HTTPException: 400, it is not an ISO 8601 date-time with an offset.
     """
     try:
         instant = datetime.fromisoformat(part)
     except ValueError:
-        raise HTTPException(400, DAMAGED) from None
+        raise HTTPException(400, BAD_CURSOR) from None
     if instant.tzinfo is None:
-        raise HTTPException(400, DAMAGED)
+        raise HTTPException(400, BAD_CURSOR)
     return instant
 
 
-def like(words: str) -> str:
-    """A pattern that finds the words anywhere, each character as it is written."""
-    plain = words.strip()
+def like_pattern(text: str) -> str:
+    """Return a LIKE pattern that finds the text anywhere, with its wildcards escaped."""
+    escaped = text.strip()
     for special in ("\\", "%", "_"):
-        plain = plain.replace(special, "\\" + special)
-    return f"%{plain}%"
+        escaped = escaped.replace(special, "\\" + special)
+    return f"%{escaped}%"

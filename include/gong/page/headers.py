@@ -1,4 +1,4 @@
-"""What each answer tells the browser: nothing from elsewhere, nothing inline, no frame but Airflow's."""
+"""Security headers of each response: no third-party or inline content, no frame but Airflow's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ POLICY = "; ".join(
         "connect-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
-        "frame-ancestors 'self'",  # it lives in a frame of Airflow's UI, so no X-Frame-Options
+        "frame-ancestors 'self'",  # Airflow's UI shows the page in a frame, so no X-Frame-Options
     )
 )
 
@@ -27,7 +27,7 @@ HEADERS = {
 
 
 class Headers:
-    """Around all else, so that errors and refusals have them too."""
+    """Outermost ASGI middleware, so that errors and refusals have the headers too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

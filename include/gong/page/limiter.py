@@ -1,4 +1,4 @@
-"""The page's own few threads, so that its requests never take those that Airflow's API needs."""
+"""A small thread pool of the page's own, so that its requests never take the threads of Airflow's API."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ THREADS = 4
 WAIT_S = 5.0
 RETRY_AFTER = {"Retry-After": "5"}
 
-BUSY = "Too many readers at once. Try again in a moment."
+BUSY = "Too many requests at once. Try again in a moment."
 
 T = TypeVar("T")
 
 
 class Limiter:
-    """Runs work in threads of its own, a few at once; more work waits without a thread, then is refused.
+    """Runs a few functions at once in its own threads; others wait without a thread, then are refused.
 
-    The threads of Airflow's api-server are 40 for everything, the heartbeats of tasks included. A page that
-    waits for Postgres in one of them makes Airflow wait.
+    Airflow's api-server has 40 threads for everything, task heartbeats included. A page that waited for
+    Postgres in one of them would make Airflow wait.
     """
 
     def __init__(self, threads: int = THREADS, wait_s: float = WAIT_S) -> None:
@@ -30,13 +30,13 @@ class Limiter:
         self._threads = CapacityLimiter(threads)
         self._wait_s = wait_s
 
-    async def run(self, work: Callable[[], T], *, patiently: bool = False) -> T:
-        """What the work returns.
+    async def run(self, work: Callable[[], T], *, no_timeout: bool = False) -> T:
+        """Run a function in a thread and return its result.
 
-        :param patiently: it goes on with an answer that has begun: wait however long it takes.
-        :raises HTTPException: 503: no thread was free for so many seconds.
+        :param no_timeout: wait for a thread without limit, because the response has already begun.
+        :raises HTTPException: 503, no thread became free within ``wait_s``.
         """
-        with move_on_after(math.inf if patiently else self._wait_s) as wait:
+        with move_on_after(math.inf if no_timeout else self._wait_s) as wait:
             await self._slots.acquire()
         if wait.cancelled_caught:
             raise HTTPException(503, BUSY, RETRY_AFTER)

@@ -1,4 +1,4 @@
-"""The link from a task to the Gong page of its run. Read when a DAG file is parsed: imports nothing heavy."""
+"""Links from a task to the Gong page of its run. Imported when a DAG file is parsed, so it imports little."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
 
 PAGE = "/plugin/gong/gong"
-"""Where Airflow's UI shows our page: its frame, and below it our own addresses."""
+"""Path at which Airflow's UI shows the page in a frame; the page's own paths follow it."""
 
 
 def page_address(*parts: str) -> str:
-    """The address of a part of the page, each part of it quoted."""
+    """Return the address of a path of the page, its parts quoted."""
     base = str(conf.get("api", "base_url", fallback="http://localhost:8080")).rstrip("/")
     return "/".join((f"{base}{PAGE}", *(quote(part, safe="") for part in parts)))
 
 
 def owner_links() -> dict[str, str]:
-    """Where the owner's name leads in the UI; nowhere where Airflow does not know its own address."""
+    """Return the link of the owner's name in the UI; none where Airflow has no base URL."""
     address = page_address()
     return {"gong": address} if "://" in address else {}
 
 
 class GongPageLink(BaseOperatorLink):
-    """What a run did, on our page. Airflow keeps the address as an XCom when the task ends."""
+    """Links to the page of the task's run. Airflow stores the address as an XCom when the task ends."""
 
     name = "Gong page"
 
@@ -37,6 +37,6 @@ PAGE_LINKS = (GongPageLink(),)
 
 
 def link_to_page(dag: Any) -> None:
-    """Give each task of a DAG the link; a mapped one has it from its operator's class."""
+    """Add the link to each task of a DAG; a mapped task has it from its operator's class."""
     for task in dag.tasks:
         task.operator_extra_links = PAGE_LINKS

@@ -1,4 +1,4 @@
-"""The first screen's numbers, from what is cheap to read."""
+"""The numbers of the overview, from sources that are cheap to read."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from sqlalchemy import Connection
 
 from include.gong.page.db import Row, read_row, read_rows
 from include.gong.page.reports.days import RECORDED, has_usage
-from include.gong.page.table import Asked
+from include.gong.page.table import PageQuery
 
 
 @dataclass(frozen=True)
 class Overview:
-    """How things stand, now or at the end of a past day; None: not known.
+    """The numbers, now or at the end of a past day; None: not known.
 
-    :param users_held: users ever seen by then.
-    :param users_in_gong: of these, who had not left; on a past day: who is counted in its coverage.
-    :param users_recorded: who were recorded, at the end of ``recorded_on``; of ``users_unknown`` more it is
+    :param users_total: users seen by then, deleted ones included.
+    :param users_in_gong: those not deleted; on a past day: those counted in its coverage.
+    :param users_recorded: users recorded at the end of ``recorded_on``; for ``users_unknown`` others it is
         not known.
-    :param changes_held: settings changes held, as counted by the check at ``changes_counted_at``.
+    :param changes_stored: settings changes, as counted by the check at ``changes_counted_at``.
     :param last_run: the newest row of sync_runs.
-    :param outlook: what the newest run for everyone said of a budget that is too small for them.
-    :param listed_at: when the newest full listing started.
-    :param checked_at: when checks ran last; None: none had run.
-    :param warnings: what the newest checks found: check_name, severity, sentence.
-    :param calls_today: calls of the UTC day, up to ``limit_counts_at``.
+    :param backlog_status: the backlog as the newest run for all users described it.
+    :param listed_at: start of the newest full listing.
+    :param checked_at: time of the newest checks; None: none had run.
+    :param warnings: failed checks of the newest ones: check_name, severity, sentence.
+    :param calls_today: calls of the UTC day.
     :param calls_of_24_hours: calls of the last 24 hours, to the hour.
     """
 
-    users_held: int
+    users_total: int
     users_in_gong: int | None
     users_recorded: int | None
     users_unknown: int | None
     recorded_on: date | None
-    changes_held: int | None
+    changes_stored: int | None
     changes_counted_at: datetime | None
     last_run: Mapping[str, Any] | None
-    outlook: str | None
+    backlog_status: str | None
     listed_at: datetime | None
     checked_at: datetime | None
     warnings: Sequence[Mapping[str, Any]]
@@ -49,9 +49,9 @@ class Overview:
 
 
 _USERS = """
-    SELECT count(*) FILTER (WHERE first_seen_at < :moment) AS held,
-           count(*) FILTER (WHERE (gone_at > last_seen_at) IS NOT TRUE) AS in_gong
-    FROM user_marks
+    SELECT count(*) FILTER (WHERE first_seen_at < :moment) AS total,
+           count(*) FILTER (WHERE (deleted_at > last_seen_at) IS NOT TRUE) AS in_gong
+    FROM user_sync_state
 """
 _COVERAGE = """
     SELECT day, users_on + users_off + users_unknown AS users, users_unknown,
@@ -64,16 +64,17 @@ _COVERAGE = """
 _CHANGES = """
     SELECT found::bigint AS changes, checked_at
     FROM check_results
-    WHERE check_name = 'changes_held' AND checked_at < :moment
+    WHERE check_name = 'changes_stored' AND checked_at < :moment
     ORDER BY checked_at DESC
     LIMIT 1
 """
 _LAST_RUN = "SELECT * FROM sync_runs WHERE started_at < :moment ORDER BY started_at DESC LIMIT 1"
-# A run that was cut off before it planned has nothing to say.
-_OUTLOOK = """
-    SELECT outlook
+# A run that was interrupted before it planned histories has no status.
+_BACKLOG_STATUS = """
+    SELECT backlog_status
     FROM sync_runs
-    WHERE started_at < :moment AND scope = 'everyone' AND (outlook IS NOT NULL OR histories_left IS NOT NULL)
+    WHERE started_at < :moment AND scope = 'everyone'
+      AND (backlog_status IS NOT NULL OR histories_remaining IS NOT NULL)
     ORDER BY started_at DESC
     LIMIT 1
 """
@@ -96,12 +97,12 @@ _CALLS = """
 """
 
 
-def overview(connection: Connection, asked: Asked) -> Overview:
-    """The numbers.
+def overview(connection: Connection, query: PageQuery) -> Overview:
+    """Return the numbers.
 
     :raises HTTPException: the warehouse has no tables.
     """
-    moment = asked.moment or datetime.now(UTC)
+    moment = query.moment or datetime.now(UTC)
     last_day = (moment - timedelta(microseconds=1)).date()
     users = read_row(_USERS, connection, moment=moment)
     coverage = _first(read_rows(_COVERAGE, connection, setting_key=RECORDED, day=last_day))
@@ -109,15 +110,15 @@ def overview(connection: Connection, asked: Asked) -> Overview:
     calls = _calls(connection, moment, last_day)
     is_of_day = coverage.get("day") == last_day
     return Overview(
-        users_held=users["held"],
-        users_in_gong=users["in_gong"] if asked.on is None else coverage["users"] if is_of_day else None,
+        users_total=users["total"],
+        users_in_gong=users["in_gong"] if query.on is None else coverage["users"] if is_of_day else None,
         users_recorded=coverage.get("users_on"),
         users_unknown=coverage.get("users_unknown"),
         recorded_on=coverage.get("day"),
-        changes_held=changes.get("changes"),
+        changes_stored=changes.get("changes"),
         changes_counted_at=changes.get("checked_at"),
         last_run=_first(read_rows(_LAST_RUN, connection, moment=moment)) or None,
-        outlook=_first(read_rows(_OUTLOOK, connection, moment=moment)).get("outlook"),
+        backlog_status=_first(read_rows(_BACKLOG_STATUS, connection, moment=moment)).get("backlog_status"),
         listed_at=read_row(_LISTED, connection, moment=moment)["at"],
         checked_at=read_row(_CHECKED, connection, moment=moment)["at"],
         warnings=read_rows(_WARNINGS, connection, moment=moment),

@@ -1,4 +1,4 @@
-"""What stands in a page's address, checked: each wrong value is answered with a sentence."""
+"""Parses and validates the query parameters of a page."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
 
-from include.gong.page.table import Asked, today
+from include.gong.page.table import PageQuery, today
 
-MOST_ROWS = 500
-MOST_WORDS = 200
+MAX_ROWS = 500
+MAX_SEARCH_LENGTH = 200
 FIRST_YEAR = 2000
-"""Nothing here is older; and a month before the calendar's first day is no day."""
+"""No data is older, and date arithmetic near year 1 would overflow."""
 
 
-async def asked(request: Request) -> Asked:
-    """What a reader asks for. Async, for it needs no thread.
+async def parse_page_query(request: Request) -> PageQuery:
+    """Return the validated query. Async, because it needs no thread.
 
-    :raises HTTPException: 400, with a sentence.
+    :raises HTTPException: 400, a parameter is invalid.
     """
     values = request.query_params
-    words = values.get("words", "")
-    if len(words) > MOST_WORDS:
-        raise HTTPException(400, f"Search for at most {MOST_WORDS} characters.")
-    return Asked(
+    search = values.get("search", "")
+    if len(search) > MAX_SEARCH_LENGTH:
+        raise HTTPException(400, f"Search for at most {MAX_SEARCH_LENGTH} characters.")
+    return PageQuery(
         on=_on(values.get("on", "")),
         after=values.get("after", ""),
         limit=_limit(values.get("limit", "")),
-        words=words,
+        search=search,
         since=_day("since", values.get("since", "")),
     )
 
 
-AskedDep = Annotated[Asked, Depends(asked)]
+PageQueryDep = Annotated[PageQuery, Depends(parse_page_query)]
 
 
 def _on(value: str) -> date | None:
     day = _day("on", value)
     if day is not None and day > today():
-        raise HTTPException(400, f"{value} is in the future: choose a past day, or none for now.")
-    return None if day == today() else day  # its end is not there yet
+        raise HTTPException(400, f"{value} is in the future: choose a past day, or none for today.")
+    return None if day == today() else day  # today has not ended yet
 
 
 def _day(name: str, value: str) -> date | None:
@@ -57,7 +57,7 @@ def _day(name: str, value: str) -> date | None:
 
 def _limit(value: str) -> int:
     if not value:
-        return Asked.limit
-    if not value.isascii() or not value.isdigit() or len(value) > 3 or not 1 <= int(value) <= MOST_ROWS:
-        raise HTTPException(400, f"limit must be a number from 1 to {MOST_ROWS}.")
+        return PageQuery.limit
+    if not value.isascii() or not value.isdigit() or len(value) > 3 or not 1 <= int(value) <= MAX_ROWS:
+        raise HTTPException(400, f"limit must be a number from 1 to {MAX_ROWS}.")
     return int(value)

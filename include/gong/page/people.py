@@ -1,4 +1,4 @@
-"""One user's page: what is known of him, now or at the end of a past day."""
+"""The page of one user, now or at the end of a past day."""
 
 from __future__ import annotations
 
@@ -9,51 +9,51 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from include.gong.page.db import cut, instant_of, parts_of, read_row, read_rows
-from include.gong.page.table import Asked, Column, Table
+from include.gong.page.db import decode_cursor, paginate, parse_instant, read_row, read_rows
+from include.gong.page.table import Column, PageQuery, Table
 
-MANY = 500
+MAX_ROWS = 500
 
 
 @dataclass(frozen=True)
 class Person:
-    """A user who is held here.
+    """A user of the warehouse.
 
-    :param facts: name, email_address, title, manager_id, manager_name, manager_status (active, inactive, left
-        or unknown), active, is_recorded, is_importing, has_consent_page, consent_page_url (its token as ***),
+    :param profile: name, email_address, title, manager_id, manager_name, manager_status (active, inactive,
+        deleted or unknown), active, is_recorded, is_importing, has_consent_page, consent_page_url (masked),
         the six switches, phone_number, email_aliases, created; None: not known.
-    :param marks: first_seen_at, last_seen_at, deleted_at, history_fetched_at, history_covers_until,
-        history_age (a timedelta), history_failure: as of today, whichever day is asked for.
-    :param evidence: each setting at the moment, and what proves it.
+    :param sync_state: first_seen_at, last_seen_at, deleted_at, history_fetched_at, history_covers_until,
+        history_age (a timedelta), history_failure: always as of today.
+    :param audit_trail: each setting at the moment, with its provenance.
     :param timeline: each setting over time, by the history.
-    :param versions: what Gong said of him, the newest first, and what had changed.
-    :param changes: all that changed, the newest first; paged by ``Asked.after``.
+    :param versions: the user's profile versions, newest first, with their differences.
+    :param changes: all changes, newest first; paginated by ``PageQuery.after``.
     """
 
     user_id: str
-    facts: Mapping[str, Any]
-    marks: Mapping[str, Any]
-    evidence: Table
+    profile: Mapping[str, Any]
+    sync_state: Mapping[str, Any]
+    audit_trail: Table
     timeline: Table
     versions: Table
     changes: Table
 
 
-_MARKS = """
-    SELECT first_seen_at, last_seen_at, CASE WHEN gone_at > last_seen_at THEN gone_at END AS deleted_at,
+_SYNC_STATE = """
+    SELECT first_seen_at, last_seen_at, CASE WHEN deleted_at > last_seen_at THEN deleted_at END AS deleted_at,
            history_fetched_at, history_covers_until, now() - history_covers_until AS history_age,
            history_failed_at, history_failure
-    FROM user_marks
+    FROM user_sync_state
     WHERE user_id = :user_id
 """
-# The loader may read the whole address of a consent page: the token is taken out for everyone.
-_NOW = r"""
+# The loader's role may read the whole address of a consent page: the token is masked for everyone.
+_CURRENT = r"""
     SELECT state.*, users.phone_number, users.email_aliases, users.created,
            regexp_replace(users.meeting_consent_page_url, '([?&]tkn=)[^&#]*', '\1***') AS consent_page_url,
            manager.name AS manager_name,
            CASE WHEN state.manager_id IS NULL THEN NULL
                 WHEN manager.user_id IS NULL THEN 'unknown'
-                WHEN NOT manager.is_in_gong THEN 'left'
+                WHEN NOT manager.is_in_gong THEN 'deleted'
                 WHEN manager.active THEN 'active'
                 WHEN NOT manager.active THEN 'inactive' END AS manager_status
     FROM user_states AS state
@@ -61,8 +61,8 @@ _NOW = r"""
     LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
     WHERE state.user_id = :user_id
 """
-# OFFSET 0: as in the function evidence.
-_THEN = """
+# OFFSET 0: as in the function setting_audit_trail.
+_AS_OF = """
     SELECT state.*, nullif(concat_ws(' ', seen.first_name, seen.last_name), '') AS name, seen.email_address,
            seen.title, seen.manager_id,
            CASE WHEN seen.user_id IS NOT NULL
@@ -75,9 +75,9 @@ _THEN = """
                 WHEN NOT manager.active THEN 'inactive'
                 WHEN EXISTS (SELECT FROM user_versions AS earlier
                              WHERE earlier.user_id = seen.manager_id AND earlier.valid_from <= :moment)
-                     AND manager.user_id IS NULL THEN 'left'
+                     AND manager.user_id IS NULL THEN 'deleted'
                 WHEN manager.user_id IS NULL THEN 'unknown' END AS manager_status
-    FROM (SELECT) AS one
+    FROM (SELECT) AS single_row
     LEFT JOIN users_as_of(:moment) AS seen ON seen.user_id = :user_id
     LEFT JOIN (
         SELECT active, is_recorded, is_importing, web_conferences_recorded, prevent_web_conference_recording,
@@ -86,22 +86,22 @@ _THEN = """
     ) AS state ON true
     LEFT JOIN users_as_of(:moment) AS manager ON manager.user_id = seen.manager_id
 """
-_EVIDENCE = """
-    SELECT setting_key, value, source, basis, valid_from, changed_at, changed_by, is_covered, proof,
-           seen_in_run
-    FROM evidence(:user_id, :moment)
+_AUDIT_TRAIL = """
+    SELECT setting_key, value, source, provenance, valid_from, changed_at, changed_by, is_covered,
+           explanation, seen_in_run
+    FROM setting_audit_trail(:user_id, :moment)
 """
-# No history tells that somebody left.
+# Histories do not report that a user was deleted.
 _TIMELINE = """
     SELECT setting_key, value, valid_from,
-           least(valid_to, CASE WHEN gone_at > last_seen_at THEN gone_at END) AS valid_to,
-           basis, change.changed_by
+           least(valid_to, CASE WHEN deleted_at > last_seen_at THEN deleted_at END) AS valid_to,
+           provenance, change.changed_by
     FROM setting_periods AS period
-    JOIN user_marks USING (user_id)
+    JOIN user_sync_state USING (user_id)
     LEFT JOIN LATERAL (
         SELECT changed_by
         FROM user_settings_history AS history
-        WHERE period.basis = 'changed' AND history.user_id = period.user_id
+        WHERE period.provenance = 'changed' AND history.user_id = period.user_id
           AND history.changed_at = period.valid_from AND history.setting_key = period.setting_key
         ORDER BY lower(new_value) = lower(period.value) DESC NULLS LAST, changed_by IS NULL, place DESC
         LIMIT 1
@@ -110,14 +110,14 @@ _TIMELINE = """
     ORDER BY valid_from DESC, setting_key
     LIMIT :limit
 """
-# Settings that the history tells are no part of changes that were seen; the words say where they stand.
+# Changes of settings come from the history, not from differences of profiles; the text refers to them.
 _VERSIONS = """
     SELECT version.valid_from, version.valid_to, version.seen_in_run,
            coalesce(change.sentences,
                     CASE WHEN before.user_id IS NULL THEN 'First seen'
                          WHEN before.settings IS DISTINCT FROM version.settings
                               OR before.active IS DISTINCT FROM version.active
-                              THEN 'Settings: see the changes' END) AS what
+                              THEN 'Settings: see the changes' END) AS differences
     FROM user_versions AS version
     LEFT JOIN LATERAL (
         SELECT * FROM user_versions AS earlier
@@ -127,7 +127,7 @@ _VERSIONS = """
     LEFT JOIN (
         SELECT at, string_agg(sentence, '; ' ORDER BY kind, what) AS sentences
         FROM changes_since('-infinity')
-        WHERE user_id = :user_id AND kind <> 'joined' AND kind <> 'left'
+        WHERE user_id = :user_id AND kind <> 'joined' AND kind <> 'deleted'
         GROUP BY at
     ) AS change ON change.at = version.valid_from
     WHERE version.user_id = :user_id AND version.valid_from < :moment
@@ -150,42 +150,42 @@ _CHANGES = """
 """
 
 
-def person(connection: Connection, user_id: str, asked: Asked) -> Person | None:
-    """A user, also one who left; None: nobody of this id is held.
+def person(connection: Connection, user_id: str, query: PageQuery) -> Person | None:
+    """Return a user, also a deleted one; None: the warehouse has no user of this id.
 
-    :raises HTTPException: the warehouse has no tables, or there is no such place in the list of changes.
+    :raises HTTPException: the warehouse has no tables, or the cursor of the changes is invalid.
     """
-    marks = read_rows(_MARKS, connection, user_id=user_id)
-    if not marks:
+    sync_state = read_rows(_SYNC_STATE, connection, user_id=user_id)
+    if not sync_state:
         return None
     return Person(
         user_id,
-        _facts(connection, user_id, asked.moment),
-        marks[0],
-        _evidence(connection, user_id, asked.moment),
-        _timeline(connection, user_id, asked.moment),
-        _versions(connection, user_id, asked.moment),
-        _changes(connection, user_id, asked),
+        _profile(connection, user_id, query.moment),
+        sync_state[0],
+        _audit_trail(connection, user_id, query.moment),
+        _timeline(connection, user_id, query.moment),
+        _versions(connection, user_id, query.moment),
+        _changes(connection, user_id, query),
     )
 
 
-def _facts(connection: Connection, user_id: str, moment: datetime | None) -> Mapping[str, Any]:
+def _profile(connection: Connection, user_id: str, moment: datetime | None) -> Mapping[str, Any]:
     if moment is None:
-        return read_row(_NOW, connection, user_id=user_id)
-    return read_row(_THEN, connection, user_id=user_id, moment=moment)
+        return read_row(_CURRENT, connection, user_id=user_id)
+    return read_row(_AS_OF, connection, user_id=user_id, moment=moment)
 
 
-def _evidence(connection: Connection, user_id: str, moment: datetime | None) -> Table:
+def _audit_trail(connection: Connection, user_id: str, moment: datetime | None) -> Table:
     columns = (
         Column("setting_key", "Setting"),
         Column("value", "Value"),
         Column("valid_from", "Since", "moment"),
-        Column("changed_at", "Proving change", "moment"),
+        Column("changed_at", "Changed", "moment"),
         Column("changed_by", "By"),
-        Column("is_covered", "Covered", "yes_no"),
-        Column("proof", "Proof"),
+        Column("is_covered", "History complete", "yes_no"),
+        Column("explanation", "Explanation"),
     )
-    rows = read_rows(_EVIDENCE, connection, user_id=user_id, moment=moment or datetime.now(UTC))
+    rows = read_rows(_AUDIT_TRAIL, connection, user_id=user_id, moment=moment or datetime.now(UTC))
     return Table(columns, rows)
 
 
@@ -195,10 +195,10 @@ def _timeline(connection: Connection, user_id: str, moment: datetime | None) -> 
         Column("value", "Value"),
         Column("valid_from", "From", "moment"),
         Column("valid_to", "To", "moment"),
-        Column("basis", "Basis"),
+        Column("provenance", "Provenance"),
         Column("changed_by", "By"),
     )
-    rows = read_rows(_TIMELINE, connection, user_id=user_id, moment=moment or "infinity", limit=MANY + 1)
+    rows = read_rows(_TIMELINE, connection, user_id=user_id, moment=moment or "infinity", limit=MAX_ROWS + 1)
     return Table(columns, *_newest(rows))
 
 
@@ -206,22 +206,22 @@ def _versions(connection: Connection, user_id: str, moment: datetime | None) -> 
     columns = (
         Column("valid_from", "From", "moment"),
         Column("valid_to", "To", "moment"),
-        Column("what", "What had changed"),
+        Column("differences", "Differences"),
         Column("seen_in_run", "Run"),
     )
-    rows = read_rows(_VERSIONS, connection, user_id=user_id, moment=moment or "infinity", limit=MANY + 1)
+    rows = read_rows(_VERSIONS, connection, user_id=user_id, moment=moment or "infinity", limit=MAX_ROWS + 1)
     return Table(columns, *_newest(rows))
 
 
 def _newest(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str, str]:
-    """Rows, no place to go on, and a note where some are left out."""
-    return rows[:MANY], "", f"The newest {MANY}." if len(rows) > MANY else ""
+    """Return rows, no cursor, and a note where older rows are left out."""
+    return rows[:MAX_ROWS], "", f"The newest {MAX_ROWS}." if len(rows) > MAX_ROWS else ""
 
 
-def _changes(connection: Connection, user_id: str, asked: Asked) -> Table:
-    columns = (Column("at", "When", "moment"), Column("kind", "Kind"), Column("sentence", "What"))
-    before, kind, hash_, number = parts_of(asked.after, 4)
-    until = instant_of(before) if before else asked.moment or "infinity"
+def _changes(connection: Connection, user_id: str, query: PageQuery) -> Table:
+    columns = (Column("at", "When", "moment"), Column("kind", "Kind"), Column("sentence", "Change"))
+    before, kind, hash_, number = decode_cursor(query.after, 4)
+    until = parse_instant(before) if before else query.moment or "infinity"
     rows = read_rows(_CHANGES, connection, user_id=user_id, until=until, kind=kind, hash=hash_ or "0",
-               number=number or "0", limit=asked.limit + 1)  # fmt: skip
-    return Table(columns, *cut(rows, asked.limit, "at", "kind", "hash", "number"))
+               number=number or "0", limit=query.limit + 1)  # fmt: skip
+    return Table(columns, *paginate(rows, query.limit, "at", "kind", "hash", "number"))

@@ -1,4 +1,4 @@
-"""Values, tables and plots as HTML: by Jinja, which escapes each value; and the addresses in it."""
+"""Renders pages with Jinja, which escapes each value, and builds the links in them."""
 
 from __future__ import annotations
 
@@ -12,53 +12,53 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from include.gong.page.reports import QUESTIONS
+from include.gong.page.reports import REPORTS
 from include.gong.page.reports.days import RECORDED
 from include.gong.page.static_files import files
-from include.gong.page.table import Asked, today
+from include.gong.page.table import PageQuery, today
 
 
 class Links:
-    """Addresses within the page: below where it is mounted, and on the day that is looked at."""
+    """Builds links within the page, below its mount path; each keeps the as-of day."""
 
-    def __init__(self, request: Request, asked: Asked) -> None:
+    def __init__(self, request: Request, query: PageQuery) -> None:
         self._root = request.scope.get("root_path", "").rstrip("/")
-        self._asked = asked
-        self._kept = {"on": asked.on.isoformat()} if asked.on else {}
+        self._query = query
+        self._day = {"on": query.on.isoformat()} if query.on else {}
 
     def __call__(self, *parts: str, **values: Any) -> str:
-        """The address of ``parts``, each quoted; without any: of the overview."""
+        """Return the address of a path, its parts quoted; without parts: of the overview."""
         path = "/".join(quote(str(part), safe="") for part in parts)
         query = urlencode(
-            {key: value for key, value in (self._kept | values).items() if value not in ("", None)}
+            {key: value for key, value in (self._day | values).items() if value not in ("", None)}
         )
         return f"{self._root}/{path}" + (f"?{query}" if query else "")
 
     def now(self) -> str:
-        """The same list as it is now, with what was searched for."""
-        since = self._asked.since.isoformat() if self._asked.since else ""
+        """Return the link to the same list as of today, with its search and filter."""
+        since = self._query.since.isoformat() if self._query.since else ""
         return "?" + urlencode(
-            {key: value for key, value in (("words", self._asked.words), ("since", since)) if value}
+            {key: value for key, value in (("search", self._query.search), ("since", since)) if value}
         )
 
     def file(self, name: str) -> str:
-        """The address of a file of ours; another one when its content is."""
-        return f"{self._root}/static/{name}?{files()[name].mark}"
+        """Return the address of a static file; it changes with the content."""
+        return f"{self._root}/static/{name}?{files()[name].digest}"
 
 
-def page(request: Request, template: str, asked: Asked, status: int = 200, **values: Any) -> HTMLResponse:
-    """A whole page.
+def page(request: Request, template: str, query: PageQuery, status: int = 200, **values: Any) -> HTMLResponse:
+    """Return a rendered page.
 
-    :param values: what its template shows.
+    :param values: variables of its template.
     """
     html = (
         _templates()
         .get_template(template)
         .render(
-            link=Links(request, asked),
-            asked=asked,
+            link=Links(request, query),
+            query=query,
             today=today(),
-            questions=QUESTIONS,
+            reports=REPORTS,
             status=status,
             **values,
         )
@@ -75,7 +75,8 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"moment": moment, "day": day, "number": number, "span": span, "words": words}
+    environment.filters |= {"moment": moment, "day": day, "number": number, "span": span}
+    environment.filters["setting_label"] = setting_label
     return environment
 
 
@@ -105,7 +106,7 @@ def span(value: timedelta) -> str:
     return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
 
 
-def words(setting: str) -> str:
+def setting_label(setting: str) -> str:
     """webConferencesRecorded: Web conferences recorded."""
     if setting == RECORDED:
         return "Recorded, in effect"

@@ -1,4 +1,4 @@
-"""One run: what it did, in numbers and words, and what the checks after it found."""
+"""The page of one run: its row of sync_runs, results of its checks, and anomalies."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _CHECKS = """
     WHERE (dag_id, run_id) = (:dag_id, :run_id)
     ORDER BY passed, severity, check_name
 """
-_ODDITIES = """
-    SELECT kind, count FROM run_oddities WHERE (dag_id, run_id) = (:dag_id, :run_id) ORDER BY kind
+_ANOMALIES = """
+    SELECT kind, count FROM run_anomalies WHERE (dag_id, run_id) = (:dag_id, :run_id) ORDER BY kind
 """
 
 
@@ -28,24 +28,24 @@ _ODDITIES = """
 class Run:
     """A run of a DAG that loads.
 
-    :param facts: its row of sync_runs.
-    :param oddities: what it met and could handle, counted by kind.
+    :param row: its row of sync_runs.
+    :param anomalies: anomalies of Gong's responses that it handled, counted by kind.
     """
 
-    facts: Mapping[str, Any]
+    row: Mapping[str, Any]
     checks: Table
-    oddities: Table
+    anomalies: Table
 
 
 def run(connection: Connection, dag_id: str, run_id: str) -> Run | None:
-    """A run by its names in Airflow; None: none of this name has loaded anything."""
+    """Return a run by its DAG id and run id; None: the warehouse has no data of it."""
     key = {"dag_id": dag_id, "run_id": run_id}
     found: list[Row] = read_rows(_RUN, connection, **key)
     if not found:
         return None
-    oddities = read_rows(_ODDITIES, connection, **key)
+    anomalies = read_rows(_ANOMALIES, connection, **key)
     return Run(
         found[0],
         Table(CHECK_COLUMNS, read_rows(_CHECKS, connection, **key)),
-        Table((Column("kind", "What"), Column("count", "How often", "number")), oddities),
+        Table((Column("kind", "Kind"), Column("count", "Count", "number")), anomalies),
     )

@@ -1,4 +1,4 @@
-"""The page's own files: a fixed set, read once, each with a mark of its content."""
+"""The page's static files: read once, each with a digest of its content."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 @dataclass(frozen=True)
 class File:
-    """A file as it is sent."""
+    """A static file as it is served."""
 
     content: bytes
     media_type: str
-    mark: str
+    digest: str
 
 
 @cache
 def files() -> dict[str, File]:
-    """By name, such as ``vendor/uPlot.min.css``."""
+    """Return the files by name, such as ``vendor/uPlot.min.css``."""
     return {
         path.relative_to(_FOLDER).as_posix(): File(content, media_type, sha256(content).hexdigest()[:16])
         for path in sorted(_FOLDER.rglob("*"))

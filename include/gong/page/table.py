@@ -1,4 +1,4 @@
-"""What a question is asked with, and what it answers: a table or a plot, before it is HTML, CSV or JSON."""
+"""A page's query, reports, and their results: tables and plots before they become HTML, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -10,32 +10,31 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 Kind = Literal["text", "user", "moment", "day", "number", "yes_no", "list", "span"]
-"""How a value is shown. ``user``: a link to his page; its row has his id under ``user_id``, or, for a column
-``manager_name``, under ``manager_id``: see ``Column.id_key``."""
+"""How a value is shown. ``user``: a link to the user's page; the id is in the row under ``Column.id_key``."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a reader asks for, already checked.
+class PageQuery:
+    """The validated query parameters of a page.
 
-    :param on: a past UTC day, meant as of its end; None: now.
-    :param after: go on behind this place of the list; it is opaque, and comes from ``Table.after``.
-    :param limit: rows at most.
-    :param words: what to search for.
-    :param since: the first UTC day, where a question has one.
+    :param on: a past UTC day, as of its end; None: now.
+    :param after: opaque cursor of the previous page, from ``Table.after``.
+    :param limit: maximum number of rows.
+    :param search: part of a name or e-mail address, or a user id.
+    :param since: the first UTC day, for reports that have one.
     """
 
     on: date | None = None
     after: str = ""
     limit: int = 50
-    words: str = ""
+    search: str = ""
     since: date | None = None
 
     @property
     def moment(self) -> datetime | None:
-        """The last instant of the day asked for, to the microsecond as Postgres counts; None: now.
+        """The last instant of the day, to Postgres' microsecond; None: now.
 
-        Not the midnight after it: what changed at that instant belongs to the next day, as in coverage.
+        Not the midnight after it: a change at that instant belongs to the next day, as in coverage.
         """
         return None if self.on is None else datetime.combine(self.on, time.max, UTC)
 
@@ -44,7 +43,7 @@ class Asked:
 class Column:
     """One column: its key in each row, its heading, and how its values are shown.
 
-    :param absent: what null means, for those who hear it.
+    :param absent: meaning of null, for screen readers.
     """
 
     key: str
@@ -56,10 +55,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Unknown:
-    """That it is not known of some users whether they belong into a list.
+    """States that for some users it is not known whether they belong to a list.
 
-    :param users: how many; None: of anyone.
-    :param on: the past day asked for; None: now.
+    :param users: how many; None: all.
+    :param on: the past day of the query; None: now.
     :param first_sync: the day of the first sync; None: there was none.
     """
 
@@ -82,10 +81,10 @@ class Unknown:
 class Table:
     """Rows under headings.
 
-    :param rows: values by column key (and ids that links need); null is None: not known.
-    :param after: where the list goes on; empty: it is at its end.
-    :param note: one sentence above the rows, where the reader must know something.
-    :param unknown: of whom it is not known; without it, no rows mean that there is nobody.
+    :param rows: values by column key, and ids for links; None: not known.
+    :param after: cursor of the next page; empty on the last page.
+    :param note: one sentence above the rows.
+    :param unknown: users with unknown state; without it, no rows mean that there are none.
     """
 
     columns: Sequence[Column]
@@ -96,16 +95,16 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question with an address of its own: ``/<name>``, and ``/<name>.csv``.
+class Report:
+    """A report at ``/<name>`` and ``/<name>.csv``.
 
-    :param empty: what no rows mean, where nothing is unknown.
+    :param empty: text for no rows, where nothing is unknown.
     """
 
     name: str
     title: str
     about: str
-    ask: Callable[[Connection, Asked], Table]
+    read: Callable[[Connection, PageQuery], Table]
     empty: str = "Nothing to show."
 
 
@@ -113,7 +112,7 @@ class Question:
 class Plot:
     """Lines or bars over days.
 
-    :param days: UTC days, ascending, without gaps that were not in the data.
+    :param days: consecutive UTC days, ascending.
     :param series: values by name, one for each day; None: not known.
     """
 
@@ -125,5 +124,5 @@ class Plot:
 
 
 def today() -> date:
-    """The UTC day."""
+    """Return today's UTC day."""
     return datetime.now(UTC).date()

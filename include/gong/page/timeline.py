@@ -1,4 +1,4 @@
-"""A user's settings over time as bars: where each begins and ends, in parts of a thousand."""
+"""Lays out a user's settings over time as bars, in thousandths of the picture's width."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
-    """Each setting's bars between two moments."""
+    """The bars of each setting between two moments."""
 
     begin: datetime
     end: datetime
@@ -30,14 +30,14 @@ class Bars:
 
 
 _KINDS = {"true": "on", "false": "off", None: "unknown"}
-_LEAST = 2.0
-"""As wide as a bar must be to be seen."""
+_MIN_WIDTH = 2.0
+"""A narrower bar could not be seen."""
 
 
 def timeline(rows: Sequence[Mapping[str, Any]], moment: datetime | None) -> Bars | None:
-    """Bars up to a moment; None where there is nothing to draw.
+    """Return the bars up to a moment; None where there is nothing to draw.
 
-    :param rows: setting_key, value, valid_from, valid_to; of one setting, none overlaps another.
+    :param rows: setting_key, value, valid_from, valid_to; periods of one setting do not overlap.
     :param moment: the end; None: now.
     """
     end = moment or datetime.now(UTC)
@@ -53,7 +53,7 @@ def timeline(rows: Sequence[Mapping[str, Any]], moment: datetime | None) -> Bars
         return (min(at or end, end) - begin).total_seconds() * scale
 
     def bars(periods: Sequence[Mapping[str, Any]]) -> list[Bar]:
-        spans = _apart([(x(row["valid_from"]), x(row["valid_to"])) for row in periods])
+        spans = _separate([(x(row["valid_from"]), x(row["valid_to"])) for row in periods])
         return [
             Bar(round(left, 2), round(right - left, 2), _KINDS.get(row["value"], "other"), row)
             for (left, right), row in zip(spans, periods, strict=True)
@@ -62,9 +62,9 @@ def timeline(rows: Sequence[Mapping[str, Any]], moment: datetime | None) -> Bars
     return Bars(begin, end, {key: bars(periods) for key, periods in of_setting.items()})
 
 
-def _apart(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Spans in their order, none so short that it is not seen: those beside a short one make room for it."""
-    least = min(_LEAST, WIDTH / max(1, len(spans)))
+def _separate(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Widen spans below the minimum width and shrink or shift their neighbours; the order stays."""
+    least = min(_MIN_WIDTH, WIDTH / max(1, len(spans)))
     lefts: list[float] = []
     for left, _ in spans:
         lefts.append(max(left, lefts[-1] + least) if lefts else left)

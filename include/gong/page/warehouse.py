@@ -1,4 +1,4 @@
-"""The page's way into the warehouse: the connection of Airflow, read-only, and never for long."""
+"""Reads the warehouse through Airflow's connection, in short read-only transactions."""
 
 from __future__ import annotations
 
@@ -14,80 +14,78 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnectionError
 
-from gong_provider.client.errors import raise_alone
+from gong_provider.client.errors import raise_without_context
 from include.gong.page.limiter import BUSY, RETRY_AFTER
 from include.gong.warehouse.connect import address_of, engine_for, transaction
 from include.gong.warehouse.errors import WarehouseError
 
 CONN_ID = "gong_postgres"
-SECONDS = 5
-SECONDS_OF_A_DOWNLOAD = 60
-SECONDS_TO_CONNECT = 1
+TIMEOUT_S = 5
+DOWNLOAD_TIMEOUT_S = 60
+CONNECT_TIMEOUT_S = 1
 
 NO_CONNECTION = (
-    f"Airflow has no connection {CONN_ID}. Make it under Admin, Connections: type Postgres, with the address "
+    f"Airflow has no connection {CONN_ID}. Add it under Admin, Connections: type Postgres, with the address "
     "of the warehouse."
 )
 UNREADABLE = (
     f"Airflow can't read its connection {CONN_ID}: correct its address under Admin, Connections, or in the "
-    "secrets backend or environment that it comes from."
+    "secrets backend or environment that defines it."
 )
-TOO_LONG = (
-    "The warehouse took longer than {seconds} seconds for this, and was told to stop. Ask for less, or later."
-)
-ASKED_AGAIN_AFTER_S = 30.0
+TIMED_OUT = "The query took longer than {seconds} seconds and was cancelled. Ask for less, or retry later."
+CONNECTION_MAX_AGE_S = 30.0
 _CANCELED = "57014"
 
-# The time limit holds for each statement of this transaction and ends with it, also behind a pooler.
+# The timeout applies to each statement of this transaction only, also behind a pooler.
 _READ_ONLY = "SET TRANSACTION READ ONLY"
-_LIMIT = "SELECT set_config('statement_timeout', %(limit)s, true)"
+_TIMEOUT = "SELECT set_config('statement_timeout', %(limit)s, true)"
 
 T = TypeVar("T")
 
 
 class Warehouse:
-    """Reads in short transactions, on whatever the connection says now."""
+    """Reads in short transactions; follows edits of the Airflow connection."""
 
     def __init__(self, connection_of: Callable[[str], Any] = BaseHook.get_connection) -> None:
         self._connection_of = connection_of
         self._lock = Lock()
         self._engine: Engine | None = None
-        self._asked_at = 0.0
+        self._read_at = 0.0
 
-    def read(self, ask: Callable[[Connection], T], seconds: int = SECONDS) -> T:
-        """What a question answers, in a transaction of its own.
+    def read(self, query: Callable[[Connection], T], seconds: int = TIMEOUT_S) -> T:
+        """Run a query in a transaction of its own and return its result.
 
-        :raises HTTPException: 503, with a sentence: there is no connection, no database, or no time.
+        :raises HTTPException: 503: no Airflow connection, no database, or the query timed out.
         """
         try:
             with transaction(self._current()) as connection:
                 connection.exec_driver_sql(_READ_ONLY)
-                connection.exec_driver_sql(_LIMIT, {"limit": f"{seconds}s"})
+                connection.exec_driver_sql(_TIMEOUT, {"limit": f"{seconds}s"})
                 try:
-                    return ask(connection)
+                    return query(connection)
                 except DBAPIError as error:
                     if getattr(error.orig, "pgcode", None) == _CANCELED:
-                        raise_alone(HTTPException(503, TOO_LONG.format(seconds=seconds)))
+                        raise_without_context(HTTPException(503, TIMED_OUT.format(seconds=seconds)))
                     raise
         except WarehouseError as error:
-            raise_alone(HTTPException(503, str(error)))
+            raise_without_context(HTTPException(503, str(error)))
         except NoFreeConnectionError:
-            raise_alone(HTTPException(503, BUSY, RETRY_AFTER))
+            raise_without_context(HTTPException(503, BUSY, RETRY_AFTER))
 
     def _current(self) -> Engine:
-        """The engine; the connection is asked anew after a while, for it can be edited."""
+        """Return the engine; the Airflow connection is read again after a while, because it can be edited."""
         with self._lock:
-            if self._engine is None or time.monotonic() - self._asked_at > ASKED_AGAIN_AFTER_S:
-                engine = engine_for(address_of(self._asked()), wait_s=SECONDS_TO_CONNECT)
+            if self._engine is None or time.monotonic() - self._read_at > CONNECTION_MAX_AGE_S:
+                engine = engine_for(address_of(self._airflow_connection()), wait_s=CONNECT_TIMEOUT_S)
                 if self._engine is not None and engine is not self._engine:
                     self._engine.dispose()
-                self._engine, self._asked_at = engine, time.monotonic()
+                self._engine, self._read_at = engine, time.monotonic()
             return self._engine
 
-    def _asked(self) -> Any:
+    def _airflow_connection(self) -> Any:
         try:
             return self._connection_of(CONN_ID)
         except AirflowNotFoundException:
-            raise_alone(HTTPException(503, NO_CONNECTION))
-        except Exception:  # whatever a secrets backend raises; its words may hold the password
-            raise_alone(HTTPException(503, UNREADABLE))
+            raise_without_context(HTTPException(503, NO_CONNECTION))
+        except Exception:  # any error of a secrets backend; its text may hold the password
+            raise_without_context(HTTPException(503, UNREADABLE))

@@ -1,1 +1,1 @@
-"""A small local Gong to develop and demo against. Run it: python -m include.gong.sandbox --help"""
+"""A small local Gong for development and demos: python -m include.gong.sandbox --help"""

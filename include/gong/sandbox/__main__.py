@@ -1,7 +1,7 @@
-"""Runs the sandbox on this machine: python -m include.gong.sandbox [--port 8090] [--dialect live]
+"""Runs the sandbox on this machine: python -m include.gong.sandbox [--port 8090] [--variant live]
 
 The access key comes from the environment, so that no process list shows it: GONG_SANDBOX_KEY and
-GONG_SANDBOX_SECRET. Without them, and for a token and OAuth, the demo's own are used.
+GONG_SANDBOX_SECRET. Without them, and for a token and OAuth, the demo's credentials are used.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from include.gong.sandbox.oauth import OAuth
 from include.gong.sandbox.world import World
 
 HOST = "127.0.0.1"
-CALLS_PER_SECOND = 100  # more are answered 429
+CALLS_PER_SECOND = 100  # further calls get a 429
 
-# Open to whoever reads this: they guard invented data on the loopback interface.
+# Public: they guard invented data on the loopback interface.
 DEMO_KEY = "sandbox-key"
 DEMO_SECRET = "sandbox-secret"  # noqa: S105
 DEMO_TOKEN = "sandbox-token"  # noqa: S105
@@ -33,8 +33,8 @@ DEMO_REFRESH_TOKEN = "sandbox-refresh-token"  # noqa: S105
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m include.gong.sandbox", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--port", type=int, default=0, help="0 (default): any free one")
-    parser.add_argument("--dialect", choices=("contract", "live"), default="contract")
+    parser.add_argument("--port", type=int, default=0, help="0 (default): any free port")
+    parser.add_argument("--variant", choices=("contract", "live"), default="contract")
     parser.add_argument("--users", type=int, default=250, help="how many (default 250)")
     return parser.parse_args()
 
@@ -44,7 +44,7 @@ def main() -> None:
     arguments = _arguments()
     app = create_app(
         World(users=arguments.users),
-        dialect=arguments.dialect,
+        variant=arguments.variant,
         access_key=os.environ.get("GONG_SANDBOX_KEY", DEMO_KEY),
         access_key_secret=os.environ.get("GONG_SANDBOX_SECRET", DEMO_SECRET),
         access_token=DEMO_TOKEN,
@@ -59,8 +59,8 @@ def main() -> None:
     config = uvicorn.Config(
         app, lifespan="off", access_log=False, log_level="warning", timeout_graceful_shutdown=1
     )
-    # Whoever calls from now on is answered: the socket listens.
-    sys.stdout.write(f"sandbox ready {address} dialect={arguments.dialect} users={arguments.users}\n")
+    # Clients may connect from now on: the socket listens.
+    sys.stdout.write(f"sandbox ready {address} variant={arguments.variant} users={arguments.users}\n")
     sys.stdout.flush()
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])

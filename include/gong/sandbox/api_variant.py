@@ -1,4 +1,4 @@
-"""The two ways Gong speaks: as the contract (gong-users-openapi.yml) says, and as the live service does."""
+"""The two API variants: that of the contract (gong-users-openapi.yml), and that of the live service."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Literal, TypeAlias
 
 from include.gong.sandbox.world import Json
 
-DialectName: TypeAlias = Literal["contract", "live"]
+ApiVariantName: TypeAlias = Literal["contract", "live"]
 
 NO_USERS_FOUND = "No users found corresponding to the provided filters"
 
 
 def contract_user(user: Json, with_avatars: bool = False) -> Json:
-    """A user as the contract shows one: with the avatar's URL only where it was asked for."""
+    """Return a user as in the contract: with the avatar's URL only on request."""
     if with_avatars:
         return user
     return {name: value for name, value in user.items() if name != "avatarUrl"}
 
 
 def live_user(user: Json, _with_avatars: bool = False) -> Json:
-    """A user as the live service shows one: never an avatar's URL, but their other addresses."""
+    """Return a user as in the live service: without the avatar's URL, with other addresses."""
     handle = user["emailAddress"].partition("@")[0]
     has_alias = int(user["id"]) % 3 == 0
     return {
@@ -31,7 +31,7 @@ def live_user(user: Json, _with_avatars: bool = False) -> Json:
 
 
 def live_change(change: Json) -> Json:
-    """A settings change as the live service shows it: a switch, a boolean, a time."""
+    """Return a settings change as in the live service: a switch, a boolean, a time."""
     name = change["settingName"]
     return {
         "setting": "callsImported" if name == "telephonyCallsImported" else name,
@@ -41,8 +41,8 @@ def live_change(change: Json) -> Json:
 
 
 @dataclass(frozen=True)
-class Dialect:
-    """What the endpoints have to know about a way of speaking."""
+class ApiVariant:
+    """The properties in which the two variants differ."""
 
     filter_path: str
     first_page_number: int
@@ -53,8 +53,8 @@ class Dialect:
     nothing_found_is_404: bool
 
 
-DIALECTS: dict[DialectName, Dialect] = {
-    "contract": Dialect(
+API_VARIANTS: dict[ApiVariantName, ApiVariant] = {
+    "contract": ApiVariant(
         filter_path="/users/filter",
         first_page_number=1,
         render_user=contract_user,
@@ -63,7 +63,7 @@ DIALECTS: dict[DialectName, Dialect] = {
         filter_is_required=False,
         nothing_found_is_404=False,
     ),
-    "live": Dialect(
+    "live": ApiVariant(
         filter_path="/users/extensive",
         first_page_number=0,
         render_user=live_user,

@@ -1,4 +1,4 @@
-"""The sandbox's four endpoints: what Gong answers about the users of a world, in either dialect."""
+"""The sandbox's four endpoints for the users of a world, in either API variant."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from include.gong.sandbox.api_variant import DIALECTS, NO_USERS_FOUND, Dialect, DialectName
+from include.gong.sandbox.api_variant import API_VARIANTS, NO_USERS_FOUND, ApiVariant, ApiVariantName
 from include.gong.sandbox.cursors import CursorError, Cursors
 from include.gong.sandbox.gate import CallLimit, Credentials, Gate, new_request_id, refusal
 from include.gong.sandbox.oauth import PATH, OAuth
@@ -22,7 +22,7 @@ _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]
 
 
 def _parse_moment(value: object) -> datetime:
-    """Only what RFC 3339 calls a date-time; pydantic alone would take numbers, too."""
+    """Accept only RFC 3339 date-times; pydantic alone would accept numbers, too."""
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
         raise ValueError("must be an ISO 8601 date-time with an offset")
     return datetime.fromisoformat(value.upper())
@@ -32,7 +32,7 @@ Moment = Annotated[datetime, BeforeValidator(_parse_moment)]
 
 
 class UsersFilter(BaseModel):
-    """Which users are asked for: created at or after ``created_from`` and before ``created_to``."""
+    """The filter of a listing: users created at or after ``created_from`` and before ``created_to``."""
 
     model_config = ConfigDict(strict=True)
 
@@ -41,8 +41,8 @@ class UsersFilter(BaseModel):
     created_to: Moment = Field(default=datetime.max.replace(tzinfo=UTC), alias="createdToDateTime")
     include_avatars: bool = Field(default=False, alias="includeAvatars")
 
-    def admits(self, user: Json) -> bool:
-        """Whether this user is asked for."""
+    def matches(self, user: Json) -> bool:
+        """Return whether the user matches the filter."""
         if self.user_ids and user["id"] not in self.user_ids:
             return False
         return self.created_from <= datetime.fromisoformat(user["created"]) < self.created_to
@@ -58,19 +58,19 @@ class UsersFilterRequest(BaseModel):
 
 
 class Endpoints:
-    """The answers, each a method: of one world, in one dialect."""
+    """The endpoints of one world, in one API variant, each a method."""
 
-    def __init__(self, world: World, dialect: Dialect, cursors: Cursors, page_size: int) -> None:
+    def __init__(self, world: World, variant: ApiVariant, cursors: Cursors, page_size: int) -> None:
         self._world = world
-        self._dialect = dialect
+        self._variant = variant
         self._cursors = cursors
         self._page_size = page_size
 
     def router(self) -> APIRouter:
-        """All of them, under /v2."""
+        """Return a router with all endpoints under /v2."""
         router = APIRouter(prefix="/v2")
         router.add_api_route("/users", self.list_users, methods=["GET"])
-        router.add_api_route(self._dialect.filter_path, self.list_users_by_filter, methods=["POST"])
+        router.add_api_route(self._variant.filter_path, self.list_users_by_filter, methods=["POST"])
         router.add_api_route("/users/{user_id}", self.get_user, methods=["GET"])
         router.add_api_route("/users/{user_id}/settings-history", self.get_history, methods=["GET"])
         return router
@@ -81,27 +81,27 @@ class Endpoints:
         include_avatars: Annotated[Literal["true", "false"], Query(alias="includeAvatars")] = "false",
     ) -> JSONResponse:
         """GET /users."""
-        wanted = UsersFilter(includeAvatars=include_avatars == "true")
-        return self._page(self._matching(wanted), wanted, cursor)
+        users_filter = UsersFilter(includeAvatars=include_avatars == "true")
+        return self._page(self._matching(users_filter), users_filter, cursor)
 
     async def list_users_by_filter(self, body: UsersFilterRequest) -> JSONResponse:
         """POST /users/filter, or /users/extensive."""
-        if self._dialect.filter_is_required and "filter" not in body.model_fields_set:
+        if self._variant.filter_is_required and "filter" not in body.model_fields_set:
             raise HTTPException(400, "filter: Field required")
         users = self._matching(body.filter)
-        if self._dialect.nothing_found_is_404 and not users:
+        if self._variant.nothing_found_is_404 and not users:
             raise HTTPException(404, NO_USERS_FOUND)
         return self._page(users, body.filter, body.cursor)
 
     async def get_user(self, user_id: str) -> JSONResponse:
         """GET /users/{id}."""
-        return _answer(user=self._dialect.render_user(self._find(user_id), False))
+        return _response(user=self._variant.render_user(self._find(user_id), False))
 
     async def get_history(self, user_id: str) -> JSONResponse:
         """GET /users/{id}/settings-history."""
         self._find(user_id)
-        changes = [self._dialect.render_change(change) for change in self._world.history(user_id)]
-        return _answer(userSettingsHistory=changes)
+        changes = [self._variant.render_change(change) for change in self._world.history(user_id)]
+        return _response(userSettingsHistory=changes)
 
     def _find(self, user_id: str) -> Json:
         user = self._world.user(user_id)
@@ -109,30 +109,30 @@ class Endpoints:
             raise HTTPException(404, "User not found")
         return user
 
-    def _matching(self, wanted: UsersFilter) -> list[Json]:
-        with_synthetic = wanted.include_avatars and self._dialect.avatars_are_users
+    def _matching(self, users_filter: UsersFilter) -> list[Json]:
+        with_synthetic = users_filter.include_avatars and self._variant.avatars_are_users
         users = self._world.users + (self._world.avatars if with_synthetic else [])
-        return [user for user in users if wanted.admits(user)]
+        return [user for user in users if users_filter.matches(user)]
 
-    def _page(self, users: list[Json], wanted: UsersFilter, cursor: str) -> JSONResponse:
-        question = repr(wanted)  # half a surrogate pair has no JSON
-        start = self._cursors.read(cursor, question) if cursor else 0
+    def _page(self, users: list[Json], users_filter: UsersFilter, cursor: str) -> JSONResponse:
+        request = repr(users_filter)  # a lone surrogate has no JSON
+        start = self._cursors.read(cursor, request) if cursor else 0
         page = users[start : start + self._page_size]
         records: Json = {
             "totalRecords": len(users),
             "currentPageSize": len(page),
-            "currentPageNumber": start // self._page_size + self._dialect.first_page_number,
+            "currentPageNumber": start // self._page_size + self._variant.first_page_number,
         }
         if start + len(page) < len(users):
-            records["cursor"] = self._cursors.issue(start + len(page), question)
-        shown = [self._dialect.render_user(user, wanted.include_avatars) for user in page]
-        return _answer(records=records, users=shown)
+            records["cursor"] = self._cursors.issue(start + len(page), request)
+        shown = [self._variant.render_user(user, users_filter.include_avatars) for user in page]
+        return _response(records=records, users=shown)
 
 
 def create_app(
     world: World,
     *,
-    dialect: DialectName = "contract",
+    variant: ApiVariantName = "contract",
     access_key: str,
     access_key_secret: str,
     access_token: str,
@@ -141,17 +141,17 @@ def create_app(
     cursor_ttl_s: float = 300,
     oauth: OAuth | None = None,
 ) -> FastAPI:
-    """A Gong that holds ``world``.
+    """Return a Gong with the users of a world.
 
-    :param calls_per_second: what is beyond is answered 429; 0 is no limit.
-    :param cursor_ttl_s: seconds until a cursor is answered 400.
+    :param calls_per_second: further calls get a 429; 0: no limit.
+    :param cursor_ttl_s: lifetime of a cursor; an expired one gets a 400.
     :param oauth: the token endpoint, if it has one.
     """
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     cursors = Cursors(access_key_secret, cursor_ttl_s)
-    app.include_router(Endpoints(world, DIALECTS[dialect], cursors, page_size).router())
+    app.include_router(Endpoints(world, API_VARIANTS[variant], cursors, page_size).router())
     if oauth is not None:
-        app.add_api_route(PATH, oauth.renew, methods=["POST"])
+        app.add_api_route(PATH, oauth.refresh, methods=["POST"])
     credentials = Credentials(access_key, access_key_secret, access_token, oauth)
     app.add_middleware(Gate, credentials=credentials, limit=CallLimit(calls_per_second))
     app.exception_handler(StarletteHTTPException)(_refuse)
@@ -161,7 +161,7 @@ def create_app(
     return app
 
 
-def _answer(**content: object) -> JSONResponse:
+def _response(**content: object) -> JSONResponse:
     return JSONResponse({"requestId": new_request_id(), **content})
 
 

@@ -1,4 +1,4 @@
-"""Cursors as Gong's are: signed tokens (JWT, HS256) that expire and fit only the question they answer."""
+"""Cursors like Gong's: signed tokens (JWT, HS256) that expire and belong to one request."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import jwt
 
 
 class CursorError(ValueError):
-    """A cursor that is forged, has expired, or belongs to another question."""
+    """A cursor is forged, has expired, or belongs to another request."""
 
 
 class Cursors:
     """Issues and reads cursors.
 
-    :param secret: what they are signed with; the same secret reads them after a restart.
-    :param ttl_s: how many seconds a cursor lives.
+    :param secret: signs cursors; the same secret reads them after a restart.
+    :param ttl_s: lifetime of a cursor in seconds.
     """
 
     def __init__(self, secret: str, ttl_s: float) -> None:
-        self._key = hashlib.sha256(secret.encode()).digest()  # HS256 wants 32 bytes
+        self._key = hashlib.sha256(secret.encode()).digest()  # HS256 needs 32 bytes
         self._ttl_s = ttl_s
 
-    def issue(self, offset: int, question: str) -> str:
-        """A cursor to the records of ``question`` from ``offset`` on."""
-        claims = {"offset": offset, "about": _digest(question), "exp": time.time() + self._ttl_s}
+    def issue(self, offset: int, request: str) -> str:
+        """Return a cursor to the records of a request from ``offset`` on."""
+        claims = {"offset": offset, "about": _digest(request), "exp": time.time() + self._ttl_s}
         return jwt.encode(claims, self._key, "HS256")
 
-    def read(self, cursor: str, question: str) -> int:
-        """The offset a cursor stands for.
+    def read(self, cursor: str, request: str) -> int:
+        """Return the offset of a cursor.
 
-        :raises CursorError: it can't be used (any more) for this question.
+        :raises CursorError: it is not valid for this request, or no longer.
         """
         try:
             claims = jwt.decode(cursor, self._key, ["HS256"])
@@ -39,10 +39,10 @@ class Cursors:
             raise CursorError("The cursor has expired") from None
         except (jwt.InvalidTokenError, UnicodeError):
             raise CursorError("The cursor is invalid") from None
-        if claims["about"] != _digest(question):
+        if claims["about"] != _digest(request):
             raise CursorError("The cursor belongs to another request")
         return int(claims["offset"])
 
 
-def _digest(question: str) -> str:
-    return hashlib.sha256(question.encode()).hexdigest()[:16]
+def _digest(request: str) -> str:
+    return hashlib.sha256(request.encode()).hexdigest()[:16]

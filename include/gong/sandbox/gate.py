@@ -1,4 +1,4 @@
-"""What stands before every endpoint: who asks (401, 403), and how often (429)."""
+"""Middleware before every endpoint: checks credentials (401, 403) and the rate limit (429)."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include.gong.sandbox import oauth
 
-# This key, with the right secret, is known but may not read users: 403.
+# This key, with the right secret, is valid but may not read users: 403.
 SCOPELESS_KEY = "sandbox-key-without-scope"
 
 
 def refusal(status: int, *errors: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Gong's error body."""
+    """Return a response with Gong's error body."""
     return JSONResponse({"requestId": new_request_id(), "errors": errors}, status, headers)
 
 
 def new_request_id() -> str:
-    """What every answer carries, to be quoted to support."""
+    """Return the request id of a response, which users quote to support."""
     return secrets.token_hex(8)
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What callers may identify with: key and secret (Basic), or a token (Bearer), fixed or renewed."""
+    """The valid credentials: key and secret (Basic), or a fixed or OAuth token (Bearer)."""
 
     access_key: str
     access_key_secret: str
@@ -38,25 +38,25 @@ class Credentials:
     oauth: oauth.OAuth | None = None
 
     def refuse(self, authorization: str) -> JSONResponse | None:
-        """The answer to a caller who may not come in, None for one who may."""
+        """Return the refusal of invalid credentials; None: they are valid."""
         if _same(authorization, oauth.basic(SCOPELESS_KEY, self.access_key_secret)):
             return refusal(403, "The access key lacks the scope api:users:read")
         expected = (oauth.basic(self.access_key, self.access_key_secret), f"Bearer {self.access_token}")
         if any(_same(authorization, header) for header in expected):
             return None
-        if self.oauth is not None and self.oauth.admits(authorization):
+        if self.oauth is not None and self.oauth.accepts(authorization):
             return None
         challenge = {"WWW-Authenticate": 'Basic realm="Gong", Bearer'}
         return refusal(401, "Missing or invalid credentials", headers=challenge)
 
 
-def _same(given: str, expected: str) -> bool:
-    scheme, _, secret = given.partition(" ")
+def _same(actual: str, expected: str) -> bool:
+    scheme, _, secret = actual.partition(" ")
     return hmac.compare_digest(f"{scheme.title()} {secret.strip()}".encode(), expected.encode())
 
 
 class CallLimit:
-    """A bucket that holds one second's calls and fills at that rate. A rate of 0 is no limit."""
+    """A token bucket with the calls of one second. A rate of 0: no limit."""
 
     def __init__(self, calls_per_second: float) -> None:
         self._rate = calls_per_second
@@ -65,7 +65,7 @@ class CallLimit:
         self._filled_at = time.monotonic()
 
     def seconds_to_wait(self) -> float:
-        """Take a call, or say how long until there is one."""
+        """Take a call and return 0, or return the seconds until one is available."""
         if not self._rate:
             return 0
         now = time.monotonic()
@@ -78,7 +78,7 @@ class CallLimit:
 
 
 class Gate:
-    """ASGI middleware: lets a request in only with credentials and within the limit."""
+    """ASGI middleware: refuses requests without valid credentials or beyond the rate limit."""
 
     def __init__(self, app: ASGIApp, credentials: Credentials, limit: CallLimit) -> None:
         self._app = app
@@ -87,8 +87,8 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_guarded = scope["type"] == "http" and scope["path"] != oauth.PATH
-        answer = self._refuse(Headers(scope=scope)) if is_guarded else None
-        await (answer or self._app)(scope, receive, send)
+        refused = self._refuse(Headers(scope=scope)) if is_guarded else None
+        await (refused or self._app)(scope, receive, send)
 
     def _refuse(self, headers: Headers) -> JSONResponse | None:
         refused = self._credentials.refuse(headers.get("authorization", ""))

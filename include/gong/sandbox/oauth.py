@@ -1,4 +1,4 @@
-"""OAuth as Gong has it: an app's refresh token, good once, for the next pair of tokens."""
+"""OAuth like Gong's: a refresh token is valid once and returns the next pair of tokens."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PATH = "/oauth2/generate-customer-token"
 class OAuth:
     """The token endpoint of one app.
 
-    Tokens are signed, so they are good after a restart as well; which were used is then forgotten.
+    Tokens are signed, so they stay valid after a restart; the record of used tokens does not survive it.
 
-    :param refresh_token: the first one, as a person's consent would give it.
-    :param life_s: seconds that an access token lives.
+    :param refresh_token: the first refresh token, as from a user's consent.
+    :param life_s: lifetime of an access token in seconds.
     """
 
     def __init__(self, client_id: str, client_secret: str, refresh_token: str, life_s: float) -> None:
@@ -29,15 +29,15 @@ class OAuth:
         self._life_s = life_s
         self._used: set[str] = set()
 
-    async def renew(self, request: Request, grant_type: str = "", refresh_token: str = "") -> JSONResponse:
-        """POST /oauth2/generate-customer-token; it checks its callers itself."""
-        given = request.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), self._basic.encode()):
+    async def refresh(self, request: Request, grant_type: str = "", refresh_token: str = "") -> JSONResponse:
+        """POST /oauth2/generate-customer-token; checks the client's credentials itself."""
+        authorization = request.headers.get("authorization", "")
+        if not hmac.compare_digest(authorization.encode(), self._basic.encode()):
             return _refusal(401, "invalid_client", "Client authentication failed")
         if grant_type != "refresh_token":
             return _refusal(400, "unsupported_grant_type", "grant_type must be refresh_token")
-        if not self._is_good(refresh_token):
-            return _refusal(400, "invalid_grant", "The refresh token was used, or never was one")
+        if not self._is_valid(refresh_token):
+            return _refusal(400, "invalid_grant", "The refresh token was used or is invalid")
         self._used.add(refresh_token)
         ends_at_ms = 1000 * (time.time() + self._life_s)
         return JSONResponse(
@@ -51,13 +51,13 @@ class OAuth:
             }
         )
 
-    def admits(self, authorization: str) -> bool:
-        """Whether this is a bearer with an access token that still lives."""
+    def accepts(self, authorization: str) -> bool:
+        """Return whether this is a bearer header with a valid access token."""
         scheme, _, token = authorization.partition(" ")
         claims = self._claims(token.strip())
         return scheme.lower() == "bearer" and claims[0] == "access" and int(claims[2]) > 1000 * time.time()
 
-    def _is_good(self, refresh_token: str) -> bool:
+    def _is_valid(self, refresh_token: str) -> bool:
         is_known = refresh_token == self._first or self._claims(refresh_token)[0] == "refresh"
         return is_known and refresh_token not in self._used
 
@@ -65,13 +65,13 @@ class OAuth:
         return f"{claims}.{hmac.digest(self._secret, claims.encode(), 'sha256').hex()}"
 
     def _claims(self, token: str) -> list[str]:
-        """What we have signed; one empty claim where it was not us."""
+        """Return the claims of a token that we have signed; else one empty claim."""
         claims = token.rpartition(".")[0]
         return claims.split(".") if hmac.compare_digest(token.encode(), self._sign(claims).encode()) else [""]
 
 
 def basic(login: str, password: str) -> str:
-    """The header of who identifies so."""
+    """Return a Basic authorization header."""
     return f"Basic {base64.b64encode(f'{login}:{password}'.encode()).decode()}"
 
 

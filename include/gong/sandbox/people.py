@@ -1,4 +1,4 @@
-"""Invented people for the sandbox: names in several scripts, the languages they speak, their titles."""
+"""Invented people for the sandbox: names in several scripts, languages, titles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Culture:
-    """Names as written and as spelled in an e-mail address, and where their bearers work."""
+    """Names as written and as spelled in an e-mail address, with language, time zone and dialling code."""
 
     language: str
     utc_offset_minutes: int

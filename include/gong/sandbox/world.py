@@ -1,4 +1,4 @@
-"""The sandbox's data: a made-up company, a pure function of a seed and a number of users."""
+"""Generates the sandbox's data: an invented company, determined by a seed and a number of users."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPORTS_PER_MANAGER = 8
 MAX_CHANGES = 12
 AVATARS = 3
 
-# Where a new user's switches start.
+# The settings of a new user.
 INITIAL_SETTINGS = {
     "webConferencesRecorded": True,
     "preventWebConferenceRecording": False,
@@ -33,10 +33,10 @@ OPTIONAL_FIELDS = ("title", "phoneNumber", "extension", "personalMeetingUrls", "
 class World:
     """A company's users and the histories of their settings, in the contract's form.
 
-    :param seed: another seed, another company.
-    :param users: how many people it employs.
-    :ivar users: all of them, managers first; ``avatarUrl`` included.
-    :ivar avatars: synthetic users that stand for Gong's own employees; in no plain listing.
+    :param seed: determines the company.
+    :param users: number of users.
+    :ivar users: all users, managers first; ``avatarUrl`` included.
+    :ivar avatars: synthetic users that represent Gong's employees; in no plain listing.
     """
 
     def __init__(self, seed: int = 7, users: int = 250) -> None:
@@ -50,11 +50,11 @@ class World:
         self._by_id = {user["id"]: user for user in [*self.users, *self.avatars]}
 
     def user(self, user_id: str) -> Json | None:
-        """The user of this id, or None."""
+        """Return the user of this id, or None."""
         return self._by_id.get(user_id)
 
     def history(self, user_id: str) -> list[Json]:
-        """The user's settings changes, oldest first; none for an id that nobody has."""
+        """Return the user's settings changes, oldest first; none for an unknown id."""
         return self._histories.get(user_id, [])
 
     def _hire(self, rng: Random, number: int, headcount: int) -> None:
@@ -89,7 +89,7 @@ class World:
 
 
 def _profile(rng: Random, number: int, culture: Culture) -> Json:
-    """Who somebody is, without work, manager and settings."""
+    """Return a profile without title, manager and settings."""
     first, first_ascii = rng.choice(culture.first_names)
     last, last_ascii = rng.choice(culture.last_names)
     handle = f"{first_ascii}.{last_ascii}{number}"
@@ -122,13 +122,13 @@ def _title(rng: Random, *, is_root: bool, leads: bool) -> str:
 def _live_through(
     rng: Random, user: Json, created: datetime, authors: list[str]
 ) -> tuple[dict[str, bool], list[Json]]:
-    """Today's settings and the changes that led to them: each flips what the one before left."""
+    """Return current settings and the changes that led to them; each change flips a setting."""
     state = {name: value ^ (rng.random() < 0.1) for name, value in INITIAL_SETTINGS.items()}
     spans = sorted(rng.random() for _ in range(rng.randint(0, MAX_CHANGES)))
-    left = not user["active"]
+    is_inactive = not user["active"]
     changes = []
     for number, span in enumerate(spans, start=1):
-        name = "active" if left and number == len(spans) else rng.choice(list(state))
+        name = "active" if is_inactive and number == len(spans) else rng.choice(list(state))
         before = state.get(name, True)
         if name in state:
             state[name] = not before
@@ -147,7 +147,7 @@ def _live_through(
 
 
 def _iso(moment: datetime, utc_offset_minutes: int) -> str:
-    """ISO 8601 in a local offset; odd seconds show their milliseconds, as Gong's answers may."""
+    """Return ISO 8601 with a local offset; odd seconds have milliseconds, as Gong's responses may."""
     local = moment.astimezone(timezone(timedelta(minutes=utc_offset_minutes)))
     precision = "milliseconds" if moment.second % 2 else "seconds"
     return local.isoformat(timespec=precision).replace("+00:00", "Z")

@@ -1,1 +1,1 @@
-"""The steps of the DAGs, between the provider and the warehouse."""
+"""Functions that the DAGs' tasks run, between the provider and the warehouse."""

@@ -1,4 +1,4 @@
-"""Who is told when a run fails or is late: nobody, unless there is a module ``gong_alerts`` (yours)."""
+"""Alerts on failed or late runs: none, unless a module ``gong_alerts`` of yours defines them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ ARGUMENTS = frozenset({"deadline", "on_failure_callback", "on_success_callback"}
 
 
 def alerts_of(dag_id: str) -> dict[str, Any]:
-    """The DAG's arguments that ``gong_alerts.ALERTS`` gives, by DAG id; docs/operations.md has an example.
+    """Return the arguments that ``gong_alerts.ALERTS`` sets for a DAG; docs/operations.md has an example.
 
-    :raises ValueError: one is no alert.
+    :raises ValueError: an argument has nothing to do with alerts.
     """
     if find_spec(MODULE) is None:
         return {}
-    given: dict[str, Any] = dict(import_module(MODULE).ALERTS.get(dag_id, {}))
-    if odd := sorted(set(given) - ARGUMENTS):
-        raise ValueError(
-            f"{MODULE}.ALERTS gives {dag_id} {', '.join(odd)}: it may give {', '.join(sorted(ARGUMENTS))}"
-        )
-    return given
+    alerts: dict[str, Any] = dict(import_module(MODULE).ALERTS.get(dag_id, {}))
+    if unknown := sorted(set(alerts) - ARGUMENTS):
+        allowed = ", ".join(sorted(ARGUMENTS))
+        raise ValueError(f"{MODULE}.ALERTS sets {', '.join(unknown)} of {dag_id}: it may set {allowed}")
+    return alerts

@@ -1,4 +1,4 @@
-"""The last line of a failed task's log: what to do, in a sentence below Airflow's traceback."""
+"""Writes the last line of a failed task's log: a sentence below Airflow's traceback that says what to do."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-_THEN = (
-    "When that is mended, clear this task or start a new run: what is loaded stays, and is not asked again"
+_ADVICE = (
+    "When that is fixed, clear this task or start a new run: loaded data stays, and is not fetched again"
 )
 
 
-def say_what_to_do(context: Any) -> None:
-    """For ``on_failure_callback`` of a task."""
+def log_what_to_do(context: Any) -> None:
+    """Log how to repair a failed task: its ``on_failure_callback``."""
     error = context.get("exception")
     if error is not None:  # a task that was killed has none, and no log to write to
-        _last_line(logging.ERROR, f"{_sentence(error)}. {_THEN}")
+        _last_line(logging.ERROR, f"{_sentence(error)}. {_ADVICE}")
 
 
-def say_that_it_is_tried_again(context: Any) -> None:
-    """For ``on_retry_callback`` of a task."""
+def log_retry(context: Any) -> None:
+    """Log that a task is tried again: its ``on_retry_callback``."""
     error, ti = context.get("exception"), context["ti"]
     if error is not None:
         _last_line(
@@ -31,14 +31,14 @@ def say_that_it_is_tried_again(context: Any) -> None:
 
 
 def _last_line(level: int, sentence: str) -> None:
-    log.info("::endgroup::")  # of Airflow's "Post Execute", which the UI folds away
+    log.info("::endgroup::")  # ends Airflow's "Post Execute", which the UI folds away
     log.log(level, sentence)
 
 
 def _sentence(error: BaseException) -> str:
-    """Our errors are sentences; Python's own say little without their names."""
-    said = " ".join(str(error).split()).rstrip(".")
-    if said and type(error).__module__ != "builtins":
-        return said
-    name = f"{type(error).__name__}: {said}".rstrip(": ")
-    return f"{name}. No error of ours: the traceback above says where it comes from"
+    """The error's message; Python's own errors say little without their names."""
+    message = " ".join(str(error).split()).rstrip(".")
+    if message and type(error).__module__ != "builtins":
+        return message
+    name = f"{type(error).__name__}: {message}".rstrip(": ")
+    return f"{name}. It was not expected: the traceback above shows where it comes from"

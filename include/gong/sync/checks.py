@@ -1,4 +1,4 @@
-"""The check of what is held, before a run says that it succeeded and its tables are published."""
+"""Checks the stored data before a run succeeds and its tables are published."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEVELS = {"warning": logging.WARNING, "error": logging.ERROR}
 
 
 def check_run() -> dict[str, int]:
-    """Check what is held; a line of log and a row of ``check_results`` for each check.
+    """Check the stored data, with a log line and a row of ``check_results`` per check.
 
     :return: how many checks passed and how many warn, for XCom.
     """
@@ -34,7 +34,7 @@ def check_run() -> dict[str, int]:
         sentences = "; ".join(f"{result.sentence} ({result.name})" for result in errors)
         table = f"{schema_of(engine.url)}.check_results"
         raise AirflowFailException(
-            f"What is held is not what Gong answered: {sentences}. Nothing is published. The rows are in "
+            f"The stored data is not what Gong returned: {sentences}. Nothing is published. The rows are in "
             f"{table}; docs/operations.md says what to do"
         )
     return {"passed": len(results) - len(failed), "warnings": len(failed)}

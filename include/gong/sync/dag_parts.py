@@ -1,6 +1,6 @@
-"""What our DAGs' tasks have in common, and the tasks with which both DAGs that ask Gong end.
+"""Arguments that the DAGs share, and the last tasks of both DAGs that call Gong.
 
-Read when a DAG file is parsed: it imports neither an HTTP nor a database client.
+DAG files import it when parsed: it imports neither an HTTP nor a database client.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from gong_provider.operators.gong import GongGetUserSettingsHistoryOperator
 from gong_provider.retry import GONG_RETRY_POLICY
 from include.gong.page.links import PAGE_LINKS
 from include.gong.sync.assets import ASSETS
-from include.gong.sync.callbacks import say_that_it_is_tried_again, say_what_to_do
-from include.gong.sync.task_docs import told
+from include.gong.sync.callbacks import log_retry, log_what_to_do
+from include.gong.sync.task_docs import task_docs
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "gong",
     "retries": 5,
-    # Short: a killed task waits it plainly, whatever the policy says.
+    # Short: a killed task waits exactly this long, whatever the policy says.
     "retry_delay": timedelta(seconds=10),
     "retry_policy": GONG_RETRY_POLICY,
-    "on_failure_callback": say_what_to_do,
-    "on_retry_callback": say_that_it_is_tried_again,
+    "on_failure_callback": log_what_to_do,
+    "on_retry_callback": log_retry,
 }
 
-# No e-mail address: Airflow would keep it with the run, for all who may see it.
+# No e-mail address: Airflow would keep it with the run, visible to everyone who may see the run.
 USER_ID: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^@]*$"}
-"""JSON schema of a user's id in a form."""
+"""JSON schema of a user id in a trigger form."""
 
 _BATCH_NAME = "batch {{ task.batch.batch }} of {{ task.batch.of }} · {{ task.batch.users }} users"
 
 
 class FetchHistoriesOperator(GongGetUserSettingsHistoryOperator):
-    """Batches of settings histories. The link is the class's: Airflow unmaps a task from its class."""
+    """Fetches batches of settings histories. Airflow takes a mapped task's links from its class."""
 
     operator_extra_links = PAGE_LINKS
 
@@ -48,27 +48,27 @@ def _tasks() -> ModuleType:
 
 
 def load_histories(batches: Any) -> None:
-    """Fetch histories, a mapped task a batch; check what is held; close the run.
+    """Add the tasks that fetch histories, one mapped task per batch, check the stored data and close the run.
 
-    :param batches: of the task that planned them, ``plan.BatchDescriptor``.
+    :param batches: ``plan.BatchDescriptor`` of the task that planned them.
     """
     fetch_histories = FetchHistoriesOperator.partial(
         task_id="fetch_histories",
         batch_to_ids=lambda batch: _tasks().ids_of_batch(batch),
         claim=lambda ids: _tasks().claim(ids),
         handler=lambda group: _tasks().load_history_group(group),
-        when_day_is_used_up="leave",
+        on_quota_exhausted="leave",
         map_index_template=_BATCH_NAME,
         # All runs share one quota: more tasks at once make none of them faster.
         max_active_tis_per_dag=4,
-        **told("fetch_histories"),
+        **task_docs("fetch_histories"),
     ).expand(batch=batches)
 
-    @task(trigger_rule=TriggerRule.NONE_FAILED, **told("check"))
+    @task(trigger_rule=TriggerRule.NONE_FAILED, **task_docs("check"))
     def check() -> dict[str, int]:
         return dict(_tasks().check_run())
 
-    @task(trigger_rule=TriggerRule.ALL_DONE, outlets=list(ASSETS.values()), **told("finish"))
+    @task(trigger_rule=TriggerRule.ALL_DONE, outlets=list(ASSETS.values()), **task_docs("finish"))
     def finish() -> dict[str, int]:
         return dict(_tasks().finish_run())
 

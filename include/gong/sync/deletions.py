@@ -1,4 +1,4 @@
-"""Users whom the listing lacked: Gong is asked for each before he counts as gone."""
+"""Verifies that users missing from a listing are deleted in Gong before it marks them."""
 
 from __future__ import annotations
 
@@ -6,58 +6,64 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gong_provider.client.models import Listing, UsersPage
+from gong_provider.client.models import ListingStatus, UsersPage
 from include.gong.sync.run import run_key, this_run
 from include.gong.sync.warehouse import warehouse_engine
 from include.gong.warehouse import deletions, runs, users
-from include.gong.warehouse.connect import HOLD_S, in_transaction, transaction
+from include.gong.warehouse.connect import LOAD_RETRY_S, in_transaction, transaction
 
 log = logging.getLogger(__name__)
 
-_NOT_WHOLE = "Gong's answer on who has left was not whole: those asked for count as present until a later run"
+_INCOMPLETE = "Gong's response about missing users was incomplete: they count as present until a later run"
 
 
-def leavers_to_confirm() -> list[str]:
-    """Whom to ask for: a task that was killed goes on with those it had not asked for."""
+def deletion_candidates() -> list[str]:
+    """Return the ids to request; a task that was killed goes on with those it had not requested yet."""
     with transaction(warehouse_engine()) as connection:
-        return deletions.unconfirmed(connection)
+        return deletions.unverified(connection)
 
 
-def load_users_still_there(page: UsersPage) -> None:
-    """Load those who came back when asked for; avatars only prove that they are there."""
+def load_present_users(page: UsersPage) -> None:
+    """Load users that Gong still knows; avatars were requested only to see synthetic users."""
     run = run_key()
-    seen = replace(page, with_avatars=False)
+    without_avatars = replace(page, with_avatars=False)
     in_transaction(
-        warehouse_engine(), lambda connection: users.load_users(connection, run, seen), for_s=HOLD_S
+        warehouse_engine(),
+        lambda connection: users.load_users(connection, run, without_avatars),
+        for_s=LOAD_RETRY_S,
     )
 
 
-def confirm_leavers(asked: Sequence[str], answer: Listing) -> None:
-    """Note that Gong knows none of those asked for, but those who were loaded.
+def verify_deletions(requested: Sequence[str], listing: ListingStatus) -> None:
+    """Record that Gong knows none of the requested users but those who were loaded.
 
-    :param asked: ids of one call.
-    :param answer: how it went; one that was not whole confirms nothing.
+    :param requested: ids of one call.
+    :param listing: its status; an incomplete listing verifies nothing.
     """
     engine, run = warehouse_engine(), run_key()
-    if answer.moved or answer.rejected or answer.users < (answer.total_records or 0):
-        log.warning(_NOT_WHOLE)
-        in_transaction(engine, lambda connection: runs.add_warning(connection, run, _NOT_WHOLE))
+    if listing.changed_during_read or listing.rejected or listing.users < (listing.total_records or 0):
+        log.warning(_INCOMPLETE)
+        in_transaction(engine, lambda connection: runs.add_warning(connection, run, _INCOMPLETE))
     else:
         in_transaction(
-            engine, lambda connection: deletions.confirm(connection, asked, answer.started_at), for_s=HOLD_S
+            engine,
+            lambda connection: deletions.verify(connection, requested, listing.started_at),
+            for_s=LOAD_RETRY_S,
         )
 
 
-def settle_leavers() -> None:
-    """Mark as gone whom Gong was asked for in vain, unless they are too many to believe it."""
+def apply_deletions() -> None:
+    """Mark users that Gong no longer knows as deleted, unless they are too many to believe it."""
     run = this_run()
-    settled = in_transaction(
+    result = in_transaction(
         warehouse_engine(),
-        lambda connection: deletions.settle(connection, run.key, accept=run.choices.accept_deletions),
+        lambda connection: deletions.apply_deletions(connection, run.key, accept=run.params.accept_deletions),
     )
-    if settled.left:
-        log.info("%d of %d users have left Gong", settled.left, settled.present)
-    if settled.withheld:
+    if result.deleted:
+        log.info("%d of %d users are deleted in Gong", result.deleted, result.present)
+    if result.blocked:
         log.warning(
-            "%d of %d users are gone: withheld, see the run's warnings", settled.withheld, settled.present
+            "Gong no longer knows %d of %d users: none is marked as deleted, see the run's warnings",
+            result.blocked,
+            result.present,
         )

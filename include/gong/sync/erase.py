@@ -1,4 +1,4 @@
-"""What the task of ``gong_user_erase`` does."""
+"""Erases a user, or undoes that: the task of ``gong_user_erase``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gong_provider.client.errors import GongConfigError
 from gong_provider.client.protocols import utc_now
 from include.gong.sync.warehouse import warehouse_engine
 from include.gong.warehouse import erasure_request
-from include.gong.warehouse.connect import place, schema_of
+from include.gong.warehouse.connect import display_address, schema_of
 from include.gong.warehouse.migrate import migrate
 
 log = logging.getLogger(__name__)
 
 
 class Request(NamedTuple):
-    """What the params ask for."""
+    """The checked params of a run."""
 
     user_id: str
     undo: bool
@@ -29,21 +29,20 @@ class Request(NamedTuple):
 
 
 def erase_user() -> dict[str, Any]:
-    """Erase the user that the params name, or take that back.
+    """Erase the user that the params name, or undo that.
 
-    :return: whether they were erased before, and by table how many rows were removed or name them no
-        longer, for XCom.
-    :raises AirflowFailException: the warehouse does not know this id, which no other try would change.
+    :return: whether the user was erased before, and the number of rows removed or changed, by table (XCom).
+    :raises AirflowFailException: the warehouse does not know this id, which no retry would change.
     """
     context: Any = get_current_context()
     request = read_request(context["params"])
     url = warehouse_engine().url
-    log.info("Warehouse: %s, schema %s", place(url), schema_of(url))
+    log.info("Warehouse: %s, schema %s", display_address(url), schema_of(url))
     migrate(warehouse_engine())
     try:
-        return _take_back(request) if request.undo else _erase(request)
+        return _undo(request) if request.undo else _erase(request)
     except erasure_request.UnknownUserError as error:
-        raise AirflowFailException(f"{error} The param force goes on all the same.") from None
+        raise AirflowFailException(f"{error} The param force skips this check.") from None
 
 
 def _erase(request: Request) -> dict[str, Any]:
@@ -51,31 +50,31 @@ def _erase(request: Request) -> dict[str, Any]:
         warehouse_engine(), request.user_id, utc_now(), force=request.force
     )
     log.info(
-        "This user is forgotten: no load keeps them any more"
+        "This user is erased: no load stores them any more"
         if erased.is_new
-        else "This user was forgotten before"
+        else "This user was erased before"
     )
     for table, rows in erased.rows.items():
         log.info("%s: %d rows", table, rows)
     if not erased.rows:
-        log.info("Nothing was stored of them")
-    return {"was_forgotten": not erased.is_new, "rows": erased.rows}
+        log.info("No row was stored of them")
+    return {"already_erased": not erased.is_new, "rows": erased.rows}
 
 
-def _take_back(request: Request) -> dict[str, Any]:
-    lifted = erasure_request.take_back_on_request(warehouse_engine(), request.user_id, force=request.force)
+def _undo(request: Request) -> dict[str, Any]:
+    lifted = erasure_request.lift_on_request(warehouse_engine(), request.user_id, force=request.force)
     log.info(
-        "The erasure record is removed: what Gong answers from now on is kept again"
+        "The erasure record is removed: later loads store this user again"
         if lifted
-        else "This user was not erased: there is nothing to take back"
+        else "This user was not erased: there is nothing to undo"
     )
-    return {"was_forgotten": lifted, "rows": {}}
+    return {"already_erased": lifted, "rows": {}}
 
 
 def read_request(params: Mapping[str, Any]) -> Request:
-    """What the params ask for.
+    """Check the params.
 
-    :raises GongConfigError: they name no id.
+    :raises GongConfigError: they contain no Gong user id.
     """
     user_id: Any = params.get("user_id")
     if isinstance(user_id, str) and "@" in user_id:

@@ -1,4 +1,4 @@
-"""What a run that succeeded tells others: events of its assets, and lineage where someone collects it."""
+"""Publishes a successful run: asset events, and lineage where a collector is installed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from include.gong.warehouse.runs import RunRow
 
 
 def publish(context: Any, engine: Engine, run: RunRow) -> None:
-    """Give the event of each asset its row counts and its day, and say which tables were written.
+    """Add row counts and the day to each asset's event, and report the written tables as lineage.
 
-    Every event carries a UTC day as partition key: the run's, or where it has none, the one on which it
-    began. So DAGs that go on from there have one kind of schedule, not one for each kind of run.
+    The partition key of every event is a UTC day: the run's, or else the day on which the run began. So
+    downstream DAGs need one kind of schedule, not one for each kind of run.
     """
     more: dict[str, dict[str, Any]] = {
         "users": {"new": run.users_new, "changed": run.users_changed},
@@ -31,11 +31,11 @@ def publish(context: Any, engine: Engine, run: RunRow) -> None:
         event = context["outlet_events"][asset]
         event.extra = {"rows": rows[name], **more.get(name, {})}
         event.add_partitions(str(run.day or run.started_at.date()))
-    _tell_lineage(context["task"], engine)
+    _report_lineage(context["task"], engine)
 
 
-def _tell_lineage(task: Any, engine: Engine) -> None:
-    """Airflow's own collector: OpenLineage's provider reads it, without one it does nothing."""
+def _report_lineage(task: Any, engine: Engine) -> None:
+    """Report to Airflow's own collector, which OpenLineage's provider reads; without one it does nothing."""
     collector, url = get_hook_lineage_collector(), engine.url
     place = {"host": url.host or "localhost", "port": url.port or 5432, "database": url.database}
     for name in ASSETS:

@@ -1,4 +1,4 @@
-"""How long the warehouse keeps what is no longer so: Airflow variables, unset by default."""
+"""Reads how long the warehouse keeps outdated rows: Airflow variables, unset by default."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from include.gong.warehouse.retention import Retention
 
 
 def read_retention() -> Retention:
-    """What the variables say.
+    """Read and check the variables.
 
-    :raises GongConfigError: one is no number of days.
+    :raises GongConfigError: a value is no number of days.
     """
     return Retention(_days("gong_keep_versions_days"), _days("gong_keep_left_users_days"))
 

@@ -1,4 +1,4 @@
-"""A run's beginning and its end: params checked, warehouse readied, row opened; row closed."""
+"""Opens and closes runs: checks the params, prepares the warehouse, opens the run's row and closes it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sqlalchemy import Connection
 
 from gong_provider.client.errors import GongConfigError
 from gong_provider.client.protocols import utc_now
-from gong_provider.rate_limit.limits import CallsLeft, Limits
+from gong_provider.rate_limit.limits import CallsRemaining, Limits
 from include.gong.sync import budget
-from include.gong.sync.backlog import outlook
+from include.gong.sync.backlog import describe_backlog
 from include.gong.sync.publishing import publish
 from include.gong.sync.retention import read_retention
-from include.gong.sync.run_params import Choices, read_choices
+from include.gong.sync.run_params import RunParams, read_run_params
 from include.gong.sync.summary import summary
 from include.gong.sync.warehouse import warehouse_engine
 from include.gong.warehouse import account, backlog, deletions, listing_checkpoint, plan, runs
@@ -35,41 +35,41 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GONG_CONN_ID = "gong_default"
-SETTLING = timedelta(minutes=10)
-"""What Gong takes at most to show a change: a younger one may still be missing from an answer."""
-PLANS_KEPT = timedelta(days=7)
+PROPAGATION_DELAY = timedelta(minutes=10)
+"""Longest time until Gong shows a change: a more recent one may still be missing from a response."""
+PLAN_RETENTION = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The Airflow run that this task belongs to."""
+    """The Airflow run of this task."""
 
     key: runs.RunKey
-    choices: Choices
+    params: RunParams
 
 
 def this_run() -> Run:
-    """The run, with its params checked."""
+    """Return the run of this task, with its params checked."""
     context: Any = get_current_context()
-    return Run(run_key(), read_choices(context["params"], context["dag_run"].partition_key))
+    return Run(run_key(), read_run_params(context["params"], context["dag_run"].partition_key))
 
 
 def run_key() -> runs.RunKey:
-    """The run as the warehouse names it."""
+    """Return the key of this task's run in the warehouse."""
     context: Any = get_current_context()
     return runs.RunKey(context["dag_run"].dag_id, context["dag_run"].run_id)
 
 
 def open_run() -> str:
-    """Check what was asked for, ready the warehouse, pick up after killed runs.
+    """Check the params, prepare the warehouse and clean up after killed runs.
 
-    :return: the task to go on with: whom to list, or what to plan where nobody need be listed.
+    :return: the id of the next task: one that lists users, or the plan where no listing is needed.
     """
     run = this_run()
-    read_retention()  # a wrong value is said now, not when the run ends
-    _tell_what_was_asked(run.choices)
-    known = ready(run)
-    if run.choices.scope == "selection":
+    read_retention()  # an invalid value fails the run now, not at its end
+    _log_params(run.params)
+    known = prepare(run)
+    if run.params.scope == "selection":
         return "filter_users"
     if not known:
         return "list_users"
@@ -78,14 +78,14 @@ def open_run() -> str:
         return "plan_histories" if _needs_no_listing(connection, run, limits) else "list_users"
 
 
-def _tell_what_was_asked(choices: Choices) -> None:
-    about = f"the day {choices.day}" if choices.day else "now"
-    whom = "all users" if choices.scope == "everyone" else "chosen users"
-    log.info("This run is about %s: %s, histories: %s", about, whom, choices.history)
+def _log_params(params: RunParams) -> None:
+    day = f"the day {params.day}" if params.day else "now"
+    users = "all users" if params.scope == "everyone" else "chosen users"
+    log.info("This run is for %s: %s, histories: %s", day, users, params.history)
 
 
-def ready(run: Run) -> bool:
-    """Bring the tables to this version, and open the run's row.
+def prepare(run: Run) -> bool:
+    """Upgrade the tables to this version, and open the run's row.
 
     :return: whether the warehouse is known to be this account's. If not, the row is not opened: the
         first page decides whether anything may be written.
@@ -105,20 +105,20 @@ def ready(run: Run) -> bool:
 
 
 def _needs_no_listing(connection: Connection, run: Run, limits: Limits) -> bool:
-    if run.choices.accept_deletions and deletions.is_anyone_waiting(connection):
+    if run.params.accept_deletions and deletions.has_candidates(connection):
         return False
-    day_end, now = run.choices.day_end, utc_now()
+    day_end, now = run.params.day_end, utc_now()
     if day_end and day_end <= now and runs.listing_covers(connection, day_end):
-        log.info("A listing after the end of %s is here already: nobody is asked again", run.choices.day)
+        log.info("A listing after the end of %s is stored: users are not listed again", run.params.day)
         return True
     newest = runs.newest_listing(connection)
-    rests_until = budget.listing_rests_until(limits, newest)
-    if newest is None or rests_until is None or now >= rests_until:
+    next_at = budget.next_listing_at(limits, newest)
+    if newest is None or next_at is None or now >= next_at:
         return False
-    days = budget.listing_every(limits, newest.users)
+    days = budget.days_between_listings(limits, newest.users)
     warning = (
-        f"Users were not listed: the list is of {newest.started_at:%Y-%m-%d %H:%M} UTC. It takes over a "
-        f"fifth of the day's {limits.ours:,} calls, so it is made every {days} days"
+        f"Users were not listed: the last listing is of {newest.started_at:%Y-%m-%d %H:%M} UTC. One takes "
+        f"over a fifth of the day's {limits.daily_limit:,} calls, so users are listed every {days} days"
     )
     log.warning(warning)
     runs.add_warning(connection, run.key, warning)
@@ -126,94 +126,94 @@ def _needs_no_listing(connection: Connection, run: Run, limits: Limits) -> bool:
 
 
 def killed_runs(this: runs.RunKey) -> list[runs.RunKey]:
-    """Runs that were killed before they could say how they ended: running by their row, not by Airflow."""
+    """Return runs that were killed before they closed their row: running in the warehouse, not in Airflow."""
     ti: Any = get_current_context()["ti"]
     with transaction(warehouse_engine()) as connection:
         others = runs.other_running(connection, this)
-    living = ["queued", "running"]
+    alive_states = ["queued", "running"]
     return [
         other
         for other in others
-        if not ti.get_dr_count(dag_id=other.dag_id, run_ids=[other.run_id], states=living)
+        if not ti.get_dr_count(dag_id=other.dag_id, run_ids=[other.run_id], states=alive_states)
     ]
 
 
 def open_row(connection: Connection, run: Run, at: datetime, killed: Sequence[runs.RunKey]) -> None:
-    """Open the run's row, and clear up what killed and old runs left.
+    """Open the run's row, and clean up after killed and old runs.
 
-    :param killed: of ``killed_runs``, which asks Airflow: not within a transaction.
+    :param killed: result of ``killed_runs``, which calls Airflow and so runs outside the transaction.
     """
-    choices = run.choices
+    params = run.params
     for other in killed:
-        log.warning("Run %s was killed: it is marked abandoned", other.run_id)
+        log.warning("Run %s was killed: it is marked as abandoned", other.run_id)
         runs.abandon(connection, other, at)
-    plan.purge_plans(connection, at - PLANS_KEPT)
-    listing_checkpoint.purge_progress(connection, at - PLANS_KEPT)
+    plan.purge_plans(connection, at - PLAN_RETENTION)
+    listing_checkpoint.purge_checkpoints(connection, at - PLAN_RETENTION)
     runs.open_run(
-        connection, run.key, started_at=at, day=choices.day, history=choices.history, scope=choices.scope
+        connection, run.key, started_at=at, day=params.day, history=params.history, scope=params.scope
     )
-    if choices.day_end and choices.day_end > at:
-        runs.add_warning(connection, run.key, f"{choices.day} is not over: nothing is claimed for it yet")
+    if params.day_end and params.day_end > at:
+        runs.add_warning(connection, run.key, f"{params.day} is not over: no data is complete through it yet")
 
 
 def _hook() -> GongHook:
-    # Late: a task that asks nothing of Gong needs no HTTP client, which costs 0.3 s.
+    # Late: a task that does not call Gong needs no HTTP client, whose import takes 0.3 s.
     from gong_provider.hooks.gong import GongHook
 
     return GongHook(GONG_CONN_ID)
 
 
 def gong_account() -> tuple[account.AccountIdentity, Limits]:
-    """Whose account the connection is, and its limits."""
+    """Return the identity of the connection's account, and its limits."""
     with _hook() as hook:
         settings = hook.settings
         identity = account.AccountIdentity(hook.api_base_url(), settings.key_hash, settings.account)
         return identity, settings.limits
 
 
-def calls_left() -> tuple[Limits, CallsLeft]:
-    """The account's limits, and what is left of the day's calls."""
+def calls_remaining() -> tuple[Limits, CallsRemaining]:
+    """Return the account's limits, and its remaining calls of the day."""
     with _hook() as hook:
-        return hook.settings.limits, hook.calls_left()
+        return hook.settings.limits, hook.calls_remaining()
 
 
 def finish_run() -> dict[str, int]:
-    """Close the run's row, and fail when something of it failed, with all else loaded.
+    """Close the run's row; fail if a task or a history failed, after all else is loaded.
 
-    :return: what the run did, in numbers, for XCom.
+    :return: the run's counts, for XCom.
     """
     context: Any = get_current_context()
     run = run_key()
     failed_tasks = _failed_tasks(context, run)
-    their_logs = f"{', '.join(failed_tasks)} failed: its log says why"
+    cause = f"{', '.join(failed_tasks)} failed: its log says why"
     if "open_run" in failed_tasks:
-        raise _never_opened(context, run, f"{their_logs}. Nothing was asked")
-    limits, calls = calls_left()
+        raise _record_unopened_run(context, run, f"{cause}. No data was requested")
+    limits, calls = calls_remaining()
     retention = read_retention()
     engine = warehouse_engine()
     for table, number in repeat_erasures(engine, run, utc_now()).items():
-        log.info("Of erased users, found again and removed: %d rows of %s", number, table)
+        log.info("Rows of erased users that came back, removed again: %d of %s", number, table)
     with transaction(engine) as connection:
         is_opened = runs.is_opened(connection, run)
     if failed_tasks and not is_opened:
-        raise _never_opened(context, run, f"{their_logs}. Nothing was loaded")
+        raise _record_unopened_run(context, run, f"{cause}. Nothing was loaded")
     with transaction(engine) as connection:
-        if "check" not in failed_tasks:  # what is wrong is not counted
+        if "check" not in failed_tasks:  # wrong data must not enter the coverage
             if runs.run_row(connection, run).scope == "everyone":
                 remove_outdated(connection, retention, utc_now())
             rewrite_coverage(connection, utc_now())
         failed_histories = plan.failed_histories(connection, run)
-        _note_left(connection, run, limits, calls)
+        _record_backlog(connection, run, limits, calls)
         row = runs.run_row(connection, run)
-    failure = f"{their_logs}. What was loaded stays" if failed_tasks else None
+    failure = f"{cause}. Loaded data stays" if failed_tasks else None
     if failed_histories and not failure:
         failure = (
             f"{failed_histories} of {row.histories_planned} histories could not be fetched; the others "
-            "are loaded. gong.user_marks says whose and why. A new run, or clearing all of this one, "
-            "asks again"
+            "are loaded. gong.user_sync_state has the users and the reasons. To fetch them again, start a "
+            "new run or clear all of this one"
         )
     if failure:
-        _tell(_close(run, "failed", failure))
+        _log_summary(_close(run, "failed", failure))
         raise AirflowFailException(failure)
     try:
         publish(context, engine, row)
@@ -221,41 +221,41 @@ def finish_run() -> dict[str, int]:
         _close(run, "failed", "The tables could not be published: the log of finish says why")
         raise
     row = _close(run, "success")
-    _tell(row)
+    _log_summary(row)
     counted = (
-        "users_listed", "users_new", "histories_fetched", "histories_left", "changes_new", "calls_made",
+        "users_listed", "users_new", "histories_fetched", "histories_remaining", "changes_new", "calls_made",
     )  # fmt: skip
     return {name: getattr(row, name) for name in counted}
 
 
-def _never_opened(context: Any, run: runs.RunKey, failure: str) -> AirflowFailException:
-    """Write the row of a run that failed before it had one: else nobody would see it on the page.
+def _record_unopened_run(context: Any, run: runs.RunKey, failure: str) -> AirflowFailException:
+    """Store the row of a run that failed before it had one: without it, the page would not show the run.
 
-    Where the warehouse may be another account's, nothing is written.
+    Writes nothing where the warehouse may be another account's.
 
     :return: the error to raise.
     """
-    choices, identity, now = _choices_that_failed(context), _identity(), utc_now()
-    day, history, scope = choices.day, choices.history, choices.scope
+    params, identity, now = _params_of_failed_run(context), _identity(), utc_now()
+    day, history, scope = params.day, params.history, params.scope
     try:
         with transaction(warehouse_engine()) as connection:
-            if not account.may_be_anothers(connection, identity):
+            if not account.may_be_another_account(connection, identity):
                 runs.open_run(connection, run, started_at=now, day=day, history=history, scope=scope)
                 runs.close_run(connection, run, "failed", now, failure)
-    except Exception as error:  # of others, words may hold a password
-        said = error if isinstance(error, WarehouseError) else type(error).__name__
-        log.warning("The warehouse has no row of this run: %s", said)
+    except Exception as error:  # another error's message may contain a password
+        reason = error if isinstance(error, WarehouseError) else type(error).__name__
+        log.warning("The warehouse has no row of this run: %s", reason)
     return AirflowFailException(failure)
 
 
-def _choices_that_failed(context: Any) -> Choices:
-    """What the run was asked to do, as far as its params say; it did none of it."""
+def _params_of_failed_run(context: Any) -> RunParams:
+    """Return the run's params as far as they are valid: the run did nothing with them."""
     params = context["params"]
     try:
-        return read_choices(params, context["dag_run"].partition_key)
+        return read_run_params(params, context["dag_run"].partition_key)
     except GongConfigError:
         some = any(params.get(name) for name in ("user_ids", "created_from", "created_to"))
-        return Choices(history="none", user_ids=[] if some else None)
+        return RunParams(history="none", user_ids=[] if some else None)
 
 
 def _identity() -> account.AccountIdentity | None:
@@ -270,15 +270,20 @@ def _close(run: runs.RunKey, state: runs.State, failure: str | None = None) -> r
         return runs.close_run(connection, run, state, utc_now(), failure)
 
 
-def _note_left(connection: Connection, run: runs.RunKey, limits: Limits, calls: CallsLeft) -> None:
+def _record_backlog(connection: Connection, run: runs.RunKey, limits: Limits, calls: CallsRemaining) -> None:
     newest = runs.newest_listing(connection)
-    left = plan.histories_left(connection, run)
-    day = budget.covered_by(left, limits, calls, newest.users if newest else 0)
-    said = None
-    if left and runs.run_row(connection, run).scope == "everyone":
-        said = outlook(backlog.headway(connection, calls.at), limits, calls)
-    noted = {"histories_left": left, "left_covered_by": day, "calls_left": calls.now, "outlook": said}
-    runs.set_on_run(connection, run, noted)
+    remaining = plan.histories_remaining(connection, run)
+    eta = budget.backlog_eta(remaining, limits, calls, newest.users if newest else 0)
+    status = None
+    if remaining and runs.run_row(connection, run).scope == "everyone":
+        status = describe_backlog(backlog.read_backlog(connection, calls.at), limits, calls)
+    columns = {
+        "histories_remaining": remaining,
+        "backlog_eta": eta,
+        "calls_remaining": calls.now,
+        "backlog_status": status,
+    }
+    runs.set_on_run(connection, run, columns)
 
 
 def _failed_tasks(context: Any, run: runs.RunKey) -> list[str]:
@@ -287,19 +292,19 @@ def _failed_tasks(context: Any, run: runs.RunKey) -> list[str]:
     return sorted(failed)
 
 
-def _tell(row: runs.RunRow) -> None:
+def _log_summary(row: runs.RunRow) -> None:
     log.info(summary(asdict(row)))
-    if row.histories_left:
-        by = f", by {row.left_covered_by} at the latest" if row.left_covered_by else ""
+    if row.histories_remaining:
+        by = f", by {row.backlog_eta} at the latest" if row.backlog_eta else ""
         log.log(
-            logging.INFO if row.outlook else logging.WARNING,  # where that is so every day, nobody need look
-            "%s of %s histories are left, for the day's calls are used up or kept for others; the next runs "
-            "fetch them%s",
-            f"{row.histories_left:,}",
-            f"{row.histories_owed:,}",
+            logging.INFO if row.backlog_status else logging.WARNING,  # no warning where it is so every day
+            "%s of %s histories remain: the day's calls are used up or reserved for other tools; the next "
+            "runs fetch them%s",
+            f"{row.histories_remaining:,}",
+            f"{row.histories_pending:,}",
             by,
         )
     for warning in row.warnings:
         log.warning(warning)
-    if row.outlook:
-        log.info(row.outlook)
+    if row.backlog_status:
+        log.info(row.backlog_status)

@@ -1,4 +1,4 @@
-"""What a run was asked to do: its params and its day, checked before any call is made."""
+"""Checks a run's params and its day before any call is made."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PARAMS = ("history", "user_ids", "created_from", "created_to", "accept_deletions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """A checked run.
+class RunParams:
+    """The checked params of a run.
 
-    :ivar day: the UTC day the run is about, None for a run by hand without one: now.
+    :ivar day: the UTC day of the run; None for a manual run without one: now.
     :ivar history: 'auto', 'all', 'changed' or 'none'.
-    :ivar created_from: included; ``created_to`` is not.
-    :ivar accept_deletions: however many users are gone, they are marked so.
+    :ivar created_from: inclusive; ``created_to`` is exclusive.
+    :ivar accept_deletions: mark users as deleted however many they are.
     """
 
     day: date | None = None
@@ -34,25 +34,25 @@ class Choices:
 
     @property
     def scope(self) -> str:
-        """'selection' when only some users were asked for, else 'everyone'."""
+        """'selection' when the params choose users, else 'everyone'."""
         some = self.user_ids is not None or self.created_from or self.created_to
         return "selection" if some else "everyone"
 
     @property
     def day_end(self) -> datetime | None:
-        """The instant at which the day is over."""
+        """The instant at which the day ends."""
         if self.day is None:
             return None
         return datetime.combine(self.day, time(), UTC) + timedelta(days=1)
 
 
-def read_choices(params: Mapping[str, Any], partition_key: str | None) -> Choices:
+def read_run_params(params: Mapping[str, Any], partition_key: str | None) -> RunParams:
     """Check the params and the day (a run's partition key).
 
-    :raises GongConfigError: in a sentence, what can't be.
+    :raises GongConfigError: a param or the partition key is invalid.
     """
     unknown = sorted(params.keys() - PARAMS)
-    if unknown:  # a misspelt one would ask for everyone
+    if unknown:  # with a misspelt user_ids, the run would list everyone
         raise GongConfigError(f"A run takes {', '.join(PARAMS)}, and no {', '.join(unknown)}")
     ids = params.get("user_ids") or None
     if ids is not None and not isinstance(ids, Sequence):
@@ -68,7 +68,7 @@ def read_choices(params: Mapping[str, Any], partition_key: str | None) -> Choice
     history = params.get("history", "auto")
     if history not in HISTORY:
         raise GongConfigError(f"history must be one of {', '.join(HISTORY)}")
-    return Choices(
+    return RunParams(
         day=_day(partition_key),
         history=history,
         user_ids=list(dict.fromkeys(map(check_user_id, ids))) if ids else None,
@@ -83,6 +83,6 @@ def _day(partition_key: str | None) -> date | None:
         return None
     with suppress(ValueError):
         day = date.fromisoformat(partition_key)
-        if day.isoformat() == partition_key and day < date.max:  # whose end no clock has
+        if day.isoformat() == partition_key and day < date.max:  # day_end of date.max would overflow
             return day
     raise GongConfigError("The partition key must be a UTC day such as 2026-01-31")

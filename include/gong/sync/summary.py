@@ -1,4 +1,4 @@
-"""A run in one line: for the log of its last task, and for its note in Airflow's UI."""
+"""Summarizes a run in one line: for the log of its last task and its note in Airflow's UI."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any
 
 
 def summary(row: Mapping[str, Any]) -> str:
-    """What a run did.
+    """Return what a run did, in one line.
 
-    :param row: of ``sync_runs``; users are those it listed.
+    :param row: of ``sync_runs``; users are those the run listed.
     """
     calls = row["calls_made"]
     if not calls and not row["users_listed"]:
-        said = "Nothing was owed: 0 calls"
+        text = "Nothing to fetch: 0 calls"
     else:
-        said = (
+        text = (
             f"{counted(row['users_listed'], 'user')}, {row['users_new']:,} new, "
             f"{counted(row['changes_new'], 'change')}, {counted(calls, 'call')}"
         )
-    if row["histories_left"] is None:  # it ended before that was counted
-        return said
-    return f"{said}, {counted(row['histories_left'], 'history', 'histories')} left"
+    if row["histories_remaining"] is None:  # it ended before that was counted
+        return text
+    return f"{text}, {counted(row['histories_remaining'], 'history', 'histories')} remaining"
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """So many things."""
+    """Return a number with its noun, such as ``1 user`` or ``2 users``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,4 +1,4 @@
-"""The Airflow connection of the warehouse, as an engine."""
+"""Makes the warehouse's engine from its Airflow connection."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ WAREHOUSE_CONN_ID = "gong_postgres"
 
 
 def warehouse_engine() -> Engine:
-    """An engine on connection ``gong_postgres`` (type postgres)."""
+    """Return an engine for connection ``gong_postgres`` (type postgres)."""
     ti: Any = get_current_context()["ti"]
     return _engine_of_task(ti.id)
 
 
 @lru_cache(maxsize=1)
 def _engine_of_task(_id: object) -> Engine:
-    """Asked once a task: what was paid for must not wait for Airflow's api-server to be stored."""
+    """Read the connection once per task: storing a response must not wait for Airflow's api-server."""
     return engine_for(address_of(BaseHook.get_connection(WAREHOUSE_CONN_ID)))

@@ -1,4 +1,4 @@
-"""``python -m include.gong.warehouse``: makes the tables where the loader may not; moves erasure records."""
+"""``python -m include.gong.warehouse``: migrates the schema; exports and applies erasure records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from gong_provider.client.protocols import utc_now
-from include.gong.warehouse.connect import engine_for, place, schema_of
+from include.gong.warehouse.connect import display_address, engine_for, schema_of
 from include.gong.warehouse.erasure_file import apply_erasures, export_erasures
 from include.gong.warehouse.errors import WarehouseError
 from include.gong.warehouse.migrate import migrate
@@ -23,7 +23,7 @@ _WITH_A_FILE = {
 
 
 def main() -> None:
-    """Run a command on the warehouse that the environment names, and say in one line what it did."""
+    """Run a command on the warehouse that the environment names, and print its outcome."""
     parser = argparse.ArgumentParser(prog="python -m include.gong.warehouse", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="bring the schema to this code's version")
@@ -33,14 +33,14 @@ def main() -> None:
     try:
         engine = engine_for(_url())
         if given.command == "migrate":
-            said = _migrate(engine)
+            message = _migrate(engine)
         elif not given.file:
             raise WarehouseError(f"FILE is missing. Use: make {given.command} FILE=erasures.json.")
         else:
-            said = (_export if given.command == "export-erasures" else _apply)(engine, Path(given.file))
+            message = (_export if given.command == "export-erasures" else _apply)(engine, Path(given.file))
     except WarehouseError as error:
         sys.exit(str(error))
-    sys.stdout.write(f"{said}\n")
+    sys.stdout.write(f"{message}\n")
 
 
 def _migrate(engine: Engine) -> str:
@@ -61,18 +61,18 @@ def _apply(engine: Engine, file: Path) -> str:
     rows = ", ".join(f"{number:,} in {table}" for table, number in applied.rows.items())
     return (
         f"{_where(engine)} has the {applied.records:,} erasure records of {file}; {applied.new:,} are new. "
-        f"Rows removed, or that name these people no longer: {rows or 'none'}."
+        f"Rows deleted or redacted: {rows or 'none'}."
     )
 
 
 def _where(engine: Engine) -> str:
-    return f"Schema {schema_of(engine.url)} in {place(engine.url)}"
+    return f"Schema {schema_of(engine.url)} in {display_address(engine.url)}"
 
 
 def _url() -> str:
     name = next((name for name in _VARIABLES if os.environ.get(name)), None)
     if name is None:
-        raise WarehouseError(f"Say which database: set {_VARIABLES[0]} to a postgresql:// URL.")
+        raise WarehouseError(f"The database is not set: set {_VARIABLES[0]} to a postgresql:// URL.")
     if os.environ[name].lstrip().startswith("{"):
         raise WarehouseError(f"{name} is JSON: set {_VARIABLES[0]} to the same as a postgresql:// URL.")
     return os.environ[name]

@@ -1,4 +1,4 @@
-"""What a load adds to its run: rejected records, oddities that are only counted, and its numbers."""
+"""Stores the rejected records of a load, and adds its anomaly counts and numbers to the run."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from gong_provider.client.sanitizing import canonical_json
 from include.gong.warehouse.runs import RunKey, add_to_run
 
 _STORE_REJECTED = text("""
-    INSERT INTO rejected_records AS held (record_key, kind, reason, raw, first_seen_at, last_seen_at)
+    INSERT INTO rejected_records AS stored (record_key, kind, reason, raw, first_seen_at, last_seen_at)
     VALUES (:record_key, :kind, :reason, CAST(:raw AS jsonb), :at, :at)
     ON CONFLICT (record_key) DO UPDATE
-    SET first_seen_at = least(held.first_seen_at, excluded.first_seen_at),
-        last_seen_at = greatest(held.last_seen_at, excluded.last_seen_at)
+    SET first_seen_at = least(stored.first_seen_at, excluded.first_seen_at),
+        last_seen_at = greatest(stored.last_seen_at, excluded.last_seen_at)
 """)
 
 _ADD_COUNTS = text("""
-    INSERT INTO run_oddities AS held (dag_id, run_id, kind, count)
+    INSERT INTO run_anomalies AS stored (dag_id, run_id, kind, count)
     VALUES (:dag_id, :run_id, :kind, :count)
-    ON CONFLICT (dag_id, run_id, kind) DO UPDATE SET count = held.count + excluded.count
+    ON CONFLICT (dag_id, run_id, kind) DO UPDATE SET count = stored.count + excluded.count
 """)
 
 
-def account_for(
+def record_stats(
     connection: Connection,
     run: RunKey,
     rejected: Sequence[tuple[Rejected, datetime]],
     counts: Counter[str],
     **increments: int,
 ) -> None:
-    """Add what a load brought to the run's; last in a transaction, as ``add_to_run`` is.
+    """Add a load's statistics to its run; last in a transaction, as ``add_to_run`` is.
 
-    :param rejected: with the instants of their answers; kept once, however often they come.
-    :param counts: oddities by kind.
+    :param rejected: with the times of their requests; each record is stored once.
+    :param counts: anomalies by kind.
     :raises WarehouseError: the run was never opened.
     """
     _store_rejected(connection, rejected)
@@ -59,7 +59,7 @@ def _store_rejected(connection: Connection, rejected: Sequence[tuple[Rejected, d
             "raw": json.dumps(record.raw, ensure_ascii=False),
             "at": at,
         }
-        # In one order, so that two loads of the same records do not deadlock.
+        # In a fixed order, so that two loads of the same records do not deadlock.
         for key, at, record in sorted(
             ((_record_key(it), at, it) for it, at in rejected), key=itemgetter(0, 1)
         )

@@ -1,4 +1,4 @@
-"""The way into the warehouse: one engine a process and database, one transaction at a time."""
+"""Connects to the warehouse: one engine per process and database, one transaction at a time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import psycopg2
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from gong_provider.client.errors import raise_alone
-from gong_provider.db import engine
-from gong_provider.db.engine import address, address_of, place
+from gong_provider.client.errors import raise_without_context
+from gong_provider.db import engine as engines
+from gong_provider.db.engine import address, address_of, display_address
 from gong_provider.db.schema import enter_schema, schema_of
 from include.gong.warehouse.errors import WarehouseError
 
 __all__ = [
     "address",
     "address_of",
+    "display_address",
     "engine_for",
     "in_transaction",
-    "place",
     "schema_of",
     "transaction",
 ]
@@ -33,30 +33,30 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-HOLD_S = 600.0
-"""Seconds for which an answer that was paid for with a call is held, and its load tried."""
+LOAD_RETRY_S = 600.0
+"""Seconds for which the load of a response is retried: fetching it again would cost another call."""
 _MOMENT_S = 8.0
 _RESTS_S = (0.5, 2.0, 5.0, 10.0, 20.0)
-"""Between tries; the last one stays."""
+"""Between retries; the last one repeats."""
 
 
 def engine_for(url: URL | str, *, wait_s: int | None = None) -> Engine:
-    """The process's engine for a database; the same arguments give the same engine.
+    """Return the process's engine for a database; the same arguments return the same engine.
 
     :param url: any ``postgres://`` or ``postgresql://`` address; the driver is always psycopg2. Its
-        parameter ``gong_schema`` names the warehouse's schema: gong, unless it does.
+        parameter ``gong_schema`` names the warehouse's schema, by default gong.
     :param wait_s: seconds to wait for a connection; None: as long as a task may.
-    :raises WarehouseError: it is no such address.
+    :raises WarehouseError: the address is invalid.
     """
     try:
-        return engine.engine_for(url, wait_s=wait_s)
-    except engine.AddressError as error:
+        return engines.engine_for(url, wait_s=wait_s)
+    except engines.AddressError as error:
         raise WarehouseError(f"The warehouse's address {error}") from None
 
 
 @contextmanager
 def transaction(engine: Engine, *, lock_timeout_s: float = 0) -> Iterator[Connection]:
-    """One transaction in which plain names mean the warehouse's tables and times are UTC.
+    """Open a transaction in which plain names mean the warehouse's tables and times are UTC.
 
     Leaves no setting in the session, so that it works behind a pooler. An error rolls all of it back.
 
@@ -66,25 +66,26 @@ def transaction(engine: Engine, *, lock_timeout_s: float = 0) -> Iterator[Connec
     try:
         connection = engine.connect()
     except DBAPIError as error:
-        trouble = engine.connection_trouble(error, engine.url)
-        raise_alone(WarehouseError(f"The warehouse {trouble}", may_pass=True))
+        reason = engines.explain_connection_error(error, engine.url)
+        raise_without_context(WarehouseError(f"The warehouse {reason}", is_transient=True))
     try:
         with connection, connection.begin():
             enter_schema(connection, lock_timeout_s)
             yield connection
     except (DBAPIError, psycopg2.Error) as error:
-        trouble = engine.statement_trouble(error, engine.url)
-        raise_alone(WarehouseError(f"The warehouse {trouble}", may_pass=engine.may_pass(error)))
+        reason = engines.explain_statement_error(error, engine.url)
+        is_transient = engines.is_transient(error)
+        raise_without_context(WarehouseError(f"The warehouse {reason}", is_transient=is_transient))
 
 
 def in_transaction(engine: Engine, load: Callable[[Connection], T], *, for_s: float | None = None) -> T:
-    """Load in one transaction, and again while the database is only in the way.
+    """Load in one transaction, and retry after transient errors of the database.
 
-    A try whose COMMIT got no answer may have been committed: ``load`` must be right when it runs again.
+    A try whose COMMIT got no response may have been committed: ``load`` must be idempotent.
 
-    :param for_s: seconds after which it is given up, and for which a lock is waited for: HOLD_S for what was
-        paid for with calls, which would be paid again. None: tried for some seconds, locks without end.
-    :raises WarehouseError: it is still in the way after that time, or refuses.
+    :param for_s: seconds to retry and to wait for a lock: LOAD_RETRY_S for responses, which would cost calls
+        again. None: retry for some seconds, wait for locks without end.
+    :raises WarehouseError: the error lasted longer, or is not transient.
     """
     gives_up_at = time.monotonic() + (for_s or _MOMENT_S)
     for rest_s in chain(_RESTS_S, repeat(_RESTS_S[-1])):
@@ -93,8 +94,8 @@ def in_transaction(engine: Engine, load: Callable[[Connection], T], *, for_s: fl
             with transaction(engine, lock_timeout_s=waits_s) as connection:
                 return load(connection)
         except WarehouseError as error:
-            if not error.may_pass or time.monotonic() + rest_s > gives_up_at:
+            if not error.is_transient or time.monotonic() + rest_s > gives_up_at:
                 raise
-            log.warning("%s It is tried again in %s s", error, rest_s)
+            log.warning("%s Retrying in %s s", error, rest_s)
         time.sleep(rest_s)
     raise AssertionError("unreachable")

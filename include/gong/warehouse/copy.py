@@ -1,4 +1,4 @@
-"""Rows into a table by COPY, the fastest way in, with every character intact."""
+"""Writes rows to a table by COPY, the fastest way, with every character intact."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 Encoder: TypeAlias = Callable[[Any], str]
 
-# All that COPY's text format gives a meaning; other control characters stand for themselves.
+# The characters with a meaning in COPY's text format; other control characters are literal.
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _ELEMENT_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\""})
 _NULL = r"\N"
@@ -21,7 +21,7 @@ _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 def text(value: str) -> str:
     """Encode for a text column."""
-    # Most are plain words, and to see that takes a tenth of what translating them does.
+    # Most are plain words, and checking that takes a tenth of the time of translating.
     return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
 
 

@@ -1,4 +1,4 @@
-"""recording_coverage_daily: owed by loads from a day on, rewritten once when a run ends."""
+"""Keeps recording_coverage_daily: loads invalidate it from a day on, the end of a run rewrites it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, text
 
-# Rows of their own, so that loads at once don't wait for each other.
-_OWE = text("""
-    INSERT INTO recording_coverage_owed (from_day)
+# A row per load, so that concurrent loads don't wait for each other.
+_INVALIDATE = text("""
+    INSERT INTO coverage_invalidations (from_day)
     VALUES ((CAST(:since AS timestamptz) AT TIME ZONE 'UTC')::date)
 """)
 
 _LOCK = text("LOCK TABLE recording_coverage_daily IN SHARE ROW EXCLUSIVE MODE")
 
-# A day that was not complete may be now, and days have ended since.
+# An incomplete day may be complete now, and days have ended since.
 _FIRST_DAY = text("""
-    WITH owed AS (DELETE FROM recording_coverage_owed RETURNING from_day)
-    SELECT least((SELECT min(from_day) FROM owed),
+    WITH invalid AS (DELETE FROM coverage_invalidations RETURNING from_day)
+    SELECT least((SELECT min(from_day) FROM invalid),
                  (SELECT min(day) FROM recording_coverage_daily WHERE NOT complete),
                  (SELECT coalesce(max(day) + 1, '-infinity') FROM recording_coverage_daily))::text
 """)
-_FORGET = text("DELETE FROM recording_coverage_daily WHERE day >= CAST(:first_day AS date)")
+_DELETE = text("DELETE FROM recording_coverage_daily WHERE day >= CAST(:first_day AS date)")
 _WRITE = text("""
     INSERT INTO recording_coverage_daily
     SELECT *, :at FROM derived_recording_coverage(CAST(:first_day AS date))
@@ -29,26 +29,26 @@ _WRITE = text("""
 _COMPLETE_UNTIL = text("SELECT max(day) FROM recording_coverage_daily WHERE complete")
 
 
-def owe_coverage(connection: Connection, *since: datetime | None) -> None:
-    """Note from when on facts changed, in the transaction that changes them; None: nothing did."""
+def invalidate_coverage(connection: Connection, *since: datetime | None) -> None:
+    """Invalidate the coverage from the earliest of some instants on; None is skipped."""
     instants = [each for each in since if each is not None]
     if instants:
-        connection.execute(_OWE, {"since": min(instants)})
+        connection.execute(_INVALIDATE, {"since": min(instants)})
 
 
 def rewrite_coverage(connection: Connection, at: datetime) -> int:
-    """Rewrite the daily coverage from the oldest new fact on.
+    """Rewrite the daily coverage from the first invalid day on.
 
     :param at: written as ``computed_at``.
-    :return: how many rows were written.
+    :return: the number of rows written.
     """
     connection.execute(_LOCK)
     first_day = {"first_day": connection.scalar(_FIRST_DAY)}
-    connection.execute(_FORGET, first_day)
+    connection.execute(_DELETE, first_day)
     return connection.execute(_WRITE, first_day | {"at": at}).rowcount
 
 
 def complete_until(connection: Connection) -> date | None:
-    """The newest day about which nothing is missing, None where there is none yet."""
+    """Return the newest complete day, if any."""
     day: date | None = connection.scalar(_COMPLETE_UNTIL)
     return day

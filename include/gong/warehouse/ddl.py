@@ -1,4 +1,4 @@
-"""What migrations are written with: tables, views, functions, and the comment that each must have."""
+"""Helpers of migrations: create tables, views and functions, each with its comment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gong_provider.db.tables import Columns, quoted
 
 
 def run(statements: str) -> None:
-    """Execute statements as they stand."""
+    """Execute statements unchanged."""
     op.get_bind().exec_driver_sql(statements)
 
 
@@ -25,7 +25,7 @@ def create_table(
 
 
 def create_view(name: str, about: str, columns: Sequence[tuple[str, str]], query: str) -> None:
-    """Create a view, or replace one by more columns, with its comments.
+    """Create a view with its comments, or replace one, also by one with more columns.
 
     :param columns: each column's name, in the query's order, and meaning.
     """
@@ -36,10 +36,10 @@ def create_view(name: str, about: str, columns: Sequence[tuple[str, str]], query
 def create_function(
     signature: str, about: str, columns: Columns, query: str, *, volatility: str = "STABLE"
 ) -> None:
-    """Create a function that answers rows by one query, or replace one of the same parameters and columns.
+    """Create a function that returns the rows of a query, or replace one of the same parameters and columns.
 
-    Its body is read when it is created, so that its names mean the same whatever the caller's search_path,
-    and it can be inlined: a condition on its rows reaches the indexes.
+    Its body is parsed when it is created: names mean the same whatever the caller's search_path, and it can
+    be inlined, so that a condition on its rows reaches the indexes.
 
     :param signature: name and parameters.
     :param columns: each column's name, type and meaning; meanings go to the function's comment.
@@ -55,7 +55,7 @@ def create_function(
 
 
 def columns_of(relation: str) -> set[str]:
-    """The columns that a relation has by now: older versions are made by the same code."""
+    """Return the current columns of a relation: the same code also creates older versions."""
     names = op.get_bind().exec_driver_sql(
         "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
         (relation,),

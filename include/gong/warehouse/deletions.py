@@ -1,4 +1,4 @@
-"""Who left: nominated by a listing that lacks him, confirmed by asking for him, then marked gone."""
+"""Marks deleted users: a listing flags the missing ones, a request by id verifies them."""
 
 from __future__ import annotations
 
@@ -8,162 +8,162 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from include.gong.warehouse.coverage import owe_coverage
-from include.gong.warehouse.erasures import hold_off_forgetting
+from include.gong.warehouse.coverage import invalidate_coverage
+from include.gong.warehouse.erasures import block_erasures
 from include.gong.warehouse.runs import RunKey, add_warning
 
-THERE = "(gone_at > last_seen_at) IS NOT TRUE"
-"""Whether a user is in Gong, by his marks, as SQL."""
+IS_PRESENT = "(deleted_at > last_seen_at) IS NOT TRUE"
+"""SQL: whether the user of a row in user_sync_state is in Gong."""
 
 ALARM_USERS = 10
-"""So many may leave at once in an account of any size."""
+"""Up to this many may be deleted at once in an account of any size."""
 ALARM_SHARE = 5
-"""Of more than these, no more than this part of the users, unless someone accepts it."""
+"""More than these only up to this fraction of the users (1/n), unless someone accepts it."""
 
-# One writer at a time, so that runs at once never wait for each other in a circle. Whoever needs locks on
-# user_marks takes them first.
-_LOCK = text("LOCK TABLE leavers IN SHARE ROW EXCLUSIVE MODE")
+# One writer at a time, so that concurrent runs never deadlock. Locks on user_sync_state are acquired first.
+_LOCK = text("LOCK TABLE deletion_candidates IN SHARE ROW EXCLUSIVE MODE")
 
-_FORGET_SEEN = text("""
-    DELETE FROM leavers USING user_marks
-    WHERE leavers.user_id = user_marks.user_id AND last_seen_at >= greatest(nominated_at, confirmed_at)
+_REMOVE_SEEN = text("""
+    DELETE FROM deletion_candidates AS candidate USING user_sync_state AS state
+    WHERE candidate.user_id = state.user_id AND last_seen_at >= greatest(flagged_at, verified_at)
 """)
 
-# A confirmation from before this listing is none any more.
-_RENEW = text("UPDATE leavers SET nominated_at = :started_at WHERE nominated_at < :started_at")
+# Invalidates verifications from before this listing.
+_RENEW = text("UPDATE deletion_candidates SET flagged_at = :started_at WHERE flagged_at < :started_at")
 
-_NOMINATE = text(f"""
-    INSERT INTO leavers (user_id, nominated_at)
+_FLAG = text(f"""
+    INSERT INTO deletion_candidates (user_id, flagged_at)
     SELECT user_id, :started_at
-    FROM user_marks
+    FROM user_sync_state
     WHERE last_seen_at < :started_at
       AND CASE WHEN :with_avatars THEN listed_with_avatars_at ELSE listed_at END IS NOT NULL
-      AND {THERE}
+      AND {IS_PRESENT}
     ON CONFLICT (user_id) DO NOTHING
 """)  # noqa: S608 (a constant)
 
-_WAITING = text("SELECT EXISTS (SELECT FROM leavers)")
+_ANY_CANDIDATE = text("SELECT EXISTS (SELECT FROM deletion_candidates)")
 
-_UNCONFIRMED = text("""
+_UNVERIFIED = text("""
     SELECT user_id
-    FROM leavers JOIN user_marks USING (user_id)
-    WHERE last_seen_at < nominated_at AND (confirmed_at IS NULL OR confirmed_at < nominated_at)
+    FROM deletion_candidates JOIN user_sync_state USING (user_id)
+    WHERE last_seen_at < flagged_at AND (verified_at IS NULL OR verified_at < flagged_at)
     ORDER BY user_id
 """)
 
-_CONFIRM = text("""
-    UPDATE leavers SET confirmed_at = greatest(confirmed_at, :at)
+_VERIFY = text("""
+    UPDATE deletion_candidates SET verified_at = greatest(verified_at, :at)
     WHERE user_id = ANY (CAST(:ids AS text[]))
 """)
 
-_CONFIRMED = """
+_VERIFIED = """
     SELECT user_id
-    FROM user_marks JOIN leavers USING (user_id)
-    WHERE confirmed_at >= nominated_at AND last_seen_at < confirmed_at
+    FROM user_sync_state JOIN deletion_candidates USING (user_id)
+    WHERE verified_at >= flagged_at AND last_seen_at < verified_at
 """
-_LOCK_CONFIRMED = text(f"{_CONFIRMED} ORDER BY user_id FOR UPDATE OF user_marks")
-# While we waited for the locks, another run may have settled some.
-_STILL_CONFIRMED = text(f"{_CONFIRMED} AND user_id = ANY (CAST(:ids AS text[]))")
+_LOCK_VERIFIED = text(f"{_VERIFIED} ORDER BY user_id FOR UPDATE OF user_sync_state")
+# While this one waited for the locks, another run may have applied some.
+_STILL_VERIFIED = text(f"{_VERIFIED} AND user_id = ANY (CAST(:ids AS text[]))")
 
-_PRESENT = text(f"SELECT count(*) FROM user_marks WHERE {THERE}")  # noqa: S608 (a constant)
+_PRESENT = text(f"SELECT count(*) FROM user_sync_state WHERE {IS_PRESENT}")  # noqa: S608 (a constant)
 
-_MARK_GONE = text("""
-    UPDATE user_marks SET gone_at = greatest(gone_at, confirmed_at)
-    FROM leavers
-    WHERE user_marks.user_id = leavers.user_id AND leavers.user_id = ANY (CAST(:ids AS text[]))
+_MARK_DELETED = text("""
+    UPDATE user_sync_state SET deleted_at = greatest(deleted_at, verified_at)
+    FROM deletion_candidates AS candidate
+    WHERE user_sync_state.user_id = candidate.user_id AND candidate.user_id = ANY (CAST(:ids AS text[]))
 """)
 
 _CLOSE_VERSIONS = text("""
-    UPDATE user_versions SET valid_to = gone_at
-    FROM user_marks
-    WHERE user_versions.user_id = user_marks.user_id
-      AND user_marks.user_id = ANY (CAST(:ids AS text[]))
+    UPDATE user_versions SET valid_to = deleted_at
+    FROM user_sync_state
+    WHERE user_versions.user_id = user_sync_state.user_id
+      AND user_sync_state.user_id = ANY (CAST(:ids AS text[]))
       AND valid_to IS NULL
-      AND valid_from < gone_at
+      AND valid_from < deleted_at
 """)
 
 _REMOVE = text("""
     WITH removed AS (
-        DELETE FROM leavers WHERE user_id = ANY (CAST(:ids AS text[])) RETURNING user_id, confirmed_at
+        DELETE FROM deletion_candidates WHERE user_id = ANY (CAST(:ids AS text[]))
+        RETURNING user_id, verified_at
     )
-    SELECT min(confirmed_at), min(history_covers_until) FROM removed JOIN user_marks USING (user_id)
+    SELECT min(verified_at), min(history_covers_until) FROM removed JOIN user_sync_state USING (user_id)
 """)
 
 _COUNT = text("""
-    UPDATE sync_runs SET users_left = users_left + :left, users_withheld = :withheld
+    UPDATE sync_runs SET users_deleted = users_deleted + :deleted, deletions_blocked = :blocked
     WHERE (dag_id, run_id) = (:dag_id, :run_id)
 """)
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of the confirmed leavers.
+class AppliedDeletions:
+    """Outcome of ``apply_deletions``.
 
-    :ivar left: marked gone.
-    :ivar withheld: too many to believe it; they stay as they are, and nominated.
-    :ivar present: users whom the warehouse counted as present before.
+    :ivar deleted: users marked as deleted.
+    :ivar blocked: users not marked because they are implausibly many; they stay deletion candidates.
+    :ivar present: users present before, by the warehouse.
     """
 
-    left: int
-    withheld: int
+    deleted: int
+    blocked: int
     present: int
 
 
-def nominate(connection: Connection, started_at: datetime, *, with_avatars: bool, whole: bool) -> None:
-    """Write down whom a full listing lacked, when its last page was loaded, in that transaction.
+def flag_missing(connection: Connection, started_at: datetime, *, with_avatars: bool, whole: bool) -> None:
+    """Flag the users missing from a full listing, in the transaction that loads its last page.
 
     :param started_at: when the listing's first request started.
-    :param with_avatars: it nominates those who were in a list with avatars, else in one without.
-    :param whole: it did not change while it was read; else it nominates nobody new.
+    :param with_avatars: flag users that were in a listing with avatars; else in one without.
+    :param whole: whether it did not change while it was read; else no new users are flagged.
     """
     connection.execute(_LOCK)
-    connection.execute(_FORGET_SEEN)
+    connection.execute(_REMOVE_SEEN)
     connection.execute(_RENEW, {"started_at": started_at})
     if whole:
-        connection.execute(_NOMINATE, {"started_at": started_at, "with_avatars": with_avatars})
+        connection.execute(_FLAG, {"started_at": started_at, "with_avatars": with_avatars})
 
 
-def is_anyone_waiting(connection: Connection) -> bool:
-    """Whether there are nominees: unconfirmed, or withheld."""
-    return bool(connection.scalar(_WAITING))
+def has_candidates(connection: Connection) -> bool:
+    """Whether there are deletion candidates: unverified, or blocked."""
+    return bool(connection.scalar(_ANY_CANDIDATE))
 
 
-def unconfirmed(connection: Connection) -> list[str]:
-    """The nominees who were not asked for since the newest listing that lacked them."""
-    return list(connection.scalars(_UNCONFIRMED))
+def unverified(connection: Connection) -> list[str]:
+    """Return the candidates not verified since the newest listing that lacked them."""
+    return list(connection.scalars(_UNVERIFIED))
 
 
-def confirm(connection: Connection, user_ids: Sequence[str], at: datetime) -> None:
-    """Note that Gong was asked for these, and that all it knows of them is loaded.
+def verify(connection: Connection, user_ids: Sequence[str], at: datetime) -> None:
+    """Mark users as verified: they were requested by id, and those that Gong returned are loaded.
 
-    :param at: when the request started; who was seen since is no leaver.
+    :param at: when the request started; users seen since are no candidates any more.
     """
     connection.execute(_LOCK)
-    connection.execute(_CONFIRM, {"ids": list(user_ids), "at": at})
-    connection.execute(_FORGET_SEEN)  # those who came
+    connection.execute(_VERIFY, {"ids": list(user_ids), "at": at})
+    connection.execute(_REMOVE_SEEN)  # the returned ones
 
 
-def settle(connection: Connection, run: RunKey, *, accept: bool) -> Settled:
-    """Mark the confirmed leavers gone; or, when they are too many to believe it, say so on the run.
+def apply_deletions(connection: Connection, run: RunKey, *, accept: bool) -> AppliedDeletions:
+    """Mark verified candidates as deleted; if they are implausibly many, add a warning to the run instead.
 
-    :param accept: also when they are more than a fifth of the users, and more than ten.
+    :param accept: mark them also when they are more than a fifth of the users, and more than ten.
     """
-    hold_off_forgetting(connection)
-    locked = list(connection.scalars(_LOCK_CONFIRMED))
+    block_erasures(connection)
+    locked = list(connection.scalars(_LOCK_VERIFIED))
     connection.execute(_LOCK)
-    leavers = {"ids": list(connection.scalars(_STILL_CONFIRMED, {"ids": locked}))}
-    number, present = len(leavers["ids"]), connection.execute(_PRESENT).scalar_one()
+    verified = {"ids": list(connection.scalars(_STILL_VERIFIED, {"ids": locked}))}
+    number, present = len(verified["ids"]), connection.execute(_PRESENT).scalar_one()
     if not accept and number > ALARM_USERS and number * ALARM_SHARE > present:
-        settled = Settled(0, number, present)
+        applied = AppliedDeletions(0, number, present)
         add_warning(connection, run, _alarm(number, present))
     else:
-        settled = Settled(number, 0, present)
-        connection.execute(_MARK_GONE, leavers)
-        connection.execute(_CLOSE_VERSIONS, leavers)
-        left_at, known_until = connection.execute(_REMOVE, leavers).one()
-        owe_coverage(connection, left_at, known_until)
-    connection.execute(_COUNT, run._asdict() | {"left": settled.left, "withheld": settled.withheld})
-    return settled
+        applied = AppliedDeletions(number, 0, present)
+        connection.execute(_MARK_DELETED, verified)
+        connection.execute(_CLOSE_VERSIONS, verified)
+        deleted_at, known_until = connection.execute(_REMOVE, verified).one()
+        invalidate_coverage(connection, deleted_at, known_until)
+    connection.execute(_COUNT, run._asdict() | {"deleted": applied.deleted, "blocked": applied.blocked})
+    return applied
 
 
 def _alarm(number: int, present: int) -> str:

@@ -1,4 +1,4 @@
-"""Erasure records in a file: exported to be kept beside the backups, applied after one was restored."""
+"""Exports erasure records to a file, to keep with backups, and applies them after a restore."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Engine, text
 from include.gong.warehouse import copy
 from include.gong.warehouse.connect import in_transaction, transaction
 from include.gong.warehouse.copy import copy_rows
-from include.gong.warehouse.erasure import WAIT_FOR_LOADS, count_again, erase_everyone
-from include.gong.warehouse.erasures import read_forgotten
+from include.gong.warehouse.erasure import WAIT_FOR_LOADS, delete_all_erased, refresh_coverage
+from include.gong.warehouse.erasures import read_erasures
 from include.gong.warehouse.errors import WarehouseError
 
 _VERSION = 1
@@ -26,24 +26,24 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _EXPORT = text("""
     SELECT encode(key, 'hex') AS key, ARRAY(
         SELECT jsonb_build_object(
-            'user_hash', encode(user_hash, 'hex'), 'forgotten_at', forgotten_at, 'listed_at', listed_at,
-            'address_hashes', ARRAY(SELECT encode(address_hash, 'hex') FROM forgotten_addresses AS theirs
-                                    WHERE theirs.user_hash = forgotten.user_hash ORDER BY address_hash))
-        FROM forgotten ORDER BY user_hash) AS erasures
+            'user_hash', encode(user_hash, 'hex'), 'requested_at', requested_at, 'listed_at', listed_at,
+            'address_hashes', ARRAY(SELECT encode(address_hash, 'hex') FROM erased_addresses AS theirs
+                                    WHERE theirs.user_hash = erasures.user_hash ORDER BY address_hash))
+        FROM erasures ORDER BY user_hash) AS erasures
     FROM erasure_key
 """)
 
 _KEY = {"key": copy.bytea}
 _REMOVE_KEY = text("DELETE FROM erasure_key")
 _ADD_RECORDS = text("""
-    INSERT INTO forgotten (user_hash, forgotten_at, listed_at)
-    SELECT decode(user_hash, 'hex'), forgotten_at, listed_at
+    INSERT INTO erasures (user_hash, requested_at, listed_at)
+    SELECT decode(user_hash, 'hex'), requested_at, listed_at
     FROM jsonb_to_recordset(CAST(:erasures AS jsonb))
-        AS record (user_hash text, forgotten_at timestamptz, listed_at timestamptz)
+        AS record (user_hash text, requested_at timestamptz, listed_at timestamptz)
     ON CONFLICT DO NOTHING
 """)
 _ADD_ADDRESSES = text("""
-    INSERT INTO forgotten_addresses (user_hash, address_hash)
+    INSERT INTO erased_addresses (user_hash, address_hash)
     SELECT decode(user_hash, 'hex'), decode(address_hash, 'hex')
     FROM jsonb_to_recordset(CAST(:erasures AS jsonb)) AS record (user_hash text, address_hashes text[])
     CROSS JOIN unnest(address_hashes) AS address_hash
@@ -53,11 +53,11 @@ _ADD_ADDRESSES = text("""
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What applying a file did.
+    """Outcome of applying a file.
 
     :ivar records: erasure records in the file.
-    :ivar new: those of them that the warehouse did not have.
-    :ivar rows: rows removed, or that name an erased user no longer, by table; no zeros.
+    :ivar new: records that the warehouse did not have.
+    :ivar rows: rows deleted or redacted, by table; no zeros.
     """
 
     records: int
@@ -66,9 +66,9 @@ class Applied:
 
 
 def export_erasures(engine: Engine, file: Path) -> int:
-    """Write all erasure records and the key of their hashes into a new file that only its owner may read.
+    """Write all erasure records and the key of their hashes to a new file that only its owner may read.
 
-    :return: how many there are.
+    :return: the number of records.
     :raises WarehouseError: the file exists or can't be written, or the database can't be read.
     """
     with transaction(engine) as connection:
@@ -79,46 +79,46 @@ def export_erasures(engine: Engine, file: Path) -> int:
         with os.fdopen(descriptor, "w") as opened:
             opened.write(json.dumps(content, indent=1) + "\n")
     except FileExistsError:
-        raise WarehouseError(f"{file} exists already: name a new file, nothing is written over.") from None
+        raise WarehouseError(f"{file} exists already: name a new file, none is overwritten.") from None
     except OSError as error:
         raise WarehouseError(f"{file} can't be written: {error.strerror}.") from None
     return len(row.erasures)
 
 
 def apply_erasures(engine: Engine, file: Path, at: datetime) -> Applied:
-    """Take over the erasure records of a file, and erase what the warehouse holds of those people.
+    """Add the erasure records of a file, and delete the data of those users.
 
-    All or nothing. Applied again, it changes nothing.
+    Atomic and idempotent.
 
     :raises WarehouseError: the file is not as ``export_erasures`` writes it, or the warehouse has erasure
         records under another key; nothing was written.
     """
     content = _read(file)
     applied = in_transaction(engine, lambda connection: _apply(connection, content, at))
-    in_transaction(engine, lambda connection: count_again(connection, at))
+    in_transaction(engine, lambda connection: refresh_coverage(connection, at))
     return applied
 
 
 def _apply(connection: Connection, content: Mapping[str, Any], at: datetime) -> Applied:
     connection.exec_driver_sql(WAIT_FOR_LOADS)
-    _take_key(connection, bytes.fromhex(content["key"]))
+    _use_key(connection, bytes.fromhex(content["key"]))
     erasures = {"erasures": json.dumps(content["erasures"])}
     new = connection.execute(_ADD_RECORDS, erasures).rowcount
     connection.execute(_ADD_ADDRESSES, erasures)
-    return Applied(len(content["erasures"]), new, erase_everyone(connection, at))
+    return Applied(len(content["erasures"]), new, delete_all_erased(connection, at))
 
 
-def _take_key(connection: Connection, key: bytes) -> None:
-    own = read_forgotten(connection)
-    if own.key == key:
+def _use_key(connection: Connection, key: bytes) -> None:
+    existing = read_erasures(connection)
+    if existing.key == key:
         return
-    if own:
+    if existing:
         raise WarehouseError(
             "The warehouse has erasure records of its own, under another key than the file's: their hashes "
             "can't be compared, and nothing was changed. What to do then is in docs/privacy.md."
         )
     connection.execute(_REMOVE_KEY)
-    copy_rows(connection, "erasure_key", _KEY, [(key,)])  # in no statement, so in no log
+    copy_rows(connection, "erasure_key", _KEY, [(key,)])  # not part of a statement, so in no log
 
 
 def _read(file: Path) -> Mapping[str, Any]:
@@ -128,19 +128,19 @@ def _read(file: Path) -> Mapping[str, Any]:
         raise WarehouseError(f"{file} can't be read: {error.strerror}.") from None
     except ValueError:
         raise WarehouseError(f"{file} is no JSON: is it what export-erasures wrote, whole?") from None
-    wrong = _what_is_wrong(content)
-    if wrong:
-        raise WarehouseError(f"{file} is not what export-erasures writes: {wrong}. Nothing was changed.")
+    defect = _defect(content)
+    if defect:
+        raise WarehouseError(f"{file} is not what export-erasures writes: {defect}. Nothing was changed.")
     return dict(content)
 
 
-def _what_is_wrong(content: Any) -> str | None:
+def _defect(content: Any) -> str | None:
     match content:
         case {"version": int(version)} if version != _VERSION:
             return f"it has version {version}, and this code reads version {_VERSION}"
         case {"version": _, "key": str(key), "erasures": list(records)} if _HASH.fullmatch(key):
-            wrong = (number for number, record in enumerate(records, 1) if not _is_record(record))
-            return next((f"its record {number} is damaged" for number in wrong), None)
+            damaged = (number for number, record in enumerate(records, 1) if not _is_record(record))
+            return next((f"its record {number} is damaged" for number in damaged), None)
     return "its version, key or records are missing or damaged"
 
 
@@ -148,12 +148,12 @@ def _is_record(record: Any) -> bool:
     match record:
         case {
             "user_hash": user,
-            "forgotten_at": erased,
+            "requested_at": requested,
             "listed_at": listed,
             "address_hashes": list(addresses),
         }:
             are_hashes = all(isinstance(each, str) and _HASH.fullmatch(each) for each in (user, *addresses))
-            return are_hashes and _is_instant(erased) and (listed is None or _is_instant(listed))
+            return are_hashes and _is_instant(requested) and (listed is None or _is_instant(listed))
     return False
 
 

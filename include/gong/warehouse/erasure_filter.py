@@ -1,4 +1,4 @@
-"""Leaves forgotten people out of the pages that are loaded, and notes by which addresses they go."""
+"""Filters erased users out of pages before they are loaded, and stores the hashes of their addresses."""
 
 from __future__ import annotations
 
@@ -10,54 +10,54 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from gong_provider.client.models import User, UsersPage
-from include.gong.warehouse.erasures import Forgotten, add_addresses, normal, read_forgotten
+from include.gong.warehouse.erasures import Erasures, add_addresses, normalize, read_erasures
 
-# In one order, so that two loads of the same people wait for each other, never in a circle.
+# In a fixed order, so that two loads of the same users do not deadlock.
 _LOCK = text(
-    "SELECT FROM forgotten WHERE user_hash = ANY (CAST(:hashes AS bytea[])) ORDER BY user_hash FOR UPDATE"
+    "SELECT FROM erasures WHERE user_hash = ANY (CAST(:hashes AS bytea[])) ORDER BY user_hash FOR UPDATE"
 )
 _LISTED = text("""
-    UPDATE forgotten SET listed_at = greatest(listed_at, :at)
+    UPDATE erasures SET listed_at = greatest(listed_at, :at)
     WHERE user_hash = ANY (CAST(:hashes AS bytea[]))
 """)
 
 
-def page_without_forgotten(connection: Connection, page: UsersPage, *, listed: bool) -> UsersPage:
-    """The page without forgotten users, who are counted, and without what names them in others.
+def filter_page(connection: Connection, page: UsersPage, *, listed: bool) -> UsersPage:
+    """Return the page without erased users, who are counted, and with others redacted.
 
-    Until the transaction ends, nobody's data is deleted. To be called before the page is written anywhere.
+    Call it before the page is written anywhere: no data is erased until the transaction ends.
 
-    :param listed: it is a page of a list of all users.
+    :param listed: whether the page belongs to a list of all users.
     """
-    forgotten = read_forgotten(connection)
-    if not forgotten:
+    erasures = read_erasures(connection)
+    if not erasures:
         return page
-    left_out = [user for user in page.users if forgotten.has(user.user_id)]
-    if left_out:
-        _note(connection, forgotten, left_out, page.requested_at if listed else None)
-        forgotten = read_forgotten(connection)
+    erased = [user for user in page.users if erasures.has(user.user_id)]
+    if erased:
+        _record_returned(connection, erasures, erased, page.requested_at if listed else None)
+        erasures = read_erasures(connection)
     return replace(
         page,
-        users=[forgotten.without_mentions(user) for user in page.users if not forgotten.has(user.user_id)],
-        rejected=[record for record in page.rejected if not forgotten.is_named_in(record.raw)],
-        counts=page.counts + Counter(forgotten_user=len(left_out)),
+        users=[erasures.redact_user(user) for user in page.users if not erasures.has(user.user_id)],
+        rejected=[record for record in page.rejected if not erasures.is_named_in(record.raw)],
+        counts=page.counts + Counter(erased_user=len(erased)),
     )
 
 
-def _note(
-    connection: Connection, forgotten: Forgotten, left_out: Sequence[User], listed_at: datetime | None
+def _record_returned(
+    connection: Connection, erasures: Erasures, erased: Sequence[User], listed_at: datetime | None
 ) -> None:
-    """Note who was answered, and an address that was not known.
+    """Record when erased users were listed, and their addresses.
 
-    Loads that run beside this one do not know it and may write it: only when they have ended, rows can be
-    rid of it (``forgetting.repeat_erasures``). Whoever begins after this load's commit knows it.
+    Concurrent loads do not know a new address and may store it, so ``erasure.repeat_erasures`` redacts it
+    when they have ended. Loads that begin after this one's commit know it.
     """
-    hashes = {"hashes": [forgotten.hash_of(user.user_id) for user in left_out]}
+    hashes = {"hashes": [erasures.hash_of(user.user_id) for user in erased]}
     connection.execute(_LOCK, hashes)
     if listed_at:
         connection.execute(_LISTED, hashes | {"at": listed_at})
     given = {
-        user.user_id: normal([user.email_address, user.trusted_email_address, *(user.email_aliases or ())])
-        for user in left_out
+        user.user_id: normalize([user.email_address, user.trusted_email_address, *(user.email_aliases or ())])
+        for user in erased
     }
-    add_addresses(connection, forgotten, given)
+    add_addresses(connection, erasures, given)

@@ -1,4 +1,4 @@
-"""Erases a user on request, or takes that back, unless the id is one that the warehouse does not know."""
+"""Erases a user on request, or lifts an erasure, unless the warehouse does not know the id."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, text
 
 from include.gong.warehouse.connect import in_transaction, transaction
-from include.gong.warehouse.erasure import WAIT_FOR_LOADS, Erased, bury, forget, take_back
-from include.gong.warehouse.erasures import read_forgotten
+from include.gong.warehouse.erasure import WAIT_FOR_LOADS, Erased, erase_user, lift_erasure, record_erasure
+from include.gong.warehouse.erasures import read_erasures
 from include.gong.warehouse.errors import WarehouseError
 from include.gong.warehouse.retention import TABLES_OF_USERS
 
@@ -29,7 +29,7 @@ _NAME = text("""
 
 
 class UnknownUserError(WarehouseError):
-    """An id is neither stored here nor was it erased: nothing was changed."""
+    """The id is neither stored nor erased here: nothing was changed."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -40,11 +40,11 @@ class UnknownUserError(WarehouseError):
 
 @dataclass(frozen=True, slots=True)
 class KnownUser:
-    """What the warehouse has of an id.
+    """Stored data of a user id.
 
-    :ivar is_erased: there is an erasure record.
-    :ivar rows: rows of this user by table; no zeros. Not those of others that name them.
-    :ivar name: name and address of the profile, for a person who must be sure: not for logs.
+    :ivar is_erased: whether there is an erasure record.
+    :ivar rows: rows of this user by table; no zeros. Others' rows that name the user are not counted.
+    :ivar name: name and address of the profile, to confirm the right user: not for logs.
     """
 
     is_erased: bool = False
@@ -56,7 +56,7 @@ class KnownUser:
 
 
 def known_user(engine: Engine, user_id: str) -> KnownUser:
-    """What the warehouse has of an id; where that is nothing, also after the loads that are under way.
+    """Look up the stored data of an id; if there is none, again after the running loads have ended.
 
     :raises WarehouseError: the database can't be reached, or its tables are of another version.
     """
@@ -68,24 +68,24 @@ def known_user(engine: Engine, user_id: str) -> KnownUser:
 def erase_on_request(engine: Engine, user_id: str, at: datetime, *, force: bool = False) -> Erased:
     """Erase a user, also one who was erased before.
 
-    :param at: when this was asked for.
-    :param force: also where the id is unknown: others' rows may name it, and no load will keep it.
-    :raises UnknownUserError: the id is unknown, seen while no load is under way; there is no erasure record.
+    :param at: when the erasure was requested.
+    :param force: also an unknown id: others' rows may name it, and no load will store it.
+    :raises UnknownUserError: the id is unknown, checked while no load runs; no erasure record was written.
     """
     is_new = in_transaction(engine, lambda connection: _record(connection, user_id, at, force=force))
-    return replace(forget(engine, user_id, at), is_new=is_new)
+    return replace(erase_user(engine, user_id, at), is_new=is_new)
 
 
-def take_back_on_request(engine: Engine, user_id: str, *, force: bool = False) -> bool:
-    """Remove the erasure record of a user: the next answers that hold them are kept again.
+def lift_on_request(engine: Engine, user_id: str, *, force: bool = False) -> bool:
+    """Remove the erasure record of a user: the next responses with the user are stored again.
 
-    :param force: also where the id is unknown, which then changes nothing.
+    :param force: do not fail if the id is unknown.
     :return: whether there was one.
     :raises UnknownUserError: the id is unknown.
     """
 
     def lift(connection: Connection) -> bool:
-        lifted = take_back(connection, user_id)
+        lifted = lift_erasure(connection, user_id)
         if not lifted and not force and not _known(connection, user_id):
             raise UnknownUserError
         return lifted
@@ -96,7 +96,7 @@ def take_back_on_request(engine: Engine, user_id: str, *, force: bool = False) -
 def _record(connection: Connection, user_id: str, at: datetime, *, force: bool) -> bool:
     if not force and not _known_after_loads(connection, user_id):
         raise UnknownUserError
-    return bury(connection, user_id, at)
+    return record_erasure(connection, user_id, at)
 
 
 def _known_after_loads(connection: Connection, user_id: str) -> KnownUser:
@@ -107,7 +107,7 @@ def _known_after_loads(connection: Connection, user_id: str) -> KnownUser:
 def _known(connection: Connection, user_id: str) -> KnownUser:
     one = {"user_id": user_id}
     return KnownUser(
-        is_erased=read_forgotten(connection).has(user_id),
+        is_erased=read_erasures(connection).has(user_id),
         rows={name: number for name, number in connection.execute(_ROWS, one) if number},
         name=connection.scalar(_NAME, one) or "",
     )

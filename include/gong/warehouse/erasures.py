@@ -1,4 +1,4 @@
-"""Who is forgotten, by hash, and how values and answers are rid of those people."""
+"""Reads erasure records, and redacts erased users in values and responses."""
 
 from __future__ import annotations
 
@@ -14,41 +14,40 @@ from sqlalchemy import Connection, text
 
 from gong_provider.client.models import HistoryOutcome, SettingsChange, SettingsHistory, User
 
-# Whoever writes of users holds this until he commits: a deletion waits for him, and he for a deletion.
-# Those who only read, a dump or an analyst, neither wait nor are waited for.
-_HOLD = "LOCK TABLE forgotten IN ROW EXCLUSIVE MODE"
-_HOLD_AND_READ = f"""
-    {_HOLD};
+# Each transaction that writes user data holds this lock until its commit: erasures and writers wait for each
+# other. Readers, such as dumps and analysts, are not affected.
+_BLOCK = "LOCK TABLE erasures IN ROW EXCLUSIVE MODE"
+_BLOCK_AND_READ = f"""
+    {_BLOCK};
     SELECT 'key' AS kind, key AS value FROM erasure_key
     UNION ALL
-    SELECT 'id', user_hash FROM forgotten
+    SELECT 'id', user_hash FROM erasures
     UNION ALL
-    SELECT 'address', address_hash FROM forgotten_addresses
+    SELECT 'address', address_hash FROM erased_addresses
 """  # noqa: S608 (a constant)
 
-# Rows may name the user by an address that was not known: until they are looked through, the erasure is
-# unfinished.
+# Rows may name the user by a new address: the erasure is unfinished until they are redacted.
 _ADD_ADDRESSES = text("""
     WITH added AS (
-        INSERT INTO forgotten_addresses (user_hash, address_hash)
+        INSERT INTO erased_addresses (user_hash, address_hash)
         SELECT * FROM unnest(CAST(:users AS bytea[]), CAST(:addresses AS bytea[])) ORDER BY 1, 2
         ON CONFLICT DO NOTHING
         RETURNING user_hash
     )
-    UPDATE forgotten SET erased_at = NULL WHERE user_hash IN (SELECT user_hash FROM added)
+    UPDATE erasures SET erased_at = NULL WHERE user_hash IN (SELECT user_hash FROM added)
 """)
 
 _SEPARATORS = r"""\s@<>"()\[\],;:/\\?&=|"""
 _ADDRESS = re.compile(rf"[^{_SEPARATORS}]+@[^{_SEPARATORS}]+")
 
 
-@lru_cache(maxsize=10_000)  # the keys of JSON, and most words, come again in each row
+@lru_cache(maxsize=10_000)  # the keys of JSON, and most words, repeat in each row
 def _hash_of(key: bytes, name: str) -> bytes:
     return hmac.digest(key, hashlib.sha256(name.encode()).digest(), "sha256")
 
 
 def addresses_in(words: str) -> Iterator[str]:
-    """The e-mail addresses in a text, in lower case, the whole text first."""
+    """Yield the e-mail addresses in a text, in lower case, the whole text first."""
     if "@" in words:
         lowered = words.lower()
         yield lowered.strip()
@@ -56,14 +55,14 @@ def addresses_in(words: str) -> Iterator[str]:
             yield found.strip("'.")
 
 
-def normal(addresses: Iterable[str | None]) -> set[str]:
-    """Addresses as they are compared."""
+def normalize(addresses: Iterable[str | None]) -> set[str]:
+    """Return addresses as they are compared."""
     return {address.strip().lower() for address in addresses if address and address.strip()}
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
-    """People by the keyed hashes of their ids and addresses; false where there is nobody."""
+class Erasures:
+    """Erased users, by keyed hashes of their ids and addresses; false if there are none."""
 
     key: bytes = field(repr=False)
     ids: frozenset[bytes]
@@ -73,54 +72,54 @@ class Forgotten:
         return bool(self.ids or self.addresses)
 
     def hash_of(self, name: str) -> bytes:
-        """What is stored of an id, or of an address in lower case.
+        """Return the keyed hash of an id, or of an address in lower case.
 
-        Ids are numbers that can be guessed: without the key, no hash can be tested against them.
+        Ids are numbers that can be guessed: without the key, they can't be tested against a hash.
         """
         return _hash_of(self.key, name)
 
     def has(self, user_id: str) -> bool:
-        """Whether a user is one of them."""
+        """Whether a user is erased."""
         return self.hash_of(user_id) in self.ids
 
     def is_named_by(self, words: str | None) -> bool:
-        """Whether a text is an id of theirs, or holds an address of theirs."""
+        """Whether a text is the id of an erased user, or contains an address of one."""
         return words is not None and (
             self.has(words) or any(self.hash_of(each) in self.addresses for each in addresses_in(words))
         )
 
     def is_named_in(self, value: Any) -> bool:
-        """Whether they are named anywhere in a JSON value."""
-        return bool(self.without(value) != value)
+        """Whether a JSON value names an erased user anywhere."""
+        return bool(self.redact(value) != value)
 
-    def without(self, value: Any) -> Any:
-        """A JSON value in which null stands for whatever names them; keys that do are left out."""
+    def redact(self, value: Any) -> Any:
+        """Return a JSON value with null in place of values that name erased users; such keys are removed."""
         match value:
             case str():
                 return None if self.is_named_by(value) else value
             case int() if not isinstance(value, bool):
                 return None if self.has(str(value)) else value
             case list():
-                return [self.without(each) for each in value]
+                return [self.redact(each) for each in value]
             case dict():
-                return {key: self.without(each) for key, each in value.items() if not self.is_named_by(key)}
+                return {key: self.redact(each) for key, each in value.items() if not self.is_named_by(key)}
         return value
 
     def alias(self, user_id: str) -> str:
-        """The id; for one of them, what tells them from others but not who they are."""
-        return f"forgotten {self.hash_of(user_id).hex()}" if self.has(user_id) else user_id
+        """Return the id; of an erased user, a pseudonym."""
+        return f"erased {self.hash_of(user_id).hex()}" if self.has(user_id) else user_id
 
-    def without_mentions(self, user: User) -> User:
-        """Another user, whose manager and extra name none of them."""
+    def redact_user(self, user: User) -> User:
+        """Return another user with erased users redacted."""
         return replace(
             user,
-            manager_id=self.without(user.manager_id),
-            settings=self.without(user.settings),
-            extra=self.without(user.extra),
+            manager_id=self.redact(user.manager_id),
+            settings=self.redact(user.settings),
+            extra=self.redact(user.extra),
         )
 
-    def histories_without(self, outcomes: Iterable[HistoryOutcome]) -> list[HistoryOutcome]:
-        """The histories of all others, in which they are no authors."""
+    def redact_histories(self, outcomes: Iterable[HistoryOutcome]) -> list[HistoryOutcome]:
+        """Return the histories of users that are not erased, with erased authors redacted."""
         others = [outcome for outcome in outcomes if not self.has(outcome.user_id)]
         return [self._history(each) if isinstance(each, SettingsHistory) else each for each in others]
 
@@ -134,39 +133,40 @@ class Forgotten:
     def _change(self, change: SettingsChange) -> SettingsChange:
         return replace(
             change,
-            changed_by=self.without(change.changed_by),
-            previous_value=self.without(change.previous_value),
-            new_value=self.without(change.new_value),
-            extra=self.without(change.extra),
+            changed_by=self.redact(change.changed_by),
+            previous_value=self.redact(change.previous_value),
+            new_value=self.redact(change.new_value),
+            extra=self.redact(change.extra),
         )
 
 
-def hold_off_forgetting(connection: Connection) -> None:
-    """Let nobody's data be deleted until this transaction ends.
+def block_erasures(connection: Connection) -> None:
+    """Block erasures until this transaction ends.
 
-    To be called first by every transaction that writes of users: what it reads afterwards is from after
-    the last deletion, and what it writes is there before the next one begins.
+    Each transaction that writes user data calls this first: it then reads the state after the last erasure,
+    and commits its writes before the next one begins.
     """
-    connection.exec_driver_sql(_HOLD)
+    connection.exec_driver_sql(_BLOCK)
 
 
-def read_forgotten(connection: Connection) -> Forgotten:
-    """Everyone who is forgotten; until the transaction ends, nobody's data is deleted."""
+def read_erasures(connection: Connection) -> Erasures:
+    """Read all erasure records, and block erasures until the transaction ends."""
     found: dict[str, set[bytes]] = {"key": set(), "id": set(), "address": set()}
-    for kind, value in connection.exec_driver_sql(_HOLD_AND_READ):
+    for kind, value in connection.exec_driver_sql(_BLOCK_AND_READ):
         found[kind].add(bytes(value))
     (key,) = found["key"]
-    return Forgotten(key, frozenset(found["id"]), frozenset(found["address"]))
+    return Erasures(key, frozenset(found["id"]), frozenset(found["address"]))
 
 
-def add_addresses(connection: Connection, people: Forgotten, addresses: Mapping[str, Iterable[str]]) -> None:
-    """Note the addresses of forgotten users, as hashes; one that was not known makes an erasure unfinished.
+def add_addresses(connection: Connection, erasures: Erasures, addresses: Mapping[str, Iterable[str]]) -> None:
+    """Store the hashes of erased users' addresses; a new one makes the erasure unfinished.
 
-    :param people: as they were read.
     :param addresses: by user id, as they are compared.
     """
     pairs = [
-        (people.hash_of(user), people.hash_of(each)) for user, theirs in addresses.items() for each in theirs
+        (erasures.hash_of(user), erasures.hash_of(each))
+        for user, theirs in addresses.items()
+        for each in theirs
     ]
     if pairs:
         users, hashes = map(list, zip(*pairs, strict=True))

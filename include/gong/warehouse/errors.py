@@ -1,17 +1,17 @@
-"""What can go wrong with the warehouse, each as one sentence: where, what, and what to do."""
+"""Errors of the warehouse, each with one sentence: where, what, and what to do."""
 
 from __future__ import annotations
 
 
 class WarehouseError(Exception):
-    """The warehouse can't do what was asked. Its text is for people and holds no data and no secret.
+    """An operation on the warehouse failed. The text is for people and has no data and no secret.
 
-    :ivar may_pass: the same may succeed a moment later.
+    :ivar is_transient: whether a retry may succeed.
     """
 
-    def __init__(self, sentence: str, *, may_pass: bool = False) -> None:
+    def __init__(self, sentence: str, *, is_transient: bool = False) -> None:
         super().__init__(sentence)
-        self.may_pass = may_pass
+        self.is_transient = is_transient
 
 
 class AccountMismatchError(WarehouseError):

@@ -1,4 +1,4 @@
-"""Brings the warehouse's tables to this code's version, or finds them there."""
+"""Migrates the warehouse's schema to this code's version."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from gong_provider.db.tables import are_present, make_schema, make_tables
-from include.gong.warehouse.connect import place, schema_of, transaction
+from include.gong.warehouse.connect import display_address, schema_of, transaction
 from include.gong.warehouse.errors import WarehouseError
 
-_LOCK = 0x676F6E67  # "gong": anything that no one else in this database takes
+_LOCK = 0x676F6E67  # "gong": any number that nobody else in this database uses
 
-# The catalogs are read, not asked through to_regclass(): within a transaction that one may still
-# answer from before the lock.
+# Reads the catalog instead of to_regclass(), which may return the state from before the lock.
 _HAS_VERSION = text("""
     SELECT EXISTS (
         SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -26,11 +25,11 @@ _VERSION = text("SELECT version_num FROM alembic_version")
 
 
 def migrate(engine: Engine) -> bool:
-    """Upgrade the schema to the newest version in one transaction; two at once are fine.
+    """Upgrade the schema to the newest version in one transaction; concurrent calls are safe.
 
-    Needs no right to create anything where the version is already right.
+    Needs no right to create anything if the version is current.
 
-    :return: whether there was something to do.
+    :return: whether the schema was changed.
     :raises WarehouseError: the database can't be reached, lacks rights, is not in UTF-8, or is newer
         than this code.
     """
@@ -43,12 +42,12 @@ def migrate(engine: Engine) -> bool:
             return False
         _require_utf8(connection)
         upgrade(connection, "head")
-        make_tables(connection)  # the provider's own, which it would make at its first call
+        make_tables(connection)  # the provider's own, which it would create at its first call
         return True
 
 
 def is_current(engine: Engine) -> bool | None:
-    """Whether the tables are at this code's version; None: there are none yet.
+    """Whether the schema is at this code's version; None: there are no tables yet.
 
     :raises WarehouseError: the database can't be reached, or is newer than this code.
     """
@@ -73,14 +72,14 @@ def _config() -> Config:
 
 
 def _is_current(connection: Connection, scripts: ScriptDirectory) -> bool:
-    held = _revision(connection)
+    current = _revision(connection)
     known = {script.revision for script in scripts.walk_revisions()}
-    if held is not None and held not in known:
+    if current is not None and current not in known:
         raise WarehouseError(
-            f"The warehouse {place(connection.engine.url)} is at version {held}, which is newer than this "
-            "code; update the code."
+            f"The warehouse {display_address(connection.engine.url)} is at version {current}, which is newer "
+            "than this code; update the code."
         )
-    return held == scripts.get_current_head() and are_present(connection)
+    return current == scripts.get_current_head() and are_present(connection)
 
 
 def _revision(connection: Connection) -> str | None:
@@ -94,6 +93,6 @@ def _require_utf8(connection: Connection) -> None:
     encoding = connection.scalar(text("SHOW server_encoding"))
     if encoding != "UTF8":
         raise WarehouseError(
-            f"The database {place(connection.engine.url)} is in {encoding}, where not every name fits; "
-            "create one with ENCODING 'UTF8'."
+            f"The database {display_address(connection.engine.url)} is in {encoding}, where not every name "
+            "fits; create one with ENCODING 'UTF8'."
         )

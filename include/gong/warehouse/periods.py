@@ -1,4 +1,4 @@
-"""Brings setting_periods up to date for the users that a load touched."""
+"""Refreshes setting_periods for the users that a load touched."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-# The view says what should be there. It is asked user by user (OFFSET 0 keeps it so): for many at once the
-# planner would read everyone's changes.
-DERIVED_AND_HELD = """
+# The view derives the periods. It is queried user by user (OFFSET 0 forces that): for many users at once, the
+# planner would read the changes of all users.
+DERIVED_AND_STORED = """
     derived AS (
         SELECT period.*
         FROM unnest(CAST(:ids AS text[])) AS one (user_id)
         CROSS JOIN LATERAL (
             SELECT * FROM derived_setting_periods AS each WHERE each.user_id = one.user_id OFFSET 0
         ) AS period
-    ), held AS (
+    ), stored AS (
         SELECT * FROM setting_periods WHERE user_id = ANY (CAST(:ids AS text[]))
     )
 """
-"""The setting periods of users ``:ids``, as SQL: as they should be, and as they are."""
+"""SQL: the setting periods of users ``:ids``, as derived and as stored."""
 
-# In one order, so that loads, erasures and removals wait for each other, never in a circle.
-LOCK_MARKS = text(
-    "SELECT FROM user_marks WHERE user_id = ANY (CAST(:ids AS text[])) ORDER BY user_id FOR UPDATE"
+# In a fixed order, so that loads, erasures and removals do not deadlock.
+LOCK_USERS = text(
+    "SELECT FROM user_sync_state WHERE user_id = ANY (CAST(:ids AS text[])) ORDER BY user_id FOR UPDATE"
 )
-"""What locks users ``:ids``, whose periods may then be rewritten, or who may be removed."""
+"""Locks users ``:ids``, to rewrite their periods or to remove them."""
 
-# Only what differs is written.
+# Writes only differences.
 _REFRESH = text(f"""
-    WITH {DERIVED_AND_HELD}, wrong AS (
-        TABLE held EXCEPT ALL TABLE derived
+    WITH {DERIVED_AND_STORED}, wrong AS (
+        TABLE stored EXCEPT ALL TABLE derived
     ), missing AS (
-        TABLE derived EXCEPT ALL TABLE held
+        TABLE derived EXCEPT ALL TABLE stored
     ), removed AS (
         DELETE FROM setting_periods AS period
         USING wrong
@@ -42,7 +42,7 @@ _REFRESH = text(f"""
           AND period.setting_key = wrong.setting_key
         RETURNING 1
     ), added AS (
-        -- After the removal, for there is one period for each user, setting and start.
+        -- After the removal, because user, setting and start are unique.
         INSERT INTO setting_periods SELECT missing.* FROM missing, (SELECT count(*) FROM removed) AS done
     )
     SELECT min(valid_from) FROM (TABLE wrong UNION ALL TABLE missing) AS different
@@ -50,9 +50,9 @@ _REFRESH = text(f"""
 
 
 def refresh_periods(connection: Connection, user_ids: Collection[str]) -> datetime | None:
-    """Rewrite the setting periods of users, whose rows in user_marks the caller holds locked.
+    """Rewrite the setting periods of users; the caller has locked their rows in user_sync_state.
 
-    :return: the earliest instant at which something is different now; None: nothing is.
+    :return: the earliest instant of a difference; None: nothing changed.
     """
     if not user_ids:
         return None

@@ -1,4 +1,4 @@
-"""Which histories a run owes and can afford, planned into batches: rows; only batch numbers travel."""
+"""Plans the settings histories of a run into batches within its budget, and claims them for a task."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from typing import TypedDict
 
 from sqlalchemy import Connection, text
 
-from gong_provider.client.claims import Claimed
-from include.gong.warehouse.erasures import hold_off_forgetting
+from gong_provider.client.claims import ClaimResult
+from include.gong.warehouse.erasures import block_erasures
 from include.gong.warehouse.runs import RunKey, set_on_run
 
-# What a run has asked for stays in its plan, also where it is planned anew.
+# Rows of requested histories stay in the plan when the run is planned again.
 _REMOVE_PLANNED = text("""
     DELETE FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id) AND status = 'planned'
 """)
 
-# The first half of the budget goes to the oldest coverage, the second to what changed; what one half
-# leaves the other takes. Both halves advance together, should the day end before the plan does.
-# Of those never asked, the active come first: who is inactive records nothing now. Who failed was asked:
-# his turn comes again after all others', or a few who fail for good would take half of each day.
+# The first half of the budget goes to the oldest coverage, the second to changed users; each half gets the
+# unused rest of the other. Both halves advance together, should the day end before the plan does.
+# Of users never requested, active ones come first: inactive ones record nothing now. Failed users were
+# requested: they come after all others, or a few that always fail would take half of each day's budget.
 _PLAN = text("""
-    WITH owed AS (
-        SELECT user_id, history_fetched_at, history_due_since IS NOT NULL AS is_due,
+    WITH pending AS (
+        SELECT user_id, history_fetched_at, history_pending_since IS NOT NULL AS is_changed,
                row_number() OVER (
-                   ORDER BY asked_at NULLS FIRST, active IS FALSE, user_id) AS age_rank
-        FROM owed_histories
+                   ORDER BY requested_at NULLS FIRST, active IS FALSE, user_id) AS age_rank
+        FROM history_backlog
         JOIN (
-            SELECT user_id, greatest(history_fetched_at, history_failed_at, history_gone_at) AS asked_at
-            FROM user_marks
-        ) AS mark USING (user_id)
+            SELECT user_id,
+                   greatest(history_fetched_at, history_failed_at, history_not_found_at) AS requested_at
+            FROM user_sync_state
+        ) AS state USING (user_id)
         LEFT JOIN user_facts USING (user_id)
         WHERE (dag_id, run_id) = (:dag_id, :run_id)
           AND last_seen_at >= coalesce(CAST(:listed_since AS timestamptz), '-infinity')
-          AND (NOT :only_changed OR history_due_since IS NOT NULL OR history_fetched_at IS NULL)
+          AND (NOT :only_changed OR history_pending_since IS NOT NULL OR history_fetched_at IS NULL)
           AND (CAST(:user_ids AS text[]) IS NULL OR user_id = ANY (CAST(:user_ids AS text[])))
           AND (NOT :by_created OR user_id IN (
                 SELECT user_id FROM user_facts
@@ -42,8 +43,8 @@ _PLAN = text("""
                   AND created < coalesce(CAST(:created_to AS timestamptz), 'infinity')))
     ), halves AS (
         SELECT *, CASE WHEN age_rank <= (CAST(:budget AS integer) + 1) / 2 THEN 0
-                       WHEN is_due THEN 1 ELSE 2 END AS half
-        FROM owed
+                       WHEN is_changed THEN 1 ELSE 2 END AS half
+        FROM pending
     ), ranked AS (
         SELECT *, row_number() OVER (ORDER BY half, age_rank) AS choice,
                row_number() OVER (PARTITION BY half ORDER BY age_rank) AS turn
@@ -57,19 +58,20 @@ _PLAN = text("""
         INSERT INTO history_plan (dag_id, run_id, user_id, batch, position, reason)
         SELECT :dag_id, :run_id, user_id,
                position % greatest(1, least(:batches, (number + :smallest - 1) / :smallest)) + 1, position,
-               CASE WHEN history_fetched_at IS NULL THEN 'never' WHEN is_due THEN 'changed' ELSE 'oldest' END
+               CASE WHEN history_fetched_at IS NULL THEN 'never'
+                    WHEN is_changed THEN 'changed' ELSE 'oldest' END
         FROM chosen ORDER BY user_id
         ON CONFLICT (dag_id, run_id, user_id) DO UPDATE
         SET (batch, position, reason, status, requested_at)
             = ROW (excluded.batch, excluded.position, excluded.reason, excluded.status, NULL)
         RETURNING 1
-    ), asked AS (
+    ), requested AS (
         SELECT user_id FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id)
     )
-    SELECT (SELECT count(*) FROM owed)
-           + (SELECT count(*) FROM asked WHERE user_id NOT IN (SELECT user_id FROM owed)) AS owed,
+    SELECT (SELECT count(*) FROM pending)
+           + (SELECT count(*) FROM requested WHERE user_id NOT IN (SELECT user_id FROM pending)) AS pending,
            (SELECT count(*) FROM planned)
-           + (SELECT count(*) FROM asked WHERE user_id NOT IN (SELECT user_id FROM chosen)) AS planned
+           + (SELECT count(*) FROM requested WHERE user_id NOT IN (SELECT user_id FROM chosen)) AS planned
 """)
 
 _BATCHES = text("""
@@ -82,41 +84,42 @@ _BATCHES = text("""
 
 _IDS_OF_BATCH = text("""
     SELECT user_id
-    FROM history_plan JOIN owed_histories USING (dag_id, run_id, user_id)
+    FROM history_plan JOIN history_backlog USING (dag_id, run_id, user_id)
     WHERE (dag_id, run_id, batch) = (:dag_id, :run_id, :batch)
     ORDER BY position
 """)
 
-# A claim binds as long as its run lives and a call may take; in one order, for it locks.
+# A claim is valid while its run is running and a call may take; in a fixed order, because it locks.
 _CLAIM = text("""
-    WITH owed AS (
-        SELECT user_id FROM owed_histories
+    WITH pending AS (
+        SELECT user_id FROM history_backlog
         WHERE (dag_id, run_id) = (:dag_id, :run_id) AND user_id = ANY (CAST(:ids AS text[]))
     ), claimed AS (
-        INSERT INTO history_claims AS held (user_id, dag_id, run_id, claimed_at)
-        SELECT user_id, :dag_id, :run_id, clock_timestamp() FROM owed ORDER BY user_id
+        INSERT INTO history_claims AS stored (user_id, dag_id, run_id, claimed_at)
+        SELECT user_id, :dag_id, :run_id, clock_timestamp() FROM pending ORDER BY user_id
         ON CONFLICT (user_id) DO UPDATE
         SET (dag_id, run_id, claimed_at) = ROW (excluded.dag_id, excluded.run_id, excluded.claimed_at)
-        WHERE (held.dag_id, held.run_id) = (excluded.dag_id, excluded.run_id)
-           OR held.claimed_at < clock_timestamp() - CAST(:lease AS interval)
+        WHERE (stored.dag_id, stored.run_id) = (excluded.dag_id, excluded.run_id)
+           OR stored.claimed_at < clock_timestamp() - CAST(:lease AS interval)
            OR NOT EXISTS (SELECT FROM sync_runs
-                          WHERE (sync_runs.dag_id, sync_runs.run_id) = (held.dag_id, held.run_id)
+                          WHERE (sync_runs.dag_id, sync_runs.run_id) = (stored.dag_id, stored.run_id)
                             AND state = 'running')
         RETURNING user_id
     )
-    SELECT user_id, EXISTS (SELECT FROM claimed WHERE claimed.user_id = owed.user_id) AS is_ours FROM owed
+    SELECT user_id, EXISTS (SELECT FROM claimed WHERE claimed.user_id = pending.user_id) AS is_claimed
+    FROM pending
 """)
 
-_LEFT = text("""
-    SELECT histories_owed - histories_planned
-           + (SELECT count(*) FROM history_plan JOIN owed_histories USING (dag_id, run_id, user_id)
+_REMAINING = text("""
+    SELECT histories_pending - histories_planned
+           + (SELECT count(*) FROM history_plan JOIN history_backlog USING (dag_id, run_id, user_id)
               WHERE (dag_id, run_id) = (:dag_id, :run_id))
     FROM sync_runs WHERE (dag_id, run_id) = (:dag_id, :run_id)
 """)
 
 _FAILED = text("""
     SELECT count(*)
-    FROM history_plan JOIN user_marks USING (user_id)
+    FROM history_plan JOIN user_sync_state USING (user_id)
     WHERE (dag_id, run_id) = (:dag_id, :run_id) AND status = 'failed' AND history_failed_at IS NOT NULL
 """)
 
@@ -130,7 +133,7 @@ _PURGE = text("""
 _PURGE_CLAIMS = text("DELETE FROM history_claims WHERE claimed_at < :before")
 
 SMALLEST_BATCH = 25
-_LEASE = timedelta(minutes=3)  # what a call takes at most, with its retries
+_LEASE = timedelta(minutes=3)  # the most that a call takes, with its retries
 
 
 class BatchDescriptor(TypedDict):
@@ -152,15 +155,15 @@ def plan_histories(
     created: tuple[datetime | None, datetime | None] | None = None,
     batches: int = 4,
 ) -> list[BatchDescriptor]:
-    """Replace what the run has not asked for yet by the users whose history it owes and can afford.
+    """Plan the pending histories that the budget allows, in place of those planned and not requested yet.
 
-    A user is owed until his history covers the run's day, where it has one that is over, else until
-    it was fetched since the run's ``histories_since``; one that failed or was gone since then is not.
+    A history is pending until it covers the run's day, if that is over, else until it was fetched since the
+    run's ``histories_since``. One that failed or was not found since then is not pending.
 
     :param budget: the most calls to plan; None: no bound.
     :param only_changed: only those whose settings or active flag changed, or who were never fetched.
-    :param listed_since: only users answered since then.
-    :param user_ids: only these; unknown ones are left out.
+    :param listed_since: only users returned since then.
+    :param user_ids: only these; unknown ones are skipped.
     :param created: only users created in [from, to); None leaves an end open.
     :param batches: how many at most; fewer where they would be small.
     :raises WarehouseError: the run was never opened.
@@ -177,42 +180,42 @@ def plan_histories(
         "batches": batches,
         "smallest": SMALLEST_BATCH,
     }
-    hold_off_forgetting(connection)
+    block_erasures(connection)
     connection.execute(_REMOVE_PLANNED, run._asdict())
-    owed, planned = connection.execute(_PLAN, run._asdict() | choice).one()
-    set_on_run(connection, run, {"histories_owed": owed, "histories_planned": planned})
+    pending, planned = connection.execute(_PLAN, run._asdict() | choice).one()
+    set_on_run(connection, run, {"histories_pending": pending, "histories_planned": planned})
     rows = connection.execute(_BATCHES, run._asdict()).all()
     return [BatchDescriptor(batch=row.batch, of=len(rows), users=row.users) for row in rows]
 
 
 def ids_of_batch(connection: Connection, run: RunKey, batch: int) -> list[str]:
-    """The users of a batch whose history is still owed, in the plan's order."""
+    """Return the users of a batch whose history is still pending, in the plan's order."""
     return list(connection.scalars(_IDS_OF_BATCH, run._asdict() | {"batch": batch}))
 
 
-def claim(connection: Connection, run: RunKey, ids: Sequence[str]) -> Claimed:
-    """Claim users whose history no run has fetched since this one began, nor asks for at this moment."""
-    hold_off_forgetting(connection)
+def claim(connection: Connection, run: RunKey, ids: Sequence[str]) -> ClaimResult:
+    """Claim users whose history no run has fetched since this one began or is fetching at this moment."""
+    block_erasures(connection)
     rows = connection.execute(_CLAIM, run._asdict() | {"ids": list(ids), "lease": _LEASE}).all()
-    return Claimed(
-        ours={row.user_id for row in rows if row.is_ours},
-        busy={row.user_id for row in rows if not row.is_ours},
+    return ClaimResult(
+        claimed={row.user_id for row in rows if row.is_claimed},
+        contended={row.user_id for row in rows if not row.is_claimed},
     )
 
 
-def histories_left(connection: Connection, run: RunKey) -> int:
-    """How many of the histories that the run owed are owed still."""
-    left: int | None = connection.scalar(_LEFT, run._asdict())
-    return left or 0
+def histories_remaining(connection: Connection, run: RunKey) -> int:
+    """Return the number of the run's histories that are still pending."""
+    remaining: int | None = connection.scalar(_REMAINING, run._asdict())
+    return remaining or 0
 
 
 def failed_histories(connection: Connection, run: RunKey) -> int:
-    """How many histories failed in this run and were not fetched since, by another run either."""
+    """Return the number of histories that failed in this run and that no run has fetched since."""
     failed: int = connection.execute(_FAILED, run._asdict()).scalar_one()
     return failed
 
 
 def purge_plans(connection: Connection, before: datetime) -> None:
-    """Forget the plans of runs that started before a moment and are over, and claims from before it."""
+    """Delete the plans of finished runs that started before a moment, and claims from before it."""
     connection.execute(_PURGE, {"before": before})
     connection.execute(_PURGE_CLAIMS, {"before": before})

@@ -1,4 +1,4 @@
-"""Removes users with everything that is held of them, and what was kept long enough, where that is set."""
+"""Removes users with all their data, and data older than the retention that is set."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from include.gong.warehouse.coverage import owe_coverage
-from include.gong.warehouse.erasures import hold_off_forgetting
-from include.gong.warehouse.periods import LOCK_MARKS
+from include.gong.warehouse.coverage import invalidate_coverage
+from include.gong.warehouse.erasures import block_erasures
+from include.gong.warehouse.periods import LOCK_USERS
 
 _SINCE = text("""
     SELECT min(since)
     FROM (
         SELECT least(created, first_seen_at) AS since
-        FROM user_marks LEFT JOIN user_facts USING (user_id)
+        FROM user_sync_state LEFT JOIN user_facts USING (user_id)
         WHERE user_id = ANY (CAST(:ids AS text[]))
         UNION ALL
         SELECT min(valid_from) FROM setting_periods WHERE user_id = ANY (CAST(:ids AS text[]))
@@ -26,19 +26,19 @@ _SINCE = text("""
 """)
 
 TABLES_OF_USERS = (
-    "user_marks", "user_facts", "user_versions", "user_settings_history", "setting_periods",
-    "leavers", "history_plan", "history_claims",
+    "user_sync_state", "user_facts", "user_versions", "user_settings_history", "setting_periods",
+    "deletion_candidates", "history_plan", "history_claims",
 )  # fmt: skip
 
-# Locked, so that nobody who is seen again just now is removed.
-_LEFT = text("""
-    SELECT user_id FROM user_marks
-    WHERE gone_at > last_seen_at AND gone_at < :before
+# Locked, so that no user is removed who is seen again at this moment.
+_DELETED = text("""
+    SELECT user_id FROM user_sync_state
+    WHERE deleted_at > last_seen_at AND deleted_at < :before
     ORDER BY user_id
     FOR UPDATE
 """)
 
-# The last version of each user stays as long as he does: it says what he was, or when he left.
+# The last version of each user stays as long as the user: it has their last profile, and their deletion.
 _REMOVE_VERSIONS = text("""
     WITH removed AS (
         DELETE FROM user_versions AS old
@@ -53,46 +53,46 @@ _REMOVE_VERSIONS = text("""
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long to keep what is no longer so; None: for good.
+    """How long to keep outdated data; None: for good.
 
-    :ivar versions: versions of users, from when they ended on.
-    :ivar left_users: everything of users who left Gong, from then on.
+    :ivar versions: versions of users, from their end on.
+    :ivar deleted_users: all data of users deleted in Gong, from then on.
     """
 
     versions: timedelta | None = None
-    left_users: timedelta | None = None
+    deleted_users: timedelta | None = None
 
 
 def remove_users(connection: Connection, user_ids: Sequence[str]) -> dict[str, int]:
-    """Delete all rows of users, and owe the days on which they were counted.
+    """Delete all rows of users, and invalidate the coverage of the days on which they counted.
 
-    :return: how many rows of each table there were.
+    :return: the number of deleted rows by table.
     """
     ids = {"ids": list(user_ids)}
-    connection.execute(LOCK_MARKS, ids)  # first, as loads do
+    connection.execute(LOCK_USERS, ids)  # first, as loads do
     since: datetime | None = connection.scalar(_SINCE, ids)
     counts = {}
     for table in TABLES_OF_USERS:
         remove = text(f"DELETE FROM {table} WHERE user_id = ANY (CAST(:ids AS text[]))")  # noqa: S608
         counts[table] = connection.execute(remove, ids).rowcount
-    owe_coverage(connection, since)
+    invalidate_coverage(connection, since)
     return counts
 
 
 def remove_outdated(connection: Connection, retention: Retention, now: datetime) -> dict[str, int]:
-    """Remove what is older than it is to be kept, and owe the days that were counted by it.
+    """Remove data older than its retention, and invalidate the coverage of the days that it counted for.
 
-    :return: how many versions and users were removed, by name; empty where nothing is set.
+    :return: the number of removed versions and users, by name; empty if no retention is set.
     """
-    hold_off_forgetting(connection)
+    block_erasures(connection)
     removed = {}
-    if retention.left_users is not None:
-        users = list(connection.scalars(_LEFT, {"before": now - retention.left_users}))
+    if retention.deleted_users is not None:
+        users = list(connection.scalars(_DELETED, {"before": now - retention.deleted_users}))
         if users:
             remove_users(connection, users)
-        removed["users who left"] = len(users)
+        removed["deleted users"] = len(users)
     if retention.versions is not None:
         old = {"before": now - retention.versions}
         removed["versions"], since = connection.execute(_REMOVE_VERSIONS, old).one()
-        owe_coverage(connection, since)
+        invalidate_coverage(connection, since)
     return removed

@@ -1,4 +1,4 @@
-"""The run's own row: opened, counted up, closed; and what killed runs left is picked up."""
+"""Opens, counts and closes runs in sync_runs; a run after a killed one resumes its work."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ class RunRow:
     users_listed: int
     users_new: int
     users_changed: int
-    histories_owed: int
+    histories_pending: int
     histories_planned: int
-    histories_left: int | None
-    left_covered_by: date | None
-    calls_left: int | None
+    histories_remaining: int | None
+    backlog_eta: date | None
+    calls_remaining: int | None
     histories_fetched: int
     histories_failed: int
-    users_gone: int
+    histories_not_found: int
     changes_new: int
     calls_made: int
     rejected_records: int
     warnings: list[str]
-    outlook: str | None
+    backlog_status: str | None
     failure: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListingRow:
-    """A row of listings: one that was finished.
+    """A row of listings: a finished listing.
 
     :ivar started_at: when its first request started.
     :ivar covers_until: the same moment on Gong's clock.
-    :ivar users: distinct users answered.
-    :ivar total_records: users as Gong counted them on the last page, None when it did not say.
-    :ivar moved: whether that count changed between pages.
+    :ivar users: distinct users returned.
+    :ivar total_records: users as Gong counted them on the last page, if it did.
+    :ivar changed_during_read: whether that count changed between pages.
     """
 
     started_at: datetime
@@ -72,10 +72,10 @@ class ListingRow:
     pages: int
     users: int
     total_records: int | None
-    moved: bool
+    changed_during_read: bool
 
 
-# Less than a day, for daily runs don't start at the same second.
+# Less than a day, because daily runs don't start at the same second.
 _FAILURES_REST = timedelta(hours=20)
 
 _RUNS = table("sync_runs", *(column(field.name) for field in fields(RunRow)))
@@ -107,12 +107,12 @@ _OPEN = text("""
     SET state = 'running', finished_at = NULL, failure = NULL, failures_since = :started_at
 """)
 
-# By the plan, not by adding up: what was loaded again counts once.
+# From the plan, not by adding up: histories loaded again count once.
 _COUNT_HISTORIES = text("""
     UPDATE sync_runs
-    SET (histories_fetched, histories_failed, users_gone) = (
+    SET (histories_fetched, histories_failed, histories_not_found) = (
         SELECT count(*) FILTER (WHERE status = 'fetched'), count(*) FILTER (WHERE status = 'failed'),
-               count(*) FILTER (WHERE status = 'gone')
+               count(*) FILTER (WHERE status = 'not_found')
         FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id))
     WHERE (dag_id, run_id) = (:dag_id, :run_id)
       -- Old plans are removed; the counts stay.
@@ -121,9 +121,9 @@ _COUNT_HISTORIES = text("""
 
 _RECORD_LISTING = text("""
     INSERT INTO listings (dag_id, run_id, started_at, covers_until, finished_at,
-                          with_avatars, pages, users, total_records, moved)
+                          with_avatars, pages, users, total_records, changed_during_read)
     VALUES (:dag_id, :run_id, :started_at, :covers_until, :finished_at,
-            :with_avatars, :pages, :users, :total_records, :moved)
+            :with_avatars, :pages, :users, :total_records, :changed_during_read)
     ON CONFLICT DO NOTHING
 """)
 
@@ -143,12 +143,11 @@ def open_run(
 ) -> None:
     """Insert the run's row, or set a cleared run's row back to running with its counters.
 
-    A run after one that was cut off earlier the same UTC day goes on from there: it does not ask
-    again for the histories that one fetched. A run about a day lets a history that failed rest for
-    most of a day, so that a user who fails for good is asked once daily; a run by hand, or one that
-    was cleared, asks again.
+    A run after one that was cut off earlier the same UTC day resumes it: histories that one fetched are
+    not fetched again. A run for a day does not retry a failed history for most of a day, so that a user
+    who always fails costs one call daily; a run by hand, or a cleared one, retries.
 
-    :param day: the UTC day the run is about, None for none.
+    :param day: the UTC day of the run, if any.
     :param history: 'auto', 'all', 'changed' or 'none'.
     :param scope: 'everyone' or 'selection'.
     """
@@ -163,22 +162,22 @@ def open_run(
 
 
 def other_running(connection: Connection, run: RunKey) -> list[RunKey]:
-    """All other runs whose row says running, whether they live or were killed."""
+    """Return all other runs with state running, alive or killed."""
     query = select(_RUNS.c.dag_id, _RUNS.c.run_id).where(_RUNS.c.state == "running", ~_is(run))
     return [RunKey(*row) for row in connection.execute(query.order_by(_RUNS.c.started_at))]
 
 
 def abandon(connection: Connection, run: RunKey, at: datetime) -> None:
-    """Mark a run that was killed; one that ended by itself meanwhile stays as it is."""
+    """Mark a killed run as abandoned, unless it has ended by itself meanwhile."""
     running = (_is(run), _RUNS.c.state == "running")
     if connection.execute(update(_RUNS).where(*running).values(state="abandoned", finished_at=at)).rowcount:
         connection.execute(_COUNT_HISTORIES, run._asdict())
 
 
 def record_listing(connection: Connection, run: RunKey, listing: ListingRow, *, full: bool) -> None:
-    """Note what a finished listing brought.
+    """Record a finished listing.
 
-    :param full: it was of all users; only such a one says who is there and who is not.
+    :param full: whether it was of all users: only then it shows who is in Gong.
     """
     if full:
         connection.execute(_RECORD_LISTING, run._asdict() | asdict(listing))
@@ -186,12 +185,12 @@ def record_listing(connection: Connection, run: RunKey, listing: ListingRow, *, 
 
 
 def listing_covers(connection: Connection, moment: datetime) -> bool:
-    """Whether a full listing holds everyone who existed at a moment."""
+    """Whether a full listing has all users that existed at a moment."""
     return bool(connection.scalar(_LISTING_COVERS, {"moment": moment}))
 
 
 def newest_listing(connection: Connection) -> ListingRow | None:
-    """The newest full listing; None when there was none."""
+    """Return the newest full listing, if any."""
     row = connection.execute(_NEWEST_LISTING).mappings().one_or_none()
     return ListingRow(**row) if row else None
 
@@ -206,9 +205,9 @@ def add_warning(connection: Connection, run: RunKey, warning: str) -> None:
 
 
 def add_to_run(connection: Connection, run: RunKey, **increments: int) -> None:
-    """Count up columns of the run's row.
+    """Increment columns of the run's row.
 
-    Do it last in a transaction: until its end, other tasks of the run wait for the row.
+    Call it last in a transaction: it locks the row for other tasks of the run.
 
     :raises WarehouseError: the run was never opened.
     """
@@ -218,9 +217,9 @@ def add_to_run(connection: Connection, run: RunKey, **increments: int) -> None:
 def close_run(
     connection: Connection, run: RunKey, state: State, finished_at: datetime, failure: str | None = None
 ) -> RunRow:
-    """Write how the run ended and answer its row.
+    """Write the end of the run and return its row.
 
-    :param failure: what failed, in a sentence, of a run that failed.
+    :param failure: the failure of a failed run, in a sentence.
     :raises WarehouseError: the run was never opened.
     """
     set_on_run(connection, run, {"state": state, "finished_at": finished_at, "failure": failure})
@@ -229,17 +228,17 @@ def close_run(
 
 
 def is_opened(connection: Connection, run: RunKey) -> bool:
-    """Whether the run has a row: one that was refused has none."""
+    """Whether the run has a row: a refused run has none."""
     return bool(connection.scalar(select(exists().where(_is(run)))))
 
 
 def is_running(connection: Connection, run: RunKey) -> bool:
-    """Whether the run has a row that says running."""
+    """Whether the run has a row with state running."""
     return bool(connection.scalar(select(exists().where(_is(run), _RUNS.c.state == "running"))))
 
 
 def run_row(connection: Connection, run: RunKey) -> RunRow:
-    """The run's row.
+    """Return the run's row.
 
     :raises WarehouseError: the run was never opened.
     """

@@ -1,4 +1,4 @@
-"""What a load has at hand: temporary tables, made once a session and empty whenever a load begins."""
+"""Staging tables of loads: temporary, created once per session, empty at the start of each load."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _TYPES: Mapping[Encoder, str] = {
 
 Rows: TypeAlias = Iterable[Sequence[object]]
 
-# What they make of costs must not make anything be compiled: each transaction has JIT off (enter_schema).
+# They raise the estimated costs, which would start JIT: each transaction has it off (enter_schema).
 _OTHER_WAYS = ("hashjoin", "mergejoin", "material", "seqscan")
 _LOOK_UP = "".join(f"SET LOCAL enable_{way} TO off; " for way in _OTHER_WAYS)
-_AS_USUAL = "".join(f"SET LOCAL enable_{way} TO DEFAULT; " for way in _OTHER_WAYS)
+_RESET = "".join(f"SET LOCAL enable_{way} TO DEFAULT; " for way in _OTHER_WAYS)
 
 
-class Incoming:
+class Staging:
     """A temporary table for the rows of one load.
 
-    Made once a session, not in each transaction: that writes dozens of rows into Postgres' catalog. Its name
-    tells its columns, so that behind a pooler no other release's is taken for it.
+    Created once per session, not in each transaction: that writes dozens of rows to Postgres' catalog. Its
+    name has a hash of its columns, so that it is not confused with another release's behind a pooler.
 
     :param columns: each column's name and encoder, in the order of a row's values.
-    :ivar name: as SQL names it.
-    :ivar prepare: statements that make it, empty.
+    :ivar name: its name in SQL.
+    :ivar prepare: statements that create or empty it.
     """
 
     def __init__(self, name: str, columns: Mapping[str, Encoder]) -> None:
@@ -50,24 +50,24 @@ class Incoming:
         self.prepare = f"{create}; {empty}; "  # a load before may have been in the same transaction
 
     def fill(self, connection: Connection, rows: Rows) -> None:
-        """Let it hold these rows, and no other, until the transaction ends."""
+        """Replace its rows, until the transaction ends."""
         connection.exec_driver_sql(self.prepare)
         self.add(connection, rows)
 
     def add(self, connection: Connection, rows: Rows) -> None:
-        """Let it hold these rows too."""
+        """Append rows."""
         copy_rows(connection, self.name, self._columns, rows)
 
 
 @contextmanager
-def at_hand(connection: Connection, tables: Mapping[Incoming, Rows]) -> Iterator[None]:
-    """Fill tables, and let statements look their rows up one by one: a load names at most some hundred users.
+def index_lookups(connection: Connection, tables: Mapping[Staging, Rows]) -> Iterator[None]:
+    """Fill staging tables, and let statements join them by index: a load has at most some hundred users.
 
-    A table that grew since it was analyzed looks small, and the planner would read it whole, every time.
+    A table that grew since it was analyzed looks small, and the planner would scan it every time.
     """
-    # One message: each costs a way to the database and back.
+    # One message: each costs a round trip to the database.
     connection.exec_driver_sql("".join([*(table.prepare for table in tables), _LOOK_UP]))
     for table, rows in tables.items():
         table.add(connection, rows)
     yield
-    connection.exec_driver_sql(_AS_USUAL)
+    connection.exec_driver_sql(_RESET)

@@ -1,10 +1,10 @@
-"""What is held of a user, what of it is a fact, and when two answers tell different facts."""
+"""Columns of users, and the SQL that compares a stored user with a staged one."""
 
 from __future__ import annotations
 
 from include.gong.warehouse import copy
 from include.gong.warehouse.copy import Encoder
-from include.gong.warehouse.staging import Incoming
+from include.gong.warehouse.staging import Staging
 
 COLUMNS: dict[str, Encoder] = {
     "user_id": copy.text,
@@ -28,44 +28,44 @@ COLUMNS: dict[str, Encoder] = {
 }
 """Columns of user_facts, and attributes of the model User."""
 
-FACTS = tuple(name for name in COLUMNS if name not in ("user_id", "extra"))
-"""Columns of user_versions, too; extra is none, for nobody knows what its changes mean."""
+USER_COLUMNS = tuple(name for name in COLUMNS if name not in ("user_id", "extra"))
+"""The columns that user_versions has, too; it has no extra, because the meaning of its changes is unknown."""
 
-USERS = Incoming("incoming_users", COLUMNS)
-INCOMING = f"{USERS.name} AS incoming"
-"""The page of users that is being loaded, as SQL."""
+USERS = Staging("staged_users", COLUMNS)
+STAGED = f"{USERS.name} AS staged"
+"""SQL: the page of users that is being loaded."""
 
 _LISTS = ("personal_meeting_urls", "email_aliases")
 _JSON_LISTS = ("spoken_languages",)
 _CONSENT = "meeting_consent_page_url"
-_PLAIN = tuple(name for name in FACTS if name not in (*_LISTS, *_JSON_LISTS, _CONSENT, "settings"))
+_PLAIN = tuple(name for name in USER_COLUMNS if name not in (*_LISTS, *_JSON_LISTS, _CONSENT, "settings"))
 
 
 def masked(url: str) -> str:
-    """A consent page's address, as SQL, without its token, which rotates and is a secret."""
+    """SQL: a consent page's address without its token, which rotates and is secret."""
     return rf"regexp_replace({url}, '([?&]tkn=)[^&#]*', '\1***')"
 
 
-def settings_changed(held: str, incoming: str) -> str:
-    """Whether a setting's value is another, as SQL; a key that is new, or had no value, tells nothing."""
+def settings_changed(stored: str, staged: str) -> str:
+    """SQL: whether a setting has another value; a key that is new, or had no value, is no change."""
     return f"""
-        EXISTS (SELECT FROM jsonb_each({held}.settings) AS setting
+        EXISTS (SELECT FROM jsonb_each({stored}.settings) AS setting
                 WHERE setting.value <> 'null'
-                  AND setting.value IS DISTINCT FROM {incoming}.settings -> setting.key)
+                  AND setting.value IS DISTINCT FROM {staged}.settings -> setting.key)
     """  # noqa: S608 (names of relations)
 
 
-def settings_added(held: str, incoming: str) -> str:
-    """Whether a setting is new or has a value now and had none, as SQL."""
+def settings_added(stored: str, staged: str) -> str:
+    """SQL: whether a setting is new, or has a value and had none."""
     return f"""
-        EXISTS (SELECT FROM jsonb_each({incoming}.settings) AS setting
+        EXISTS (SELECT FROM jsonb_each({staged}.settings) AS setting
                 WHERE setting.value <> 'null'
-                  AND coalesce({held}.settings -> setting.key, 'null') = 'null')
+                  AND coalesce({stored}.settings -> setting.key, 'null') = 'null')
     """
 
 
-def facts_changed(held: str, incoming: str) -> str:
-    """Whether a fact is another, as SQL: the order of lists and the consent page's token are none."""
+def user_changed(stored: str, staged: str) -> str:
+    """SQL: whether a column differs; the order of lists and the consent page's token do not count."""
 
     def row(relation: str) -> str:
         values = [f"{relation}.{name}" for name in _PLAIN]
@@ -75,10 +75,10 @@ def facts_changed(held: str, incoming: str) -> str:
         ]
         return f"ROW ({', '.join([*values, masked(f'{relation}.{_CONSENT}')])})"
 
-    return f"({row(held)} IS DISTINCT FROM {row(incoming)} OR {settings_changed(held, incoming)})"
+    return f"({row(stored)} IS DISTINCT FROM {row(staged)} OR {settings_changed(stored, staged)})"
 
 
 def as_version(relation: str) -> str:
-    """A relation's facts, as SQL, in the order of FACTS, as a version keeps them."""
-    names = [f"{relation}.{name}" for name in FACTS]
+    """SQL: a relation's USER_COLUMNS, as a version stores them."""
+    names = [f"{relation}.{name}" for name in USER_COLUMNS]
     return ", ".join(masked(name) if name.endswith(_CONSENT) else name for name in names)

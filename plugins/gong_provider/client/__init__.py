@@ -1,1 +1,1 @@
-"""Gong's Users API without Airflow: requests, typed answers, errors, paging."""
+"""Client of Gong's Users API, without Airflow: requests, typed responses, errors, pagination."""

@@ -1,4 +1,4 @@
-"""Whose histories this task asks for: claimed in small portions shortly before the calls."""
+"""The queue of users whose histories a task fetches: claims a few users shortly before their calls."""
 
 from __future__ import annotations
 
@@ -8,91 +8,91 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 FRESH_S = 0.2
-"""A claim holds so long without being asked again."""
-BUSY_S = 1.0
-"""So often those whom another task asks for are offered again."""
-LARGEST_PORTION = 256
+"""Seconds for which a claim is not checked again."""
+CONTENDED_RETRY_S = 1.0
+"""Seconds until users claimed by another task are tried again."""
+MAX_BATCH = 256
 
 
-class Claimed(NamedTuple):
-    """What became of some ids: these are ours, those another task's just now; the rest need no call."""
+class ClaimResult(NamedTuple):
+    """Which ids this task has claimed, and which another task has; the rest need no call."""
 
-    ours: Collection[str]
-    busy: Collection[str]
-
-
-Claim = Callable[[Sequence[str]], Claimed]
+    claimed: Collection[str]
+    contended: Collection[str]
 
 
-class Claims:
-    """The ids of a batch, handed out one by one.
+Claim = Callable[[Sequence[str]], ClaimResult]
 
-    :param claim: asked with the next ids; may read a database. None: all are ours.
+
+class ClaimQueue:
+    """Hands out user ids one by one, each claimed before.
+
+    :param claim: called with the next ids; may read a database. None: nothing needs a claim.
     """
 
     def __init__(self, user_ids: Sequence[str], claim: Claim | None) -> None:
-        self._ahead = deque(user_ids)
+        self._pending = deque(user_ids)
         self._claim = claim
-        self._ours: deque[str] = deque()
-        self._busy: list[str] = []
+        self._claimed: deque[str] = deque()
+        self._contended: list[str] = []
         self._claimed_at: dict[str, float] = {}
-        self._portion = 1
+        self._batch_size = 1
         self._last_at = 0.0
         self._lock = asyncio.Lock()
         self.is_stopped = False
 
     async def next(self) -> str | None:
-        """The next id to ask for; None: there are no more."""
+        """Return the next id to fetch; None: there are no more."""
         async with self._lock:
-            if self._ours and not self._is_fresh(self._ours[0]):
-                self._ahead.extendleft(reversed(self._ours))  # all at once, or each would be asked for alone
-                self._ours.clear()
-            while not self._ours and not self.is_stopped:
-                if not self._ahead:
-                    if not self._busy:
+            if self._claimed and not self._is_fresh(self._claimed[0]):
+                self._pending.extendleft(reversed(self._claimed))  # all, or each would be claimed alone
+                self._claimed.clear()
+            while not self._claimed and not self.is_stopped:
+                if not self._pending:
+                    if not self._contended:
                         return None
-                    await asyncio.sleep(BUSY_S)
-                    self._ahead.extend(self._busy)
-                    self._busy.clear()
-                await self._claim_portion()
-            return self._ours.popleft() if self._ours else None
+                    await asyncio.sleep(CONTENDED_RETRY_S)
+                    self._pending.extend(self._contended)
+                    self._contended.clear()
+                await self._claim_batch()
+            return self._claimed.popleft() if self._claimed else None
 
     def put_back(self, user_id: str) -> None:
-        """An id that was handed out is to be asked for later."""
-        self._ahead.appendleft(user_id)
+        """Queue an id again, as the next one."""
+        self._pending.appendleft(user_id)
 
     async def renew(self, user_ids: Sequence[str]) -> None:
-        """Claim anew users that were asked for already."""
+        """Claim again users whose histories were fetched."""
         if self._claim is not None:
             await asyncio.to_thread(self._claim, user_ids)
 
-    async def still_ours(self, user_id: str) -> bool:
-        """Whether an id that was handed out is to be asked for still, as of a moment ago."""
+    async def is_still_claimed(self, user_id: str) -> bool:
+        """Whether this task still has its claim on an id that was handed out, as of a moment ago."""
         if self.is_stopped or self._is_fresh(user_id):
             return not self.is_stopped
-        return user_id in (await self._claimed([user_id])).ours
+        return user_id in (await self._claim_ids([user_id])).claimed
 
     def _is_fresh(self, user_id: str) -> bool:
         now = asyncio.get_running_loop().time()
         return self._claim is None or now - self._claimed_at[user_id] <= FRESH_S
 
-    async def _claim_portion(self) -> None:
-        """As many as are asked for while their claim is fresh: one where calls are slow."""
+    async def _claim_batch(self) -> None:
+        """Claim as many ids as can be fetched while their claims are fresh: one where calls are slow."""
         now = asyncio.get_running_loop().time()
         took_s, self._last_at = now - self._last_at, now
         if took_s <= FRESH_S / 2:
-            self._portion = min(2 * self._portion, LARGEST_PORTION)
+            self._batch_size = min(2 * self._batch_size, MAX_BATCH)
         elif took_s > FRESH_S:
-            self._portion = max(self._portion // 2, 1)
-        ids = [self._ahead.popleft() for _ in range(min(self._portion, len(self._ahead)))]
-        ours = (await self._claimed(ids)).ours
-        self._ours.extend(user_id for user_id in ids if user_id in ours)
+            self._batch_size = max(self._batch_size // 2, 1)
+        ids = [self._pending.popleft() for _ in range(min(self._batch_size, len(self._pending)))]
+        claimed = (await self._claim_ids(ids)).claimed
+        self._claimed.extend(user_id for user_id in ids if user_id in claimed)
 
-    async def _claimed(self, ids: Sequence[str]) -> Claimed:
+    async def _claim_ids(self, ids: Sequence[str]) -> ClaimResult:
         if self._claim is None:
-            return Claimed(ids, ())
-        claimed = await asyncio.to_thread(self._claim, ids)
+            return ClaimResult(ids, ())
+        result = await asyncio.to_thread(self._claim, ids)
         now = asyncio.get_running_loop().time()
         self._claimed_at.update(dict.fromkeys(ids, now))
-        self._busy.extend(claimed.busy)
-        return claimed
+        self._contended.extend(result.contended)
+        return result

@@ -1,4 +1,4 @@
-"""Gong's four user endpoints: arguments to request, answer to typed object."""
+"""Gong's four user endpoints: builds requests from arguments, and typed objects from responses."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import quote
 
-from gong_provider.client.errors import GongConfigError, GongMalformedAnswerError
-from gong_provider.client.models import GongRequest, SettingsHistory, UserAnswer, UsersPage
-from gong_provider.client.parsing import MAX_ID_CHARS, read_changes, read_users
+from gong_provider.client.errors import GongConfigError, GongMalformedResponseError
+from gong_provider.client.models import GongRequest, SettingsHistory, UserResponse, UsersPage
+from gong_provider.client.parsing import MAX_ID_CHARS, parse_changes, parse_users
 from gong_provider.client.sanitizing import clean, parse_timestamp
 
 if TYPE_CHECKING:
-    from gong_provider.client.responses import Reply  # it loads an HTTP client, which a DAG file must not
+    from gong_provider.client.responses import (
+        Response,  # it loads an HTTP client, which parsing a DAG must not
+    )
 
 IDS_PER_CALL = 100
 # The contract's path first: the live service's is tried when a host has no such path.
 FILTER_PATHS = ("/users/filter", "/users/extensive")
 
 MAX_COUNT = 2**31 - 1
-"""A count over this is none, and no database column would hold it."""
+"""A larger count is ignored: no database column could store it."""
 
 
 def list_users(cursor: str | None, include_avatars: bool) -> GongRequest:
@@ -32,7 +34,7 @@ def list_users(cursor: str | None, include_avatars: bool) -> GongRequest:
 
 
 class UsersFilter(TypedDict, total=False):
-    """Which users are asked for; what is absent or None leaves nobody out.
+    """Which users to list; an absent key or None filters nothing.
 
     :ivar user_ids: users with these ids.
     :ivar created_from: created at or after this instant, with a time zone.
@@ -57,8 +59,8 @@ def users_by_filter(
     include_avatars: bool = False,
 ) -> GongRequest:
     chosen: dict[str, Any] = {}
-    if user_ids is not None and not user_ids:  # a service may take it for no filter, and answer everyone
-        raise GongConfigError("user_ids is empty: there is nobody to ask for")
+    if user_ids is not None and not user_ids:  # a service may take it for no filter, and list everyone
+        raise GongConfigError("user_ids is empty: there is no user to list")
     if user_ids is not None:
         chosen["userIds"] = list(user_ids)
     if created_from is not None:
@@ -81,19 +83,19 @@ def settings_history(user_id: str) -> GongRequest:
     return GongRequest("settings_history", "GET", f"/users/{_segment(user_id)}/settings-history")
 
 
-def read_users_page(reply: Reply, include_avatars: bool) -> UsersPage:
-    """A list answer. Paging ends when the cursor is absent, null or empty."""
-    records = _list(reply, "users", or_else="records")
-    about = reply.body.get("records")
+def parse_users_page(response: Response, include_avatars: bool) -> UsersPage:
+    """Parse a page of users. The last page's cursor is absent, null or empty."""
+    records = _list(response, "users", or_else="records")
+    about = response.body.get("records")
     about = {} if about is None else about
     if not isinstance(about, dict):
-        raise GongMalformedAnswerError("answered records that are no object", **reply.request.where)
+        raise GongMalformedResponseError("answered records that are not an object", **response.request.where)
     cursor, total = about.get("cursor"), about.get("totalRecords")
     if cursor is not None and (not isinstance(cursor, str) or clean(cursor, Counter()) != cursor):
-        raise GongMalformedAnswerError("answered a cursor that is no text", **reply.request.where)
-    users, rejected = read_users(records, reply.counts, dirty=reply.dirty)
+        raise GongMalformedResponseError("answered a cursor that is not text", **response.request.where)
+    users, rejected = parse_users(records, response.counts, dirty=response.dirty)
     return UsersPage(
-        **reply.answer,
+        **response.meta,
         users=users,
         rejected=rejected,
         cursor=cursor or None,
@@ -102,35 +104,35 @@ def read_users_page(reply: Reply, include_avatars: bool) -> UsersPage:
     )
 
 
-def read_user(reply: Reply) -> UserAnswer:
-    """The answer of one user; a user without a usable id is a malformed answer."""
-    users, _ = read_users([reply.body.get("user")], reply.counts, dirty=reply.dirty)
+def parse_user(response: Response) -> UserResponse:
+    """Parse one user; a user without a usable id makes the response malformed."""
+    users, _ = parse_users([response.body.get("user")], response.counts, dirty=response.dirty)
     if not users:
-        raise GongMalformedAnswerError("answered no usable user", **reply.request.where)
-    return UserAnswer(**reply.answer, user=users[0])
+        raise GongMalformedResponseError("answered no usable user", **response.request.where)
+    return UserResponse(**response.meta, user=users[0])
 
 
-def read_settings_history(reply: Reply, user_id: str) -> SettingsHistory:
-    """A history answer: whatever ids stand in it, it belongs to the user who was asked."""
-    records = _list(reply, "userSettingsHistory", or_else="requestId")
-    changes, rejected = read_changes(user_id, records, reply.counts, dirty=reply.dirty)
-    return SettingsHistory(**reply.answer, user_id=user_id, changes=changes, rejected=rejected)
+def parse_settings_history(response: Response, user_id: str) -> SettingsHistory:
+    """Parse a history. It belongs to the user of the request, whatever ids it contains."""
+    records = _list(response, "userSettingsHistory", or_else="requestId")
+    changes, rejected = parse_changes(user_id, records, response.counts, dirty=response.dirty)
+    return SettingsHistory(**response.meta, user_id=user_id, changes=changes, rejected=rejected)
 
 
-def _list(reply: Reply, name: str, *, or_else: str) -> list[Any]:
-    """The list; absent or null it is empty, as long as the answer looks like Gong's at all."""
-    records = reply.body.get(name)
-    if records is None and (name in reply.body or or_else in reply.body):
+def _list(response: Response, name: str, *, or_else: str) -> list[Any]:
+    """Return the list; absent or null it is empty, if the response looks like Gong's at all."""
+    records = response.body.get(name)
+    if records is None and (name in response.body or or_else in response.body):
         return []
     if not isinstance(records, list):
-        raise GongMalformedAnswerError(f"answered without a list of {name}", **reply.request.where)
+        raise GongMalformedResponseError(f"answered without a list of {name}", **response.request.where)
     return records
 
 
 def check_user_id(user_id: str) -> str:
-    """The id itself.
+    """Return the id.
 
-    :raises GongConfigError: it can't be a Gong user id, nor a segment of a path.
+    :raises GongConfigError: it can't be a Gong user id, or a segment of a path.
     """
     is_text = isinstance(user_id, str) and clean(user_id, Counter()) == user_id
     if not is_text or user_id in ("", ".", ".."):
@@ -143,9 +145,9 @@ def check_user_id(user_id: str) -> str:
 
 
 def check_instant(name: str, value: datetime | str | None) -> datetime | None:
-    """The instant that an argument says, in UTC, None where it says none.
+    """Parse an argument to an instant in UTC; None where it is empty.
 
-    :raises GongConfigError: it is no date and time, or a datetime without a time zone.
+    :raises GongConfigError: it is not a date and time, or a datetime without a time zone.
     """
     if not value:
         return None
@@ -158,7 +160,7 @@ def check_instant(name: str, value: datetime | str | None) -> datetime | None:
 
 
 def check_span(created_from: datetime | None, created_to: datetime | None) -> None:
-    """:raises GongConfigError: nobody can have been created between these."""
+    """:raises GongConfigError: the span is empty."""
     if created_from and created_to and created_from >= created_to:
         raise GongConfigError("created_from must be before created_to")
 

@@ -1,4 +1,4 @@
-"""What can go wrong with Gong, as one tree told apart by what the caller should do.
+"""All errors of the provider, in one tree: a class for each thing that the caller should do.
 
 GongError
 ├── GongConfigError             the connection or an argument is wrong; no call was made
@@ -9,17 +9,17 @@ GongError
     │   └── GongUserRefusedError    401 for one user, while other calls are answered: ask Gong why
     ├── GongPermissionError     403: give the key the scope api:users:read
     ├── GongBadRequestError     400 and other 4xx: change the request
-    ├── GongNotFoundError       404 "User not found": this id is gone
-    ├── GongNoSuchPathError     404/405/3xx of a path: wrong host, or another dialect of the API
+    ├── GongNotFoundError       404 "User not found": no user has this id (any more)
+    ├── GongNoSuchPathError     404/405/3xx of a path: wrong host, or another variant of the API
     ├── GongTLSError            the certificate or handshake failed
     ├── GongRateLimitError      429, or a pause that it caused: wait .retry_after_s
-    │   └── GongDayUsedUpError  the day's calls are gone: go on at .retry_after_s, or leave the rest
+    │   └── GongDailyQuotaExceededError  no calls remain today: continue after .retry_after_s, or stop
     └── GongTransientError      may pass by itself, retried at the call
         ├── GongUnavailableError      5xx, timeout, reset
         │   └── GongUnreachableError    no connection: refused, no route, unknown host
-        └── GongMalformedAnswerError  truncated, HTML, not JSON, not Gong
+        └── GongMalformedResponseError  truncated, HTML, not JSON, not Gong
 
-No message holds a secret, a query string, a body, or anything of a person but a numeric id.
+No message contains a secret, a query string, a body, or personal data but a numeric id.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from gong_provider.client.redaction import HIDDEN, all_shown
+from gong_provider.client.redaction import HIDDEN, redact_all
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
-# An id is a number at Gong; a service may make an address or a name of it.
-_ODD_USER = re.compile(r"(?<=/users/)(?!\d{1,20}(?:/|$)|filter$|extensive$)[^/]+")
+# Gong's ids are numbers; another service's may be an address or a name.
+_UNUSUAL_ID = re.compile(r"(?<=/users/)(?!\d{1,20}(?:/|$)|filter$|extensive$)[^/]+")
 
 
 class GongError(Exception):
-    """Anything this package raises on purpose."""
+    """Base of all errors that this package raises on purpose."""
 
 
-def raise_alone(error: Exception) -> NoReturn:
+def raise_without_context(error: Exception) -> NoReturn:
     """Raise an error in an ``except`` block, without the one that led to it.
 
-    Also "from None" leaves that one hanging on it: those of HTTP libraries hold URLs and headers,
-    those of Postgres rows.
+    "from None" alone keeps it as the context: errors of HTTP libraries contain URLs and headers, those of
+    Postgres rows.
     """
     try:
         raise error
@@ -69,10 +69,10 @@ class GongApiError(GongError):
 
     :param what: what happened, in a few words ("answered 401", "did not answer in 30 s").
     :param method: HTTP method of the call.
-    :param path: its path without query ("/users/123/settings-history"); of an id that is no number, "…".
-    :param status: HTTP status, None when no answer came.
-    :param request_id: Gong's requestId, None when the answer had none.
-    :param errors: Gong's own error texts; kept as ``client.redaction`` shows them.
+    :param path: its path without query ("/users/123/settings-history"); an id that is no number is "…".
+    :param status: HTTP status, None when no response came.
+    :param request_id: Gong's requestId, None when the response had none.
+    :param errors: Gong's own error texts; redacted by ``client.redaction``.
     :param calls: HTTP requests spent on this call, retries included.
     """
 
@@ -91,19 +91,19 @@ class GongApiError(GongError):
     ) -> None:
         self.what = what
         self.method = method
-        self.path = _ODD_USER.sub(HIDDEN, path)
+        self.path = _UNUSUAL_ID.sub(HIDDEN, path)
         self.status = status
         self.request_id = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else None
-        self.errors = all_shown(errors)
+        self.errors = redact_all(errors)
         self.calls = calls
         super().__init__(self._sentence())
 
     def _sentence(self) -> str:
         request = f" {self.method} {self.path}" if self.method else ""
         reference = f" (requestId {self.request_id})" if self.request_id else ""
-        said = f": {'; '.join(self.errors)}" if self.errors else ""
+        texts = f": {'; '.join(self.errors)}" if self.errors else ""
         advice = f". {self.advice}" if self.advice else ""
-        return f"Gong{request} {self.what}{reference}{said}{advice}"
+        return f"Gong{request} {self.what}{reference}{texts}{advice}"
 
 
 class GongCredentialsError(GongApiError):
@@ -139,7 +139,7 @@ class GongNotFoundError(GongApiError):
 
 
 class GongNoSuchPathError(GongApiError):
-    """The host answers, but has no such path: it is not Gong's API, or speaks another dialect."""
+    """The host answers, but has no such path: it is not Gong's API, or speaks another API variant."""
 
     advice = "Check the host of the connection: it must be the base URL of Gong's API"
 
@@ -151,7 +151,7 @@ class GongTLSError(GongApiError):
 
 
 class GongRateLimitError(GongApiError):
-    """429, or no turn came within the time that a call may wait.
+    """429, or no slot came within the time that a call may wait.
 
     :ivar retry_after_s: seconds to wait before the next call, None when Gong did not say.
     """
@@ -163,10 +163,10 @@ class GongRateLimitError(GongApiError):
         super().__init__(what, **request)
 
 
-class GongDayUsedUpError(GongRateLimitError):
-    """The account's calls of the day are gone, by our own count or by Gong's word."""
+class GongDailyQuotaExceededError(GongRateLimitError):
+    """No calls remain today, by our own count or by Gong's 429."""
 
-    advice = "What is left goes on when calls are free again; Gong's support can raise the limit"
+    advice = "The rest continues when calls are free again; Gong's support can raise the limit"
 
 
 class GongTransientError(GongApiError):
@@ -174,7 +174,7 @@ class GongTransientError(GongApiError):
 
 
 class GongUnavailableError(GongTransientError):
-    """No usable answer: 5xx, a timeout, a reset."""
+    """No usable response: 5xx, a timeout, a reset."""
 
     advice = "Check the host and port of the connection, and that Gong is up; then run again"
 
@@ -183,7 +183,7 @@ class GongUnreachableError(GongUnavailableError):
     """No connection could be made: refused, no route, an unknown host."""
 
 
-class GongMalformedAnswerError(GongTransientError):
-    """An answer that is not Gong's: truncated, HTML, not JSON, or of another service."""
+class GongMalformedResponseError(GongTransientError):
+    """A response that is not Gong's: truncated, HTML, not JSON, or of another service."""
 
     advice = "Check that the host of the connection is Gong's API and no proxy answers in its place"

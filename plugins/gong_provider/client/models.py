@@ -1,4 +1,4 @@
-"""What Gong is asked and answers, as typed objects: both dialects become the same User and SettingsChange."""
+"""Requests and responses as typed objects; both API variants become the same User and SettingsChange."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gong_provider.client.errors import GongApiError
 
 @dataclass(frozen=True, slots=True)
 class GongRequest:
-    """One call: ``path`` below the base URL, quoted; ``body`` is sent as JSON.
+    """One request: ``path`` below the base URL, quoted; ``body`` is sent as JSON.
 
-    :ivar endpoint: its name in the usage.
-    :ivar many: the answer is a list, for which 404 "No users found" means empty.
+    :ivar endpoint: its name in ``api_usage``.
+    :ivar many: the response is a list, for which 404 "No users found" means empty.
     """
 
     endpoint: str
@@ -28,7 +28,7 @@ class GongRequest:
 
     @property
     def where(self) -> dict[str, Any]:
-        """What an error says of it."""
+        """The request, as errors name it."""
         return {"method": self.method, "path": self.path}
 
 
@@ -58,12 +58,12 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class SettingsChange:
-    """One change of one setting of the user whose history was asked.
+    """One change of one setting of the user whose history was fetched.
 
-    :ivar change_key: SHA-256 that is equal whenever, and in whichever dialect, Gong answers it.
-    :ivar setting_name: as answered; ``setting_key`` is the canonical name.
-    :ivar place: its place among several changes of one setting at one instant, the first is 0; None for
-        one alone, or where the answer's order does not tell.
+    :ivar change_key: SHA-256 that identifies the change: the same each time, in both API variants.
+    :ivar setting_name: as Gong names it; ``setting_key`` is the canonical name.
+    :ivar ordinal: its position among several changes of one setting at one instant, from 0; None for a
+        single one, or where Gong's order does not say.
     """
 
     change_key: bytes
@@ -74,12 +74,12 @@ class SettingsChange:
     changed_at: datetime | None
     changed_by: str | None
     extra: dict[str, Any]
-    place: int | None = None
+    ordinal: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record that can't be stored as what it should be, and why. ``raw`` is storable JSON."""
+    """A record that could not be parsed, and why. ``raw`` is JSON that can be stored."""
 
     kind: str
     reason: str
@@ -87,67 +87,67 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What every answer carries beside its content.
+class ResponseMeta:
+    """What every response has beside its content.
 
-    :ivar requested_at: when its request started, on our clock (UTC): the instant of its facts.
-    :ivar gong_time: the same moment on Gong's clock, never later than it really was.
+    :ivar requested_at: when its request started, on our clock (UTC): the data is as of then.
+    :ivar server_time: the same moment on Gong's clock, never later than it really was.
     :ivar request_id: Gong's requestId.
     :ivar calls: HTTP requests it took, retries included.
-    :ivar counts: oddities met while reading, by name (see ``client.sanitizing``).
+    :ivar counts: anomalies found while parsing, by name (see ``client.sanitizing``).
     """
 
     requested_at: datetime
-    gong_time: datetime
+    server_time: datetime
     request_id: str | None = None
     calls: int = 1
     counts: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UserAnswer(Answer):
-    """The answer of one user asked by id."""
+class UserResponse(ResponseMeta):
+    """One user, requested by id."""
 
     user: User
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """How far the listing is that a page belongs to, that page included.
+class ListingStatus:
+    """How far a listing has come, up to and including one page.
 
-    :ivar started_at: instant of its first page; ``gong_time`` the same on Gong's clock.
+    :ivar started_at: instant of its first page; ``server_time`` the same on Gong's clock.
     :ivar users: different users so far.
-    :ivar total_records: as Gong counts them (the most it said), None when it did not say.
-    :ivar totals: each count of users that Gong said, least first.
-    :ivar rejected: records so far that are no users.
-    :ivar moved: Gong's count changed between pages.
+    :ivar total_records: users as Gong counts them (its highest count), None when it did not say.
+    :ivar totals: each count of users that Gong gave, in ascending order.
+    :ivar rejected: records so far that are not users.
+    :ivar changed_during_read: Gong's count changed between pages.
     :ivar finished: this page is the last, and the list counts as whole.
-    :ivar warnings: sentences on what was odd, once finished.
+    :ivar warnings: a sentence for each anomaly, once finished.
     """
 
     started_at: datetime
-    gong_time: datetime
+    server_time: datetime
     pages: int
     users: int
     total_records: int | None
     totals: tuple[int, ...]
     rejected: int
-    moved: bool
+    changed_during_read: bool
     finished: bool
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ListingProgress:
-    """How far a listing came whose task was killed: what to keep of its last page, to go on there.
+class ListingCheckpoint:
+    """What to store of each page's ``listing``, so that a killed task resumes there.
 
-    :ivar cursor: that page's, None where it was the last; the rest as in its ``listing``.
-    :ivar ids: the users that were listed.
+    :ivar cursor: of the next page, None after the last; the rest as in that ``listing``.
+    :ivar ids: users listed so far.
     """
 
     cursor: str | None
     started_at: datetime
-    gong_time: datetime
+    server_time: datetime
     pages: int
     rejected: int
     totals: frozenset[int]
@@ -155,12 +155,12 @@ class ListingProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsersPage(Answer):
+class UsersPage(ResponseMeta):
     """One page of a list of users.
 
-    :ivar cursor: where the next page is, None on the last one.
+    :ivar cursor: of the next page, None on the last one.
     :ivar total_records: users in the whole list as Gong counts them, None when it did not say.
-    :ivar with_avatars: whether avatars were asked for.
+    :ivar with_avatars: whether avatars were requested.
     :ivar listing: set where the page came from a walk over all pages.
     """
 
@@ -169,33 +169,33 @@ class UsersPage(Answer):
     cursor: str | None
     total_records: int | None
     with_avatars: bool
-    listing: Listing | None = None
+    listing: ListingStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettingsHistory(Answer):
+class SettingsHistory(ResponseMeta):
     """All changes of one user's settings."""
 
     user_id: str
     changes: list[SettingsChange]
     rejected: list[Rejected]
 
-    def covers_until(self, settling: timedelta) -> datetime:
-        """Until when nothing can be missing: Gong's clock less the time a change needs to show."""
-        return min(self.gong_time - settling, self.requested_at)
+    def covers_until(self, propagation_delay: timedelta) -> datetime:
+        """Return until when it is complete: Gong's clock less the time until a change shows."""
+        return min(self.server_time - propagation_delay, self.requested_at)
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryFailure:
-    """A user whose history could not be had, while those of others can.
+    """A user whose history could not be fetched, while others can.
 
-    :ivar gone: Gong knows no such user (any more).
-    :ivar reason: one sentence for people.
-    :ivar error: what the call raised.
+    :ivar not_found: Gong knows no such user (any more).
+    :ivar reason: one sentence.
+    :ivar error: the call's error.
     """
 
     user_id: str
-    gone: bool
+    not_found: bool
     reason: str
     requested_at: datetime
     calls: int

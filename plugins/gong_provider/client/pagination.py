@@ -1,4 +1,4 @@
-"""Follows cursors to the end of a list of users, and judges whether the list was whole."""
+"""Follows cursors to the end of a list of users, and checks whether the list was complete."""
 
 from __future__ import annotations
 
@@ -6,80 +6,80 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 from gong_provider.client.errors import GongBadRequestError, GongPagingError
-from gong_provider.client.models import Listing, ListingProgress, UsersPage
+from gong_provider.client.models import ListingCheckpoint, ListingStatus, UsersPage
 
-MAX_PAGES_WITHOUT_NEWS = 10
-"""After so many pages in a row without a user not listed before, a listing counts as endless."""
+MAX_PAGES_WITHOUT_NEW_USERS = 10
+"""After so many pages in a row without a new user, a listing counts as endless."""
 
-_KEPT = "What was listed so far is kept; run again, and tell Gong's support if it stays"
+_KEPT = "Users listed so far are kept; run again, and tell Gong's support if this repeats"
 
 
 class _Walk:
-    """One walk through all pages, up to ``cursor``: where the next page is.
+    """One pass over all pages; ``cursor`` is that of the next page.
 
-    :param start: go on from here, not from the first page.
+    :param start: continue from here, not from the first page.
     """
 
-    def __init__(self, start: ListingProgress | None = None) -> None:
+    def __init__(self, start: ListingCheckpoint | None = None) -> None:
         self.is_resumed = start is not None
         self.cursor = start.cursor if start else None
-        self.began = (start.started_at, start.gong_time) if start else None
+        self.began = (start.started_at, start.server_time) if start else None
         self.pages = start.pages if start else 0
         self.rejected = start.rejected if start else 0
         self.totals = set(start.totals if start else ())
         self.ids = set(start.ids if start else ())
         self.cursors = {self.cursor} if self.cursor else set()
-        self.pages_without_news = 0
+        self.pages_without_new_users = 0
 
     def add(self, page: UsersPage) -> None:
         known = len(self.ids)
         self.pages += 1
         self.rejected += len(page.rejected)
-        self.began = self.began or (page.requested_at, page.gong_time)
+        self.began = self.began or (page.requested_at, page.server_time)
         self.ids.update(user.user_id for user in page.users)
         if page.total_records is not None:
             self.totals.add(page.total_records)
-        self.pages_without_news = 0 if len(self.ids) > known else self.pages_without_news + 1
+        self.pages_without_new_users = 0 if len(self.ids) > known else self.pages_without_new_users + 1
         self.cursor = page.cursor
 
-    def step_on(self, cursor: str) -> None:
+    def follow_cursor(self, cursor: str) -> None:
         """:raises GongPagingError: the cursor leads to no end."""
         if cursor in self.cursors:
             raise GongPagingError(
                 f"Gong answered the same cursor twice, on page {self.pages} of the list of users: "
                 f"following it would never end. {_KEPT}"
             )
-        if self.pages_without_news >= MAX_PAGES_WITHOUT_NEWS:
+        if self.pages_without_new_users >= MAX_PAGES_WITHOUT_NEW_USERS:
             raise GongPagingError(
-                f"Gong's list of users does not end: {MAX_PAGES_WITHOUT_NEWS} pages in a row, up to page "
-                f"{self.pages}, brought no user that was not listed before. {_KEPT}"
+                f"Gong's list of users does not end: {MAX_PAGES_WITHOUT_NEW_USERS} pages in a row, up to "
+                f"page {self.pages}, brought no user that was not listed before. {_KEPT}"
             )
         self.cursors.add(cursor)
 
     @property
-    def moved(self) -> bool:
-        """The list changed while it was walked."""
+    def changed_during_read(self) -> bool:
+        """The list changed while it was read."""
         return len(self.totals) > 1
 
     @property
     def missing(self) -> int:
-        """How many fewer came than Gong counts; negative when more came."""
+        """How many fewer users were listed than Gong counts; negative when more were."""
         if len(self.totals) != 1:
             return 0
         return max(self.totals) - len(self.ids) - self.rejected
 
 
 async def follow(
-    fetch: Callable[[str | None], Awaitable[UsersPage]], start: ListingProgress | None = None
+    fetch: Callable[[str | None], Awaitable[UsersPage]], start: ListingCheckpoint | None = None
 ) -> AsyncIterator[UsersPage]:
-    """All pages, each with its ``listing``; walked once more when fewer users came than counted.
+    """Yield all pages, each with its ``listing``; read once more if fewer users were listed than counted.
 
     When a cursor is refused, as an expired one is, the listing starts over, once.
 
-    :param fetch: asks for the page at a cursor (None: the first).
-    :param start: go on from here, not from the first page.
-    :raises GongPagingError: the listing does not end, its cursors are refused, or two walks in a row
-        gave other users.
+    :param fetch: fetches the page at a cursor (None: the first).
+    :param start: continue from here, not from the first page.
+    :raises GongPagingError: the listing does not end, its cursors are refused, or two passes in a row
+        gave different users.
     """
     walk = _Walk(start)
     before: _Walk | None = None
@@ -98,57 +98,57 @@ async def follow(
         walk.add(page)
         is_whole = walk.missing <= 0 or (before is not None and walk.ids == before.ids)
         finished = walk.cursor is None and is_whole
-        warnings = _oddities(walk, refused_at) if finished else ()
+        warnings = _anomalies(walk, refused_at) if finished else ()
         yield replace(page, calls=page.calls + spent, listing=_listing(walk, finished, warnings))
         spent = 0
         if finished:
             return
         if walk.cursor is not None:
             try:
-                walk.step_on(walk.cursor)
+                walk.follow_cursor(walk.cursor)
             except GongPagingError:
                 if not walk.is_resumed:
                     raise
-                walk = _Walk()  # what was stored may be no way to an end; a fresh listing may
+                walk = _Walk()  # the stored cursor may lead to no end; a new listing may
         elif before is not None:
             raise _two_listings(before, walk)
         else:
             before, walk = walk, _Walk()
 
 
-def _listing(walk: _Walk, finished: bool, warnings: tuple[str, ...]) -> Listing:
+def _listing(walk: _Walk, finished: bool, warnings: tuple[str, ...]) -> ListingStatus:
     assert walk.began is not None  # noqa: S101 - set by the first page
-    return Listing(
+    return ListingStatus(
         *walk.began,
         pages=walk.pages,
         users=len(walk.ids),
         total_records=max(walk.totals, default=None),
         totals=tuple(sorted(walk.totals)),
         rejected=walk.rejected,
-        moved=walk.moved,
+        changed_during_read=walk.changed_during_read,
         finished=finished,
         warnings=warnings,
     )
 
 
-def _oddities(walk: _Walk, refused_at: int) -> tuple[str, ...]:
-    """What was odd about the walk that ended the listing."""
-    came, counted = len(walk.ids), max(walk.totals, default=0)
-    said = []
-    if walk.moved:
-        said.append(
+def _anomalies(walk: _Walk, refused_at: int) -> tuple[str, ...]:
+    """Describe the anomalies of the pass that ended the listing."""
+    listed, counted = len(walk.ids), max(walk.totals, default=0)
+    warnings = []
+    if walk.changed_during_read:
+        warnings.append(
             f"The list of users changed while it was read: Gong counted {min(walk.totals)} to {counted} users"
         )
     elif walk.missing < 0:
-        said.append(f"Gong counts {counted} users, but listed {came}")
+        warnings.append(f"Gong counts {counted} users, but listed {listed}")
     elif walk.missing > 0:
-        said.append(f"Gong counts {counted} users, but listed the same {came} twice")
+        warnings.append(f"Gong counts {counted} users, but listed the same {listed} twice")
     if refused_at:
-        said.append(
+        warnings.append(
             f"Gong refused the cursor of page {refused_at} of the list of users: the list was read again "
             "from its start"
         )
-    return tuple(said)
+    return tuple(warnings)
 
 
 def _refused_twice(first: int, second: int) -> GongPagingError:

@@ -1,7 +1,7 @@
-"""Reads Gong's JSON records into models, once, at the edge, whichever dialect they are in.
+"""Parses Gong's JSON records of either API variant into models.
 
-A field we don't know, or whose type is not the documented one, is kept in ``extra`` under its own
-name; the second kind is counted. Absent equals null.
+An unknown field, or one of an undocumented type, is kept in ``extra`` under its own name; the second kind is
+counted. Absent equals null.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from gong_provider.client.sanitizing import UNEXPECTED_TYPE, canonical_json, cle
 
 MAX_ID_CHARS = 200
 
-# The history names this switch otherwise than the user's settings do. A name that is added later needs a
-# migration too: changes held under it have other keys, and would stand twice.
+# The history has another name for this switch than the user's settings. A name that is added later needs a
+# migration too: stored changes of that name have other keys, and would be stored twice.
 _CANONICAL_SETTING = {"callsImported": "telephonyCallsImported"}
 
 
@@ -49,7 +49,7 @@ def _time(value: Any, counts: Counter[str]) -> datetime | None:
 
 
 def _setting_value(value: Any, counts: Counter[str]) -> str | None:
-    """The contract answers text, the live service a boolean."""
+    """Text in the contract, a boolean in the live service."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else None
@@ -92,7 +92,7 @@ _NO_VALUES = dict.fromkeys(attribute for attribute, _ in _CHANGE_FIELDS.values()
 def _read_fields(
     raw: Mapping[str, Any], fields: Mapping[str, tuple[str, _Reader]], counts: Counter[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split a record into typed values and ``extra``, which keeps all that found no column."""
+    """Split a record into typed values and ``extra``, which keeps the other fields."""
     values: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for name, value in raw.items():
@@ -112,7 +112,7 @@ def _read_fields(
 
 
 def _usable_id(value: Any) -> tuple[str, str]:
-    """An id and "", or "" and why it is no id."""
+    """Return an id and "", or "" and why it is not an id."""
     if value is None:
         return "", "a user without an id"
     user_id = _id(value, Counter())
@@ -121,24 +121,24 @@ def _usable_id(value: Any) -> tuple[str, str]:
     if user_id in ("", ".", ".."):
         return "", "a user whose id is empty or a path"
     if "\x00" in user_id:
-        return "", "a user whose id holds NUL"
+        return "", "a user whose id contains NUL"
     if len(user_id) > MAX_ID_CHARS:
         return "", f"a user whose id is longer than {MAX_ID_CHARS} characters"
     return user_id, ""
 
 
-def read_users(
+def parse_users(
     records: Iterable[Any], counts: Counter[str], *, dirty: bool
 ) -> tuple[list[User], list[Rejected]]:
-    """Users of one page, each id once (the last wins), and the records that are none.
+    """Parse the users of a page, each id once (the last wins), and collect the records that are not users.
 
-    :param dirty: the body may hold NUL or lone surrogates (``values.needs_cleaning``).
+    :param dirty: the body may contain NUL or lone surrogates (``sanitizing.needs_cleaning``).
     """
     users: dict[str, User] = {}
     rejected: list[Rejected] = []
     for raw in records:
         if not isinstance(raw, dict):
-            rejected.append(Rejected("user", "a user that is no object", clean(raw, counts)))
+            rejected.append(Rejected("user", "a user that is not an object", clean(raw, counts)))
             continue
         user_id, why_not = _usable_id(raw.get("id"))
         record = clean(raw, counts) if dirty else raw
@@ -153,39 +153,41 @@ def read_users(
     return list(users.values()), rejected
 
 
-def read_changes(
+def parse_changes(
     user_id: str, records: Iterable[Any], counts: Counter[str], *, dirty: bool
 ) -> tuple[list[SettingsChange], list[Rejected]]:
-    """The changes of one user's history, exact duplicates once, and the records that are none.
+    """Parse the changes of a user's history, exact duplicates once, and collect the other records.
 
-    A change belongs to the user whose history was asked: another id in it goes to ``extra``.
+    A change belongs to the user whose history was fetched: another id in it goes to ``extra``.
     """
-    read = []
+    parsed = []
     rejected: list[Rejected] = []
     for raw in records:
         record = clean(raw, counts) if dirty else raw
         if isinstance(record, dict):
-            read.append((record, *_read_change(user_id, record, counts)))
+            parsed.append((record, *_parse_change(user_id, record, counts)))
         else:
-            reason = "a settings change that is no object"
+            reason = "a settings change that is not an object"
             rejected.append(Rejected("settings_change", reason, {"userId": user_id, "change": record}))
-    met = Counter(identity for _, identity, *_ in read)
-    if len(met) < len(read):  # or none can be an exact duplicate of another
-        read = list({canonical_json(change[0]): change for change in read}.values())
-    _note_places([values for _, _, _, values, _ in read])
-    # Equal ones are numbered in an order that does not depend on the answer's own.
-    read.sort(key=lambda change: (change[2], canonical_json(change[0]) if met[change[1]] > 1 else ""))
+    identities = Counter(identity for _, identity, *_ in parsed)
+    if len(identities) < len(parsed):  # else there can't be exact duplicates
+        parsed = list({canonical_json(change[0]): change for change in parsed}.values())
+    _set_ordinals([values for _, _, _, values, _ in parsed])
+    # Changes with one identity are numbered in an order that does not depend on the response's.
+    parsed.sort(
+        key=lambda change: (change[2], canonical_json(change[0]) if identities[change[1]] > 1 else "")
+    )
     numbers: Counter[tuple[str, ...]] = Counter()
     changes = []
-    for _, identity, _, values, extra in read:
+    for _, identity, _, values, extra in parsed:
         key = hashlib.sha256(canonical_json([*identity, numbers[identity]]).encode()).digest()
         numbers[identity] += 1
         changes.append(SettingsChange(change_key=key, **values, extra=extra))
     return changes, rejected
 
 
-def _note_places(changes: Sequence[dict[str, Any]]) -> None:
-    """Say of changes of one setting at one instant which came first, if the answer's order tells."""
+def _set_ordinals(changes: Sequence[dict[str, Any]]) -> None:
+    """Number the changes of one setting at one instant, if the response's order says which was first."""
     moments = [change["changed_at"] for change in changes if change["changed_at"] is not None]
     if len(set(moments)) < 2 or moments not in (sorted(moments), sorted(moments, reverse=True)):
         return
@@ -194,14 +196,14 @@ def _note_places(changes: Sequence[dict[str, Any]]) -> None:
         if change["changed_at"] is not None:
             instants.setdefault((change["setting_key"], change["changed_at"]), []).append(change)
     for at_once in instants.values():
-        for place, change in enumerate(at_once if len(at_once) > 1 else ()):
-            change["place"] = place
+        for ordinal, change in enumerate(at_once if len(at_once) > 1 else ()):
+            change["ordinal"] = ordinal
 
 
-def _read_change(
+def _parse_change(
     user_id: str, record: dict[str, Any], counts: Counter[str]
 ) -> tuple[tuple[str, ...], str, dict[str, Any], dict[str, Any]]:
-    """One change's identity (without its number), its exact time as text, its values, its extra."""
+    """Return a change's identity (without its number), exact time as text, values and extra."""
     values, extra = _read_fields(record, _CHANGE_FIELDS, counts)
     if extra.get("userId") is None or _id(extra["userId"], counts) == user_id:
         extra.pop("userId", None)

@@ -1,4 +1,4 @@
-"""What clients share with other workers of the same account: the quota, the credentials."""
+"""Protocols of the state that all workers of an account share: the rate limiter and the credentials."""
 
 from __future__ import annotations
 
@@ -6,58 +6,58 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 MAX_PAUSE_S = 60.0
-"""The longest wait within a call; a longer one is the caller's, who can free his worker."""
-DAY_USED_UP_S = 3600.0
-"""A wait from this on means that the day's calls are gone: nobody waits for it in a run."""
+"""The longest wait within a call; longer ones are left to the caller, which can free its worker."""
+DAILY_QUOTA_EXHAUSTED_S = 3600.0
+"""A wait of at least this means that the daily quota is used up: no task waits for that."""
 
 
 def utc_now() -> datetime:
-    """The clock of whoever was given no other."""
+    """Return the current time: the default clock."""
     return datetime.now(UTC)
 
 
-class Place(NamedTuple):
-    """A call's place on the account's time line.
+class Slot(NamedTuple):
+    """The time reserved for one call of the account.
 
-    :ivar wait_s: seconds until it has come, 0: call now.
-    :ivar at: the place itself, for the quota; None where it was not given, for the wait is too long.
+    :ivar wait_s: seconds until it begins, 0: call now.
+    :ivar at: when it begins, on the rate limiter's clock; None: no slot was given, the wait is too long.
     """
 
     wait_s: float
     at: datetime | float | None
 
 
-class Quota(Protocol):
-    """What a client asks before each call, retries included."""
+class RateLimiter(Protocol):
+    """Limits an account's calls; a client acquires a slot before each, retries included."""
 
     @property
-    def ahead(self) -> int:
-        """How many places one process may hold at once, so that a moment's stall loses none."""
+    def max_reserved(self) -> int:
+        """How many slots one process may reserve at once, so that a short stall loses none."""
 
-    async def take(self, endpoint: str) -> Place:
-        """The next free place for a call of an endpoint. It is counted."""
+    async def acquire(self, endpoint: str) -> Slot:
+        """Reserve the next free slot for a call of an endpoint, and count the call."""
 
-    async def holds(self, place: Place) -> bool:
-        """Whether no pause began since that place was given. To be asked when it has come."""
+    async def is_valid(self, slot: Slot) -> bool:
+        """Whether the slot may still be used, as no pause began since. Called when the slot begins."""
 
-    async def give_back(self, endpoint: str, place: Place) -> None:
-        """No call was made in that place: it is not counted."""
+    async def release(self, endpoint: str, slot: Slot) -> None:
+        """Uncount a slot that was not used."""
 
     async def pause(self, seconds: float | None) -> float:
-        """Give no place for so long: Gong answered 429; None: it did not say how long.
+        """Stop all calls for so many seconds after a 429; None: Gong did not say how long.
 
         :return: seconds until the pause ends.
         """
 
     async def recall_filter_path(self) -> str | None:
-        """The path of users by filter that answered lately."""
+        """Return the path of users by filter that worked last."""
 
     async def remember_filter_path(self, path: str) -> None:
-        """That path answered."""
+        """Store the path of users by filter that worked."""
 
 
 class Access(NamedTuple):
-    """With what one call is made.
+    """Authorization and address of one call.
 
     :ivar authorization: value of the Authorization header.
     :ivar base_url: with ``/v2``, without a slash at its end.
@@ -73,30 +73,30 @@ class Access(NamedTuple):
 
 
 class Credentials(Protocol):
-    """Who calls, and where: fixed, or renewed while calls go on."""
+    """Authorization and base URL of calls: fixed, or renewed while calls go on."""
 
     async def current(self) -> Access:
-        """What to call with now.
+        """Return the access to call with now.
 
-        :raises GongCredentialsError: there is nothing that could work; says how to connect again.
+        :raises GongCredentialsError: nothing could work; the error says how to connect again.
         """
 
     async def renew(self, refused: Access, renewals: int = 0) -> int | None:
-        """After a 401 to ``refused``: see whether there is another access to try.
+        """Find out after a 401 to ``refused`` whether there is another access to try.
 
         :param renewals: how many this call has caused so far.
-        :return: the same number, with one more where this 401 causes one; None: there is nothing else to try.
+        :return: the same number, plus one where this 401 causes one; None: there is no other access.
         """
 
     async def accepted(self, access: Access) -> None:
-        """The service took it: cheap to call after each answer."""
+        """Note that Gong accepted it: cheap to call after each response."""
 
     async def close(self) -> None:
         """Let a renewal under way end."""
 
 
 class FixedCredentials:
-    """An access key, or a token that nobody renews."""
+    """An access key, or a token that is not renewed."""
 
     def __init__(self, authorization: str, base_url: str) -> None:
         self._access = Access(authorization, base_url)

@@ -1,4 +1,4 @@
-"""Another's error text, with only the words that can be nobody's name, number or secret."""
+"""Redacts a service's error texts: only known words stay, any other may be personal data or a secret."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ MAX_CHARS = 200
 HIDDEN = "…"
 _MAX_WORD_CHARS = 60
 
-# A service may quote whom or what it likes, and no pattern knows a name. So what is shown is what is
-# known: words of such texts, and the fields of Gong's requests.
+# A service may quote anything, and no pattern recognizes a name. So only known words are kept: those of usual
+# error texts, and the fields of Gong's requests.
 _WORDS = """
     a about above access account active after again allowed already also an and any API api app are array
     as at authentication authorization authorized available avatars bad be because been before being below
@@ -41,8 +41,8 @@ _SENTENCE_END = (".", "!", "?", ":", ";")
 _JOINTS = re.compile(r"[.:/]")
 
 
-def shown(text: str) -> str:
-    """The text as people may see it: what is not known is an ellipsis, and it is short."""
+def redact(text: str) -> str:
+    """Shorten the text, with an ellipsis for each word that is not on the list."""
     words: list[str] = []
     begins = True
     for word in text.split():
@@ -53,9 +53,9 @@ def shown(text: str) -> str:
     return " ".join(words)[:MAX_CHARS]
 
 
-def all_shown(texts: Sequence[str]) -> tuple[str, ...]:
-    """Each of them; none where nothing is left of it."""
-    return tuple(filter(lambda text: text != HIDDEN, map(shown, texts)))
+def redact_all(texts: Sequence[str]) -> tuple[str, ...]:
+    """Redact each text; drop those of which nothing remains."""
+    return tuple(filter(lambda text: text != HIDDEN, map(redact, texts)))
 
 
 def _shown(word: str, *, begins: bool) -> str:

@@ -1,4 +1,4 @@
-"""From an HTTP response, or its absence, to JSON with its instants or the error that says what to do."""
+"""Parses HTTP responses to JSON with their times, or to the error that says what to do."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gong_provider.client import errors
 from gong_provider.client.models import GongRequest
 from gong_provider.client.sanitizing import clean, decode_json, needs_cleaning
 
-# Beyond this, Gong's clock and ours can't both be right, and the Date header is not believed.
+# With a larger difference one of the clocks is wrong, and the Date header is ignored.
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
 MAX_RETRY_AFTER_S = 86_400.0
-"""Gong's limits are those of a day: who is told to wait longer asks again after one."""
+"""Gong's longest limit is a day's: a longer wait is cut to a day."""
 MAX_DEPTH = 100
 """Objects and lists within each other; Gong's have five."""
 MAX_ERRORS = 5
-"""So many of an answer's error texts are read, and so many characters of each."""
+"""How many of a response's error texts are read, and how many characters of each."""
 MAX_ERROR_CHARS = 500
 
 _NO_USERS = re.compile(r"no users found", re.IGNORECASE)
@@ -36,33 +36,33 @@ _TRANSIENT = {408, 409, 425}
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """One successful answer, decoded but not yet read.
+class Response:
+    """A successful response, decoded but not parsed into models.
 
-    :ivar dirty: the body may hold text that Postgres can't (``values.needs_cleaning``).
+    :ivar dirty: the body may contain text that Postgres can't store (``sanitizing.needs_cleaning``).
     """
 
     request: GongRequest
     body: dict[str, Any]
     requested_at: datetime
-    gong_time: datetime
+    server_time: datetime
     dirty: bool
     counts: Counter[str] = field(default_factory=Counter)
     calls: int = 1
 
     @property
-    def answer(self) -> dict[str, Any]:
-        """The fields that each typed answer carries (``models.Answer``)."""
+    def meta(self) -> dict[str, Any]:
+        """The fields of ``models.ResponseMeta``."""
         return {
             "requested_at": self.requested_at,
-            "gong_time": self.gong_time,
+            "server_time": self.server_time,
             "request_id": _request_id(self.body),
             "calls": self.calls,
             "counts": self.counts,
         }
 
 
-def read_reply(
+def parse_response(
     request: GongRequest,
     status: int,
     headers: Mapping[str, str],
@@ -70,35 +70,35 @@ def read_reply(
     *,
     requested_at: datetime,
     received_at: datetime,
-) -> Reply:
-    """Decode one response.
+) -> Response:
+    """Decode a response.
 
-    :raises GongApiError: the class that fits, see ``client.errors``.
+    :raises GongApiError: one of its classes, see ``client.errors``.
     """
     counts: Counter[str] = Counter()
-    said = _decode(body, counts)
+    decoded = _decode(body, counts)
     if 200 <= status < 300:
-        if not isinstance(said, dict):
-            what = f"answered {status} with {said}"
-            raise errors.GongMalformedAnswerError(what, **request.where, status=status)
+        if not isinstance(decoded, dict):
+            what = f"answered {status} with {decoded}"
+            raise errors.GongMalformedResponseError(what, **request.where, status=status)
     else:
-        said = said if isinstance(said, dict) else {}
-        error = _error(request, status, said, headers, received_at)
+        decoded = decoded if isinstance(decoded, dict) else {}
+        error = _error(request, status, decoded, headers, received_at)
         if error is not None:
             raise error
-        said = {"requestId": said.get("requestId"), "users": []}
-    return Reply(
+        decoded = {"requestId": decoded.get("requestId"), "users": []}
+    return Response(
         request=request,
-        body=said,
+        body=decoded,
         requested_at=requested_at,
-        gong_time=gong_time(requested_at, received_at, headers.get("Date")),
+        server_time=server_time(requested_at, received_at, headers.get("Date")),
         dirty=needs_cleaning(body),
         counts=counts,
     )
 
 
 def _decode(body: bytes, counts: Counter[str]) -> dict[str, Any] | str:
-    """The JSON object that a body is, or what it is instead."""
+    """Return the JSON object, or a description of what the body is instead."""
     start = body[:200].lstrip().lower()
     if not start:
         return "an empty body"
@@ -109,12 +109,12 @@ def _decode(body: bytes, counts: Counter[str]) -> dict[str, Any] | str:
     except ValueError:
         decoded = None
     if not isinstance(decoded, dict):
-        return "a body that is no JSON object"
+        return "a body that is not a JSON object"
     return "JSON that is nested too deeply" if _is_too_deep(decoded, body) else decoded
 
 
 def _is_too_deep(decoded: Any, body: bytes) -> bool:
-    """Whether what reads and stores it, level by level, could fail on its depth."""
+    """Whether it is nested so deeply that parsing or storing it could fail."""
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return False
     level = [decoded]
@@ -125,18 +125,18 @@ def _is_too_deep(decoded: Any, body: bytes) -> bool:
 
 
 def _short(text: str) -> str:
-    """Another's text, in a form that every log and database takes."""
+    """Shorten a text of the service, to one line that every log and database takes."""
     return " ".join(clean(text[:MAX_ERROR_CHARS], Counter()).split())
 
 
 def _error(
-    request: GongRequest, status: int, said: dict[str, Any], headers: Mapping[str, str], received_at: datetime
+    request: GongRequest, status: int, body: dict[str, Any], headers: Mapping[str, str], received_at: datetime
 ) -> errors.GongApiError | None:
-    """The error of a status, None where it only means that the list is empty."""
-    listed = said.get("errors")
+    """Return the error of a status; None where it only means that the list is empty."""
+    listed = body.get("errors")
     texts = [text for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
     texts = [_short(text) for text in texts[:MAX_ERRORS]]
-    details = {**request.where, "status": status, "request_id": _request_id(said), "errors": texts}
+    details = {**request.where, "status": status, "request_id": _request_id(body), "errors": texts}
     what = f"answered {status}{_redirect(status, headers)}"
     if status == 404 and request.many and any(map(_NO_USERS.search, texts)):
         return None
@@ -144,18 +144,18 @@ def _error(
         return errors.GongNotFoundError(what, **details)
     if status == 429:
         wait = retry_after_s(headers.get("Retry-After"), _http_date(headers.get("Date")) or received_at)
-        told = f", to be asked again in {wait:.0f} s" if wait is not None else ""
-        return errors.GongRateLimitError(what + told, retry_after_s=wait, **details)
+        when = f", retry after {wait:.0f} s" if wait is not None else ""
+        return errors.GongRateLimitError(what + when, retry_after_s=wait, **details)
     return _error_class(status)(what, **details)
 
 
-def _request_id(said: dict[str, Any]) -> str | None:
-    request_id = said.get("requestId")
+def _request_id(body: dict[str, Any]) -> str | None:
+    request_id = body.get("requestId")
     return _short(request_id) if isinstance(request_id, str) else None
 
 
 def _redirect(status: int, headers: Mapping[str, str]) -> str:
-    """Where a redirect that was not followed leads, without what may be secret in it."""
+    """Name the host of a redirect that was not followed; the rest of its URL may be secret."""
     if not 300 <= status < 400:
         return ""
     try:
@@ -182,7 +182,7 @@ def _error_class(status: int) -> type[errors.GongApiError]:
 def retry_after_s(header: str | None, now: datetime) -> float | None:
     """Retry-After in seconds, given as seconds or as an HTTP date; None if unreadable.
 
-    :param now: on the clock of who said it.
+    :param now: on the clock of the service.
     """
     if header is None:
         return None
@@ -192,11 +192,11 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
     return min(max(0.0, (then - now).total_seconds()), MAX_RETRY_AFTER_S) if then else None
 
 
-def gong_time(requested_at: datetime, received_at: datetime, date: str | None) -> datetime:
-    """When the request started, on Gong's clock; of two readings the lower.
+def server_time(requested_at: datetime, received_at: datetime, date: str | None) -> datetime:
+    """Return when the request started, on Gong's clock, and rather too early than too late.
 
-    Never after the answer was written, though our clock was set back meanwhile. Without a Date header
-    near our clock, it is ours less the largest difference we believe.
+    Never later than Gong's Date, even where our clock was set back meanwhile. Without a Date header near our
+    clock, it is our clock less the largest difference that is accepted.
     """
     theirs = _http_date(date)
     if theirs is None or abs(theirs - received_at) > MAX_CLOCK_DIFFERENCE:
@@ -204,39 +204,43 @@ def gong_time(requested_at: datetime, received_at: datetime, date: str | None) -
     return min(requested_at, requested_at + (theirs - received_at), theirs)
 
 
-@lru_cache(maxsize=8)  # many answers a second say the same one
+@lru_cache(maxsize=8)  # many responses a second have the same one
 def _http_date(text: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text) if text else None
-        # Compared with others later: it must have an instant in UTC.
+        # It is compared with others later, so it needs a time zone.
         return moment and (moment.replace(tzinfo=moment.tzinfo or UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
 
-# The first that fits.
+# The first match counts.
 _FAILURES: tuple[tuple[type[Exception], type[errors.GongApiError], str], ...] = (
     (TimeoutError, errors.GongUnavailableError, "did not answer within {timeout_s:g} s"),
     (aiohttp.TooManyRedirects, errors.GongNoSuchPathError, "redirects without end"),
-    (aiohttp.RedirectClientError, errors.GongNoSuchPathError, "redirects to what is no URL"),
+    (aiohttp.RedirectClientError, errors.GongNoSuchPathError, "redirects to an invalid URL"),
     (
         aiohttp.ClientHttpProxyError,
         errors.GongUnavailableError,
         "was not reached: the proxy answered {code}",
     ),
-    (aiohttp.ClientResponseError, errors.GongMalformedAnswerError, "answered something that is no HTTP"),
-    (aiohttp.ClientPayloadError, errors.GongMalformedAnswerError, "broke off in the middle of its answer"),
-    (ValueError, errors.GongMalformedAnswerError, "answered more than one answer can be"),
-    (Exception, errors.GongUnavailableError, "closed the connection without an answer"),
+    (aiohttp.ClientResponseError, errors.GongMalformedResponseError, "answered something that is not HTTP"),
+    (
+        aiohttp.ClientPayloadError,
+        errors.GongMalformedResponseError,
+        "broke off in the middle of the response",
+    ),
+    (ValueError, errors.GongMalformedResponseError, "sent a response that is too large"),
+    (Exception, errors.GongUnavailableError, "closed the connection without a response"),
 )
 
 
-def no_answer(error: Exception, method: str, path: str, timeout_s: float | None) -> errors.GongError:
-    """The error that says why no answer came, in words that hold neither URL nor query."""
+def transport_error(error: Exception, method: str, path: str, timeout_s: float | None) -> errors.GongError:
+    """Return the error that says why no response came, without URL and query."""
     is_redirect = isinstance(error, aiohttp.RedirectClientError)
-    # UnicodeError: a name that no DNS could ask for.
+    # UnicodeError: a host name that can't be looked up.
     if isinstance(error, (aiohttp.InvalidURL, UnicodeError)) and not is_redirect:
-        return errors.GongConfigError("The host of the connection is no valid URL")
+        return errors.GongConfigError("The host of the connection is not a valid URL")
     if isinstance(error, aiohttp.ClientConnectorError):
         kind, what = _why_not_connected(error)
     else:

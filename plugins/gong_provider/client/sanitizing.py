@@ -1,4 +1,4 @@
-"""JSON values made safe for Postgres without losing any: exact numbers, clean text, strict times."""
+"""Makes JSON values safe for Postgres without loss: exact numbers, clean text, strict times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMESTAMP = re.compile(
     re.ASCII,
 )
 
-# Names of what was counted while reading; each is explained in docs/data-dictionary.md.
+# Names of anomalies; each is explained in docs/data-dictionary.md.
 UNEXPECTED_TYPE = "unexpected_type"
 TEXT_REPLACED = "text_replaced"
 NUMBER_AS_TEXT = "number_as_text"
@@ -64,12 +64,12 @@ def decode_json(body: bytes, counts: Counter[str]) -> Any:
 
 
 def needs_cleaning(body: bytes) -> bool:
-    """Whether a body may hold NUL or a lone surrogate: most do not, and are not walked for them."""
+    """Whether a body may contain NUL or a lone surrogate; most do not, and need no cleaning."""
     return b"\\u0000" in body or b"\x00" in body or b"\\ud" in body or b"\\uD" in body
 
 
 def clean(value: Any, counts: Counter[str]) -> Any:
-    """The value with NUL and lone surrogates as U+FFFD, in text, keys and below; counted."""
+    """Replace NUL and lone surrogates by U+FFFD, also in keys and nested values; count them."""
     if isinstance(value, str):
         cleaned, found = _UNSTORABLE.subn("\ufffd", value)
         counts[TEXT_REPLACED] += found
@@ -85,12 +85,12 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 
 def canonical_json(value: Any) -> str:
-    """One text for equal JSON values, whatever the order of their keys."""
+    """Return the same text for equal JSON values, whatever the order of their keys."""
     return _CANONICAL.encode(value)
 
 
 def parse_timestamp(value: str, counts: Counter[str]) -> datetime | None:
-    """An ISO 8601 date-time as an instant in UTC, None when it is none.
+    """Parse an ISO 8601 date-time to an instant in UTC; None if it is not one.
 
     No zone means UTC, digits finer than a microsecond are cut; both are counted.
     """

@@ -1,4 +1,4 @@
-"""The coordination database: statements in short transactions of their own, off the event loop."""
+"""The coordination database: runs statements in short transactions, off the event loop."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import psycopg2
 from sqlalchemy import Connection, Engine, Row
 from sqlalchemy.exc import DBAPIError
 
-from gong_provider.client.errors import GongCoordinationError, raise_alone
-from gong_provider.db.engine import connection_trouble, statement_trouble
+from gong_provider.client.errors import GongCoordinationError, raise_without_context
+from gong_provider.db.engine import explain_connection_error, explain_statement_error
 from gong_provider.db.schema import search_path
 from gong_provider.db.tables import make_tables
 
-# In the message's own transaction: the next one may have another session, behind a pooler.
+# In the same transaction: behind a pooler, the next one may have another session.
 _ENTER = "SELECT set_config('search_path', %(search_path)s, true), set_config('jit', 'off', true);\n"
 
 
 class Database:
-    """One connection that is kept, made again when it breaks; its tables are made at first use.
+    """One persistent connection, made again when it breaks; creates the tables at first use.
 
-    Each ``run`` is one message and one transaction: nothing is locked while a client thinks, dies or
-    is cut off, and it works behind a pooler.
+    Each ``run`` is one message and one transaction: no client holds a lock while it works, dies or is
+    disconnected, and it works behind a pooler.
 
     :param engine: of a PostgreSQL, from ``db.engine.engine_for``.
     """
@@ -36,21 +36,21 @@ class Database:
     async def run(
         self, statements: str, parameters: Mapping[str, Any], *, once: bool = False
     ) -> Row[Any] | None:
-        """Run statements (``%(name)s``) as one transaction; the first row of the last, if it has any.
+        """Run statements (``%(name)s``) in one transaction; return the first row of the last, if it has any.
 
-        Plain names mean the tables of the schema that the engine's address names.
+        Unqualified names mean tables of the schema that the engine's address names.
 
         A statement may run twice when the connection breaks at its end: write it so that this does
-        no harm, or say ``once``.
+        no harm, or set ``once``.
 
-        :raises GongCoordinationError: the database can't be reached, or refuses.
+        :raises GongCoordinationError: the database can't be reached, or a statement failed.
         """
         async with self._lock:
             work = asyncio.ensure_future(asyncio.to_thread(self._run, statements, parameters, once))
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
-                await asyncio.wait([work])  # the thread still has the connection
+                await asyncio.wait([work])  # the thread still uses the connection
                 raise
 
     def _run(self, statements: str, parameters: Mapping[str, Any], once: bool) -> Row[Any] | None:
@@ -64,11 +64,13 @@ class Database:
                 is_broken = isinstance(error, DBAPIError) and error.connection_invalidated
                 self.close()
                 if is_last or not is_broken:
-                    raise_alone(_coordination_error(statement_trouble(error, self._engine.url)))
+                    raise_without_context(
+                        _coordination_error(explain_statement_error(error, self._engine.url))
+                    )
         raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """Give the connection back; the next ``run`` takes another."""
+        """Release the connection; the next ``run`` opens another."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.close()
@@ -81,13 +83,13 @@ class Database:
                 self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             except DBAPIError as error:
                 has_code = getattr(error.orig, "pgcode", None) is not None
-                trouble = statement_trouble if has_code else connection_trouble
-                raise_alone(_coordination_error(trouble(error, self._engine.url)))
+                explain = explain_statement_error if has_code else explain_connection_error
+                raise_without_context(_coordination_error(explain(error, self._engine.url)))
         return self._connection
 
 
-def _coordination_error(trouble: str) -> GongCoordinationError:
+def _coordination_error(explanation: str) -> GongCoordinationError:
     return GongCoordinationError(
-        f"The coordination database {trouble} No call is made without it, for it holds the account's "
+        f"The coordination database {explanation} No call is made without it, as it stores the account's "
         "call quota and tokens (extra coordination_conn_id of the Gong connection)"
     )

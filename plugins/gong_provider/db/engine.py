@@ -1,4 +1,4 @@
-"""A Postgres by its Airflow connection: one engine a process and address, and its troubles in words."""
+"""Engines for a Postgres, one a process and address, and explanations of their errors."""
 
 from __future__ import annotations
 
@@ -13,59 +13,61 @@ import psycopg2
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from gong_provider.client.errors import raise_alone
+from gong_provider.client.errors import raise_without_context
 from gong_provider.db import schema as schemas
 
 _CONNECT_TIMEOUT_S = 10
 _POOL_TIMEOUT_S = 30
 
-# At DEBUG SQLAlchemy logs each row of an answer: people's ids, an account's tokens.
+# At DEBUG SQLAlchemy logs each row of a result: user ids, an account's tokens.
 _LOGGING_NAME = "gong"
 logging.getLogger(f"sqlalchemy.engine.Engine.{_LOGGING_NAME}").addFilter(
     lambda record: record.levelno > logging.DEBUG
 )
 
-# What people put into a connection's extra: libpq's own words, and ours.
+# Extras of a connection that go into the address: libpq's parameters, and ours.
 _LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "gssencmode", "target_session_attrs")
 _EXTRAS = (*_LIBPQ, schemas.PARAMETER)
 
 _FULL = "all its connections are in use; raise max_connections, or try later"
 _NO_ROUTE = "there is no route to this host; check the host and the network"
 
-# libpq gives no code for a failed connection, only words.
-_CONNECTION_TROUBLES = (
+# libpq gives no code for a failed connection, only a message.
+_CONNECTION_ADVICE = (
     ("Connection refused", "nothing answers there; start the database, or correct its host and port"),
     ("could not translate host name", "this host name is unknown; correct it"),
     ("password authentication failed", "it refuses this login or password; correct them"),
-    ("no password supplied", "it wants a password; give one in the connection"),
+    ("no password supplied", "it requires a password; set one in the connection"),
     ('role ".*" does not exist', "it does not know this login; create the role, or correct the login"),
     ('database ".*" does not exist', "it has no database of this name; create it, or correct the name"),
     ("timeout expired", "it does not answer; check host, port and firewall"),
     ("No route to host|Network is unreachable", _NO_ROUTE),
-    ("pg_hba.conf", "it lets no one in from here, or not this way; see its pg_hba.conf and sslmode"),
+    ("pg_hba.conf", "it refuses connections from here, or without TLS; see its pg_hba.conf and sslmode"),
     ("too many clients|remaining connection slots", _FULL),
     ("starting up", "it is still starting; try again in a moment"),
     ("response to SSL negotiation|closed the connection", "is it a PostgreSQL? Correct host and port"),
 )
 
-_MIGRATE = "run `make migrate` (or `python -m include.gong.warehouse migrate`) as a role that may make tables"
+_MIGRATE = (
+    "run `make migrate` (or `python -m include.gong.warehouse migrate`) as a role that may create tables"
+)
 _STATEMENT_ADVICE = {
     "3F000": _MIGRATE,  # no such schema
-    # No such table; so it is called, too, where the login may not look into its schema.
-    "42P01": f"{_MIGRATE}; where that was done, grant this login USAGE on the schema",
+    # No such table, or the login has no right on its schema.
+    "42P01": f"{_MIGRATE}; if that was done, grant this login USAGE on the schema",
     "42703": _MIGRATE,  # no such column
     "42501": f"grant this right; where it is the right to create, {_MIGRATE} instead",
-    "53100": "its disk is full; make room, and the next try goes on",
+    "53100": "its disk is full; make room, and the next try continues",
 }
-# Connections, transactions rolled back for others, resources, shutdowns and timeouts.
-_PASSING = re.compile(r"08|40|53|55P03|57")
+# Connection errors, rollbacks (deadlock, serialization), resources, shutdowns and timeouts.
+_TRANSIENT = re.compile(r"08|40|53|55P03|57")
 _DATA_EXCEPTION = "22"
 _RAISED_BY_A_FUNCTION = "exec_stmt_raise"
-"""In Postgres' source: what a trigger of the database's owner says is in his words, and of his rows."""
+"""In Postgres' source; the message is then from a function of the database's owner, and may quote rows."""
 
 
 class AddressError(ValueError):
-    """An address is none of a PostgreSQL. Its text holds no part of it."""
+    """The address is not that of a PostgreSQL. The message contains no part of it."""
 
 
 def address(
@@ -77,14 +79,14 @@ def address(
     schema: str | None,
     extras: Mapping[str, Any],
 ) -> URL:
-    """The database's address, from the fields of an Airflow connection of type postgres."""
+    """Return the database's address, from the fields of an Airflow connection of type postgres."""
     query = {name: str(extras[name]) for name in _EXTRAS if extras.get(name)}
     query |= extras.get("sqlalchemy_query", {})
     return URL.create("postgresql+psycopg2", login, password, host, port, schema, query)
 
 
 class PostgresConnection(Protocol):
-    """The part of Airflow's Connection of type postgres that is read here."""
+    """The fields of Airflow's Connection that are used here."""
 
     login: str | None
     password: str | None
@@ -97,7 +99,7 @@ class PostgresConnection(Protocol):
 
 
 def address_of(connection: PostgresConnection) -> URL:
-    """The database's address in an Airflow connection."""
+    """Return the database's address in an Airflow connection."""
     return address(
         login=connection.login,
         password=connection.password,
@@ -109,18 +111,18 @@ def address_of(connection: PostgresConnection) -> URL:
 
 
 def engine_for(url: URL | str, *, wait_s: int | None = None) -> Engine:
-    """The process's engine for a database; the same arguments give the same engine.
+    """Return the process's engine for a database; the same arguments give the same engine.
 
     :param url: any ``postgres://`` or ``postgresql://`` address; the driver is always psycopg2. Its
         parameter ``gong_schema`` names the schema, and stays in the engine's address.
     :param wait_s: seconds to wait for a connection to be made or to become free; None: 10 and 30.
-    :raises AddressError: it is no such address.
+    :raises AddressError: it is not such an address.
     """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        # The parser quotes what it could not read, and that may be the password.
-        raise_alone(AddressError("is not a postgresql:// URL; correct it."))
+        # The parser's error quotes the address, and so perhaps the password.
+        raise_without_context(AddressError("is not a postgresql:// URL; correct it."))
     if parsed.get_backend_name() not in ("postgres", "postgresql"):
         raise AddressError(f"must be a PostgreSQL, not {parsed.get_backend_name()}.")
     if not schemas.is_possible(schemas.schema_of(parsed)):
@@ -130,7 +132,7 @@ def engine_for(url: URL | str, *, wait_s: int | None = None) -> Engine:
 
 @cache
 def _engine(url: URL, _pid: int, wait_s: int | None) -> Engine:
-    """By process, for a connection must not be shared with a forked child."""
+    """Create an engine for each process, as connections must not be shared with a forked child."""
     engine = create_engine(
         url,
         pool_pre_ping=True,
@@ -140,52 +142,54 @@ def _engine(url: URL, _pid: int, wait_s: int | None) -> Engine:
         isolation_level="READ COMMITTED",
         use_native_hstore=False,
         logging_name=_LOGGING_NAME,
-        hide_parameters=True,  # they are people's data
+        hide_parameters=True,  # they are personal data
         connect_args={
             "application_name": "gong",
             "connect_timeout": wait_s or _CONNECT_TIMEOUT_S,
             "client_encoding": "utf8",
-            # A cut network is noticed within a minute, not after the system's hours.
+            # A network failure is noticed within a minute, not after hours.
             "keepalives_idle": 20,
             "keepalives_interval": 10,
             "keepalives_count": 3,
             "tcp_user_timeout": 60_000,
         },
     )
-    event.listen(engine, "do_connect", _keep_ours)
+    event.listen(engine, "do_connect", _drop_own_parameter)
     return engine
 
 
-def _keep_ours(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
-    """libpq refuses words that it does not know."""
+def _drop_own_parameter(
+    _dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]
+) -> None:
+    """Remove our parameter from libpq's, which refuses unknown ones."""
     parameters.pop(schemas.PARAMETER, None)
 
 
-def place(url: URL) -> str:
-    """``host:port/database`` of an address, without login and password."""
+def display_address(url: URL) -> str:
+    """Return ``host:port/database`` of an address, without login and password."""
     return f"{url.host or 'local socket'}:{url.port or 5432}/{url.database or ''}"
 
 
-def connection_trouble(error: DBAPIError, url: URL) -> str:
-    """Why no connection could be made, and what to do; goes on after the database's name."""
-    words = str(error.orig).strip()
-    advice = next((advice for sign, advice in _CONNECTION_TROUBLES if re.search(sign, words)), None)
-    return f"{place(url)} can't be reached: {advice or words.splitlines()[0]}."
+def explain_connection_error(error: DBAPIError, url: URL) -> str:
+    """Say why no connection could be made, and what to do, for a sentence that begins with the database."""
+    message = str(error.orig).strip()
+    advice = next((advice for sign, advice in _CONNECTION_ADVICE if re.search(sign, message)), None)
+    return f"{display_address(url)} can't be reached: {advice or message.splitlines()[0]}."
 
 
-def may_pass(error: DBAPIError | psycopg2.Error) -> bool:
-    """Whether the same statement may succeed a moment later: the database was only in the way."""
+def is_transient(error: DBAPIError | psycopg2.Error) -> bool:
+    """Whether the same statement may succeed a moment later."""
     cause: Any = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "pgcode", None)
-    return code is None or bool(_PASSING.match(code))
+    return code is None or bool(_TRANSIENT.match(code))
 
 
-def statement_trouble(error: DBAPIError | psycopg2.Error, url: URL) -> str:
-    """Why a statement failed. Rows never get into it, though Postgres quotes them."""
+def explain_statement_error(error: DBAPIError | psycopg2.Error, url: URL) -> str:
+    """Say why a statement failed, without the row values that Postgres quotes."""
     cause: Any = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "pgcode", None)
     if code is None:
-        return f"{place(url)} broke the connection; try again."
+        return f"{display_address(url)} broke the connection; try again."
     # Postgres quotes values in details and context, and in the message itself for bad data.
     message = cause.diag.message_primary
     if cause.diag.source_function == _RAISED_BY_A_FUNCTION:
@@ -193,4 +197,4 @@ def statement_trouble(error: DBAPIError | psycopg2.Error, url: URL) -> str:
     elif code.startswith(_DATA_EXCEPTION):
         message = "a value does not fit"
     advice = f"; {_STATEMENT_ADVICE[code]}" if code in _STATEMENT_ADVICE else ""
-    return f"{place(url)} refused (SQLSTATE {code}): {message}{advice}."
+    return f"{display_address(url)} refused (SQLSTATE {code}): {message}{advice}."

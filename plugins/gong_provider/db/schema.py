@@ -1,4 +1,4 @@
-"""The schema that everything lives in: named by the database's address, entered by each transaction."""
+"""The schema of all tables: named by the database's address, entered by each transaction."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ PARAMETER = "gong_schema"
 """Extra of the connection, or parameter of the address, that names another schema."""
 
 RULE = (
-    f"has a {PARAMETER} that can't be: use 1 to 63 of a to z, 0 to 9 and _, no digit first, and neither "
+    f"has an invalid {PARAMETER}: use 1 to 63 of a to z, 0 to 9 and _, no digit first, and neither "
     "public nor a name of PostgreSQL's own."
 )
 _NAME = re.compile(r"(?!pg_|public$|information_schema$)[a-z_][a-z0-9_]{0,62}")
 
 
 def schema_of(url: URL) -> str:
-    """The schema that an address names."""
+    """Return the schema that an address names."""
     return str(url.query.get(PARAMETER) or DEFAULT_SCHEMA)
 
 
 def is_possible(schema: str) -> bool:
-    """Whether it can be a schema of our own, whatever case and quoting make of it."""
+    """Whether the name is allowed, with or without quotes."""
     return bool(_NAME.fullmatch(schema))
 
 
 def search_path(url: URL) -> str:
-    """What makes plain names mean our tables, and nobody else's."""
+    """Return the search path with which unqualified names mean our tables only."""
     return f'"{schema_of(url)}", pg_temp'
 
 
 def enter_schema(connection: Connection, lock_timeout_s: float = 0) -> None:
-    """Let plain names mean our tables until the transaction ends, times be UTC, and no statement be compiled.
+    """Set search path, time zone UTC and no JIT for the current transaction.
 
-    Of the transaction only, so that it works behind a pooler.
+    For the transaction only, so that it works behind a pooler.
 
     Compiling (JIT) takes up to a second, for statements that take milliseconds. Before version 18 PostgreSQL
-    compiled each statement of a load: a switch such as ``enable_seqscan = off`` adds 10^10 to the cost of
-    what has no other way.
+    compiled each statement of a load: a switch such as ``enable_seqscan = off`` adds 10^10 to the cost of a
+    plan without alternatives.
 
-    :param lock_timeout_s: seconds to wait for a lock, where the role has no such limit; 0: leave it so.
+    :param lock_timeout_s: seconds to wait for a lock, where the role has no such limit; 0: unchanged.
     """
     path = search_path(connection.engine.url)
     settings = f"SET LOCAL search_path TO {path}; SET LOCAL timezone TO 'UTC'; SET LOCAL jit TO off"

@@ -1,4 +1,4 @@
-"""The tables that workers share, made where they are missing: the quota, the calls made, OAuth's tokens."""
+"""The tables that workers share, created if missing: rate limits, calls made, OAuth tokens."""
 
 from __future__ import annotations
 
@@ -9,37 +9,45 @@ from sqlalchemy.schema import CreateSchema
 
 from gong_provider.db.schema import enter_schema, schema_of
 
-_LOCK = 0x676F6E68  # anything that no one else in this database takes
+_LOCK = 0x676F6E68  # any number that nothing else in this database uses
 
 Columns = Sequence[tuple[str, str, str]]
 """Each column's name, definition and meaning."""
 
 _INSTANT = "timestamptz"
-_WHOSE = "Whose calls: extra account, else the host, with a hash of the key where many share it"
+_ACCOUNT = "The account: extra account, else the host, with a hash of the key where customers share it"
 
 _TABLES: dict[str, tuple[str, Columns, str]] = {
     "api_quota": (
-        "What all calls of a Gong account share: one row, locked for a moment a call",
+        "Rate limiter of a Gong account: one row, locked for a moment by each call",
         [
-            ("account", "text PRIMARY KEY", _WHOSE),
-            ("next_at", f"{_INSTANT} NOT NULL DEFAULT '-infinity'", "The next free place of a call"),
-            ("paused_until", _INSTANT, "No call before: Gong answered 429"),
+            ("account", "text PRIMARY KEY", _ACCOUNT),
+            (
+                "next_at",
+                f"{_INSTANT} NOT NULL DEFAULT '-infinity'",
+                "When the next free slot for a call begins",
+            ),
+            ("paused_until", _INSTANT, "No call before: Gong responded with 429"),
             (
                 "refusals",
                 "integer NOT NULL DEFAULT 0",
-                "Answers 429 in a row that did not say how long to wait",
+                "429s in a row without a Retry-After",
             ),
-            ("exhausted_until", _INSTANT, "No call before: Gong said that the day's calls are used up"),
-            ("others_calls", "integer", "Calls of the day that others made, as seen when Gong said so"),
+            ("exhausted_until", _INSTANT, "No call before: Gong said that the daily quota is used up"),
+            (
+                "others_calls",
+                "integer",
+                "Calls of the day that other tools made, as computed when Gong said so",
+            ),
             ("others_seen_at", _INSTANT, "When that was"),
-            ("filter_path", "text", "The path of users by filter that this account's service has"),
+            ("filter_path", "text", "The path of users by filter that works for this account"),
         ],
         "WITH (fillfactor = 50)",
     ),
     "api_calls": (
-        "Calls granted, by minute and endpoint; kept. Read it by hour through api_usage",
+        "Calls granted, by minute and endpoint; kept. By hour: api_usage",
         [
-            ("account", "text NOT NULL", _WHOSE),
+            ("account", "text NOT NULL", _ACCOUNT),
             ("minute", f"{_INSTANT} NOT NULL", "The minute"),
             ("endpoint", "text NOT NULL", "The kind of call, such as list_users or settings_history"),
             ("calls", "integer NOT NULL", "Calls granted, retries included"),
@@ -49,22 +57,34 @@ _TABLES: dict[str, tuple[str, Columns, str]] = {
     "oauth_tokens": (
         "An account's OAuth tokens, encrypted with Airflow's Fernet key; renewed by one worker at a time",
         [
-            ("account", "text PRIMARY KEY", "Whose tokens: extra account or base URL, and the client"),
-            ("generation", "integer NOT NULL", "Counts pairs of tokens; who saw 401 names the one he used"),
+            (
+                "account",
+                "text PRIMARY KEY",
+                "The account: extra account or base URL, and a hash of the client id",
+            ),
+            (
+                "generation",
+                "integer NOT NULL",
+                "Counts pairs of tokens; a worker that got a 401 names the generation it used",
+            ),
             ("access_token", "text", "Encrypted; null until the first renewal"),
-            ("refresh_token", "text NOT NULL", "Encrypted; Gong takes it once"),
-            ("expires_at", _INSTANT, "When the access token ends"),
-            ("renew_at", _INSTANT, "From when on it is renewed: shortly before its end"),
-            ("base_url", "text", "Where this customer's API is, as Gong answered with the tokens"),
-            ("seeds", "text[] NOT NULL", "Hashes of refresh tokens pasted into the connection, newest last"),
-            ("lease_holder", "text", "Who renews now"),
-            ("lease_until", _INSTANT, "Until when nobody else may"),
-            ("asked_at", _INSTANT, "A renewal was sent then and its answer has not been stored"),
-            ("dead_since", _INSTANT, "Gong answered invalid_grant: nobody asks with this token again"),
+            ("refresh_token", "text NOT NULL", "Encrypted; Gong accepts it once"),
+            ("expires_at", _INSTANT, "When the access token expires"),
+            ("renew_at", _INSTANT, "When it is renewed: shortly before it expires"),
+            ("base_url", "text", "Base URL of this customer's API, as Gong gave it with the tokens"),
+            (
+                "seeds",
+                "text[] NOT NULL",
+                "Hashes of refresh tokens configured in the connection, newest last",
+            ),
+            ("lease_holder", "text", "The worker that renews now"),
+            ("lease_until", _INSTANT, "Until when no other worker may"),
+            ("asked_at", _INSTANT, "When a renewal was sent whose response has not been stored"),
+            ("dead_since", _INSTANT, "When Gong responded with invalid_grant: the token is not sent again"),
             (
                 "accepted_generation",
                 "integer NOT NULL DEFAULT -1",
-                "The newest pair whose access token Gong took",
+                "The newest pair whose access token Gong accepted",
             ),
             (
                 "refused_in_a_row",
@@ -79,7 +99,7 @@ _TABLES: dict[str, tuple[str, Columns, str]] = {
 _KEYS = {"api_calls": "PRIMARY KEY (account, minute, endpoint)"}
 
 _USAGE: Columns = [
-    ("account", "", _WHOSE),
+    ("account", "", _ACCOUNT),
     ("hour", "", "The hour"),
     ("endpoint", "", "The kind of call, such as list_users or settings_history"),
     ("calls", "", "Calls granted, retries included"),
@@ -99,9 +119,9 @@ _HAS_SCHEMA = text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :sch
 
 
 def make_tables(connection: Connection) -> None:
-    """Make what is missing, in the caller's transaction; two at once are fine.
+    """Create missing tables, in the caller's transaction; concurrent calls are safe.
 
-    Needs no right to create anything where all is there.
+    Needs no right to create anything if all exist.
     """
     if are_present(connection):
         return
@@ -120,9 +140,9 @@ def make_tables(connection: Connection) -> None:
 
 
 def make_schema(connection: Connection) -> None:
-    """Make the schema that the connection's address names, if it is missing.
+    """Create the schema that the connection's address names, if it is missing.
 
-    Asked first, for IF NOT EXISTS wants the right to create even where there is nothing to do.
+    Checked first, as IF NOT EXISTS requires the right to create even if the schema exists.
     """
     schema = schema_of(connection.engine.url)
     if not connection.scalar(_HAS_SCHEMA, {"schema": schema}):
@@ -130,19 +150,19 @@ def make_schema(connection: Connection) -> None:
 
 
 def are_present(connection: Connection) -> bool:
-    """Whether all of them are there."""
+    """Whether all tables and views exist."""
     names = {"schema": schema_of(connection.engine.url), "names": list(_RELATIONS)}
     return bool(connection.scalar(_PRESENT, names) == len(_RELATIONS))
 
 
 def comment(connection: Connection, kind: str, name: str, about: str | None, columns: Columns) -> None:
-    """Comment on a relation (None: leave its own comment) and its columns."""
+    """Comment on a relation (None: keep its comment) and its columns."""
     if about is not None:
         connection.exec_driver_sql(f"COMMENT ON {kind} {name} IS {quoted(about)}")
     for column, _, meaning in columns:
         connection.exec_driver_sql(f"COMMENT ON COLUMN {name}.{column} IS {quoted(meaning)}")
 
 
-def quoted(words: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + words.replace("'", "''") + "'"
+def quoted(value: str) -> str:
+    """Return a text as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"

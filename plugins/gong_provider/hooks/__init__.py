@@ -1,4 +1,4 @@
-"""Airflow's way to Gong: a connection becomes a client."""
+"""The Airflow hook, and validation of its connection."""
 
 from gong_provider.supported import check_airflow, installed_airflow
 

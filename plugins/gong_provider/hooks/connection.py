@@ -1,4 +1,4 @@
-"""What an Airflow connection of type ``gong`` says, checked, and what its Test button answers."""
+"""Validated settings of an Airflow connection of type ``gong``, and the text of its Test button."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from airflow.sdk import Connection
 
-from gong_provider.client.errors import GongConfigError, raise_alone
+from gong_provider.client.errors import GongConfigError, raise_without_context
 from gong_provider.client.models import UsersPage
 from gong_provider.hooks.oauth import OAUTH_EXTRAS, OAuthSettings, read_oauth
-from gong_provider.rate_limit.limits import CallsLeft, Limits
+from gong_provider.rate_limit.limits import CallsRemaining, Limits
 
 DEFAULT_HOST = "https://api.gong.io"
 API_VERSION = "/v2"
@@ -25,7 +25,7 @@ DEFAULT_CALLS_PER_DAY = 10_000
 DEFAULT_CALLS_RESERVE = "10%"
 DEFAULT_TIMEOUT_S = 30.0
 
-# Extras that are ours: HttpHook would send every extra that it does not know as a header.
+# Our extras: HttpHook would send every extra that it does not know as a header.
 OUR_EXTRAS = frozenset(
     {
         "access_token",
@@ -44,19 +44,19 @@ _SECRET_WORDS = ("auth", "cookie", "credential", "key", "pass", "private", "secr
 
 @dataclass(frozen=True, slots=True)
 class GongSettings:
-    """A checked connection.
+    """A validated connection.
 
     :ivar base_url: with ``/v2``, without a slash at its end.
     :ivar authorization: value of the Authorization header; empty with OAuth, whose tokens change.
-    :ivar key_hash: SHA-256 (hex) of the access key, the token or OAuth's client: whose account it is,
+    :ivar key_hash: SHA-256 (hex) of the access key, the token or OAuth's client id; identifies the account,
         not a secret.
-    :ivar limits: calls a second and a day, and what of them is left to others.
-    :ivar coordination_conn_id: the Postgres connection of what workers share; empty: nothing is
-        shared; None: not said.
-    :ivar users_filter_path: path of users by filter below the base URL, empty: found out.
+    :ivar limits: calls a second and a day, and the reserve for other tools.
+    :ivar coordination_conn_id: the Postgres connection of the shared state; empty: nothing is shared;
+        None: not set.
+    :ivar users_filter_path: path of users by filter below the base URL; empty: found by trying.
     :ivar timeout_s: seconds for one whole try of a call.
-    :ivar account: the account's name as the customer calls it, or None.
-    :ivar oauth: how tokens are renewed; None: with a key, or a token that nobody renews.
+    :ivar account: the customer's name for the account, or None.
+    :ivar oauth: how tokens are renewed; None: an access key, or a token that is not renewed.
     """
 
     base_url: str
@@ -76,7 +76,7 @@ class GongSettings:
 
     @property
     def quota_account(self) -> str:
-        """Whose calls are counted together: a host is one customer's, but for Gong's general one."""
+        """Key of the rate limiter's row: the host, with the key's hash where customers share the host."""
         if self.account:
             return f"account {self.account}"
         shared = self.base_url == DEFAULT_HOST + API_VERSION
@@ -84,9 +84,9 @@ class GongSettings:
 
 
 def read_connection(connection: Connection) -> GongSettings:
-    """Check a connection.
+    """Validate a connection.
 
-    :raises GongConfigError: in a sentence, what is missing or wrong in it.
+    :raises GongConfigError: something is missing or wrong; its sentence says what.
     """
     extras = connection.extra_dejson
     if not isinstance(extras, dict):
@@ -109,7 +109,7 @@ def read_connection(connection: Connection) -> GongSettings:
 
 
 def extras_for_http_hook(extras: Mapping[str, Any]) -> dict[str, Any]:
-    """Extras without ours and without what looks like a secret: the unknown rest become headers."""
+    """Return the extras without ours and without names of secrets: HttpHook sends unknown ones as headers."""
     return {
         name: value
         for name, value in extras.items()
@@ -118,13 +118,13 @@ def extras_for_http_hook(extras: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _authorization(connection: Connection, extras: Mapping[str, Any]) -> tuple[str, str]:
-    """The header's value, and what tells the account: the access key, else the token."""
+    """Return the header's value, and what identifies the account: the access key, else the token."""
     token = str(extras.get("access_token") or "").strip()
     if token:
         if not (token.isascii() and token.isprintable() and " " not in token):
             raise GongConfigError(
-                f"The extra access_token of connection {connection.conn_id} holds what no token can: a "
-                "blank, a line's end or another odd character; paste it anew"
+                f"The extra access_token of connection {connection.conn_id} has an invalid "
+                "character, such as a blank or a line break; paste it again"
             )
         return f"Bearer {token}", token
     if connection.login and connection.password:
@@ -144,7 +144,7 @@ def _base_url(connection: Connection) -> str:
     try:
         parts = urlsplit(host)
     except ValueError:
-        raise_alone(GongConfigError(f"{name} is no URL"))
+        raise_without_context(GongConfigError(f"{name} is not a URL"))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise GongConfigError(f"{name} must be a URL such as {DEFAULT_HOST} or https://us-12345.api.gong.io")
     if parts.username or parts.password or parts.query or parts.fragment:
@@ -152,20 +152,20 @@ def _base_url(connection: Connection) -> str:
     try:
         port = parts.port or connection.port
     except ValueError:
-        raise_alone(GongConfigError(f"{name} has a port that is none"))  # the other error quotes it
+        raise_without_context(GongConfigError(f"{name} has an invalid port"))  # the other error quotes it
     hostname = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     # With its scheme's own port it is the same address, so the same account and quota.
-    is_said = port and port != {"http": 80, "https": 443}[parts.scheme]
-    where = f"{hostname}:{port}" if is_said else hostname
+    has_own_port = port and port != {"http": 80, "https": 443}[parts.scheme]
+    where = f"{hostname}:{port}" if has_own_port else hostname
     return f"{parts.scheme}://{where}{parts.path.removesuffix(API_VERSION)}{API_VERSION}"
 
 
 def _limits(extras: Mapping[str, Any]) -> Limits:
     calls_per_day = math.ceil(_number(extras, "calls_per_day", DEFAULT_CALLS_PER_DAY))  # 0 is no limit
-    said = _text(extras, "calls_reserve") or DEFAULT_CALLS_RESERVE
-    share = said.removesuffix("%").strip()
+    reserved = _text(extras, "calls_reserve") or DEFAULT_CALLS_RESERVE
+    share = reserved.removesuffix("%").strip()
     number = _number({"calls_reserve": share}, "calls_reserve", 0)
-    reserve = number * calls_per_day / 100 if said.endswith("%") else number
+    reserve = number * calls_per_day / 100 if reserved.endswith("%") else number
     if calls_per_day and reserve >= calls_per_day:
         raise GongConfigError("The connection's extra calls_reserve leaves no call of the day")
     per_second = _number(extras, "calls_per_second", DEFAULT_CALLS_PER_SECOND)
@@ -190,21 +190,21 @@ def _number(extras: Mapping[str, Any], name: str, default: float) -> float:
     return number
 
 
-def reached(host: str, page: UsersPage, left: CallsLeft | None, limits: Limits) -> str:
-    """What answered, and what is left of the day.
+def describe_success(host: str, page: UsersPage, remaining: CallsRemaining | None, limits: Limits) -> str:
+    """Return the text of a successful test: users, and calls that remain today.
 
-    :param left: None where no quota of all workers says it.
+    :param remaining: None without a limit, or a rate limiter that all workers share.
     """
     if page.total_records is None:
-        said = f"it answers with {len(page.users):,} users on a page"
+        found = f"{len(page.users):,} users on the first page"
     else:
-        said = f"{page.total_records:,} users"
-    if left and left.now is not None:
-        said += f", {left.now:,} of our {limits.ours:,} calls of the day are left"
-    return f"Connected to Gong at {host}: {said}"
+        found = f"{page.total_records:,} users"
+    if remaining and remaining.now is not None:
+        found += f", {remaining.now:,} of our {limits.daily_limit:,} calls remain today"
+    return f"Connected to Gong at {host}: {found}"
 
 
-def of_this_connection(sentence: str, conn_id: str) -> str:
-    """An error without the connection's id: in a form that is tested, Airflow makes one up."""
+def without_conn_id(sentence: str, conn_id: str) -> str:
+    """Replace the connection's id in an error: the Test button uses a random one."""
     this = {"C": "This connection", "c": "this connection"}
     return re.sub(rf"\b([Cc])onnection {re.escape(conn_id)}(?!\w)", lambda found: this[found[1]], sentence)

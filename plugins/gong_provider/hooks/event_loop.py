@@ -1,4 +1,4 @@
-"""Runs coroutines for ordinary code: one event loop in a thread, so that calls go on meanwhile."""
+"""Runs coroutines for synchronous code, on an event loop in a background thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 _END: Any = object()
 
 
-class LoopThread:
+class BackgroundEventLoop:
     """An event loop that runs until ``stop``."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class LoopThread:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result; it is cancelled when the caller is interrupted."""
+        """Return the coroutine's result; cancel it when the caller is interrupted."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
@@ -29,7 +29,7 @@ class LoopThread:
             raise
 
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
-        """The items, one by one; what the iterator has under way goes on between them."""
+        """Yield the items one by one; the iterator's tasks run between them, too."""
         running = asyncio.Lock()
 
         async def step() -> T:
@@ -37,7 +37,7 @@ class LoopThread:
                 return cast("T", await anext(items, _END))
 
         async def end() -> None:
-            async with running:  # a step that was cancelled takes a while to end
+            async with running:  # a cancelled step takes a while to end
                 await cast("AsyncGenerator[T]", items).aclose()
 
         try:
@@ -48,7 +48,7 @@ class LoopThread:
                 self.run(end())
 
     def stop(self) -> None:
-        """End the loop, with all that still runs on it."""
+        """Stop the loop; cancel the tasks that still run on it."""
         self.run(self._wind_down())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -1,4 +1,4 @@
-"""GongHook: an Airflow connection becomes a client of Gong's Users API."""
+"""GongHook: a client of Gong's Users API, configured by an Airflow connection."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from requests import PreparedRequest, Session
 
 from gong_provider import __version__
 from gong_provider.client.claims import Claim
-from gong_provider.client.client import ATTEMPTS, GongClient, Transport
+from gong_provider.client.client import ATTEMPTS, GongClient, HttpOptions
 from gong_provider.client.endpoints import UsersFilter, check_user_id
 from gong_provider.client.errors import GongError
 from gong_provider.client.filtering import pages_by_filter
 from gong_provider.client.history_fetcher import calls_in_flight, history_groups
 from gong_provider.client.models import (
     HistoryOutcome,
-    ListingProgress,
+    ListingCheckpoint,
     SettingsHistory,
     User,
-    UserAnswer,
+    UserResponse,
     UsersPage,
 )
 from gong_provider.client.pagination import follow
 from gong_provider.client.protocols import Access, Credentials, FixedCredentials, utc_now
 from gong_provider.hooks.connection import (
     GongSettings,
+    describe_success,
     extras_for_http_hook,
-    of_this_connection,
-    reached,
     read_connection,
+    without_conn_id,
 )
 from gong_provider.hooks.coordination import Coordination
-from gong_provider.hooks.event_loop import LoopThread
-from gong_provider.hooks.http_options import transport_of
-from gong_provider.rate_limit.limits import CallsLeft
+from gong_provider.hooks.event_loop import BackgroundEventLoop
+from gong_provider.hooks.http_options import http_options_of
+from gong_provider.rate_limit.limits import CallsRemaining
 
 
 class GongHook(HttpHook):
-    """Talks to Gong's Users API.
+    """Calls Gong's Users API.
 
-    Proxies, TLS options, headers and redirects of the connection mean what they mean to HttpHook.
+    Proxies, TLS options, headers and redirects of the connection work as with HttpHook.
     Close it after use, or use it in a ``with`` statement.
 
     :param gong_conn_id: connection of type ``gong``.
     :param clock: the source of all instants.
-    :param attempts: tries a call, the first included.
+    :param attempts: tries of a call, the first included.
     """
 
     conn_name_attr = "gong_conn_id"
@@ -79,15 +79,15 @@ class GongHook(HttpHook):
 
     @cached_property
     def settings(self) -> GongSettings:
-        """The connection, checked.
+        """The validated connection.
 
-        :raises GongConfigError: what is missing or wrong in it.
+        :raises GongConfigError: something is missing or wrong in it.
         """
         return read_connection(BaseHook.get_connection(self.gong_conn_id))
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Connection:
-        """The connection as HttpHook may see it: without our extras, login and secrets.
+        """Return the connection for HttpHook: without our extras, login and secrets.
 
         HttpHook sends every extra that it does not know as a header.
         """
@@ -102,79 +102,79 @@ class GongHook(HttpHook):
     def get_conn(
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> Session:
-        """A requests session for calls that have no method here (``run``), with our credentials."""
+        """Return a requests session with our credentials, for calls that have no method here (``run``)."""
         self.auth_type = lambda: self._authorize
         return super().get_conn(headers, extra_options)
 
     def _authorize(self, request: PreparedRequest) -> PreparedRequest:
-        """Sets the header itself, so that no .netrc of the machine gets in its way."""
+        """Set the header, so that requests does not take credentials from a .netrc."""
         request.headers["Authorization"] = self._access().authorization
         return request
 
     def list_users(self, cursor: str | None = None, *, include_avatars: bool = False) -> UsersPage:
-        """One page of all users.
+        """Return one page of all users.
 
-        :param cursor: of the page before; None: the first page.
+        :param cursor: of the previous page; None: the first page.
         :param include_avatars: the contract adds ``avatar_url``, the live service adds
             synthetic users that stand for Gong employees.
         :raises GongError: see ``client.errors``.
         """
         return self._loop.run(self.client.list_users(cursor, include_avatars=include_avatars))
 
-    def get_user(self, user_id: str) -> UserAnswer:
-        """One user.
+    def get_user(self, user_id: str) -> UserResponse:
+        """Return one user.
 
         :raises GongNotFoundError: Gong knows no such user.
         """
         return self._loop.run(self.client.get_user(user_id))
 
     def get_user_settings_history(self, user_id: str) -> SettingsHistory:
-        """All changes of one user's settings.
+        """Return all changes of one user's settings.
 
         :raises GongNotFoundError: Gong knows no such user.
         """
         return self._loop.run(self.client.get_user_settings_history(user_id))
 
-    def list_users_by_filter(self, cursor: str | None = None, **wanted: Unpack[UsersFilter]) -> UsersPage:
-        """One page of the users that match, as the service filters them.
+    def list_users_by_filter(self, cursor: str | None = None, **filters: Unpack[UsersFilter]) -> UsersPage:
+        """Return one page of the users that match, as the service filters them.
 
         Gong does not say which bound of the creation time is included;
         ``iter_users_by_filter`` makes it ``[created_from, created_to)``.
 
-        :param cursor: of the page before; None: the first page.
-        :param wanted: see ``client.endpoints.UsersFilter``.
+        :param cursor: of the previous page; None: the first page.
+        :param filters: see ``client.endpoints.UsersFilter``.
         """
-        return self._loop.run(self.client.list_users_by_filter(cursor, **wanted))
+        return self._loop.run(self.client.list_users_by_filter(cursor, **filters))
 
     def iter_user_pages(
-        self, *, include_avatars: bool = False, start: ListingProgress | None = None
+        self, *, include_avatars: bool = False, start: ListingCheckpoint | None = None
     ) -> Iterator[UsersPage]:
-        """All pages of all users; each says in ``listing`` how far it is.
+        """Yield all pages of all users; each has the status of the listing in ``listing``.
 
-        :param start: how far this listing came before it was cut off.
-        :raises GongPagingError: the list has no end, or no two walks agree.
+        :param start: continue this listing, which was interrupted.
+        :raises GongPagingError: the list has no end, or two passes in a row differ.
         """
         fetch = partial(self.client.list_users, include_avatars=include_avatars)
         yield from self._loop.iterate(follow(fetch, start))
 
     def iter_users(self, *, include_avatars: bool = False) -> Iterator[User]:
-        """All users, each once."""
+        """Yield all users, each once."""
         yield from _distinct(self.iter_user_pages(include_avatars=include_avatars))
 
-    def iter_user_pages_by_filter(self, **wanted: Unpack[UsersFilter]) -> Iterator[UsersPage]:
-        """All pages of the users that match, ids a hundred a call.
+    def iter_user_pages_by_filter(self, **filters: Unpack[UsersFilter]) -> Iterator[UsersPage]:
+        """Yield all pages of the users that match, with a hundred ids a call.
 
-        :param wanted: see ``client.endpoints.UsersFilter``; bounds are asked a second wider and cut here.
-        :raises GongConfigError: an id or the bounds can't be; no call was made.
+        :param filters: see ``client.endpoints.UsersFilter``; a second more is requested on each side and cut.
+        :raises GongConfigError: an id or the bounds are invalid; no call was made.
         """
-        yield from self._loop.iterate(pages_by_filter(self.client, **wanted))
+        yield from self._loop.iterate(pages_by_filter(self.client, **filters))
 
-    def iter_users_by_filter(self, **wanted: Unpack[UsersFilter]) -> Iterator[User]:
-        """The users that match, each once; created in ``[created_from, created_to)``.
+    def iter_users_by_filter(self, **filters: Unpack[UsersFilter]) -> Iterator[User]:
+        """Yield the users that match, each once; created in ``[created_from, created_to)``.
 
-        :param wanted: see ``client.endpoints.UsersFilter``.
+        :param filters: see ``client.endpoints.UsersFilter``.
         """
-        yield from _distinct(self.iter_user_pages_by_filter(**wanted))
+        yield from _distinct(self.iter_user_pages_by_filter(**filters))
 
     def iter_history_groups(
         self,
@@ -184,16 +184,16 @@ class GongHook(HttpHook):
         group_seconds: float = 1.0,
         claim: Claim | None = None,
     ) -> Iterator[list[HistoryOutcome]]:
-        """Many users' histories, several calls at once, in groups as they arrive.
+        """Yield many users' histories, several calls at once, in groups as they arrive.
 
-        A group closes at ``group_size`` users, 5,000 changes, or ``group_seconds`` after its first. A user
-        whose history fails, or who is gone, is a ``HistoryFailure``; the others go on.
+        A group closes at ``group_size`` users, 5,000 changes, or ``group_seconds`` after its first. A history
+        that fails, or whose user Gong does not know, is a ``HistoryFailure``; the others continue.
 
-        :param claim: asked shortly before the calls with the next ids: which are this task's, and which
-            another's just now, to be offered again; the rest are passed over. May read a database.
-        :raises GongConfigError: an id can't be one; no call was made.
-        :raises GongApiError: what no other call would escape (credentials, limit, service down),
-            after all that was answered was handed out.
+        :param claim: called with the next ids shortly before their calls; returns which this task has
+            claimed, and which another task has, to be tried again; the rest are skipped. May read a database.
+        :raises GongConfigError: an id is invalid; no call was made.
+        :raises GongApiError: an error that every other call would meet (credentials, limit, service down),
+            after all outcomes were yielded.
         """
         ids = list(dict.fromkeys(map(check_user_id, user_ids)))
         groups = history_groups(
@@ -207,31 +207,31 @@ class GongHook(HttpHook):
         yield from self._loop.iterate(groups)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Make one call out of the quota, and say what was reached or what to do."""
+        """Make one call, counted like any other, and say what it found or what to do."""
         try:
             with type(self)(self.gong_conn_id, attempts=1) as hook:
                 page, limits = hook.list_users(), hook.settings.limits
                 is_shared = limits.calls_per_day and hook._coordination.database is not None
-                left = hook.calls_left() if is_shared else None
-                return True, reached(hook.settings.host, page, left, limits)
+                remaining = hook.calls_remaining() if is_shared else None
+                return True, describe_success(hook.settings.host, page, remaining, limits)
         except GongError as error:
-            return False, of_this_connection(str(error), self.gong_conn_id)
+            return False, without_conn_id(str(error), self.gong_conn_id)
 
     def api_base_url(self) -> str:
-        """Where calls go: with OAuth, where Gong said with the tokens."""
+        """Return the base URL of calls; with OAuth, the one that Gong gave with the tokens."""
         return self._access().base_url
 
-    def calls_left(self) -> CallsLeft:
-        """What the account may still call today; costs no call."""
-        return self._loop.run(self._coordination.quota.calls_left())
+    def calls_remaining(self) -> CallsRemaining:
+        """Return the calls that the account may still make today; makes no call."""
+        return self._loop.run(self._coordination.rate_limiter.calls_remaining())
 
     @cached_property
     def client(self) -> GongClient:
         """The asynchronous client of this connection."""
         return GongClient(
-            transport=self._transport,
+            http_options=self._http_options,
             credentials=self._credentials,
-            quota=self._coordination.quota,
+            rate_limiter=self._coordination.rate_limiter,
             timeout_s=self.settings.timeout_s,
             filter_path=self.settings.users_filter_path,
             attempts=self._attempts,
@@ -242,14 +242,14 @@ class GongHook(HttpHook):
         return self._loop.run(self._credentials.current())
 
     @cached_property
-    def _transport(self) -> Transport:
-        return self._transport_to(self.settings.base_url)
+    def _http_options(self) -> HttpOptions:
+        return self._http_options_to(self.settings.base_url)
 
-    def _transport_to(self, url: str) -> Transport:
+    def _http_options_to(self, url: str) -> HttpOptions:
         session = self.get_conn()  # first: it fills merged_extra
-        # A connection given as a URI says "false".
+        # A connection given as a URI has text: "false".
         follows = str(self.merged_extra.get("allow_redirects")).strip().lower() in ("true", "1", "yes")
-        return transport_of(session, url, allow_redirects=follows)
+        return http_options_of(session, url, allow_redirects=follows)
 
     @cached_property
     def _coordination(self) -> Coordination:
@@ -260,14 +260,14 @@ class GongHook(HttpHook):
         oauth = self.settings.oauth
         if oauth is None:
             return FixedCredentials(self.settings.authorization, self.settings.base_url)
-        return self._coordination.credentials(oauth, self._transport_to(oauth.oauth_endpoint))
+        return self._coordination.credentials(oauth, self._http_options_to(oauth.oauth_endpoint))
 
     def close(self) -> None:
         """Close the connections to Gong; the hook can be used again."""
         made = vars(self)
         if "_loop" not in made:
             return
-        # Taken out, for their locks are of this loop. Where the connection was wrong, there are none.
+        # Removed, as their locks belong to this loop. After a wrong connection they don't exist.
         for name in ("client", "_credentials"):
             if name in made:
                 self._loop.run(made.pop(name).close())
@@ -276,8 +276,8 @@ class GongHook(HttpHook):
         made.pop("_loop").stop()
 
     @cached_property
-    def _loop(self) -> LoopThread:
-        return LoopThread()
+    def _loop(self) -> BackgroundEventLoop:
+        return BackgroundEventLoop()
 
 
 def _distinct(pages: Iterable[UsersPage]) -> Iterator[User]:

@@ -1,4 +1,4 @@
-"""What HttpHook made of a connection (a requests session), said to aiohttp."""
+"""Converts HttpHook's requests session to options for aiohttp."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from urllib.parse import urlsplit
 from requests import Session
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, default_headers, select_proxy
 
-from gong_provider.client.client import Transport
+from gong_provider.client.client import HttpOptions
 
 log = logging.getLogger(__name__)
 
 
-def transport_of(session: Session, base_url: str, *, allow_redirects: bool) -> Transport:
-    """Headers, proxy, TLS options and redirects of the session, for calls below ``base_url``."""
+def http_options_of(session: Session, base_url: str, *, allow_redirects: bool) -> HttpOptions:
+    """Return headers, proxy, TLS options and redirects of the session, for calls below ``base_url``."""
     effective = session.merge_environment_settings(base_url, {}, None, session.verify, session.cert)
     verify = cast("bool | str", effective["verify"])
     secure = base_url.startswith("https:")
     if secure and verify is False:
         log.warning("TLS verification is off for the connection to %s", base_url)
     if not secure and not _is_this_machine(base_url):
-        log.warning("Credentials and people's data go unencrypted to %s: make it https", base_url)
-    return Transport(
-        headers=_chosen_headers(session),
+        log.warning("Credentials and personal data go unencrypted to %s: make it https", base_url)
+    return HttpOptions(
+        headers=_own_headers(session),
         proxy=select_proxy(base_url, effective["proxies"]),
         tls=_tls(verify, effective["cert"]) if secure else True,
         allow_redirects=allow_redirects,
@@ -44,13 +44,13 @@ def _is_this_machine(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _chosen_headers(session: Session) -> dict[str, str]:
+def _own_headers(session: Session) -> dict[str, str]:
     """Headers of the connection, without those that requests adds for its own transport."""
-    usual: Mapping[str, str] = default_headers()
+    defaults: Mapping[str, str] = default_headers()
     return {
         name: value
         for name, value in session.headers.items()
-        if isinstance(value, str) and usual.get(name) != value
+        if isinstance(value, str) and defaults.get(name) != value
     }
 
 

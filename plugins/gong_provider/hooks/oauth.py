@@ -1,4 +1,4 @@
-"""What a connection says about OAuth: an app, and the refresh token that a person's consent gave."""
+"""OAuth settings of a connection: an app, and the refresh token of a consent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEEDED = ("client_id", "client_secret", "refresh_token")
 
 @dataclass(frozen=True, slots=True)
 class OAuthSettings:
-    """An app that renews its tokens.
+    """OAuth app and refresh token of a connection.
 
     :ivar refresh_token: as pasted into the connection; the pair that is stored may be newer.
     :ivar oauth_endpoint: URL of the token endpoint, without a query.
@@ -30,12 +30,12 @@ class OAuthSettings:
 
 
 def read_oauth(conn_id: str, extras: Mapping[str, Any]) -> OAuthSettings | None:
-    """The settings, None where the connection does not use OAuth's refresh tokens.
+    """Return the settings; None where the connection does not use OAuth's refresh tokens.
 
-    :raises GongConfigError: they are incomplete or can't be.
+    :raises GongConfigError: they are incomplete or invalid.
     """
-    said = {name: str(extras.get(name) or "").strip() for name in OAUTH_EXTRAS}
-    missing = [name for name in _NEEDED if not said[name]]
+    values = {name: str(extras.get(name) or "").strip() for name in OAUTH_EXTRAS}
+    missing = [name for name in _NEEDED if not values[name]]
     if len(missing) == len(_NEEDED):
         return None
     if missing:
@@ -43,13 +43,13 @@ def read_oauth(conn_id: str, extras: Mapping[str, Any]) -> OAuthSettings | None:
             f"Connection {conn_id} lacks the {'extra' if len(missing) == 1 else 'extras'} "
             f"{' and '.join(missing)}: OAuth needs {', '.join(_NEEDED[:-1])} and {_NEEDED[-1]} together"
         )
-    endpoint = said["oauth_endpoint"] or DEFAULT_OAUTH_ENDPOINT
+    endpoint = values["oauth_endpoint"] or DEFAULT_OAUTH_ENDPOINT
     if not _is_bare_url(endpoint):
         raise GongConfigError(
             f"The extra oauth_endpoint of connection {conn_id} must be a bare http(s) URL such as "
             f"{DEFAULT_OAUTH_ENDPOINT}, without user, password, query or fragment"
         )
-    return OAuthSettings(said["client_id"], said["client_secret"], said["refresh_token"], endpoint)
+    return OAuthSettings(values["client_id"], values["client_secret"], values["refresh_token"], endpoint)
 
 
 def _is_bare_url(url: str) -> bool:

@@ -1,1 +1,1 @@
-"""OAuth's single-use refresh tokens, shared by all workers."""
+"""OAuth with single-use refresh tokens, shared by all workers."""

@@ -1,10 +1,10 @@
-"""What can go wrong with an account's OAuth tokens: errors of the usual tree, with advice of their own."""
+"""Errors about an account's OAuth tokens: subclasses of the usual tree, with advice of their own."""
 
 from __future__ import annotations
 
 from gong_provider.client.errors import (
     GongCredentialsError,
-    GongMalformedAnswerError,
+    GongMalformedResponseError,
     GongNoSuchPathError,
     GongTLSError,
     GongUnavailableError,
@@ -12,7 +12,7 @@ from gong_provider.client.errors import (
 
 
 class ConnectAgainError(GongCredentialsError):
-    """The stored refresh token leads nowhere any more: only a person can get another."""
+    """The stored refresh token is no longer accepted: only a person can get another."""
 
     advice = (
         "Connect again: make a new refresh token through Gong's consent page and put it into the "
@@ -39,13 +39,13 @@ class TokensRefusedError(GongCredentialsError):
 
 
 class TokenEndpointDownError(GongUnavailableError):
-    """No usable answer came from the token endpoint."""
+    """No usable response came from the token endpoint."""
 
     advice = "Check the extra oauth_endpoint of the connection, and that Gong is up; then run again"
 
 
-class TokenEndpointMalformedError(GongMalformedAnswerError):
-    """The token endpoint's answer is not Gong's."""
+class TokenEndpointMalformedError(GongMalformedResponseError):
+    """The token endpoint's response is not Gong's."""
 
     advice = (
         "Check that the extra oauth_endpoint of the connection is Gong's and no proxy answers in its place"
@@ -59,6 +59,6 @@ class TokenEndpointTLSError(GongTLSError):
 
 
 class NoTokenEndpointError(GongNoSuchPathError):
-    """The host answers, but not as a token endpoint."""
+    """The host responds, but not as a token endpoint."""
 
     advice = "Correct the extra oauth_endpoint of the connection, or leave it empty for Gong's own"

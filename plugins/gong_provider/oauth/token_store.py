@@ -16,7 +16,7 @@ from gong_provider.oauth.token_errors import ConnectAgainError
 
 SOON_S = 300.0
 SOON_SHARE = 0.1
-"""A token is renewed so long before its end: these seconds, or this share of its life if that is less."""
+"""A token is renewed this many seconds before it expires, or this share of its lifetime if that is less."""
 
 
 class Cipher(Protocol):
@@ -30,10 +30,10 @@ class Cipher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """What is stored, still encrypted; the seconds are the database's.
+    """The stored row, still encrypted; the seconds are counted by the database.
 
-    :ivar fresh_s: until the access token should be renewed; ``valid_s`` until it ends. Both may be over.
-    :ivar asked_at: a renewal was sent then, and its answer never came to be stored.
+    :ivar fresh_s: until the access token should be renewed; ``valid_s`` until it expires. May be negative.
+    :ivar asked_at: when a renewal was sent whose response was not stored.
     """
 
     generation: int
@@ -52,7 +52,7 @@ class TokenRow:
 class Lease:
     """The right to renew one generation.
 
-    :ivar asked_at: of an earlier renewal that nobody heard of again.
+    :ivar asked_at: of an earlier renewal whose result is unknown.
     """
 
     generation: int
@@ -63,7 +63,7 @@ class Lease:
 # A refresh token that is new in the connection wins over the stored pair; one seen before does nothing.
 _READ = """
     INSERT INTO oauth_tokens AS stored (account, generation, refresh_token, seeds)
-    VALUES (%(account)s, 0, %(seed)s, ARRAY[%(fingerprint)s])
+    VALUES (%(account)s, 0, %(configured)s, ARRAY[%(fingerprint)s])
     ON CONFLICT (account) DO UPDATE SET
         generation = stored.generation + 1, refresh_token = excluded.refresh_token,
         seeds = stored.seeds || excluded.seeds, access_token = NULL, expires_at = NULL, renew_at = NULL,
@@ -88,12 +88,12 @@ _SENDING = """
     WHERE account = %(account)s AND generation = %(generation)s AND lease_holder = %(holder)s
     RETURNING asked_at
 """
-# Whoever holds the lease by now: a pair that Gong has given is the account's only one.
+# Without a check of the lease: the pair that Gong gave is the account's only one.
 _STORE = """
     UPDATE oauth_tokens SET
         generation = generation + 1, access_token = %(access)s, refresh_token = %(refresh)s,
-        expires_at = %(sent_at)s + make_interval(secs => %(life_s)s),
-        renew_at = %(sent_at)s + make_interval(secs => %(life_s)s - %(soon_s)s),
+        expires_at = %(sent_at)s + make_interval(secs => %(lifetime_s)s),
+        renew_at = %(sent_at)s + make_interval(secs => %(lifetime_s)s - %(soon_s)s),
         base_url = coalesce(%(base_url)s, base_url), renewed_at = clock_timestamp(),
         lease_holder = NULL, lease_until = NULL, asked_at = NULL, dead_since = NULL,
         refused_in_a_row = CASE WHEN accepted_generation >= generation THEN 0
@@ -105,7 +105,7 @@ _RELEASE = """
         dead_since = CASE WHEN %(is_dead)s THEN clock_timestamp() END
     WHERE account = %(account)s AND generation = %(generation)s AND lease_holder = %(holder)s
 """
-# It may come late: then the pair after it was not refused twice in a row.
+# The note may come late, after the next pair: then that pair was not refused twice in a row.
 _ACCEPT = """
     UPDATE oauth_tokens SET accepted_generation = %(generation)s,
         refused_in_a_row = CASE WHEN %(generation)s >= generation - 1 THEN 0 ELSE refused_in_a_row END
@@ -116,21 +116,21 @@ _ACCEPT = """
 class TokenRows:
     """The row of one account.
 
-    :param seed: the refresh token that stands in the connection.
+    :param configured_token: the refresh token in the connection.
     """
 
-    def __init__(self, database: Database, cipher: Cipher, account: str, seed: str) -> None:
+    def __init__(self, database: Database, cipher: Cipher, account: str, configured_token: str) -> None:
         self._database = database
         self._cipher = cipher
         self._account = account
-        self._seed = {
-            "seed": cipher.encrypt(seed),
-            "fingerprint": hashlib.sha256(seed.encode()).hexdigest(),
+        self._configured = {
+            "configured": cipher.encrypt(configured_token),
+            "fingerprint": hashlib.sha256(configured_token.encode()).hexdigest(),
         }
 
     async def read(self) -> TokenRow:
-        """The row, made from the connection's refresh token where it is missing or older than that."""
-        row = await self._run(_READ, **self._seed)
+        """Return the row, made from the connection's refresh token if it is missing or the token is new."""
+        row = await self._run(_READ, **self._configured)
         assert row is not None  # noqa: S101 - the statement before it has made it
         return TokenRow(*row)
 
@@ -141,38 +141,38 @@ class TokenRows:
         return Lease(generation, holder, row[0]) if row is not None else None
 
     async def sending(self, lease: Lease) -> datetime | None:
-        """Note that the refresh token is about to go out; when that is, or None: the lease is lost."""
+        """Note that the refresh token is about to be sent; return when, or None: the lease is lost."""
         row = await self._run(_SENDING, generation=lease.generation, holder=lease.holder)
         return row[0] if row is not None else None
 
     async def store(self, lease: Lease, tokens: Tokens, sent_at: datetime, *, was_refused: bool) -> None:
-        """Make the new pair the account's, unless the generation has moved on."""
+        """Store the new pair, unless there is a newer generation."""
         await self._run(
             _STORE,
             generation=lease.generation,
             access=self._cipher.encrypt(tokens.access_token),
             refresh=self._cipher.encrypt(tokens.refresh_token),
             sent_at=sent_at,
-            life_s=tokens.life_s,
-            soon_s=min(SOON_S, SOON_SHARE * tokens.life_s),
+            lifetime_s=tokens.lifetime_s,
+            soon_s=min(SOON_S, SOON_SHARE * tokens.lifetime_s),
             base_url=tokens.base_url,
             refused=int(was_refused),
         )
 
     async def release(self, lease: Lease, asked_at: datetime | None, *, is_dead: bool) -> None:
-        """Give the lease back without a new pair."""
+        """Release the lease without a new pair."""
         await self._run(
             _RELEASE, generation=lease.generation, holder=lease.holder, asked_at=asked_at, is_dead=is_dead
         )
 
     async def accept(self, generation: int) -> None:
-        """Gong took this generation's access token."""
+        """Note that Gong accepted this generation's access token."""
         await self._run(_ACCEPT, generation=generation)
 
     def plain(self, encrypted: str) -> str:
-        """What was stored.
+        """Decrypt a stored token.
 
-        :raises ConnectAgainError: it can't be read with this key.
+        :raises ConnectAgainError: this key can't decrypt it.
         """
         try:
             return self._cipher.decrypt(encrypted)

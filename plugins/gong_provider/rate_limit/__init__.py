@@ -1,1 +1,1 @@
-"""The account's calls a second and a day, shared by all workers."""
+"""Limits on an account's calls a second and a day, shared by all workers."""

@@ -1,4 +1,4 @@
-"""The call quota of an account in Postgres: all tasks on all workers draw from one row, by its clock."""
+"""Rate limiter of an account in Postgres: all workers use one row, and the database's clock."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import Row
 
 from gong_provider.client.errors import GongCoordinationError
-from gong_provider.client.protocols import DAY_USED_UP_S, MAX_PAUSE_S, Place
+from gong_provider.client.protocols import DAILY_QUOTA_EXHAUSTED_S, MAX_PAUSE_S, Slot
 from gong_provider.db.database import Database
-from gong_provider.rate_limit.in_process import ProcessQuota
-from gong_provider.rate_limit.limits import CallsLeft, Limits, guessed_pause_s
+from gong_provider.rate_limit.in_process import InProcessRateLimiter
+from gong_provider.rate_limit.limits import CallsRemaining, Limits, guessed_pause_s
 
-# The lock is a statement of its own: those after it see what was committed while it waited for the lock.
+# The lock is a statement of its own, so that the next ones see what was committed while it waited.
 _LOCKED_STATE = """
 SELECT FROM api_quota WHERE account = %(account)s FOR UPDATE;
 WITH state AS MATERIALIZED (
@@ -35,57 +35,57 @@ _DAY_FREE_AT = """
           FROM api_calls
           WHERE account = %(account)s AND minute > now - interval '24 hours 1 minute'
           GROUP BY minute) AS minutes
-    WHERE later < %(ours)s
+    WHERE later < %(daily_limit)s
 """
 
-_TAKE = f"""
-{_LOCKED_STATE}, place AS (
+_ACQUIRE = f"""
+{_LOCKED_STATE}, slot AS (
     SELECT now, greatest(now, next_at, paused_until, exhausted_until,
-                         CASE WHEN %(ours)s <= ({_USED}) THEN ({_DAY_FREE_AT}) END) AS at
+                         CASE WHEN %(daily_limit)s <= ({_USED}) THEN ({_DAY_FREE_AT}) END) AS at
     FROM state
-), given AS (
-    SELECT at FROM place WHERE at <= now + %(longest_s)s * interval '1 second'
+), granted AS (
+    SELECT at FROM slot WHERE at <= now + %(max_wait_s)s * interval '1 second'
 ), counted AS (
-    INSERT INTO api_calls AS held (account, minute, endpoint, calls)
-    SELECT %(account)s, date_trunc('minute', at), %(endpoint)s, 1 FROM given
-    ON CONFLICT (account, minute, endpoint) DO UPDATE SET calls = held.calls + 1
-), moved AS (
+    INSERT INTO api_calls AS stored (account, minute, endpoint, calls)
+    SELECT %(account)s, date_trunc('minute', at), %(endpoint)s, 1 FROM granted
+    ON CONFLICT (account, minute, endpoint) DO UPDATE SET calls = stored.calls + 1
+), advanced AS (
     UPDATE api_quota SET next_at = at + %(interval_s)s * interval '1 second'
-    FROM given WHERE account = %(account)s
+    FROM granted WHERE account = %(account)s
 )
-SELECT extract(epoch FROM place.at - now)::float AS wait_s, given.at
-FROM place LEFT JOIN given ON true
+SELECT extract(epoch FROM slot.at - now)::float AS wait_s, granted.at
+FROM slot LEFT JOIN granted ON true
 """  # noqa: S608
 
-_HOLDS = """
-SELECT coalesce(greatest(paused_until, exhausted_until) <= %(at)s, true) AS holds
+_IS_VALID = """
+SELECT coalesce(greatest(paused_until, exhausted_until) <= %(at)s, true) AS is_valid
 FROM api_quota WHERE account = %(account)s
 """
 
-_GIVE_BACK = """
+_RELEASE = """
 UPDATE api_calls SET calls = calls - 1
 WHERE account = %(account)s AND minute = date_trunc('minute', %(at)s::timestamptz) AND endpoint = %(endpoint)s
 """
 
 _PAUSE = f"""
-{_LOCKED_STATE}, told AS (
+{_LOCKED_STATE}, pause AS (
     SELECT now, now + %(seconds)s * interval '1 second' AS until, %(seconds)s >= %(day_s)s AS means_day,
            coalesce(exhausted_until <= now, true) AS is_news
     FROM state
 )
-UPDATE api_quota AS held
+UPDATE api_quota AS stored
 SET paused_until = CASE WHEN means_day THEN paused_until ELSE greatest(paused_until, until) END,
     refusals = %(refusals)s,
     exhausted_until = CASE WHEN means_day THEN greatest(exhausted_until, until) ELSE exhausted_until END,
     others_calls = CASE WHEN means_day AND is_news THEN greatest(0, %(calls_per_day)s - ({_USED}))
                         ELSE others_calls END,
     others_seen_at = CASE WHEN means_day AND is_news THEN now ELSE others_seen_at END
-FROM told
-WHERE held.account = %(account)s
-RETURNING extract(epoch FROM greatest(held.paused_until, held.exhausted_until) - now)::float AS wait_s
+FROM pause
+WHERE stored.account = %(account)s
+RETURNING extract(epoch FROM greatest(stored.paused_until, stored.exhausted_until) - now)::float AS wait_s
 """  # noqa: S608
 
-# Answers 429 of calls that were in flight when the pause began make it no longer.
+# 429s to calls that were in flight when the pause began don't lengthen it.
 _REFUSALS = """
 SELECT CASE WHEN paused_until > now THEN 0
             WHEN paused_until > now - interval '1 minute' THEN refusals + 1
@@ -95,7 +95,7 @@ FROM api_quota, LATERAL (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()
 WHERE account = %(account)s
 """
 
-_LEFT = f"""
+_REMAINING = f"""
 SELECT now, exhausted_until,
        CASE WHEN others_seen_at > now - interval '24 hours' THEN others_calls ELSE 0 END AS others,
        ({_USED}) AS used,
@@ -110,15 +110,15 @@ _RECALL = "SELECT filter_path FROM api_quota WHERE account = %(account)s"
 _REMEMBER = "UPDATE api_quota SET filter_path = %(path)s WHERE account = %(account)s"
 
 
-class PostgresQuota:
-    """A quota that binds all who use the same row of ``api_quota``.
+class PostgresRateLimiter:
+    """Limits the calls of all workers that share an account's row of ``api_quota``.
 
-    Calls have places on the database's time line, so far apart that no second holds more than the
-    limit. A client takes the next free place and sleeps until it has come: waiters neither poll nor
-    crowd, and one that dies leaves a place unused, nothing more.
+    Slots are times of the database's clock, so far apart that no second has more than the limit. A client
+    reserves the next free slot and sleeps until it begins: clients neither poll nor compete, and one that
+    dies leaves a slot unused, nothing more.
 
     :param database: where the row is.
-    :param account: whose calls they are.
+    :param account: the row's key.
     :param clock: the source of all instants; None: the database's own clock.
     """
 
@@ -129,37 +129,39 @@ class PostgresQuota:
         limits: Limits,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self.ahead = limits.ahead
+        self.max_reserved = limits.max_reserved
         self._database = database
         self._account = account
         self._limits = limits
         self._clock = clock
-        # Without limits the row is not asked, and a pause holds in this process.
-        self._unlimited = None if limits.calls_per_second or limits.calls_per_day else ProcessQuota(limits)
+        # Without limits the row is not used, and a pause applies to this process only.
+        self._unlimited = (
+            None if limits.calls_per_second or limits.calls_per_day else InProcessRateLimiter(limits)
+        )
         self._begun = False
 
-    async def take(self, endpoint: str) -> Place:
+    async def acquire(self, endpoint: str) -> Slot:
         if self._unlimited:
-            return await self._unlimited.take(endpoint)
+            return await self._unlimited.acquire(endpoint)
         row = await self._run(
-            _TAKE,
+            _ACQUIRE,
             endpoint=endpoint,
-            ours=self._limits.ours or None,
+            daily_limit=self._limits.daily_limit or None,
             interval_s=self._limits.interval_s,
-            longest_s=MAX_PAUSE_S,
+            max_wait_s=MAX_PAUSE_S,
         )
-        return Place(row.wait_s, row.at)
+        return Slot(row.wait_s, row.at)
 
-    async def holds(self, place: Place) -> bool:
+    async def is_valid(self, slot: Slot) -> bool:
         if self._unlimited:
-            return await self._unlimited.holds(place)
-        return bool((await self._run(_HOLDS, at=place.at)).holds)
+            return await self._unlimited.is_valid(slot)
+        return bool((await self._run(_IS_VALID, at=slot.at)).is_valid)
 
-    async def give_back(self, endpoint: str, place: Place) -> None:
+    async def release(self, endpoint: str, slot: Slot) -> None:
         if not self._unlimited:
-            values = {"account": self._account, "at": place.at, "endpoint": endpoint}
-            with suppress(GongCoordinationError):  # then it counts still; given back twice, one too few would
-                await self._database.run(_GIVE_BACK, values, once=True)
+            values = {"account": self._account, "at": slot.at, "endpoint": endpoint}
+            with suppress(GongCoordinationError):  # it still counts; released twice, one too few would
+                await self._database.run(_RELEASE, values, once=True)
 
     async def pause(self, seconds: float | None) -> float:
         if self._unlimited:
@@ -176,16 +178,16 @@ class PostgresQuota:
             seconds=seconds,
             refusals=refusals,
             calls_per_day=self._limits.calls_per_day,
-            day_s=DAY_USED_UP_S,
+            day_s=DAILY_QUOTA_EXHAUSTED_S,
         )
         return float(row.wait_s)
 
-    async def calls_left(self) -> CallsLeft:
-        """What is left for this account, for planning."""
-        row = await self._run(_LEFT)
-        return CallsLeft(
-            now=self._limits.left(row.used),
-            for_run=self._limits.left(row.used_for_run),
+    async def calls_remaining(self) -> CallsRemaining:
+        """Return the calls that remain, for planning."""
+        row = await self._run(_REMAINING)
+        return CallsRemaining(
+            now=self._limits.remaining(row.used),
+            for_run=self._limits.remaining(row.used_for_run),
             others=row.others,
             exhausted_until=row.exhausted_until,
             at=row.now,
@@ -199,7 +201,7 @@ class PostgresQuota:
         await self._database.run(_REMEMBER, {"account": self._account, "path": path})
 
     async def _run(self, statements: str, **parameters: Any) -> Row[Any]:
-        """The row that the statements answer about the account's own."""
+        """Run statements on the account's row, made if it is missing; return the row that they select."""
         values = {"account": self._account, "now": self._clock() if self._clock else None, **parameters}
         row = await self._database.run(statements, values) if self._begun else None
         while row is None:

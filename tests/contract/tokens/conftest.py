@@ -1,4 +1,4 @@
-"""A token endpoint, and an account that renews at it."""
+"""A token endpoint, and an account that renews its tokens there."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def tokens() -> Iterator[TokenService]:
 
 @pytest.fixture
 def account(database_url: str, tokens: TokenService) -> Iterator[Account]:
-    yield Account(database_url, tokens.url, tokens.seed)
+    yield Account(database_url, tokens.url, tokens.consent_token)
     close_databases()
     engine_for(database_url).dispose()

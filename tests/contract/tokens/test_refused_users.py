@@ -1,4 +1,4 @@
-"""A user whose history Gong always answers 401, and credentials that end meanwhile: which is which."""
+"""Tells a user whose history always gets 401 from credentials that expire during the batch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from gong_provider.client.client import GongClient, Transport
+from gong_provider.client.client import GongClient, HttpOptions
 from gong_provider.client.errors import GongCredentialsError, GongUserRefusedError
 from gong_provider.client.history_fetcher import IN_FLIGHT, history_groups
 from gong_provider.client.models import HistoryFailure, HistoryOutcome, SettingsHistory
 from gong_provider.client.protocols import Credentials, FixedCredentials
 from gong_provider.oauth import credentials as tokens_module
 from gong_provider.oauth.token_errors import TokensRefusedError
-from gong_provider.rate_limit.in_process import ProcessQuota
+from gong_provider.rate_limit.in_process import InProcessRateLimiter
 from gong_provider.rate_limit.limits import Limits
 from tests.support import GongService
 from tests.support.gong_faults import Faults
@@ -26,20 +26,24 @@ Outcomes = list[HistoryOutcome]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens_module, "NEWS_S", 0.5)
+    monkeypatch.setattr(tokens_module, "SHARED_STATE_DELAY_S", 0.5)
 
 
 def load(
     credentials: Credentials, ids: list[str], *, lists_users: bool = False, each: Callable[[int], object] = id
 ) -> Outcomes:
-    """All outcomes of a batch, as a task gets them.
+    """Return all outcomes of a batch, as a task gets them.
 
-    :param lists_users: the account's users are listed before, as a run does.
+    :param lists_users: list the account's users before, as a run does.
     :param each: called with the number of outcomes after each group.
     """
 
     async def work() -> Outcomes:
-        client = GongClient(transport=Transport(), credentials=credentials, quota=ProcessQuota(Limits(0, 0)))
+        client = GongClient(
+            http_options=HttpOptions(),
+            credentials=credentials,
+            rate_limiter=InProcessRateLimiter(Limits(0, 0)),
+        )
         outcomes: Outcomes = []
         try:
             if lists_users:
@@ -55,7 +59,7 @@ def load(
 
 
 def failed(outcomes: Outcomes) -> list[str]:
-    """The ids of users whom Gong refuses; all others have a history."""
+    """Return the ids of refused users; all others must have a history."""
     failures = [outcome for outcome in outcomes if isinstance(outcome, HistoryFailure)]
     assert {type(failure.error) for failure in failures} <= {GongUserRefusedError}
     assert sum(isinstance(outcome, SettingsHistory) for outcome in outcomes) == len(outcomes) - len(failures)
@@ -69,7 +73,7 @@ def service_of(number: int, tokens: TokenService, *refused: str) -> tuple[GongSe
 
 
 @pytest.mark.parametrize("refused", ["0", "700", "1499"])
-def test_one_user_who_is_refused_costs_two_renewals_and_no_other_user(
+def test_one_refused_user_costs_two_renewals_and_no_other_user(
     account: Account, tokens: TokenService, refused: str
 ) -> None:
     gong, ids = service_of(1_500, tokens, refused)
@@ -77,8 +81,8 @@ def test_one_user_who_is_refused_costs_two_renewals_and_no_other_user(
         tokens.base_url = gong.base_url
         outcomes = load(account.credentials(), ids)
         assert (len(outcomes), failed(outcomes)) == (1_500, [refused])
-        assert gong.histories_asked[refused] == 3
-    assert tokens.asked == 3, "the first pair, and two renewals"
+        assert gong.histories_requested[refused] == 3
+    assert tokens.requests == 3, "the first pair, and two renewals"
 
 
 def test_each_of_several_refused_users_causes_two_renewals_at_most(
@@ -89,10 +93,10 @@ def test_each_of_several_refused_users_causes_two_renewals_at_most(
     with gong:
         tokens.base_url = gong.base_url
         assert failed(load(account.credentials(), ids, lists_users=True)) == sorted(refused)
-    assert tokens.asked <= 1 + 2 * len(refused)
+    assert tokens.requests <= 1 + 2 * len(refused)
 
 
-def test_the_only_user_of_a_batch_is_told_from_dead_credentials_by_one_call_more(
+def test_the_only_user_of_a_batch_is_distinguished_from_dead_credentials_by_one_more_call(
     account: Account, tokens: TokenService
 ) -> None:
     gong, ids = service_of(1, tokens, "0")
@@ -115,28 +119,28 @@ def test_an_account_that_is_refused_altogether_ends_the_batch(
         tokens.base_url = gong.base_url
 
         def refuse_all(_: int) -> None:
-            tokens.lives_calls = 0
+            tokens.valid_calls = 0
             tokens.revoke()
 
         refuse_all(0)
         with pytest.raises(TokensRefusedError):
             load(account.credentials(), ids)
-        assert sum(gong.histories_asked.values()) == 0
-        assert tokens.asked == 2
+        assert sum(gong.histories_requested.values()) == 0
+        assert tokens.requests == 2
 
 
-def test_credentials_that_end_within_a_batch_end_it(account: Account, tokens: TokenService) -> None:
+def test_credentials_that_expire_within_a_batch_end_it(account: Account, tokens: TokenService) -> None:
     gong, ids = service_of(1_500, tokens)
     with gong:
         tokens.base_url = gong.base_url
 
         def refuse_all(_: int) -> None:
-            tokens.lives_calls = 0
+            tokens.valid_calls = 0
             tokens.revoke()
 
         with pytest.raises(GongCredentialsError):
             load(account.credentials(), ids, each=refuse_all)
-    assert tokens.asked <= 4
+    assert tokens.requests <= 4
 
 
 @pytest.mark.parametrize(("number", "refused"), [(1, ["0"]), (300, ["7", "299"])])
@@ -147,7 +151,7 @@ def test_with_an_access_key_too_a_refused_user_is_a_failure_of_this_user(
     with gong:
         credentials = FixedCredentials(f"Bearer {gong.token}", f"{gong.base_url}/v2")
         assert failed(load(credentials, ids)) == sorted(refused)
-        assert gong.histories_asked == dict.fromkeys(ids, 1)
+        assert gong.histories_requested == dict.fromkeys(ids, 1)
 
 
 @pytest.mark.parametrize("number", [1, 5, 300])

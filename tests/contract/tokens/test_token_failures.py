@@ -1,4 +1,4 @@
-"""A token endpoint that fails: which error a person gets, without secrets, and what the token is then."""
+"""Failures of the token endpoint: the error, without secrets, and the state of the token afterwards."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gong_provider.oauth.token_errors import (
     TokenEndpointTLSError,
 )
 from tests.support import babbling_port, closed_port
+from tests.support.captured_text import error_texts
 from tests.support.people import shown_in
 from tests.support.token_service import TokenService
 from tests.support.token_workers import Account
-from tests.support.told import all_of
 from tests.support.wire_faults import (
     WireFault,
     endless_body,
@@ -36,17 +36,17 @@ MISTAKE = b'{"error": "invalid_scope", "error_description": "Ann <ann@example.co
 
 
 def fails(account: Account, kind: type[errors.GongError], deadline_s: float = 5) -> None:
-    """A worker raises this, with no secret in it nor in all that hangs on it."""
+    """Assert that a worker raises this, with no secret in the error or its context."""
     with pytest.raises(errors.GongApiError) as caught:
         account.current(deadline_s=deadline_s)
     assert type(caught.value) is kind
-    told = all_of(caught.value)
-    assert shown_in(told) == []
-    assert "ann@" not in told
+    text = error_texts(caught.value)
+    assert shown_in(text) == []
+    assert "ann@" not in text
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind", "is_in_doubt"),
+    ("fault", "kind", "is_unknown"),
     [
         (hang, TokenEndpointDownError, True),
         (reset_before, TokenEndpointDownError, True),
@@ -72,18 +72,18 @@ def test_each_failure_has_its_class_and_the_next_renewal_tries_again(
     tokens: TokenService,
     fault: WireFault,
     kind: type[errors.GongError],
-    is_in_doubt: bool,
+    is_unknown: bool,
 ) -> None:
-    tokens.fault, tokens.takes = fault, False
+    tokens.fault, tokens.uses_token = fault, False
     fails(account, kind, deadline_s=1)
     row = account.row()
-    assert (row.lease_until, row.asked_at is not None) == (None, is_in_doubt)
+    assert (row.lease_until, row.asked_at is not None) == (None, is_unknown)
     tokens.fault = None
     assert account.current().generation == 1
     assert (account.row().asked_at, tokens.invalid_grants) == (None, 0)
 
 
-def test_what_never_connects_is_told_apart_and_leaves_no_doubt(
+def test_a_failed_connection_leaves_the_token_unused(
     account: Account, tokens: TokenService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(token_endpoint, "CONNECT_S", 0.5)
@@ -96,30 +96,32 @@ def test_what_never_connects_is_told_apart_and_leaves_no_doubt(
             (f"https://127.0.0.1:{mail}/o", TokenEndpointTLSError),
         ]
         for url, kind in cases:
-            fails(Account(account.database_url, url, account.seed, key=account.key), kind)
+            fails(Account(account.database_url, url, account.refresh_token, key=account.key), kind)
             assert (account.row().asked_at, account.row().lease_until) == (None, None)
     assert account.current().generation == 1
 
 
-def test_a_wrong_client_secret_is_said_and_costs_no_token(account: Account, tokens: TokenService) -> None:
-    wrong = Account(account.database_url, tokens.url, tokens.seed, key=account.key, client_secret="x")
+def test_a_wrong_client_secret_is_reported_and_uses_no_token(account: Account, tokens: TokenService) -> None:
+    wrong = Account(
+        account.database_url, tokens.url, tokens.consent_token, key=account.key, client_secret="x"
+    )
     fails(wrong, ClientRefusedError)
     assert account.current().generation == 1
 
 
-def test_a_dead_refresh_token_is_sent_once_until_another_is_pasted(
+def test_a_dead_refresh_token_is_sent_once_until_another_is_configured(
     account: Account, tokens: TokenService
 ) -> None:
-    seed = tokens.new_seed()
+    token = tokens.new_consent_token()
     for _ in range(3):
         fails(account, ConnectAgainError)
-    assert tokens.asked == 1
-    pasted = Account(account.database_url, tokens.url, seed, key=account.key)
-    assert pasted.current().generation == 2
+    assert tokens.requests == 1
+    configured = Account(account.database_url, tokens.url, token, key=account.key)
+    assert configured.current().generation == 2
     assert account.current().generation == 2
 
 
-def test_tokens_that_gong_took_without_an_answer_are_explained(
+def test_a_token_used_up_without_a_response_is_explained(
     account: Account, tokens: TokenService, caplog: pytest.LogCaptureFixture
 ) -> None:
     tokens.fault = reset_before
@@ -127,7 +129,7 @@ def test_tokens_that_gong_took_without_an_answer_are_explained(
     tokens.fault = None
     for _ in range(2):
         fails(account, ConnectAgainError)
-    assert tokens.asked == 2
+    assert tokens.requests == 2
     assert "invalid_grant" in caplog.text
-    assert account.seed not in caplog.text
+    assert account.refresh_token not in caplog.text
     assert "ann@" not in caplog.text

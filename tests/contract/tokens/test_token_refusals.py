@@ -1,4 +1,4 @@
-"""What follows a 401: a newer pair without a renewal, one renewal for all, or an end to asking."""
+"""After a 401: a newer pair without a renewal, one renewal for all, or an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.token_workers import Account
 
 
 async def after_401(credentials: RenewedCredentials, refused: Access | None = None) -> Access:
-    """What comes when Gong refuses this, or what is current."""
+    """Return the access after a 401 to this one, or to the current one."""
     assert await credentials.renew(refused or await credentials.current()) is not None
     return await credentials.current()
 
@@ -32,10 +32,10 @@ def test_sixteen_calls_refused_at_once_make_one_renewal(account: Account, tokens
         return {one.generation for one in got}
 
     assert asyncio.run(work()) == {2}
-    assert tokens.asked == 2
+    assert tokens.requests == 2
 
 
-def test_after_a_401_a_newer_pair_is_taken_without_a_renewal(account: Account, tokens: TokenService) -> None:
+def test_after_a_401_a_newer_pair_is_used_without_a_renewal(account: Account, tokens: TokenService) -> None:
     async def work() -> tuple[Access, Access]:
         slow, quick = account.credentials(), account.credentials()
         await slow.current()
@@ -44,26 +44,26 @@ def test_after_a_401_a_newer_pair_is_taken_without_a_renewal(account: Account, t
 
     mine, renewed = asyncio.run(work())
     assert mine == renewed
-    assert tokens.asked == 2
+    assert tokens.requests == 2
 
 
-def test_tokens_that_are_given_and_refused_are_not_asked_for_without_end(
+def test_tokens_that_are_issued_and_refused_are_not_renewed_without_end(
     account: Account, tokens: TokenService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens_module, "NEWS_S", 0.2)
+    monkeypatch.setattr(tokens_module, "SHARED_STATE_DELAY_S", 0.2)
 
     async def refuse_all() -> None:
         credentials = account.credentials()
         while True:
             await after_401(credentials)
 
-    for _ in range(2):  # the second worker finds it at its first call
+    for _ in range(2):  # the second worker gets the error at its first call
         with pytest.raises(TokensRefusedError):
             asyncio.run(refuse_all())
-        assert tokens.asked == 2
+        assert tokens.requests == 2
 
 
-def test_pairs_that_worked_for_a_while_may_be_refused_as_often_as_they_like(
+def test_pairs_that_worked_for_a_while_may_be_refused_any_number_of_times(
     account: Account, tokens: TokenService
 ) -> None:
     async def work() -> None:
@@ -75,11 +75,11 @@ def test_pairs_that_worked_for_a_while_may_be_refused_as_often_as_they_like(
             await after_401(watcher)
 
     asyncio.run(work())
-    assert tokens.asked == 5
+    assert tokens.requests == 5
     assert account.row().refused_in_a_row == 0
 
 
-def test_word_that_a_pair_worked_may_come_late(account: Account, tokens: TokenService) -> None:
+def test_the_note_that_a_pair_worked_may_come_late(account: Account, tokens: TokenService) -> None:
     async def work() -> None:
         worker, watcher = account.credentials(), account.credentials()
         for _ in range(3):
@@ -89,10 +89,10 @@ def test_word_that_a_pair_worked_may_come_late(account: Account, tokens: TokenSe
             await worker.renew(access)
 
     asyncio.run(work())
-    assert tokens.asked == 4
+    assert tokens.requests == 4
 
 
-def test_an_answer_of_gong_is_not_lost_when_its_token_can_not_be_noted(
+def test_a_response_is_not_lost_when_its_token_cant_be_noted_as_accepted(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any) -> None:

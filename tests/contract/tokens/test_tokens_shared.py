@@ -1,4 +1,4 @@
-"""OAuth's tokens in many processes: one renewal for all, and none lost when a worker is killed."""
+"""OAuth tokens in many processes: one renewal for all, and none lost when a worker is killed."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from tests.support.token_service import TokenService
 from tests.support.token_workers import (
     PROCESSES,
     Account,
-    ask_for_histories,
     die_before_sending,
-    find_it_ended,
+    fetch_histories,
     renew,
+    renew_expired_token,
     start,
 )
 from tests.support.wire_faults import hang
 
 
-def until(is_so: Callable[[], bool]) -> None:
+def wait_until(is_true: Callable[[], bool]) -> None:
     ends_at = time.monotonic() + 20
-    while not is_so():
+    while not is_true():
         assert time.monotonic() < ends_at
         time.sleep(0.02)
 
 
 @pytest.mark.parametrize("by_401", [True, False], ids=["by 401", "by the clock"])
-def test_twenty_workers_that_find_the_token_ended_make_one_renewal(
+def test_twenty_workers_that_find_the_token_expired_make_one_renewal(
     account: Account, tokens: TokenService, by_401: bool
 ) -> None:
     account.current()
@@ -39,18 +39,20 @@ def test_twenty_workers_that_find_the_token_ended_make_one_renewal(
     if not by_401:
         account.change("renew_at = clock_timestamp(), expires_at = clock_timestamp()")
     barrier, generations = PROCESSES.Barrier(20), PROCESSES.Queue()
-    workers = [start(find_it_ended, account, barrier, generations, by_401) for _ in range(20)]
+    workers = [start(renew_expired_token, account, barrier, generations, by_401) for _ in range(20)]
     assert [generations.get(timeout=30) for _ in workers] == [2] * 20
     for worker in workers:
         worker.join()
-    assert (tokens.asked, tokens.given, tokens.invalid_grants) == (2, 2, 0)
+    assert (tokens.requests, tokens.issued, tokens.invalid_grants) == (2, 2, 0)
 
 
-def test_a_worker_killed_before_it_sent_leaves_the_old_pair(account: Account, tokens: TokenService) -> None:
+def test_a_worker_killed_before_its_request_leaves_the_old_pair(
+    account: Account, tokens: TokenService
+) -> None:
     worker = start(die_before_sending, account)
     worker.join()
     assert worker.exitcode == -9
-    assert (account.row().generation, tokens.asked) == (0, 0)
+    assert (account.row().generation, tokens.requests) == (0, 0)
     account.change("lease_until = clock_timestamp() + '1.5 s'")
     started = time.monotonic()
     assert account.current().generation == 1
@@ -58,12 +60,12 @@ def test_a_worker_killed_before_it_sent_leaves_the_old_pair(account: Account, to
     assert account.row().asked_at is None
 
 
-def test_a_worker_killed_after_gong_took_the_token_is_told_with_the_way_out(
+def test_a_worker_killed_after_gong_used_the_token_up_is_explained(
     account: Account, tokens: TokenService
 ) -> None:
     tokens.fault = hang
     worker = start(renew, account)
-    until(lambda: tokens.given == 1)
+    wait_until(lambda: tokens.issued == 1)
     worker.kill()
     worker.join()
     tokens.fault = None
@@ -71,31 +73,31 @@ def test_a_worker_killed_after_gong_took_the_token_is_told_with_the_way_out(
     for _ in range(2):
         with pytest.raises(ConnectAgainError):
             account.current()
-    assert (tokens.asked, tokens.invalid_grants) == (2, 1)
+    assert (tokens.requests, tokens.invalid_grants) == (2, 1)
 
 
 def test_a_worker_killed_after_it_stored_leaves_the_new_pair(account: Account, tokens: TokenService) -> None:
     worker = start(renew, account)
-    until(lambda: tokens.given == 1 and account.row().generation == 1)
+    wait_until(lambda: tokens.issued == 1 and account.row().generation == 1)
     worker.kill()
     worker.join()
-    assert (account.current().generation, tokens.asked) == (1, 1)
+    assert (account.current().generation, tokens.requests) == (1, 1)
 
 
 def test_a_thousand_users_by_eight_tasks_with_tokens_of_fifty_calls(
     account: Account, tokens: TokenService
 ) -> None:
-    tokens.lives_calls = 50
+    tokens.valid_calls = 50
     ids = [str(number) for number in range(1_000)]
     with GongService([{"id": user_id} for user_id in ids], tokens=tokens) as gong:
         tokens.base_url = gong.base_url
         found = PROCESSES.Queue()
-        workers = [start(ask_for_histories, account, ids[first::8], found) for first in range(8)]
-        answered = [user_id for _ in workers for user_id in found.get(timeout=60)]
+        workers = [start(fetch_histories, account, ids[first::8], found) for first in range(8)]
+        fetched = [user_id for _ in workers for user_id in found.get(timeout=60)]
         for worker in workers:
             worker.join()
         assert [worker.exitcode for worker in workers] == [0] * 8
-        assert sorted(answered) == sorted(ids)
-        assert set(gong.histories_asked.values()) == {1}
+        assert sorted(fetched) == sorted(ids)
+        assert set(gong.histories_requested.values()) == {1}
     assert tokens.invalid_grants == 0
-    assert tokens.given == tokens.asked >= 20
+    assert tokens.issued == tokens.requests >= 20

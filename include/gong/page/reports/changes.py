@@ -1,4 +1,4 @@
-"""Who changed what lately, the newest first."""
+"""The report of recent changes and their authors, newest first."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import Connection
 
-from include.gong.page.db import Row, cut, instant_of, parts_of, read_row, read_rows
+from include.gong.page.db import Row, decode_cursor, paginate, parse_instant, read_row, read_rows
 from include.gong.page.reports.as_of import first_sync
 from include.gong.page.reports.columns import USER
-from include.gong.page.table import Asked, Column, Question, Table
+from include.gong.page.table import Column, PageQuery, Report, Table
 
-LATELY = timedelta(days=7)
+RECENTLY = timedelta(days=7)
 
-# How far back so many changes go at most: by what indexes tell. Everything since then is asked for, so that
-# nothing in between is missed.
-_FAR_BACK = """
+# A lower bound for the instant of the limit-th newest change, from indexes. All changes since then are
+# read, so that none in between is missed.
+_LOWER_BOUND = """
     SELECT greatest(
         CAST(:since AS timestamptz),
         (SELECT min(changed_at) FROM (
@@ -27,8 +27,8 @@ _FAR_BACK = """
             WHERE valid_from < :until AND valid_from >= :since ORDER BY valid_from DESC LIMIT :limit
          ) AS newest HAVING count(*) = :limit)) AS since
 """
-# What is the same in every word, a switch flipped to and fro in one instant, is told apart by a number.
-# A place has a sentence's hash: whole, a long one makes an address that no server takes.
+# Changes with the same text, such as a switch that flips twice in one instant, get a number.
+# A cursor has the hash of the sentence: a long sentence would make a URL that no server accepts.
 _CHANGES = """
     SELECT *
     FROM (
@@ -43,40 +43,40 @@ _CHANGES = """
     ORDER BY at DESC, user_id DESC, kind DESC, hash DESC, number DESC
     LIMIT :limit
 """
-_COLUMNS = (Column("at", "When", "moment"), USER, Column("kind", "Kind"), Column("sentence", "What"))
+_COLUMNS = (Column("at", "When", "moment"), USER, Column("kind", "Kind"), Column("sentence", "Change"))
 
 
-def _ask(connection: Connection, asked: Asked) -> Table:
-    before, user_id, kind, hash_, number = parts_of(asked.after, 5)
-    end = asked.moment or datetime.now(UTC)
-    midnight = datetime.combine(asked.on + timedelta(days=1), time(), UTC) if asked.on else end
-    since = datetime.combine(asked.since, time(), UTC) if asked.since else midnight - LATELY
-    until = instant_of(before) if before else end
+def _read(connection: Connection, query: PageQuery) -> Table:
+    before, user_id, kind, hash_, number = decode_cursor(query.after, 5)
+    end = query.moment or datetime.now(UTC)
+    midnight = datetime.combine(query.on + timedelta(days=1), time(), UTC) if query.on else end
+    since = datetime.combine(query.since, time(), UTC) if query.since else midnight - RECENTLY
+    until = parse_instant(before) if before else end
     key = {"until": until, "user_id": user_id, "kind": kind, "hash": hash_ or "0", "number": number or "0"}
-    rows = _newest(connection, since, until, key, asked.limit + 1)
+    rows = _newest(connection, since, until, key, query.limit + 1)
     note = f"Since {since:%-d %B %Y %H:%M} UTC."
     first = first_sync(connection)
     if first is None or since.date() < first:
-        note += " Before the first sync only changes of settings are known, and who was created."
-    return Table(_COLUMNS, *cut(rows, asked.limit, "at", "user_id", "kind", "hash", "number"), note)
+        note += " Before the first sync only settings changes and the creation of users are known."
+    return Table(_COLUMNS, *paginate(rows, query.limit, "at", "user_id", "kind", "hash", "number"), note)
 
 
 def _newest(connection: Connection, since: datetime, until: datetime, key: Row, limit: int) -> list[Row]:
-    """So many rows before a place; asked for further back while there are fewer."""
+    """Return ``limit`` rows before a cursor; read further back while there are fewer."""
     reach = limit
     while True:
-        far = read_row(_FAR_BACK, connection, since=since, until=until, limit=reach)["since"]
-        rows = read_rows(_CHANGES, connection, since=far, limit=limit, **key)
-        if len(rows) == limit or far <= since:
+        bound = read_row(_LOWER_BOUND, connection, since=since, until=until, limit=reach)["since"]
+        rows = read_rows(_CHANGES, connection, since=bound, limit=limit, **key)
+        if len(rows) == limit or bound <= since:
             return rows
         reach *= 4
 
 
-CHANGES = Question(
+CHANGES = Report(
     "changes",
     "Changes",
-    "What changed lately, and who changed it where Gong tells: settings, managers, titles, profiles, who "
-    "joined, left and came back. Seen: it happened between that sync and the one before.",
-    _ask,
-    "Nothing is known to have changed since then. Choose an earlier day.",
+    "Recent changes, with the author where Gong reports one: settings, managers, titles, profiles, users who "
+    "joined, were deleted or came back. Seen: it happened between that sync and the one before.",
+    _read,
+    "No change is known since then. Choose an earlier day.",
 )

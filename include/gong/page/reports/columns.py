@@ -1,4 +1,4 @@
-"""Columns that many tables have: who it is, and who his manager is."""
+"""Columns that many tables share: user and manager."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is recorded without a consent page, who is active but not recorded, who is inactive but imports."""
+"""Reports: recorded without a consent page; active, not recorded; inactive, still importing."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from include.gong.page.db import cut, parts_of, read_row, read_rows
+from include.gong.page.db import decode_cursor, paginate, read_row, read_rows
 from include.gong.page.reports.as_of import (
-    ask_window,
-    before_first_sync,
     first_sync,
-    states_then,
-    unknown_then,
+    read_window,
+    states_as_of_sql,
+    unknown_before_first_sync,
+    unknown_count_sql,
 )
 from include.gong.page.reports.columns import MANAGER, WHO
-from include.gong.page.table import Asked, Column, Question, Table, Unknown
+from include.gong.page.table import Column, PageQuery, Report, Table, Unknown
 
 _WITHOUT = """
     SELECT user_id, name, email_address, title
@@ -33,7 +33,7 @@ _NOT_RECORDED = """
 _IS_NOT_RECORDED = "active AND NOT is_recorded"
 
 _IMPORTING = """
-    SELECT user_id, name, email_address, title, imports, inactive_since, basis
+    SELECT user_id, name, email_address, title, imports, inactive_since, provenance
     FROM inactive_but_importing
     WHERE user_id > :after ORDER BY user_id LIMIT :limit
 """
@@ -42,61 +42,63 @@ _IS_IMPORTING = "NOT active AND is_importing"
 _UNKNOWN_NOW = "SELECT count(*) AS users FROM user_states WHERE is_in_gong AND ({condition}) IS NULL"
 
 
-def _asking(now: str, condition: str, *more: Column) -> Callable[[Connection, Asked], Table]:
-    """What asks for users, and shows more of each than who they are.
+def _reader(now: str, condition: str, *more: Column) -> Callable[[Connection, PageQuery], Table]:
+    """Return the function that reads a report of users, with more columns than name, e-mail and title.
 
-    :param now: the query of today's.
-    :param condition: the same of a row of ``user_states_as_of``; where it is null, it is not known.
+    :param now: the query for today.
+    :param condition: the same condition on a row of ``user_states_as_of``; null: not known.
     """
     columns = (*WHO, *more)
-    then, unknown = states_then(condition), unknown_then(condition)
+    past, unknown = states_as_of_sql(condition), unknown_count_sql(condition)
     unknown_now = _UNKNOWN_NOW.format(condition=condition)
 
-    def ask(connection: Connection, asked: Asked) -> Table:
-        if asked.moment is None:
-            return _now(now, unknown_now, connection, asked, columns)
-        return ask_window(then, connection, asked, columns, unknown)
+    def read(connection: Connection, query: PageQuery) -> Table:
+        if query.moment is None:
+            return _now(now, unknown_now, connection, query, columns)
+        return read_window(past, connection, query, columns, unknown)
 
-    return ask
+    return read
 
 
-def _now(sql: str, unknown: str, connection: Connection, asked: Asked, columns: Sequence[Column]) -> Table:
-    (begin,) = parts_of(asked.after, 1)
-    rows = read_rows(sql, connection, after=begin, limit=asked.limit + 1)
-    table = Table(columns, *cut(rows, asked.limit, "user_id"))
-    if begin:  # said at the beginning, of everyone
+def _now(
+    sql: str, unknown: str, connection: Connection, query: PageQuery, columns: Sequence[Column]
+) -> Table:
+    (begin,) = decode_cursor(query.after, 1)
+    rows = read_rows(sql, connection, after=begin, limit=query.limit + 1)
+    table = Table(columns, *paginate(rows, query.limit, "user_id"))
+    if begin:  # the first page counts the unknown ones of all pages
         return table
     users = read_row(unknown, connection)["users"]
     if not users:
-        return replace(table, unknown=before_first_sync(connection, asked))
+        return replace(table, unknown=unknown_before_first_sync(connection, query))
     return replace(table, unknown=Unknown(users, None, first_sync(connection)))
 
 
-WITHOUT_CONSENT_PAGE = Question(
+WITHOUT_CONSENT_PAGE = Report(
     "recorded-without-consent-page",
     "Recorded without a consent page",
-    "Who is recorded, but has no consent page. Consent pages are known from the first sync on.",
-    _asking(_WITHOUT, _IS_WITHOUT),
-    "Nobody.",
+    "Users who are recorded, but have no consent page. Consent pages are known from the first sync on.",
+    _reader(_WITHOUT, _IS_WITHOUT),
+    "No users.",
 )
-NOT_RECORDED = Question(
+NOT_RECORDED = Report(
     "not-recorded",
-    "Active, but not recorded",
-    "Who is active, but in effect not recorded, and why.",
-    _asking(_NOT_RECORDED, _IS_NOT_RECORDED, MANAGER, Column("why", "Why")),
-    "Nobody.",
+    "Active, not recorded",
+    "Users who are active, but in effect not recorded, with the reason.",
+    _reader(_NOT_RECORDED, _IS_NOT_RECORDED, MANAGER, Column("why", "Reason")),
+    "No users.",
 )
-STILL_IMPORTING = Question(
+STILL_IMPORTING = Report(
     "still-importing",
-    "Inactive, but still importing",
-    "Who is inactive while something of his is still imported, and since when. Basis: changed, a change says "
-    "so; inferred, he was never seen otherwise.",
-    _asking(
+    "Inactive, still importing",
+    "Inactive users with data still imported, and since when. Provenance: changed, a change shows it; "
+    "inferred, the user was never seen active.",
+    _reader(
         _IMPORTING,
         _IS_IMPORTING,
         Column("imports", "Imports"),
         Column("inactive_since", "Inactive since", "moment"),
-        Column("basis", "Basis"),
+        Column("provenance", "Provenance"),
     ),
-    "Nobody.",
+    "No users.",
 )

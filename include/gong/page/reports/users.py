@@ -1,4 +1,4 @@
-"""Everyone held, and who is found by a part of a name or an e-mail address, now and on a past day."""
+"""The report of all users, with a search by name, e-mail address or id, now and on a past day."""
 
 from __future__ import annotations
 
@@ -6,38 +6,39 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from include.gong.page.db import cut, like, parts_of, read_rows
+from include.gong.page.db import decode_cursor, like_pattern, paginate, read_rows
 from include.gong.page.reports.as_of import (
     WINDOW_OF_USERS,
-    ask_window,
-    before_first_sync,
     end_of_window,
+    read_window,
+    unknown_before_first_sync,
 )
 from include.gong.page.reports.columns import MANAGER, WHO
-from include.gong.page.table import Asked, Column, Question, Table
+from include.gong.page.table import Column, PageQuery, Report, Table
 
-# Lower case is cheaper than ILIKE; nothing that is sought holds a line's end.
+# Lower case is cheaper than ILIKE. Name and address are joined by a line break, which no search contains.
 _MATCHING = """
     WHERE user_id > :after AND (CAST(:last AS text) IS NULL OR user_id <= :last)
-      AND (lower(concat_ws(chr(10), concat_ws(' ', first_name, last_name), email_address)) LIKE lower(:like)
-           OR user_id = :words)
+      AND (lower(concat_ws(chr(10), concat_ws(' ', first_name, last_name), email_address))
+               LIKE lower(:pattern)
+           OR user_id = :search)
     ORDER BY user_id
     LIMIT :limit
 """
 _FIND = f"SELECT user_id FROM users {_MATCHING}"  # noqa: S608 (a constant)
-_FIND_THEN = f"SELECT user_id FROM users_as_of(:moment) {_MATCHING}"  # noqa: S608 (a constant)
+_FIND_AS_OF = f"SELECT user_id FROM users_as_of(:moment) {_MATCHING}"  # noqa: S608 (a constant)
 _NEXT = """
-    SELECT user_id FROM user_marks
+    SELECT user_id FROM user_sync_state
     WHERE user_id > :after AND (CAST(:last AS text) IS NULL OR user_id <= :last)
     ORDER BY user_id
     LIMIT :limit
 """
 
 
-def users_then(users: str) -> str:
-    """SQL of those of some users who were there at ``:moment``: known by their histories, seen, or created.
+def users_as_of_sql(users: str) -> str:
+    """Return SQL of the given users who existed at ``:moment``: by their histories, seen, or created by then.
 
-    OFFSET 0: as in ``states_then``.
+    OFFSET 0: as in ``states_as_of_sql``.
     """
     return f"""
         SELECT each_user.*, nullif(concat_ws(' ', manager.first_name, manager.last_name), '') AS manager_name
@@ -48,12 +49,12 @@ def users_then(users: str) -> str:
                         THEN coalesce(seen.meeting_consent_page_url, '') <> '' END AS has_consent_page
             FROM ({users}) AS each_user
             LEFT JOIN LATERAL (
-                SELECT * FROM user_states_as_of(:moment) AS then_
-                WHERE then_.user_id = each_user.user_id OFFSET 0
+                SELECT * FROM user_states_as_of(:moment) AS past
+                WHERE past.user_id = each_user.user_id OFFSET 0
             ) AS state ON true
             LEFT JOIN LATERAL (
-                SELECT * FROM users_as_of(:moment) AS then_
-                WHERE then_.user_id = each_user.user_id OFFSET 0
+                SELECT * FROM users_as_of(:moment) AS past
+                WHERE past.user_id = each_user.user_id OFFSET 0
             ) AS seen ON true
             WHERE state.user_id IS NOT NULL OR seen.user_id IS NOT NULL
                OR EXISTS (SELECT FROM users AS person
@@ -70,16 +71,16 @@ def users_then(users: str) -> str:
 _STATES = """
     SELECT state.user_id, state.name, state.email_address, state.title, state.manager_id,
            manager.name AS manager_name, state.active, state.is_recorded, state.is_importing,
-           state.has_consent_page, state.left_at
+           state.has_consent_page, state.deleted_at
     FROM user_states AS state
     LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
     WHERE state.user_id = ANY (CAST(:ids AS text[]))
     ORDER BY state.user_id
 """
-_FOUND_THEN = users_then("SELECT unnest(CAST(:ids AS text[])) AS user_id")
-_ALL_THEN = users_then(WINDOW_OF_USERS)
+_FOUND_AS_OF = users_as_of_sql("SELECT unnest(CAST(:ids AS text[])) AS user_id")
+_ALL_AS_OF = users_as_of_sql(WINDOW_OF_USERS)
 
-_COLUMNS_THEN = (
+_COLUMNS_AS_OF = (
     *WHO,
     MANAGER,
     Column("active", "Active", "yes_no"),
@@ -87,41 +88,41 @@ _COLUMNS_THEN = (
     Column("is_importing", "Importing", "yes_no"),
     Column("has_consent_page", "Consent page", "yes_no"),
 )
-_COLUMNS = (*_COLUMNS_THEN, Column("left_at", "Left", "moment", absent="no"))
+_COLUMNS = (*_COLUMNS_AS_OF, Column("deleted_at", "Deleted", "moment", absent="no"))
 
 
-def _ask(connection: Connection, asked: Asked) -> Table:
-    searches = bool(asked.words.strip())
-    if asked.moment is None:
-        ids, place = _found(_FIND if searches else _NEXT, connection, asked)
-        return Table(_COLUMNS, read_rows(_STATES, connection, ids=ids), place)
+def _read(connection: Connection, query: PageQuery) -> Table:
+    searches = bool(query.search.strip())
+    if query.moment is None:
+        ids, after = _found(_FIND if searches else _NEXT, connection, query)
+        return Table(_COLUMNS, read_rows(_STATES, connection, ids=ids), after)
     if not searches:
-        return ask_window(_ALL_THEN, connection, asked, _COLUMNS_THEN)
-    ids, place = _found(_FIND_THEN, connection, asked, moment=asked.moment)
-    rows = read_rows(_FOUND_THEN, connection, ids=ids, limit=asked.limit, moment=asked.moment)
-    note = "Found by names and addresses as they were seen then."
-    return Table(_COLUMNS_THEN, rows, place, note, before_first_sync(connection, asked))
+        return read_window(_ALL_AS_OF, connection, query, _COLUMNS_AS_OF)
+    ids, after = _found(_FIND_AS_OF, connection, query, moment=query.moment)
+    rows = read_rows(_FOUND_AS_OF, connection, ids=ids, limit=query.limit, moment=query.moment)
+    note = "Searched in the names and addresses of that day."
+    return Table(_COLUMNS_AS_OF, rows, after, note, unknown_before_first_sync(connection, query))
 
 
-def _found(sql: str, connection: Connection, asked: Asked, **more: Any) -> tuple[list[str], str]:
-    """Ids, and where the list goes on.
+def _found(sql: str, connection: Connection, query: PageQuery, **more: Any) -> tuple[list[str], str]:
+    """Return user ids and the next cursor.
 
-    The next few users first: what is in most names is found there, and not in all of them at once.
+    Searches the next window first: a common text is found there, without a scan of all users.
     """
-    (after,) = parts_of(asked.after, 1)
-    words = asked.words.strip()
-    more |= {"after": after, "limit": asked.limit + 1, "like": like(words), "words": words}
+    (after,) = decode_cursor(query.after, 1)
+    search = query.search.strip()
+    more |= {"after": after, "limit": query.limit + 1, "pattern": like_pattern(search), "search": search}
     found = read_rows(sql, connection, last=end_of_window(connection, after), **more)
-    if len(found) <= asked.limit:
+    if len(found) <= query.limit:
         found = read_rows(sql, connection, last=None, **more)
-    rows, place = cut(found, asked.limit, "user_id")
-    return [row["user_id"] for row in rows], place
+    rows, next_cursor = paginate(found, query.limit, "user_id")
+    return [row["user_id"] for row in rows], next_cursor
 
 
-USERS = Question(
+USERS = Report(
     "users",
     "Users",
-    "Everyone who is or was in Gong. Search for a part of a name or of an e-mail address, or for an id.",
-    _ask,
-    "Nobody was found. Search for a part of a name or of an e-mail address, or for a whole id.",
+    "All users, deleted ones included. Search by part of a name or e-mail address, or by id.",
+    _read,
+    "No user was found. Search by part of a name or e-mail address, or by a whole id.",
 )

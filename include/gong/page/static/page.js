@@ -1,26 +1,26 @@
-// Parts that are loaded when they are needed, and buttons that copy. Without it the same is there as links.
+// Loads parts of a page on demand and adds copy buttons. Without JavaScript the page has links instead.
 (() => {
-  const sentence = (text) => {
+  const errorLine = (text) => {
     const line = document.createElement("p");
-    line.className = "trouble";
+    line.className = "error";
     line.setAttribute("role", "alert");
     line.textContent = text;
     return line;
   };
 
-  // The part of a page of ours: a list without what stands around it.
-  const partOf = async (address) => {
-    let answer;
+  // Fetches a page and returns the nodes of its #part: a list without the layout.
+  const fetchPart = async (address) => {
+    let response;
     try {
-      answer = await fetch(address, { credentials: "same-origin" });
+      response = await fetch(address, { credentials: "same-origin" });
     } catch {
-      return [sentence("Airflow did not answer. Try again.")];
+      return [errorLine("Airflow did not respond. Try again.")];
     }
-    const found = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("#part");
-    if (answer.ok && found) return [...found.childNodes].map((node) => document.importNode(node, true));
-    const words = found && found.querySelector("p");
-    if (words) return [sentence(words.textContent)];
-    return [sentence(answer.status === 401 ? "You are not logged in any more. Load this page again." : "This could not be loaded.")];
+    const found = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("#part");
+    if (response.ok && found) return [...found.childNodes].map((node) => document.importNode(node, true));
+    const message = found && found.querySelector("p");
+    if (message) return [errorLine(message.textContent)];
+    return [errorLine(response.status === 401 ? "You are no longer logged in. Load this page again." : "This could not be loaded.")];
   };
 
   let number = 0;
@@ -37,67 +37,67 @@
     return nodes;
   };
 
-  // What is kept stays where it is: a summary that is taken out and put back loses the focus.
-  const put = (place, kept, nodes) => {
-    for (const node of [...place.childNodes]) if (node !== kept) node.remove();
-    place.append(...nodes);
+  // Replaces all child nodes but one. That one is never detached: a detached summary would lose the focus.
+  const replaceOthers = (container, kept, nodes) => {
+    for (const node of [...container.childNodes]) if (node !== kept) node.remove();
+    container.append(...nodes);
   };
 
-  const fill = async (place, address, kept = null) => {
-    place.setAttribute("aria-busy", "true");
+  const fill = async (container, address, kept = null) => {
+    container.setAttribute("aria-busy", "true");
     const waiting = document.createElement("p");
     waiting.className = "loading";
     waiting.setAttribute("role", "status");
     waiting.textContent = "Loading …";
-    put(place, kept, [waiting]);
-    put(place, kept, uniqueIds(await partOf(address)));
-    place.removeAttribute("aria-busy");
-    ready(place);
+    replaceOthers(container, kept, [waiting]);
+    replaceOthers(container, kept, uniqueIds(await fetchPart(address)));
+    container.removeAttribute("aria-busy");
+    addBehavior(container);
   };
 
-  const ready = (place) => {
-    for (const details of place.querySelectorAll("details[data-part]")) {
+  const addBehavior = (container) => {
+    for (const details of container.querySelectorAll("details[data-part]")) {
       details.addEventListener("toggle", () => {
-        if (!details.open || details.dataset.asked) return;
-        details.dataset.asked = "yes";
+        if (!details.open || details.dataset.loaded) return;
+        details.dataset.loaded = "yes";
         fill(details, details.dataset.part, details.querySelector("summary"));
       });
     }
-    for (const link of place.querySelectorAll("a[data-more]")) {
+    for (const link of container.querySelectorAll("a[data-more]")) {
       link.addEventListener("click", async (event) => {
         const around = link.closest("details, #part");
         if (event.ctrlKey || event.metaKey || event.shiftKey || !around) return;
         event.preventDefault();
-        const nodes = uniqueIds(await partOf(link.href));
+        const nodes = uniqueIds(await fetchPart(link.href));
         const line = link.closest("p");
         const next = nodes.flatMap((node) => (node instanceof Element ? [...node.querySelectorAll("a")] : []))[0];
         line.replaceWith(...nodes);
-        ready(around);
+        addBehavior(around);
         if (next) next.focus();
       });
       link.removeAttribute("data-more");
     }
     if (navigator.clipboard) {
-      for (const button of place.querySelectorAll("button[data-copy]")) {
+      for (const button of container.querySelectorAll("button[data-copy]")) {
         button.hidden = false;
         button.addEventListener("click", async () => {
-          const was = button.innerHTML;
+          const label = button.innerHTML;
           try {
             await navigator.clipboard.writeText(button.dataset.copy);
             button.textContent = "Copied";
           } catch {
-            button.textContent = "Select it and copy";
+            button.textContent = "Select and copy the text";
           }
-          setTimeout(() => (button.innerHTML = was), 2000);
+          setTimeout(() => (button.innerHTML = label), 2000);
         });
       }
     }
   };
 
-  ready(document);
-  for (const place of document.querySelectorAll("div[data-part]")) fill(place, place.dataset.part);
+  addBehavior(document);
+  for (const container of document.querySelectorAll("div[data-part]")) fill(container, container.dataset.part);
 
-  // A menu closes when one goes elsewhere.
+  // A menu closes on a click outside and on Escape.
   for (const menu of document.querySelectorAll("details.menu")) {
     document.addEventListener("click", (event) => {
       if (!menu.contains(event.target)) menu.open = false;

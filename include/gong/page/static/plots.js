@@ -1,4 +1,4 @@
-// Draws what /plots/….json answers with uPlot: anew for another width, and in the colours of the theme.
+// Draws /plots/….json with uPlot; redraws for another width or theme.
 (() => {
   const DAY_S = 86400;
   const LEAST_DAYS = 14;
@@ -13,7 +13,7 @@
     return found;
   };
 
-  // One upon the other, the last on top: bars of one day are its sum.
+  // Stacks the series, the last on top: the bars of a day add up to its sum.
   const stacked = (series) => {
     const sums = series[0] ? series[0].map(() => 0) : [];
     return series.map((values) => values.map((value, day) => (sums[day] += value ?? 0)));
@@ -22,15 +22,15 @@
   const options = (plot, names, shown, width) => {
     const grid = { stroke: colour("line"), width: 1 };
     const axis = { stroke: colour("faint"), grid, ticks: grid, font: "12px system-ui, sans-serif" };
-    const series = names.map((name, place) => ({
+    const series = names.map((name, index) => ({
       label: name,
-      stroke: colour(`series-${(place % 9) + 1}`),
-      fill: plot.bars ? colour(`series-${(place % 9) + 1}`) : undefined,
+      stroke: colour(`series-${(index % 9) + 1}`),
+      fill: plot.bars ? colour(`series-${(index % 9) + 1}`) : undefined,
       width: plot.bars ? 0 : 2,
-      dash: plot.bars ? undefined : DASHES[place % DASHES.length],
+      dash: plot.bars ? undefined : DASHES[index % DASHES.length],
       points: { show: plot.days.length < 3 && !plot.bars },
       paths: plot.bars ? uPlot.paths.bars({ size: [0.7, 40] }) : undefined,
-      value: (_self, _value, _series, day) => shown(place, day),
+      value: (_self, _value, _series, day) => shown(index, day),
     }));
     const top = (_self, _least, most) => [0, Math.max(1, most * 1.05)];
     return {
@@ -44,61 +44,61 @@
           ([step, text, year]) => [step, text, year ?? null, null, null, null, null, null, 1]) , space: 64 },
         { ...axis, size: 48, values: (_self, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick.toLocaleString("en") : "")) },
       ],
-      hooks: { ready: [(chart) => chart.setLegend({ idx: chart.data[0].length - 1 })] }, // until one points at a day
+      hooks: { ready: [(chart) => chart.setLegend({ idx: chart.data[0].length - 1 })] }, // until the pointer is on a day
       cursor: { y: false, drag: { x: false, y: false } },
     };
   };
 
-  const show = (place, text) => {
+  const show = (canvas, text) => {
     const line = document.createElement("p");
     line.className = "loading";
     line.textContent = text;
-    place.replaceChildren(line);
-    place.setAttribute("aria-busy", "false");
+    canvas.replaceChildren(line);
+    canvas.setAttribute("aria-busy", "false");
   };
 
   const draw = async (figure) => {
-    const place = figure.querySelector(".canvas");
-    let answer;
+    const canvas = figure.querySelector(".canvas");
+    let response;
     try {
-      answer = await fetch(figure.dataset.plot, { credentials: "same-origin" });
+      response = await fetch(figure.dataset.plot, { credentials: "same-origin" });
     } catch {
-      return show(place, "Airflow did not answer. Load the page again.");
+      return show(canvas, "Airflow did not respond. Load the page again.");
     }
-    if (!answer.ok) {
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      return show(place, (page.querySelector("#part p, p") ?? {}).textContent || "The plot could not be loaded.");
+    if (!response.ok) {
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      return show(canvas, (page.querySelector("#part p, p") ?? {}).textContent || "The plot could not be loaded.");
     }
-    const plot = await answer.json();
+    const plot = await response.json();
     const about = figure.querySelector("[data-about]");
     if (about) about.textContent = plot.about;
     const names = Object.keys(plot.series);
-    if (!plot.days.length || !names.length) return show(place, "No values for these days.");
+    if (!plot.days.length || !names.length) return show(canvas, "No values for these days.");
     const days = plot.days.map((day) => Date.parse(`${day}T00:00:00Z`) / 1000);
     const plain = names.map((name) => [...plot.series[name]]);
-    // One day alone makes no axis.
+    // An axis needs more than one day.
     while (days.length < LEAST_DAYS) {
       days.unshift(days[0] - DAY_S);
       for (const values of plain) values.unshift(null);
     }
     const drawn = plot.bars ? stacked(plain) : plain;
-    // The highest bar is drawn first, so that none hides another.
+    // The highest bar is drawn first, so that no bar hides another.
     const order = names.map((_name, at) => (plot.bars ? names.length - 1 - at : at));
     const shown = (at, day) => (day == null ? "" : (plain[order[at]][day] ?? "—").toLocaleString("en"));
 
     let chart = null;
     const paint = () => {
       if (chart) chart.destroy();
-      place.replaceChildren();
-      const width = Math.max(240, Math.floor(place.clientWidth));
-      chart = new uPlot(options(plot, order.map((at) => names[at]), shown, width), [days, ...order.map((at) => drawn[at])], place);
-      place.setAttribute("aria-busy", "false");
+      canvas.replaceChildren();
+      const width = Math.max(240, Math.floor(canvas.clientWidth));
+      chart = new uPlot(options(plot, order.map((at) => names[at]), shown, width), [days, ...order.map((at) => drawn[at])], canvas);
+      canvas.setAttribute("aria-busy", "false");
     };
     paint();
     new ResizeObserver(() => {
-      const width = Math.max(240, Math.floor(place.clientWidth));
+      const width = Math.max(240, Math.floor(canvas.clientWidth));
       if (chart && chart.width !== width) chart.setSize({ width, height: 200 });
-    }).observe(place);
+    }).observe(canvas);
     document.addEventListener("gong:theme", paint);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
   };

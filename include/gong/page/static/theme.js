@@ -1,4 +1,4 @@
-// Light or dark as Airflow's own switch says; it keeps its choice under "theme", and tells other frames of it.
+// Follows Airflow's light or dark theme, which is in localStorage under "theme"; other frames get a storage event.
 (() => {
   const root = document.documentElement;
   const follow = () => {
@@ -6,7 +6,7 @@
     try {
       chosen = localStorage.getItem("theme");
     } catch {
-      // A browser that keeps nothing: as the system says.
+      // No localStorage: follow the system's theme.
     }
     if (chosen === "dark" || chosen === "light") root.dataset.theme = chosen;
     else delete root.dataset.theme;

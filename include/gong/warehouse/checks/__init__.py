@@ -1,4 +1,4 @@
-"""Checks what is held after each load, and keeps what was found."""
+"""Checks the stored data after each load, and stores the results."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, text
 
-from include.gong.warehouse.checks import answered, held
+from include.gong.warehouse.checks import reported, stored
 from include.gong.warehouse.checks.check import Check, Severity
 from include.gong.warehouse.runs import RunKey
 
-CHECKS = (*held.CHECKS, *answered.CHECKS)
+CHECKS = (*stored.CHECKS, *reported.CHECKS)
 
 SAMPLE_SIZE = 300
-# Of this run's users first, another choice each run, the same when a run checks again.
+# This run's users first; a different sample per run, the same when a run checks again.
 _SAMPLE = text("""
     SELECT user_id
-    FROM user_marks
+    FROM user_sync_state
     LEFT JOIN (
         SELECT user_id, true AS is_of_run FROM history_plan WHERE (dag_id, run_id) = (:dag_id, :run_id)
     ) AS plan USING (user_id)
@@ -39,7 +39,7 @@ _STORE = text("""
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a check found."""
+    """Result of a check."""
 
     name: str
     severity: Severity
@@ -49,7 +49,7 @@ class Result:
 
 
 def run_checks(connection: Connection, run: RunKey, at: datetime) -> list[Result]:
-    """Run all checks and store what they found, in the caller's transaction.
+    """Run all checks and store their results, in the caller's transaction.
 
     :param at: now.
     """
@@ -58,8 +58,8 @@ def run_checks(connection: Connection, run: RunKey, at: datetime) -> list[Result
 
 
 def _run_check(connection: Connection, run: RunKey, check: Check, at: datetime, sample: list[str]) -> Result:
-    answer = connection.scalar(check.query, run._asdict() | {"at": at, "sample": sample})
-    found = max(Decimal(0), round(Decimal(answer or 0), 1))
+    number = connection.scalar(check.query, run._asdict() | {"at": at, "sample": sample})
+    found = max(Decimal(0), round(Decimal(number or 0), 1))
     passed = check.allowed is None or found <= check.allowed
     sentence = check.sentence.format(found=f"{found.normalize():,f}")
     result = Result(check.name, check.severity, passed, found, sentence)

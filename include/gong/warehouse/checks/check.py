@@ -1,4 +1,4 @@
-"""What a check is."""
+"""The model of a check."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Severity: TypeAlias = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A query that answers one number, which has a limit.
+    """A query that returns one number, with a limit.
 
-    :ivar severity: 'error': what is held is not what was answered; 'warning': what was answered is odd, or
+    :ivar severity: 'error': stored data differs from Gong's responses; 'warning': responses are unusual, or
         old.
-    :ivar sentence: what was found, with ``{found}``.
-    :ivar query: answers the number; it may use ``:at``, ``:dag_id``, ``:run_id`` and ``:sample``. No row and
+    :ivar sentence: the result in words, with ``{found}``.
+    :ivar query: returns the number; it may use ``:at``, ``:dag_id``, ``:run_id`` and ``:sample``. No row and
         null are 0.
-    :ivar allowed: the most that passes; None: any, it is kept to compare with.
+    :ivar allowed: the most that passes; None: any, it is stored for comparison.
     """
 
     name: str

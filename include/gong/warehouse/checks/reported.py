@@ -1,9 +1,9 @@
-"""Warnings: what was answered is odd, or old."""
+"""Warnings: Gong's responses are unusual, or old."""
 
 from sqlalchemy import text
 
 from include.gong.warehouse.checks.check import Check
-from include.gong.warehouse.deletions import THERE
+from include.gong.warehouse.deletions import IS_PRESENT
 
 CHECKS = (
     Check(
@@ -11,7 +11,7 @@ CHECKS = (
         "warning",
         "Gong counts {found} users more than it listed, or than could be stored",
         text("""
-            SELECT CASE WHEN NOT moved THEN total_records - users END
+            SELECT CASE WHEN NOT changed_during_read THEN total_records - users END
             FROM listings ORDER BY started_at DESC LIMIT 1
         """),
     ),
@@ -32,25 +32,25 @@ CHECKS = (
         allowed=20,
     ),
     Check(
-        "changes_held",
+        "changes_stored",
         "warning",
-        "{found} changes of settings are held",
+        "{found} changes of settings are stored",
         text("SELECT count(*) FROM user_settings_history"),
         allowed=None,
     ),
     Check(
         "changes_shrunk",
         "warning",
-        "{found}% of the changes of settings are gone since the check before",
+        "{found}% of the changes of settings are missing since the check before",
         text("""
             SELECT 100.0 * (before.found - now_.found) / nullif(before.found, 0)
             FROM check_results AS now_
             CROSS JOIN LATERAL (
                 SELECT found FROM check_results AS earlier
-                WHERE earlier.check_name = 'changes_held' AND earlier.checked_at < now_.checked_at
+                WHERE earlier.check_name = 'changes_stored' AND earlier.checked_at < now_.checked_at
                 ORDER BY checked_at DESC LIMIT 1
             ) AS before
-            WHERE (dag_id, run_id, check_name) = (:dag_id, :run_id, 'changes_held')
+            WHERE (dag_id, run_id, check_name) = (:dag_id, :run_id, 'changes_stored')
         """),
         allowed=20,
     ),
@@ -69,7 +69,7 @@ CHECKS = (
         "warning",
         "{found}% of the present settings of sampled users are not known by their histories",
         text("""
-            SELECT 100.0 * count(*) FILTER (WHERE basis IS NULL) / nullif(count(*), 0)
+            SELECT 100.0 * count(*) FILTER (WHERE provenance IS NULL) / nullif(count(*), 0)
             FROM setting_periods WHERE user_id = ANY (CAST(:sample AS text[])) AND valid_to IS NULL
         """),
         allowed=20,
@@ -84,12 +84,12 @@ CHECKS = (
         """),
     ),
     Check(
-        "marks_not_ahead",
+        "sync_state_not_ahead",
         "warning",
-        "{found} users were seen later than now: a clock is ahead, and new answers are taken for old ones",
+        "{found} users were seen later than now: a clock is ahead, and new responses are taken for old ones",
         text("""
-            SELECT count(*) FROM user_marks
-            WHERE greatest(last_seen_at, history_fetched_at, gone_at)
+            SELECT count(*) FROM user_sync_state
+            WHERE greatest(last_seen_at, history_fetched_at, deleted_at)
                   > CAST(:at AS timestamptz) + interval '5 minutes'
         """),
     ),
@@ -108,33 +108,33 @@ CHECKS = (
         "The oldest settings history is {found} days old",
         text(f"""
             SELECT extract(epoch FROM CAST(:at AS timestamptz) - min(oldest)) / 86400
-            FROM user_marks
+            FROM user_sync_state
             CROSS JOIN LATERAL (SELECT coalesce(history_fetched_at, first_seen_at)) AS each_ (oldest)
-            WHERE {THERE} AND history_failed_at IS NULL AND history_gone_at IS NULL
+            WHERE {IS_PRESENT} AND history_failed_at IS NULL AND history_not_found_at IS NULL
         """),  # noqa: S608 (a constant)
         allowed=60,
     ),
     Check(
         "histories_promised",
         "warning",
-        "{found} settings histories are owed that an earlier run said would be here by now",
-        # One of chosen users, or of what changed, promised these only; who is listed no more is not asked.
+        "{found} settings histories are pending that an earlier run promised by now",
+        # Only runs for everyone promise all histories; users no longer listed are not requested.
         text(f"""
             SELECT count(*)
             FROM (SELECT * FROM sync_runs
                   WHERE scope = 'everyone' AND history IN ('auto', 'all')
-                    AND left_covered_by < (CAST(:at AS timestamptz) AT TIME ZONE 'UTC')::date
-                  ORDER BY left_covered_by DESC, started_at DESC LIMIT 1) AS run
-            JOIN (SELECT dag_id, run_id, user_id FROM owed_histories) AS owed USING (dag_id, run_id)
-            JOIN user_marks USING (user_id)
-            WHERE first_seen_at <= run.started_at AND {THERE}
+                    AND backlog_eta < (CAST(:at AS timestamptz) AT TIME ZONE 'UTC')::date
+                  ORDER BY backlog_eta DESC, started_at DESC LIMIT 1) AS run
+            JOIN (SELECT dag_id, run_id, user_id FROM history_backlog) AS pending USING (dag_id, run_id)
+            JOIN user_sync_state USING (user_id)
+            WHERE first_seen_at <= run.started_at AND {IS_PRESENT}
               AND last_seen_at >= (SELECT max(started_at) FROM listings)
         """),  # noqa: S608 (a constant)
     ),
     Check(
         "managers_exist",
         "warning",
-        "{found} users have a manager who is not there",
+        "{found} users have a manager who is not in Gong",
         text("""
             SELECT count(*)
             FROM users AS person
@@ -157,7 +157,7 @@ CHECKS = (
     Check(
         "managers_in_order",
         "warning",
-        "{found} users are in or below a circle of managers",
+        "{found} users are in or below a cycle of managers",
         text("""
             WITH RECURSIVE person AS (
                 SELECT user_id, manager_id FROM users WHERE deleted_at IS NULL

@@ -1,28 +1,28 @@
-"""Errors: what is held is not what was answered."""
+"""Errors: stored data differs from Gong's responses."""
 
 from sqlalchemy import text
 
 from include.gong.warehouse.checks.check import Check
-from include.gong.warehouse.periods import DERIVED_AND_HELD
-from include.gong.warehouse.user_columns import FACTS, as_version
+from include.gong.warehouse.periods import DERIVED_AND_STORED
+from include.gong.warehouse.user_columns import USER_COLUMNS, as_version
 
-_VERSION = ", ".join(f"version.{name}" for name in FACTS)
+_VERSION = ", ".join(f"version.{name}" for name in USER_COLUMNS)
 
 CHECKS = (
     Check(
-        "users_held",
+        "users_stored",
         "error",
-        "{found} users of the newest listing are not held",
+        "{found} users of the newest listing are not stored",
         text("""
             SELECT listing.users
-                   - (SELECT count(*) FROM user_facts JOIN user_marks USING (user_id)
+                   - (SELECT count(*) FROM user_facts JOIN user_sync_state USING (user_id)
                       WHERE CASE WHEN listing.with_avatars THEN listed_with_avatars_at ELSE listed_at END
                             >= listing.started_at)
-                   - (SELECT count(*) FROM forgotten
-                      WHERE greatest(listed_at, forgotten_at) >= listing.started_at)
-                   - coalesce((SELECT count FROM run_oddities AS oddity
-                               WHERE (oddity.dag_id, oddity.run_id) = (listing.dag_id, listing.run_id)
-                                 AND kind = 'lifted_tombstone'), 0)
+                   - (SELECT count(*) FROM erasures
+                      WHERE greatest(listed_at, requested_at) >= listing.started_at)
+                   - coalesce((SELECT count FROM run_anomalies AS anomaly
+                               WHERE (anomaly.dag_id, anomaly.run_id) = (listing.dag_id, listing.run_id)
+                                 AND kind = 'lifted_erasure'), 0)
             FROM listings AS listing
             ORDER BY started_at DESC LIMIT 1
         """),
@@ -30,12 +30,12 @@ CHECKS = (
     Check(
         "keys_enforced",
         "error",
-        "{found} of the keys that the database should enforce are not there",
+        "{found} of the keys that the database should enforce are missing",
         text("""
             SELECT count(*)
             FROM unnest(ARRAY[
-                'user_facts_pkey', 'user_marks_pkey', 'user_settings_history_pkey', 'user_versions_pkey',
-                'user_versions_user_id_idx',
+                'user_facts_pkey', 'user_sync_state_pkey', 'user_settings_history_pkey',
+                'user_versions_pkey', 'user_versions_user_id_idx',
                 'user_versions_apart_insert', 'user_versions_apart_update'
             ]) AS needed (name)
             WHERE NOT EXISTS (
@@ -50,19 +50,19 @@ CHECKS = (
     Check(
         "user_ids_unique",
         "error",
-        "{found} users are held twice, or only by half",
+        "{found} users are stored twice, or in only one of two tables",
         text("""
             SELECT count(*)
             FROM (SELECT user_id, count(*) AS number FROM user_facts GROUP BY user_id) AS facts
-            FULL JOIN (SELECT user_id, count(*) AS number FROM user_marks GROUP BY user_id) AS marks
+            FULL JOIN (SELECT user_id, count(*) AS number FROM user_sync_state GROUP BY user_id) AS states
                 USING (user_id)
-            WHERE facts.number IS DISTINCT FROM 1 OR marks.number IS DISTINCT FROM 1
+            WHERE facts.number IS DISTINCT FROM 1 OR states.number IS DISTINCT FROM 1
         """),
     ),
     Check(
         "change_keys_unique",
         "error",
-        "{found} changes of sampled users are held twice",
+        "{found} changes of sampled users are stored twice",
         text("""
             SELECT count(*)
             FROM (SELECT FROM user_settings_history WHERE user_id = ANY (CAST(:sample AS text[]))
@@ -72,12 +72,13 @@ CHECKS = (
     Check(
         "versions_match",
         "error",
-        "{found} users differ from their open version, or have none, or have one after they left",
+        "{found} users differ from their open version, or have none, or have one after their deletion",
         text(f"""
             SELECT count(*)
-            FROM (SELECT * FROM users WHERE deleted_at IS NULL) AS held
+            FROM (SELECT * FROM users WHERE deleted_at IS NULL) AS stored
             FULL JOIN (SELECT * FROM user_versions WHERE valid_to IS NULL) AS version USING (user_id)
-            WHERE ROW (held.user_id, {as_version("held")}) IS DISTINCT FROM ROW (version.user_id, {_VERSION})
+            WHERE ROW (stored.user_id, {as_version("stored")})
+                  IS DISTINCT FROM ROW (version.user_id, {_VERSION})
         """),  # noqa: S608 (only names of columns)
     ),
     Check(
@@ -96,13 +97,13 @@ CHECKS = (
     Check(
         "periods_derived",
         "error",
-        "{found} setting periods of sampled users are not what their changes make of them",
+        "{found} setting periods of sampled users differ from the ones derived from their changes",
         text(f"""
-            WITH {DERIVED_AND_HELD.replace(":ids", ":sample")}
+            WITH {DERIVED_AND_STORED.replace(":ids", ":sample")}
             SELECT count(*)
-            FROM ((TABLE held EXCEPT ALL TABLE derived)
+            FROM ((TABLE stored EXCEPT ALL TABLE derived)
                   UNION ALL
-                  (TABLE derived EXCEPT ALL TABLE held)) AS wrong
+                  (TABLE derived EXCEPT ALL TABLE stored)) AS wrong
         """),  # noqa: S608 (a constant)
     ),
 )
