@@ -17,7 +17,8 @@ MORE := tests/chaos tests/pauses tests/packages
 ALONE := tests/celery tests/rate
 TESTS := $(PY) -m pytest --durations 10
 # In the order given, what takes longest first; else the files of most tests would come first.
-AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Three on two cores: who has a stack waits for it half of the time.
+AT_ONCE := --dist loadfile --no-loadscope-reorder --numprocesses
 # Loads, reports and page again, on a server that compiles costly statements, as Debian's and the clouds' do.
 WITH_JIT := tests/jit tests/warehouse tests/page -m each_server
 
@@ -62,13 +63,12 @@ test: $(TEST_READY) ## Each promise once, ten minutes (ARGS= for pytest instead:
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
-	$(TESTS) $(AT_ONCE) $(NO_STACK)
-	$(TESTS) $(AT_ONCE) $(ONE_STACK)
+	$(TESTS) $(AT_ONCE) 3 $(ONE_STACK) $(NO_STACK)
 endif
 
 test-more: $(TEST_READY) ## What CI adds: kills, many workers, pauses, JIT, one measured rate, image and wheel
-	$(TESTS) $(AT_ONCE) $(MORE)
-	$(TESTS) $(AT_ONCE) --jit $(WITH_JIT)
+	$(TESTS) $(AT_ONCE) 2 $(MORE)
+	$(TESTS) $(AT_ONCE) 2 --jit $(WITH_JIT)
 	$(TESTS) $(ALONE)
 
 test-all: test test-more ## Both, half an hour
