@@ -17,7 +17,7 @@ MORE := tests/chaos tests/pauses tests/packages
 SERIAL := tests/celery tests/rate
 TESTS := $(PY) -m pytest --durations 10
 # In the order given, longest first; otherwise the files with most tests would come first.
-PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PARALLEL := --dist loadfile --no-loadscope-reorder --numprocesses
 # Loads, reports and page again, on a server with JIT, as Debian's and the clouds' have.
 WITH_JIT := tests/jit tests/warehouse tests/page -m each_server
 
@@ -62,13 +62,12 @@ test: $(TEST_READY) ## The tests, ten minutes (ARGS= for pytest instead: make te
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
-	$(TESTS) $(PARALLEL) $(NO_STACK)
-	$(TESTS) $(PARALLEL) $(ONE_STACK)
+	$(TESTS) $(PARALLEL) 3 $(ONE_STACK) $(NO_STACK)  # a stack waits for half of its time
 endif
 
 test-more: $(TEST_READY) ## The tests that CI adds: kills, many workers, pauses, JIT, one measured rate, image, wheel
-	$(TESTS) $(PARALLEL) $(MORE)
-	$(TESTS) $(PARALLEL) --jit $(WITH_JIT)
+	$(TESTS) $(PARALLEL) 2 $(MORE)
+	$(TESTS) $(PARALLEL) 2 --jit $(WITH_JIT)
 	$(TESTS) $(SERIAL)
 
 test-all: test test-more ## Both, half an hour
