@@ -159,5 +159,5 @@ def test_an_unresponsive_database_times_out_after_a_second(company: Engine) -> N
             response = client.get("/users")
             took = time.monotonic() - begin
     assert response.status_code == 503
-    assert "it does not response" in message_of(response)
+    assert "it does not respond" in message_of(response)
     assert took < 9  # it was ten; libpq waits for two at least

@@ -40,7 +40,7 @@ _CONNECTION_ADVICE = (
     ("no password supplied", "it requires a password; set one in the connection"),
     ('role ".*" does not exist', "it does not know this login; create the role, or correct the login"),
     ('database ".*" does not exist', "it has no database of this name; create it, or correct the name"),
-    ("timeout expired", "it does not answer; check host, port and firewall"),
+    ("timeout expired", "it does not respond; check host, port and firewall"),
     ("No route to host|Network is unreachable", _NO_ROUTE),
     ("pg_hba.conf", "it refuses connections from here, or without TLS; see its pg_hba.conf and sslmode"),
     ("too many clients|remaining connection slots", _FULL),
