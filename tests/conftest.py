@@ -77,7 +77,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     folder = session.config.stash.get(our_folder, None)
     if folder is None:
         return
-    leftovers = [*processes_of(folder), *(path for path in folder.iterdir() if path.name not in PYTESTS)]
+    files = [path for path in folder.iterdir() if path.name not in PYTESTS and path.name[:5] != "pymp-"]
+    leftovers = [*processes_of(folder), *files]
     if leftovers:
         print(f"\nLeft by the tests: {leftovers}")  # noqa: T201
         for process in leftovers:
@@ -97,7 +98,8 @@ def processes_of(folder: Path) -> list[psutil.Process]:
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 folders = f"{process.environ().get('TMPDIR')} {process.cwd()}"
-                if process.pid != os.getpid() and str(folder) in folders:
+                is_pythons = "from multiprocessing." in " ".join(process.cmdline())  # ends with this process
+                if process.pid != os.getpid() and str(folder) in folders and not is_pythons:
                     ours.append(process)
         return ours
 
