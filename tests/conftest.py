@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import getpass
 import itertools
 import os
@@ -26,6 +27,7 @@ from include.gong.warehouse.connect import engine_for
 from include.gong.warehouse.migrate import migrate
 
 our_folder = pytest.StashKey[Path]()
+is_clean = pytest.StashKey[bool]()
 PYTESTS = {f"pytest-of-{getpass.getuser()}"}
 SHARE_A_STACK = ("tests/stack/", "tests/end_to_end/", "tests/dags/", "tests/chaos/")
 _numbers = itertools.count(1)
@@ -68,6 +70,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         # SIGTERM ends a session like Ctrl-C, together with everything its tests started.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # Registered first, so it runs last: multiprocessing removes its own files there, too.
+        atexit.register(remove_folder, config)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -87,7 +91,13 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
                     process.kill()
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
     elif not session.testsfailed:
-        shutil.rmtree(folder, ignore_errors=True)
+        session.config.stash[is_clean] = True
+
+
+def remove_folder(config: pytest.Config) -> None:
+    """Remove the temporary folder of a session that succeeded."""
+    if config.stash.get(is_clean, False):
+        shutil.rmtree(config.stash[our_folder], ignore_errors=True)
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
