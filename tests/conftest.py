@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import getpass
 import itertools
+import multiprocessing.util
 import os
 import shutil
 import signal
@@ -27,7 +27,6 @@ from include.gong.warehouse.connect import engine_for
 from include.gong.warehouse.migrate import migrate
 
 our_folder = pytest.StashKey[Path]()
-is_clean = pytest.StashKey[bool]()
 PYTESTS = {f"pytest-of-{getpass.getuser()}"}
 SHARE_A_STACK = ("tests/stack/", "tests/end_to_end/", "tests/dags/", "tests/chaos/")
 _numbers = itertools.count(1)
@@ -64,14 +63,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Create one temporary folder for all files of tests; it also identifies processes that they started."""
     if not hasattr(config, "workerinput"):  # xdist's workers use their parent's
+        multiprocessing.util.get_temp_dir()  # elsewhere: Python removes it after this session's folder
         folder = tempfile.mkdtemp(prefix="gong-tests-")
         Path(folder).chmod(0o711)  # servers that run as another user have their files within
         config.stash[our_folder] = Path(folder)
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         # SIGTERM ends a session like Ctrl-C, together with everything its tests started.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        # Registered first, so it runs last: multiprocessing removes its own files there, too.
-        atexit.register(remove_folder, config)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -81,8 +79,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     folder = session.config.stash.get(our_folder, None)
     if folder is None:
         return
-    files = [path for path in folder.iterdir() if path.name not in PYTESTS and path.name[:5] != "pymp-"]
-    leftovers = [*processes_of(folder), *files]
+    leftovers = [*processes_of(folder), *(path for path in folder.iterdir() if path.name not in PYTESTS)]
     if leftovers:
         print(f"\nLeft by the tests: {leftovers}")  # noqa: T201
         for process in leftovers:
@@ -91,13 +88,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
                     process.kill()
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
     elif not session.testsfailed:
-        session.config.stash[is_clean] = True
-
-
-def remove_folder(config: pytest.Config) -> None:
-    """Remove the temporary folder of a session that succeeded."""
-    if config.stash.get(is_clean, False):
-        shutil.rmtree(config.stash[our_folder], ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
