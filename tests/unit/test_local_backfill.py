@@ -10,9 +10,9 @@ from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 
 from include.gong.local.backfill import command, days, watch
-from include.gong.local.estimate import describe_estimate
+from include.gong.local.backfill_estimate import describe_estimate
 from include.gong.local.settings import LocalError
-from include.gong.warehouse.estimate import Estimate
+from include.gong.warehouse.backfill_estimate import Estimate
 
 NOW = datetime(2026, 3, 10, 0, 15, tzinfo=UTC)
 

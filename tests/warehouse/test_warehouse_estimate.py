@@ -6,9 +6,9 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Engine
 
+from include.gong.warehouse.backfill_estimate import Estimate, estimate_calls
 from include.gong.warehouse.backlog import read_backlog
 from include.gong.warehouse.connect import engine_for, transaction
-from include.gong.warehouse.estimate import Estimate, estimate_calls
 from include.gong.warehouse.migrate import is_current
 from tests.warehouse.making import HOUR, NOON, failure, history, listed, load_group, load_page, rows, value
 

@@ -17,9 +17,9 @@ from sqlalchemy import URL, make_url
 from gong_provider.operators.progress import duration
 from include.gong.local.airflow_api import AirflowApiError
 from include.gong.local.backfill import backfill, days
+from include.gong.local.backfill_estimate import estimate_backfill
 from include.gong.local.connections import Sources
 from include.gong.local.erase import Request, erase
-from include.gong.local.estimate import estimate_backfill
 from include.gong.local.postgres import Cluster, free_port
 from include.gong.local.processes import stop_leftovers
 from include.gong.local.progress import ProgressLine, Warehouse

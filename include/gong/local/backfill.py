@@ -7,7 +7,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from include.gong.local.estimate import estimate_backfill
+from include.gong.local.backfill_estimate import estimate_backfill
 from include.gong.local.progress import Warehouse
 from include.gong.local.runs import (
     FINAL,

@@ -9,9 +9,9 @@ from include.gong.local.connections import GONG, WAREHOUSE, connection_in, varia
 from include.gong.local.session import Session
 from include.gong.local.settings import ROOT, LocalError
 from include.gong.sync.summary import counted
+from include.gong.warehouse.backfill_estimate import Estimate, estimate_calls
 from include.gong.warehouse.connect import engine_for, transaction
 from include.gong.warehouse.errors import WarehouseError
-from include.gong.warehouse.estimate import Estimate, estimate_calls
 from include.gong.warehouse.migrate import is_current
 
 _UPPER_BOUND = "at most one listing, and one history per user"
