@@ -16,7 +16,7 @@ ONE_STACK := tests/stack tests/end_to_end
 MORE := tests/chaos tests/pauses tests/packages
 SERIAL := tests/celery tests/rate
 TESTS := $(PY) -m pytest --durations 10
-# In the order given, longest first; otherwise the files with most tests would come first.
+# Three processes on two cores, for a stack waits half of its time. In the order given, longest first; otherwise the files with most tests would come first.
 PARALLEL := --dist loadfile --no-loadscope-reorder --numprocesses
 # Loads, reports and page again, on a server with JIT, as Debian's and the clouds' have.
 WITH_JIT := tests/jit tests/warehouse tests/page -m each_server
@@ -62,7 +62,7 @@ test: $(TEST_READY) ## The tests, ten minutes (ARGS= for pytest instead: make te
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
-	$(TESTS) $(PARALLEL) 3 $(ONE_STACK) $(NO_STACK)  # a stack waits for half of its time
+	$(TESTS) $(PARALLEL) 3 $(ONE_STACK) $(NO_STACK)
 endif
 
 test-more: $(TEST_READY) ## The tests that CI adds: kills, many workers, pauses, JIT, one measured rate, image, wheel
