@@ -16,7 +16,8 @@ ONE_STACK := tests/stack tests/end_to_end
 MORE := tests/chaos tests/pauses tests/packages
 SERIAL := tests/celery tests/rate
 TESTS := $(PY) -m pytest --durations 10
-# Three processes on two cores, for a stack waits half of its time. In the order given, longest first; otherwise the files with most tests would come first.
+# Three processes on two cores, for a stack waits half of its time.
+# In the order given, longest first; otherwise the files with most tests would come first.
 PARALLEL := --dist loadfile --no-loadscope-reorder --numprocesses
 # Loads, reports and page again, on a server with JIT, as Debian's and the clouds' have.
 WITH_JIT := tests/jit tests/warehouse tests/page -m each_server
