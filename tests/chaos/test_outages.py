@@ -53,7 +53,7 @@ def begun(stack: KillableStack, service: GongService, warehouse: str, history: s
 
 
 def wait_for_histories(service: GongService, number: int) -> None:
-    eventually(lambda: len(service.histories_requested) >= number, f"{number} histories asked")
+    eventually(lambda: len(service.histories_requested) >= number, f"{number} histories requested")
 
 
 def wait_for_a_stall(service: GongService) -> None:

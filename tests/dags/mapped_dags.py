@@ -99,6 +99,6 @@ filters("nobody", "{{ params.empty }}", native=True)
 filters("nobody_as_text", "{{ params.empty }}")
 
 with DAG(dag_id="one", schedule=None):
-    GongGetUserOperator.partial(task_id="t", retries=3, handler=lambda answer: [answer.user.user_id]).expand(
-        user_id=[2]
-    )
+    GongGetUserOperator.partial(
+        task_id="t", retries=3, handler=lambda response: [response.user.user_id]
+    ).expand(user_id=[2])

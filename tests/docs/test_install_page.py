@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.documents import ROOT, named
 
 BLOCKS = [block.text for block in named("bash", "docs/install.md")]
@@ -19,13 +21,19 @@ sys.path[:] = [path for path in sys.path if not path.startswith({checkout!r}) or
 sys.path[:0] = [{provider!r}]
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag({dags!r})
-import include
-print(include.__file__, sorted(bag.dags), bag.import_errors)
+import include.gong
+print(include.gong.__file__, sorted(bag.dags), bag.import_errors)
 """
 
 
-def test_the_page_copies_all_files_that_the_dags_need(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", [None, "MINE = 1"])
+def test_the_page_copies_all_files_that_the_dags_need(tmp_path: Path, own: str | None) -> None:
+    """Also into an Airflow project that has an ``include`` of its own, which stays as it is."""
     home, provider = tmp_path / "airflow", tmp_path / "site"
+    package = home / "include" / "__init__.py"
+    if own:
+        package.parent.mkdir(parents=True)
+        package.write_text(own)
     subprocess.run(
         ["bash", "-e", "-c", COPIES], cwd=ROOT, check=True, env=os.environ | {"AIRFLOW_HOME": str(home)}
     )
@@ -40,7 +48,9 @@ def test_the_page_copies_all_files_that_the_dags_need(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     where, *found = done.stdout.splitlines()[-1].split(" ", 1)
-    assert where == str(home / "include" / "__init__.py")
+    assert where == str(home / "include" / "gong" / "__init__.py")
+    assert package.exists() == bool(own)
+    assert not own or package.read_text() == own
     assert (home / "plugins" / "gong_plugin.py").is_file()
     assert found == ["['gong_user_erase', 'gong_user_refresh', 'gong_users_sync'] {}"]
 

@@ -167,7 +167,7 @@ def test_killed_in_the_middle_and_run_again(fresh: Checkout, database_url: str) 
             "AIRFLOW_CONN_GONG_POSTGRES": uri(database_url),
         }
         process = fresh.start("run", **variables)
-        eventually(lambda: len(service.histories_requested) > 100, "100 histories asked")
+        eventually(lambda: len(service.histories_requested) > 100, "100 histories requested")
         make = psutil.Process(process.pid)
         killed([make, *make.children()])
         process.communicate()

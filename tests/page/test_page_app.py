@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 from urllib.parse import quote
+from xml.etree import ElementTree
 
 import httpx
 import pytest
@@ -228,3 +229,9 @@ def rows_of(markup: Markup) -> list[str]:
     if tables:
         return [line.strip() for line in "".join(tables[0]).splitlines() if line.strip()][2:]
     return markup.words("tr")[1:]
+
+
+@pytest.mark.parametrize("name", ["icon.svg", "icon-dark.svg"])
+def test_an_icon_has_only_elements_that_browsers_draw(page: httpx.Client, name: str) -> None:
+    drawing = ElementTree.fromstring(page.get(f"/static/{name}").text)
+    assert {element.tag.rpartition("}")[2] for element in drawing.iter()} == {"svg", "path", "circle"}

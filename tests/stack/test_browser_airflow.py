@@ -79,7 +79,7 @@ def test_a_bad_param_is_refused_before_there_is_a_run(ui: Ui, stack: Stack) -> N
     pictures.take("trigger-form", ui.page, of=form)
     form.get_by_role("button", name="Only some users").click()
     form.get_by_role("textbox").fill("someone@corp.example")
-    with ui.page.expect_response(lambda answer: answer.request.method == "POST") as refused:
+    with ui.page.expect_response(lambda response: response.request.method == "POST") as refused:
         form.get_by_role("button", name="Trigger").click()
     assert "Invalid input for param user_ids" in refused.value.json()["detail"]
     expect(ui.toast("Failed to Trigger Dag")).to_be_visible()

@@ -68,7 +68,7 @@ def test_the_image_that_is_built_here_is_never_pulled() -> None:
 
 
 def test_the_user_of_the_image_is_the_one_of_the_services() -> None:
-    """Both numbers are said: a system chooses others where they are not."""
+    """The Dockerfile names both numbers: without, a system chooses others."""
     (line,) = [" ".join(words) for words in dockerfile("RUN") if "useradd" in words]
     made = dict(
         part.split(maxsplit=1) for part in line.split("&&") if re.search(r"\b(user|group)add\b", part)

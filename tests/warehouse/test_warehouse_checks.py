@@ -152,7 +152,7 @@ def one_missing_and_one_new(connection: Connection) -> None:
         connection.execute(text(f"DELETE FROM {table} WHERE user_id = '3'"))
 
 
-def a_leaver_with_a_version(connection: Connection) -> None:
+def a_deleted_user_with_a_version(connection: Connection) -> None:
     connection.execute(text("UPDATE user_sync_state SET deleted_at = :at WHERE user_id = '3'"), {"at": NOW})
 
 
@@ -172,7 +172,7 @@ SPOILED = [
     Spoiled("versions_match", 1, ["UPDATE user_versions SET title = 'Chief' WHERE user_id = '1'"]),
     Spoiled("versions_match", 1, ["UPDATE user_facts SET settings = '{}' WHERE user_id = '3'"]),
     Spoiled("versions_match", 2, ["DELETE FROM user_versions WHERE user_id <> '1'"]),
-    Spoiled("versions_match", 1, a_leaver_with_a_version),
+    Spoiled("versions_match", 1, a_deleted_user_with_a_version),
     Spoiled("versions_apart", 1,
             ["ALTER TABLE user_versions DISABLE TRIGGER user_versions_apart_insert",
              """INSERT INTO user_versions (user_id, valid_from, valid_to)

@@ -90,7 +90,7 @@ def test_a_run_takes_over_from_one_that_failed_the_same_day(
 def test_a_run_killed_after_its_last_history_is_resumed_too(
     warehouse: Engine, state: str, expected: datetime
 ) -> None:
-    """One that failed with all its histories asked is over: the next one is about now."""
+    """One that failed with all its histories requested is over: the next one is about now."""
     load_page(warehouse, [{"id": "1"}])
     with transaction(warehouse) as connection:
         plan_histories(connection, RUN)

@@ -8,7 +8,7 @@ from include.gong.warehouse import copy
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.staging import Staging
 
-WORDS = Staging("incoming_words", {"word": copy.text, "number": copy.integer})
+WORDS = Staging("staged_words", {"word": copy.text, "number": copy.integer})
 HELD = text(f"SELECT word, number FROM {WORDS.name} ORDER BY number")
 MADE = text("SELECT oid FROM pg_class WHERE relname = :name AND relpersistence = 't'")
 
@@ -28,7 +28,7 @@ def test_it_holds_the_rows_of_one_load_only_and_is_made_once_a_session(warehouse
 
 
 def test_one_of_other_columns_has_another_name(warehouse: Engine) -> None:
-    other = Staging("incoming_words", {"word": copy.text})
+    other = Staging("staged_words", {"word": copy.text})
     with transaction(warehouse) as connection:
         WORDS.fill(connection, [("a", 1)])
         other.fill(connection, [("b",)])

@@ -116,8 +116,8 @@ def test_each_column_is_in_the_views_and_its_change_has_words(warehouse: Engine)
     worded = value(
         warehouse, "SELECT count(*) FROM changes_since(:at) WHERE kind IN ('moved', 'profile')", at=NOON
     )
-    told_by_histories = {"settings", "active"}
-    assert worded == len({*user_columns.USER_COLUMNS} - told_by_histories), (
+    reported_by_histories = {"settings", "active"}
+    assert worded == len({*user_columns.USER_COLUMNS} - reported_by_histories), (
         "migrations/answers/changes.py lacks its words"
     )
 

@@ -225,6 +225,8 @@ COMMENTS = """
     + Records so far that could not be read as users
     - Rotated keys and moved hosts, in sentences
     + Rotated keys and changed hosts, in sentences
+    - SHA-256 that identifies the change in every answer
+    + SHA-256 that identifies the change in every response
     - Settings, and the active flag among them, in the first answer that held this user
     + Settings, and the active flag among them, in the first response with this user
     - Since when a profile was seen with a setting's value that a version from seen_from on shows
