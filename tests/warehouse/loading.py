@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from gong_provider.client.models import ListingCheckpoint
-from gong_provider.db.database import Database
+from gong_provider.db.engine import Database
 from gong_provider.oauth.token_store import TokenRows
 from gong_provider.rate_limit.limits import Limits
 from gong_provider.rate_limit.postgres import PostgresRateLimiter
