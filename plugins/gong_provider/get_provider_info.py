@@ -56,7 +56,7 @@ _SECTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "coordination_conn_id": _field(
             "Coordination connection",
             "The Postgres connection through which all workers share limits and OAuth tokens. "
-            "Empty: gong_postgres, if it exists.",
+            "Empty: gong_postgres. none: each process counts its own calls only.",
         ),
         "timeout_s": _field(
             "Timeout in seconds",
@@ -87,7 +87,7 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-provider-gong",
         "name": "Gong",
         "description": "Gong's Users API: users, and who changed which of their settings, when. "
-        "For Airflow 3.3.",
+        "For Airflow 3.3 or newer.",
         "integrations": [
             {
                 "integration-name": "Gong",

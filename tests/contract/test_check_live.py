@@ -119,7 +119,9 @@ def test_a_sandbox_of_each_variant_is_as_assumed(
 def test_a_token_in_a_uri_works_too(monkeypatch: pytest.MonkeyPatch) -> None:
     with GongService() as service:
         address = service.base_url.removeprefix("http://")
-        monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", f"gong://{address}/http?access_token={service.token}")
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_GONG_DEFAULT", f"gong://http://{address}?access_token={service.token}"
+        )
         assert address in answers(check())["connection"]
         assert service.calls
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from datetime import UTC, datetime
@@ -12,7 +13,9 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 
 from gong_provider.client import errors
+from gong_provider.client.client import GongClient
 from gong_provider.client.history_fetcher import LARGE_GROUP, MOST_IN_FLIGHT
+from gong_provider.hooks.gong import current_hook
 from tests.support.gong_service import ApiVariantName, GongService
 from tests.support.hooks import Connect, ids_of, world
 
@@ -116,6 +119,40 @@ def test_a_closed_hook_can_be_used_again(connect: Connect) -> None:
             with hook:
                 groups = hook.iter_history_groups(ids_of(service)[:40])
                 assert sum(len(group) for group in groups) == 40
+
+
+def test_a_hook_that_closes_within_a_batch_ends_its_workers_first(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = GongClient.close
+
+    async def close_slowly(client: GongClient) -> None:
+        await close(client)
+        await asyncio.sleep(0.3)
+
+    monkeypatch.setattr(GongClient, "close", close_slowly)
+    with world(300, latency_s=0.05) as service, connect(service) as hook:
+        client, groups = hook.client, hook.iter_history_groups(ids_of(service), group_size=10)
+        next(groups)
+        hook.close()  # as after an error of a handler, while the groups are not at their end
+        assert client._session is None
+        calls = len(service.calls)
+        time.sleep(0.2)
+        assert len(service.calls) == calls
+
+
+def test_a_handler_gets_the_hook_of_its_operator(connect: Connect) -> None:
+    with world(3) as service:
+        with connect(service) as hook:
+            threads = threading.active_count()
+            with current_hook() as used, current_hook("another") as other:
+                assert used is hook
+                assert other is not hook
+            assert len(hook.list_users().users) == 3
+        with current_hook() as new:
+            assert new is not hook
+            assert len(new.list_users().users) == 3
+    assert threading.active_count() <= threads
 
 
 def test_an_interrupt_of_a_batch_is_raised_as_it_is(connect: Connect) -> None:

@@ -22,11 +22,8 @@ import gong_provider
 from gong_provider.client import errors
 from gong_provider.client.client import GongClient, HttpOptions
 from gong_provider.client.protocols import Access
-from gong_provider.hooks import http_options
-from gong_provider.hooks.connection import read_connection
+from gong_provider.hooks.connection import http_options_of, read_connection
 from gong_provider.hooks.event_loop import BackgroundEventLoop
-from gong_provider.hooks.http_options import http_options_of
-from gong_provider.oauth import token_errors
 from gong_provider.oauth.credentials import RenewedCredentials
 from gong_provider.operators.gong import GongGetUserSettingsHistoryOperator
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
@@ -225,7 +222,14 @@ PROVOKE: dict[type[errors.GongError], list[Provoke]] = {
         a_wrong_database(username="nobody", password=GongService.secret),
         a_wrong_database(port=1, password=GongService.secret),
     ],
-    errors.GongCredentialsError: [listing(quoting(401)), a_user(quoting(401))],
+    errors.GongCredentialsError: [
+        listing(quoting(401)),
+        a_user(quoting(401)),
+        renewal(instead(400, INVALID_GRANT)),
+        renewal(quoting(401)),
+        renewal(quoting(400)),
+        tokens_that_are_refused,
+    ],
     errors.GongUserRefusedError: [a_refused_user],
     errors.GongPermissionError: [listing(quoting(403))],
     errors.GongBadRequestError: [listing(quoting(400)), listing(instead(413, PAGE, "text/html"))],
@@ -241,14 +245,19 @@ PROVOKE: dict[type[errors.GongError], list[Provoke]] = {
         listing(quoting(302, Location=CONSENT.replace("https://", f"https://{EMAIL.replace('@', ':')}@"))),
         listing(quoting(302, Location=f"http://{NAME}/")),
         listing(quoting(302, Location=f"/v2/users?cursor={EMAIL}"), allow_redirects=True),
+        renewal(quoting(404)),
+        renewal(quoting(302, Location=CONSENT)),
     ],
-    errors.GongTLSError: [no_certificate],
+    errors.GongTLSError: [no_certificate, no_certificate_of_tokens],
     errors.GongRateLimitError: [listing(quoting(429, Retry_After="90"))],
     errors.GongDailyQuotaExceededError: [listing(quoting(429, Retry_After="7200"))],
     errors.GongUnavailableError: [
         listing(quoting(500)),
         listing(instead(503, PAGE, "text/html")),
         a_user(raw(b""), user_id=EMAIL),
+        renewal(quoting(500)),
+        renewal(quoting(429)),
+        renewal(raw(b"")),
     ],
     errors.GongUnreachableError: [an_unreachable_host],
     errors.GongMalformedResponseError: [
@@ -257,19 +266,11 @@ PROVOKE: dict[type[errors.GongError], list[Provoke]] = {
         listing(quoting(200)),
         listing(NO_HTTP),
         listing(HALF),
-    ],
-    token_errors.ConnectAgainError: [renewal(instead(400, INVALID_GRANT))],
-    token_errors.ClientRefusedError: [renewal(quoting(401)), renewal(quoting(400))],
-    token_errors.TokensRefusedError: [tokens_that_are_refused],
-    token_errors.TokenEndpointDownError: [renewal(quoting(500)), renewal(quoting(429)), renewal(raw(b""))],
-    token_errors.TokenEndpointMalformedError: [
         renewal(instead(200, PAGE)),
         renewal(quoting(200)),
         renewal(NO_HTTP),
         renewal(HALF),
     ],
-    token_errors.TokenEndpointTLSError: [no_certificate_of_tokens],
-    token_errors.NoTokenEndpointError: [renewal(quoting(404)), renewal(quoting(302, Location=CONSENT))],
 }
 ONLY_PARENTS = {errors.GongError, errors.GongApiError, errors.GongTransientError}
 
@@ -518,7 +519,7 @@ def test_a_cursor_stays_one_value_of_the_query(connect: Connect, unusual: str) -
 
 
 def warnings_of(captured: list[str]) -> list[str]:
-    return [line for line in captured if line.startswith(f"{http_options.__name__}: ")]
+    return [line for line in captured if line.startswith(f"{http_options_of.__module__}: ")]
 
 
 @pytest.mark.parametrize("name", ["verify", "verify_ssl"])

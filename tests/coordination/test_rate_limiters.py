@@ -16,10 +16,9 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from gong_provider.client.client import GongClient, HttpOptions
-from gong_provider.client.errors import GongConfigError, GongCoordinationError
+from gong_provider.client.errors import GongCoordinationError
 from gong_provider.client.protocols import FixedCredentials
-from gong_provider.db.database import Database
-from gong_provider.db.engine import engine_for
+from gong_provider.db.engine import Database, engine_for
 from gong_provider.hooks.gong import GongHook
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
 from gong_provider.rate_limit.limits import CallsRemaining, Limits
@@ -309,10 +308,21 @@ def test_workers_share_the_warehouses_database_unless_another_is_named(
 def test_without_a_database_the_process_counts_and_warns(
     gong: Callable[..., GongHook], caplog: pytest.LogCaptureFixture
 ) -> None:
-    for extra in ({}, {"coordination_conn_id": ""}):
-        with caplog.at_level(logging.WARNING), gong(**extra) as hook:
+    for name in ("", "none"):
+        with caplog.at_level(logging.WARNING), gong(coordination_conn_id=name) as hook:
             assert hook.calls_remaining().now == 9000
         assert "counted in this process only" in caplog.text
         caplog.clear()
-    with gong(coordination_conn_id="nowhere") as hook, pytest.raises(GongConfigError, match="nowhere"):
+
+
+@pytest.mark.parametrize("value", [None, "{cut off", "postgres://h:port/d"])
+@pytest.mark.parametrize("name", [None, "elsewhere"])
+def test_a_database_that_airflow_has_not_or_cant_read_is_an_error(
+    gong: Callable[..., GongHook], monkeypatch: pytest.MonkeyPatch, name: str | None, value: str | None
+) -> None:
+    used = name or "gong_postgres"
+    monkeypatch.delenv(f"AIRFLOW_CONN_{used.upper()}", raising=False)
+    if value:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{used.upper()}", value)
+    with gong(coordination_conn_id=name) as hook, pytest.raises(GongCoordinationError, match=used):
         hook.calls_remaining()

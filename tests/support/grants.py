@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, text
 
-from gong_provider.db.tables import make_tables
+from gong_provider.db.schema import make_tables
 
 _LOG = """
     CREATE TABLE gong.grants (at timestamptz);

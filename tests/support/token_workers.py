@@ -13,17 +13,16 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 from unittest import mock
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet
 from sqlalchemy import Row, text
 
 from gong_provider.client.client import GongClient, HttpOptions
 from gong_provider.client.history_fetcher import history_groups
 from gong_provider.client.models import SettingsHistory
 from gong_provider.client.protocols import Access
-from gong_provider.db.database import Database
-from gong_provider.db.engine import engine_for
+from gong_provider.db.engine import Database, engine_for
 from gong_provider.oauth.credentials import RenewedCredentials
-from gong_provider.oauth.token_endpoint import TokenEndpoint, Tokens
+from gong_provider.oauth.token_endpoint import OAuthSettings, TokenEndpoint, Tokens
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
 from gong_provider.rate_limit.limits import Limits
 from tests.support.token_service import TokenService
@@ -32,22 +31,6 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload([__name__])
 
 _opened: list[Database] = []
-
-
-class KeyCipher:
-    """Fernet, as Airflow uses it."""
-
-    def __init__(self, key: str) -> None:
-        self._fernet = Fernet(key)
-
-    def encrypt(self, text: str) -> str:
-        return self._fernet.encrypt(text.encode()).decode()
-
-    def decrypt(self, text: str) -> str:
-        try:
-            return self._fernet.decrypt(text).decode()
-        except InvalidToken:
-            raise ValueError from None
 
 
 @dataclass(frozen=True)
@@ -64,16 +47,15 @@ class Account:
     def credentials(self, deadline_s: float = 30) -> RenewedCredentials:
         _opened.append(Database(engine_for(self.database_url)))
         return RenewedCredentials(
-            database=_opened[-1],
-            cipher=KeyCipher(self.key),
-            account="acme",
-            client_id=TokenService.client_id,
-            client_secret=self.client_secret,
-            refresh_token=self.refresh_token,
-            oauth_endpoint=self.oauth_endpoint,
-            base_url=self.base_url,
-            http_options=HttpOptions(),
-            deadline_s=deadline_s,
+            _opened[-1],
+            Fernet(self.key),
+            "acme",
+            OAuthSettings(
+                TokenService.client_id, self.client_secret, self.refresh_token, self.oauth_endpoint
+            ),
+            self.base_url,
+            HttpOptions(),
+            deadline_s,
         )
 
     def current(self, **options: Any) -> Access:

@@ -6,10 +6,11 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+from cryptography.fernet import Fernet
 from sqlalchemy import Engine
 
 from gong_provider.client.models import ListingCheckpoint
-from gong_provider.db.database import Database
+from gong_provider.db.engine import Database
 from gong_provider.oauth.token_store import TokenRows
 from gong_provider.rate_limit.limits import Limits
 from gong_provider.rate_limit.postgres import PostgresRateLimiter
@@ -22,7 +23,6 @@ from include.gong.warehouse.erasure import erase_user, lift_erasure
 from include.gong.warehouse.histories import load_histories
 from include.gong.warehouse.retention import Retention, remove_outdated
 from include.gong.warehouse.users import load_users
-from tests.support.token_workers import KeyCipher
 from tests.warehouse.making import (
     HOUR,
     NOON,
@@ -76,7 +76,7 @@ def use_quota(engine: Engine) -> None:
     asyncio.run(limiter.pause(1))
     asyncio.run(limiter.remember_filter_path("/users/extensive"))
     assert asyncio.run(limiter.calls_remaining()).now
-    asyncio.run(TokenRows(database, KeyCipher(_KEY), "acme", "s3cret").read())
+    asyncio.run(TokenRows(database, Fernet(_KEY), "acme", "s3cret").read())
     database.close()
 
 

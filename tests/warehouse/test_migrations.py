@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, make_url, text
 
 import include.gong.warehouse
-from gong_provider.db.tables import make_tables
+from gong_provider.db.schema import make_tables
 from include.gong.local.postgres import Cluster
 from include.gong.warehouse.checks import run_checks
 from include.gong.warehouse.connect import engine_for, transaction

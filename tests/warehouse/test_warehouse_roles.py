@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from gong_provider.db.tables import make_tables
+from gong_provider.db.schema import make_tables
 from include.gong.local.postgres import Cluster
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.errors import WarehouseError

@@ -113,7 +113,9 @@ class Stack:
         """Start the sandbox, or the check that the given service responds."""
         if self._sources.gong:
             command = [sys.executable, "-m", "include.gong.local.gong_probe", "check"]
-            self._processes.start("gong-check", command, environment, one_off=True)
+            own = json.dumps(self._postgres_connection(self._sources.database))
+            counted_in = {variable(WAREHOUSE): self._sources.postgres or own}
+            self._processes.start("gong-check", command, environment | counted_in, one_off=True)
             return
         secrets = self._state_dir.secrets
         sandbox = {"GONG_SANDBOX_KEY": secrets["gong_key"], "GONG_SANDBOX_SECRET": secrets["gong_secret"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -156,11 +157,11 @@ def open_row(connection: Connection, run: Run, at: datetime, killed: Sequence[ru
         runs.add_warning(connection, run.key, f"{params.day} is not over: no data is complete through it yet")
 
 
-def _hook() -> GongHook:
+def _hook() -> AbstractContextManager[GongHook]:
     # Late: a task that does not call Gong needs no HTTP client, whose import takes 0.3 s.
-    from gong_provider.hooks.gong import GongHook
+    from gong_provider.hooks.gong import current_hook
 
-    return GongHook(GONG_CONN_ID)
+    return current_hook(GONG_CONN_ID)
 
 
 def gong_account() -> tuple[account.AccountIdentity, Limits]:

@@ -35,6 +35,9 @@ T = TypeVar("T")
 
 LOAD_RETRY_S = 600.0
 """Seconds for which the load of a response is retried: fetching it again would cost another call."""
+_MIGRATE = (
+    "run `make migrate` (or `python -m include.gong.warehouse migrate`) as a role that may create tables"
+)
 _MOMENT_S = 8.0
 _RESTS_S = (0.5, 2.0, 5.0, 10.0, 20.0)
 """Between retries; the last one repeats."""
@@ -73,7 +76,7 @@ def transaction(engine: Engine, *, lock_timeout_s: float = 0) -> Iterator[Connec
             enter_schema(connection, lock_timeout_s)
             yield connection
     except (DBAPIError, psycopg2.Error) as error:
-        reason = engines.explain_statement_error(error, engine.url)
+        reason = engines.explain_statement_error(error, engine.url, create=_MIGRATE)
         is_transient = engines.is_transient(error)
         raise_without_context(WarehouseError(f"The warehouse {reason}", is_transient=is_transient))
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from alembic import op
 
-from gong_provider.db import tables
-from gong_provider.db.tables import Columns, quoted
+from gong_provider.db import schema
+from gong_provider.db.schema import Columns, quoted
 
 
 def run(statements: str) -> None:
@@ -72,4 +72,4 @@ def add_columns(table: str, columns: Columns) -> None:
 
 def comment(kind: str, name: str, about: str | None, columns: Columns) -> None:
     """Comment on a relation (None: leave its own comment) and its columns."""
-    tables.comment(op.get_bind(), kind, name, about, columns)
+    schema.comment(op.get_bind(), kind, name, about, columns)

@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from gong_provider.db.tables import are_present, make_schema, make_tables
+from gong_provider.db.schema import are_present, make_schema, make_tables
 from include.gong.warehouse.connect import display_address, schema_of, transaction
 from include.gong.warehouse.errors import WarehouseError
 

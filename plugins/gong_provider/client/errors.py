@@ -74,6 +74,7 @@ class GongApiError(GongError):
     :param request_id: Gong's requestId, None when the response had none.
     :param errors: Gong's own error texts; redacted by ``client.redaction``.
     :param calls: HTTP requests spent on this call, retries included.
+    :param advice: what to do, where it differs from the advice of the class.
     """
 
     advice = ""
@@ -88,6 +89,7 @@ class GongApiError(GongError):
         request_id: str | None = None,
         errors: Sequence[str] = (),
         calls: int = 1,
+        advice: str = "",
     ) -> None:
         self.what = what
         self.method = method
@@ -96,6 +98,8 @@ class GongApiError(GongError):
         self.request_id = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else None
         self.errors = redact_all(errors)
         self.calls = calls
+        if advice:
+            self.advice = advice
         super().__init__(self._sentence())
 
     def _sentence(self) -> str:

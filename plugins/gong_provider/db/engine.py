@@ -1,7 +1,8 @@
-"""Engines for a Postgres, one a process and address, and explanations of their errors."""
+"""Engines for a Postgres, explanations of its errors, and the database that all workers share."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -10,10 +11,10 @@ from functools import cache
 from typing import Any, Protocol
 
 import psycopg2
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Row, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from gong_provider.client.errors import raise_without_context
+from gong_provider.client.errors import GongCoordinationError, raise_without_context
 from gong_provider.db import schema as schemas
 
 _CONNECT_TIMEOUT_S = 10
@@ -48,17 +49,15 @@ _CONNECTION_ADVICE = (
     ("response to SSL negotiation|closed the connection", "is it a PostgreSQL? Correct host and port"),
 )
 
-_MIGRATE = (
-    "run `make migrate` (or `python -m include.gong.warehouse migrate`) as a role that may create tables"
-)
 _STATEMENT_ADVICE = {
-    "3F000": _MIGRATE,  # no such schema
+    "3F000": "{create}",  # no such schema
     # No such table, or the login has no right on its schema.
-    "42P01": f"{_MIGRATE}; if that was done, grant this login USAGE on the schema",
-    "42703": _MIGRATE,  # no such column
-    "42501": f"grant this right; where it is the right to create, {_MIGRATE} instead",
+    "42P01": "{create}; if that was done, grant this login USAGE on the schema",
+    "42703": "{create}",  # no such column
+    "42501": "grant this right; where it is the right to create or alter a table, {create} instead",
     "53100": "its disk is full; make room, and the next try continues",
 }
+_CREATE = "connect once with a login that owns the tables or may create them: its first call does it"
 # Connection errors, rollbacks (deadlock, serialization), resources, shutdowns and timeouts.
 _TRANSIENT = re.compile(r"08|40|53|55P03|57")
 _DATA_EXCEPTION = "22"
@@ -184,8 +183,11 @@ def is_transient(error: DBAPIError | psycopg2.Error) -> bool:
     return code is None or bool(_TRANSIENT.match(code))
 
 
-def explain_statement_error(error: DBAPIError | psycopg2.Error, url: URL) -> str:
-    """Say why a statement failed, without the row values that Postgres quotes."""
+def explain_statement_error(error: DBAPIError | psycopg2.Error, url: URL, create: str = _CREATE) -> str:
+    """Say why a statement failed, without the row values that Postgres quotes.
+
+    :param create: what to do where a table or column is missing.
+    """
     cause: Any = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "pgcode", None)
     if code is None:
@@ -196,5 +198,85 @@ def explain_statement_error(error: DBAPIError | psycopg2.Error, url: URL) -> str
         message = "a function or trigger of the database raised it"
     elif code.startswith(_DATA_EXCEPTION):
         message = "a value does not fit"
-    advice = f"; {_STATEMENT_ADVICE[code]}" if code in _STATEMENT_ADVICE else ""
+    advice = f"; {_STATEMENT_ADVICE[code].format(create=create)}" if code in _STATEMENT_ADVICE else ""
     return f"{display_address(url)} refused (SQLSTATE {code}): {message}{advice}."
+
+
+# In the same transaction: behind a pooler, the next one may have another session.
+_ENTER = "SELECT set_config('search_path', %(search_path)s, true), set_config('jit', 'off', true);\n"
+
+
+class Database:
+    """The coordination database: one connection, made again when it breaks; creates the tables at first use.
+
+    Each ``run`` is one message and one transaction: no client holds a lock while it works, dies or is
+    disconnected, and it works behind a pooler.
+
+    :param engine: of a PostgreSQL, from ``engine_for``.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+        self._lock = asyncio.Lock()
+
+    async def run(
+        self, statements: str, parameters: Mapping[str, Any], *, once: bool = False
+    ) -> Row[Any] | None:
+        """Run statements (``%(name)s``) in one transaction; return the first row of the last, if it has any.
+
+        Unqualified names mean tables of the schema that the engine's address names.
+
+        A statement may run twice when the connection breaks at its end: write it so that this does
+        no harm, or set ``once``.
+
+        :raises GongCoordinationError: the database can't be reached, or a statement failed.
+        """
+        async with self._lock:
+            work = asyncio.ensure_future(asyncio.to_thread(self._run, statements, parameters, once))
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await asyncio.wait([work])  # the thread still uses the connection
+                raise
+
+    def _run(self, statements: str, parameters: Mapping[str, Any], once: bool) -> Row[Any] | None:
+        values = {"search_path": schemas.search_path(self._engine.url), **parameters}
+        for is_last in (True,) if once else (False, True):
+            connection = self._connected()
+            try:
+                result = connection.exec_driver_sql(_ENTER + statements, values)
+                return result.first() if result.returns_rows else None
+            except (DBAPIError, psycopg2.Error) as error:
+                is_broken = isinstance(error, DBAPIError) and error.connection_invalidated
+                self.close()
+                if is_last or not is_broken:
+                    raise_without_context(
+                        _coordination_error(explain_statement_error(error, self._engine.url))
+                    )
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Release the connection; the next ``run`` opens another."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            try:
+                with self._engine.begin() as connection:
+                    schemas.make_tables(connection)
+                self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            except DBAPIError as error:
+                has_code = getattr(error.orig, "pgcode", None) is not None
+                explain = explain_statement_error if has_code else explain_connection_error
+                raise_without_context(_coordination_error(explain(error, self._engine.url)))
+        return self._connection
+
+
+def _coordination_error(explanation: str) -> GongCoordinationError:
+    return GongCoordinationError(
+        f"The coordination database {explanation} No call is made without it, as it stores the account's "
+        "call quota and tokens (extra coordination_conn_id of the Gong connection)"
+    )

@@ -1,22 +1,31 @@
-"""Validated settings of an Airflow connection of type ``gong``, and the text of its Test button."""
+"""Reads an Airflow connection of type ``gong``: settings, options for aiohttp, the Test button's text."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import ipaddress
+import logging
 import math
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from airflow.sdk import Connection
+from requests import Session
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, default_headers, select_proxy
 
+from gong_provider.client.client import HttpOptions
 from gong_provider.client.errors import GongConfigError, raise_without_context
 from gong_provider.client.models import UsersPage
-from gong_provider.hooks.oauth import OAUTH_EXTRAS, OAuthSettings, read_oauth
+from gong_provider.oauth.token_endpoint import DEFAULT_OAUTH_ENDPOINT, OAuthSettings, is_bare_url
 from gong_provider.rate_limit.limits import CallsRemaining, Limits
+
+log = logging.getLogger(__name__)
 
 DEFAULT_HOST = "https://api.gong.io"
 API_VERSION = "/v2"
@@ -33,12 +42,16 @@ OUR_EXTRAS = frozenset(
         "calls_per_day",
         "calls_per_second",
         "calls_reserve",
+        "client_id",
+        "client_secret",
         "coordination_conn_id",
+        "oauth_endpoint",
+        "refresh_token",
         "timeout_s",
         "users_filter_path",
-        *OAUTH_EXTRAS,
     }
 )
+_OAUTH = ("client_id", "client_secret", "refresh_token")
 _SECRET_WORDS = ("auth", "cookie", "credential", "key", "pass", "private", "secret", "token")
 
 
@@ -91,7 +104,7 @@ def read_connection(connection: Connection) -> GongSettings:
     extras = connection.extra_dejson
     if not isinstance(extras, dict):
         raise GongConfigError(f"The extra of connection {connection.conn_id} must be a JSON object")
-    oauth = read_oauth(connection.conn_id, extras)
+    oauth = _oauth(connection.conn_id, extras)
     authorization, identity = ("", oauth.client_id) if oauth else _authorization(connection, extras)
     path = str(extras.get("users_filter_path") or "").strip()
     return GongSettings(
@@ -117,6 +130,26 @@ def extras_for_http_hook(extras: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _oauth(conn_id: str | None, extras: Mapping[str, Any]) -> OAuthSettings | None:
+    """Return the settings; None where the connection does not use OAuth's refresh tokens."""
+    given = {name: str(extras.get(name) or "").strip() for name in (*_OAUTH, "oauth_endpoint")}
+    missing = [name for name in _OAUTH if not given[name]]
+    if len(missing) == len(_OAUTH):
+        return None
+    if missing:
+        raise GongConfigError(
+            f"Connection {conn_id} lacks the {'extra' if len(missing) == 1 else 'extras'} "
+            f"{' and '.join(missing)}: OAuth needs {', '.join(_OAUTH[:-1])} and {_OAUTH[-1]} together"
+        )
+    given["oauth_endpoint"] = given["oauth_endpoint"] or DEFAULT_OAUTH_ENDPOINT
+    if not is_bare_url(given["oauth_endpoint"]):
+        raise GongConfigError(
+            f"The extra oauth_endpoint of connection {conn_id} must be a bare http(s) URL such as "
+            f"{DEFAULT_OAUTH_ENDPOINT}, without user, password, query or fragment"
+        )
+    return OAuthSettings(**given)
+
+
 def _authorization(connection: Connection, extras: Mapping[str, Any]) -> tuple[str, str]:
     """Return the header's value, and what identifies the account: the access key, else the token."""
     token = str(extras.get("access_token") or "").strip()
@@ -139,7 +172,7 @@ def _authorization(connection: Connection, extras: Mapping[str, Any]) -> tuple[s
 def _base_url(connection: Connection) -> str:
     host = (connection.host or DEFAULT_HOST).strip().rstrip("/")
     if "://" not in host:
-        host = f"{connection.schema if connection.schema == 'http' else 'https'}://{host}"
+        host = f"https://{host}"  # whatever the schema: the form hides that field
     name = f"The host of connection {connection.conn_id}"
     try:
         parts = urlsplit(host)
@@ -188,6 +221,56 @@ def _number(extras: Mapping[str, Any], name: str, default: float) -> float:
         hint = ", or a share such as 10%" if name == "calls_reserve" else ""
         raise GongConfigError(f"The connection's extra {name} must be a number of 0 or more{hint}")
     return number
+
+
+def http_options_of(session: Session, base_url: str, *, allow_redirects: bool) -> HttpOptions:
+    """Return headers, proxy, TLS options and redirects of the session, for calls below ``base_url``."""
+    effective = session.merge_environment_settings(base_url, {}, None, session.verify, session.cert)
+    verify = cast("bool | str", effective["verify"])
+    secure = base_url.startswith("https:")
+    if secure and verify is False:
+        log.warning("TLS verification is off for the connection to %s", base_url)
+    if not secure and not _is_this_machine(base_url):
+        log.warning("Credentials and personal data go unencrypted to %s: make it https", base_url)
+    return HttpOptions(
+        headers=_own_headers(session),
+        proxy=select_proxy(base_url, effective["proxies"]),
+        tls=_tls(verify, effective["cert"]) if secure else True,
+        allow_redirects=allow_redirects,
+        max_redirects=session.max_redirects,
+    )
+
+
+def _is_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _own_headers(session: Session) -> dict[str, str]:
+    """Headers of the connection, without those that requests adds for its own transport."""
+    defaults: Mapping[str, str] = default_headers()
+    return {
+        name: value
+        for name, value in session.headers.items()
+        if isinstance(value, str) and defaults.get(name) != value
+    }
+
+
+def _tls(verify: bool | str, cert: str | tuple[str, str] | None) -> ssl.SSLContext | bool:
+    trusted = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
+    is_file = Path(trusted).is_file()
+    context = ssl.create_default_context(
+        cafile=trusted if is_file else None, capath=None if is_file else trusted
+    )
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if cert:
+        context.load_cert_chain(*([cert] if isinstance(cert, str) else cert))
+    return context
 
 
 def describe_success(host: str, page: UsersPage, remaining: CallsRemaining | None, limits: Limits) -> str:

@@ -10,15 +10,14 @@ from functools import cached_property
 from airflow.sdk import BaseHook
 from airflow.sdk.crypto import get_fernet
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
-from cryptography.fernet import InvalidToken
 
 from gong_provider.client.client import HttpOptions
-from gong_provider.client.errors import GongConfigError
-from gong_provider.db.database import Database
-from gong_provider.db.engine import AddressError, address_of, engine_for
+from gong_provider.client.errors import GongConfigError, GongCoordinationError
+from gong_provider.db.engine import AddressError, Database, address_of, engine_for
 from gong_provider.hooks.connection import GongSettings
-from gong_provider.hooks.oauth import OAuthSettings
 from gong_provider.oauth.credentials import RenewedCredentials
+from gong_provider.oauth.token_endpoint import OAuthSettings
+from gong_provider.oauth.token_store import Cipher
 from gong_provider.rate_limit.in_process import InProcessRateLimiter, in_process_rate_limiter
 from gong_provider.rate_limit.postgres import PostgresRateLimiter
 
@@ -26,6 +25,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_CONN_ID = "gong_postgres"
 """Used when the Gong connection names no other: the warehouse's connection."""
+NOTHING_SHARED = ("", "none")
+"""Instead of a connection's id: each process counts its own calls."""
 
 
 class Coordination:
@@ -41,20 +42,23 @@ class Coordination:
 
     @cached_property
     def database(self) -> Database | None:
-        """The database of the shared state; None: nothing is shared.
+        """The database of the shared state; None: nothing is shared, as the connection asks.
 
-        :raises GongConfigError: the named connection does not exist, or is not a Postgres.
+        :raises GongCoordinationError: Airflow has no such connection, or could not read it.
+        :raises GongConfigError: it is not a Postgres.
         """
         named = self._settings.coordination_conn_id
-        if named == "":
+        if named in NOTHING_SHARED:
             return None
         try:
             connection = BaseHook.get_connection(named or DEFAULT_CONN_ID)
         except AirflowNotFoundException:
-            if named is None:
-                return None
-            raise GongConfigError(
-                f"The Gong connection's extra coordination_conn_id names {named}: there is no such connection"
+            # Also where Airflow's API or a secrets backend did not answer: counting in each process then
+            # would exceed the account's limits.
+            raise GongCoordinationError(
+                f"Airflow has no connection {named or DEFAULT_CONN_ID}, or could not read it: through this "
+                "Postgres all workers share the limits of calls. Make it, or name another in the Gong "
+                "connection's extra coordination_conn_id; with none there, each process counts its own calls"
             ) from None
         try:
             return Database(engine_for(address_of(connection)))
@@ -69,9 +73,8 @@ class Coordination:
             return PostgresRateLimiter(self.database, account, limits, self._clock)
         if limits.calls_per_second or limits.calls_per_day:
             log.warning(
-                "Calls are counted in this process only: run one task at a time, or make the Postgres "
-                "connection %s (or name another in the extra coordination_conn_id)",
-                DEFAULT_CONN_ID,
+                "Calls are counted in this process only: run one task at a time, or name a Postgres "
+                "connection in the extra coordination_conn_id"
             )
         return in_process_rate_limiter(account, limits)
 
@@ -82,21 +85,18 @@ class Coordination:
         """
         if self.database is None:
             raise GongConfigError(
-                "OAuth's refresh tokens need a database that all workers share: make the Postgres "
-                f"connection {DEFAULT_CONN_ID}, or name another in the extra coordination_conn_id"
+                "OAuth's refresh tokens need a database that all workers share: name its Postgres connection "
+                "in the extra coordination_conn_id"
             )
         settings = self._settings
         account = f"account {settings.account}" if settings.account else settings.base_url
         return RenewedCredentials(
-            database=self.database,
-            cipher=FernetCipher(),
-            account=f"{account} {settings.key_hash}",
-            client_id=oauth.client_id,
-            client_secret=oauth.client_secret,
-            refresh_token=oauth.refresh_token,
-            oauth_endpoint=oauth.oauth_endpoint,
-            base_url=settings.base_url,
-            http_options=http_options,
+            self.database,
+            airflow_cipher(),
+            f"{account} {settings.key_hash}",
+            oauth,
+            settings.base_url,
+            http_options,
         )
 
     def close(self) -> None:
@@ -105,33 +105,19 @@ class Coordination:
             self.database.close()
 
 
-class FernetCipher:
-    """Encrypts with Airflow's Fernet key; Airflow rotates keys by a list of them.
+def airflow_cipher() -> Cipher:
+    """Return Airflow's Fernet key as a cipher; Airflow rotates keys by a list of them.
 
     :raises GongConfigError: Airflow has no key, or an invalid one.
     """
-
-    def __init__(self) -> None:
-        try:
-            self._fernet = get_fernet()
-        except AirflowException:
-            raise GongConfigError(_no_key("Airflow's [core] fernet_key is not a Fernet key")) from None
-        if not self._fernet.is_encrypted:
-            raise GongConfigError(_no_key("Airflow has no [core] fernet_key"))
-
-    def encrypt(self, text: str) -> str:
-        return self._fernet.encrypt(text.encode()).decode()
-
-    def decrypt(self, text: str) -> str:
-        """:raises ValueError: it was encrypted with another key."""
-        try:
-            return self._fernet.decrypt(text).decode()
-        except InvalidToken:
-            raise ValueError("encrypted with another key") from None
-
-
-def _no_key(what: str) -> str:
-    return (
+    what = "Airflow has no [core] fernet_key"
+    try:
+        fernet = get_fernet()
+        if fernet.is_encrypted:
+            return fernet
+    except AirflowException:
+        what = "Airflow's [core] fernet_key is not a Fernet key"
+    raise GongConfigError(
         f"{what}, and OAuth tokens are never stored as plain text: set one (AIRFLOW__CORE__FERNET_KEY), "
         "the same for all workers"
     )

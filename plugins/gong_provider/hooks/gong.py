@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from functools import cached_property, partial
 from typing import Any, Unpack
@@ -33,13 +35,15 @@ from gong_provider.hooks.connection import (
     GongSettings,
     describe_success,
     extras_for_http_hook,
+    http_options_of,
     read_connection,
     without_conn_id,
 )
 from gong_provider.hooks.coordination import Coordination
 from gong_provider.hooks.event_loop import BackgroundEventLoop
-from gong_provider.hooks.http_options import http_options_of
 from gong_provider.rate_limit.limits import CallsRemaining
+
+_entered: ContextVar[GongHook | None] = ContextVar("entered", default=None)
 
 
 class GongHook(HttpHook):
@@ -70,11 +74,15 @@ class GongHook(HttpHook):
         self.gong_conn_id = gong_conn_id
         self._clock = clock
         self._attempts = attempts
+        self._outer: GongHook | None = None
 
     def __enter__(self) -> GongHook:
+        self._outer = _entered.get()
+        _entered.set(self)
         return self
 
     def __exit__(self, *_error: object) -> None:
+        _entered.set(self._outer)
         self.close()
 
     @cached_property
@@ -267,6 +275,7 @@ class GongHook(HttpHook):
         made = vars(self)
         if "_loop" not in made:
             return
+        self._loop.end_iterators()  # else a worker could open a session again
         # Removed, as their locks belong to this loop. After a wrong connection they don't exist.
         for name in ("client", "_credentials"):
             if name in made:
@@ -278,6 +287,17 @@ class GongHook(HttpHook):
     @cached_property
     def _loop(self) -> BackgroundEventLoop:
         return BackgroundEventLoop()
+
+
+@contextmanager
+def current_hook(gong_conn_id: str = GongHook.default_conn_name) -> Iterator[GongHook]:
+    """Yield the hook of the ``with`` block around, such as an operator's for its handler; else a new one."""
+    hook = _entered.get()
+    if hook is not None and hook.gong_conn_id == gong_conn_id:
+        yield hook
+    else:
+        with GongHook(gong_conn_id) as hook:
+            yield hook
 
 
 def _distinct(pages: Iterable[UsersPage]) -> Iterator[User]:

@@ -5,16 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from gong_provider.client.client import HttpOptions
-from gong_provider.client.errors import GongCoordinationError, GongTransientError
+from gong_provider.client.errors import (
+    GongCoordinationError,
+    GongCredentialsError,
+    GongTransientError,
+    GongUnavailableError,
+)
 from gong_provider.client.protocols import Access
-from gong_provider.db.database import Database
-from gong_provider.oauth import token_errors
-from gong_provider.oauth.token_endpoint import RefreshFailure, RefreshTokenState, TokenEndpoint, Tokens
-from gong_provider.oauth.token_store import Cipher, Lease, TokenRow, TokenRows
+from gong_provider.db.engine import Database
+from gong_provider.oauth.token_endpoint import (
+    CHECK_ENDPOINT,
+    CONNECT_AGAIN,
+    INVALID_GRANT,
+    OAuthSettings,
+    RefreshTokenState,
+    TokenEndpoint,
+    Tokens,
+)
+from gong_provider.oauth.token_store import Cipher, TokenRow, TokenRows
 
 log = logging.getLogger(__name__)
 
@@ -29,23 +40,19 @@ MAX_RENEWALS = 2
 SHARED_STATE_DELAY_S = 2.0
 """Seconds until another worker's note that Gong accepted or refused a token is stored."""
 
-_POLLS_S = (0.1, 1.0)
+CHECK_SCOPE = (
+    "Check that the app has the scope api:users:read in Gong, and that the base URL is the one of the "
+    "company that gave its consent; after a change of scopes, connect again"
+)
+_POLL_S = 0.5
 _STORE_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-
-
-@dataclass(frozen=True, slots=True)
-class CachedToken:
-    """The access that this process uses until ``until``, on its own clock."""
-
-    access: Access = field(repr=False)
-    until: float
 
 
 class RenewedCredentials:
     """Tokens of one account, kept in the coordination database and renewed by one worker at a time.
 
     :param account: the row's key: one account has one row, whichever connection names it.
-    :param refresh_token: from the connection: replaces the stored pair if it is new.
+    :param oauth: its refresh token replaces the stored pair if it is new.
     :param base_url: of calls, until Gong names the customer's own.
     :param http_options: proxy and TLS options for the token endpoint.
     :param deadline_s: seconds for one request to the token endpoint.
@@ -53,31 +60,32 @@ class RenewedCredentials:
 
     def __init__(
         self,
-        *,
         database: Database,
         cipher: Cipher,
         account: str,
-        client_id: str,
-        client_secret: str,
-        refresh_token: str,
-        oauth_endpoint: str,
+        oauth: OAuthSettings,
         base_url: str,
         http_options: HttpOptions,
         deadline_s: float = DEADLINE_S,
     ) -> None:
-        self._rows = TokenRows(database, cipher, account, refresh_token)
-        self._endpoint = TokenEndpoint(oauth_endpoint, client_id, client_secret, http_options, deadline_s)
+        self._rows = TokenRows(database, cipher, account, oauth.refresh_token)
+        self._endpoint = TokenEndpoint(oauth, http_options, deadline_s)
         self._base_url = base_url
         self._lease_s = deadline_s + LEASE_MARGIN_S
-        self._cached: CachedToken | None = None
+        self._cached: Access | None = None
+        self._cached_until = 0.0
         self._refused = self._accepted = -1
-        self._refreshing: asyncio.Task[CachedToken] | None = None
+        self._refreshing: asyncio.Task[Access] | None = None
 
     async def current(self) -> Access:
         cached = self._cached
-        if cached is None or cached.access.generation <= self._refused or time.monotonic() >= cached.until:
-            cached = await self._refreshed()
-        return cached.access
+        if cached and cached.generation > self._refused and time.monotonic() < self._cached_until:
+            return cached
+        # Once for all calls of this process; it continues when a call is cancelled.
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh_or_wait())
+            self._refreshing.add_done_callback(_retrieve_error)
+        return await asyncio.shield(self._refreshing)
 
     async def renew(self, refused: Access, renewals: int = 0) -> int | None:
         """If the result is not None, the next ``current`` returns another access or raises.
@@ -108,17 +116,9 @@ class RenewedCredentials:
         if self._refreshing is not None:
             await asyncio.wait({self._refreshing})
 
-    async def _refreshed(self) -> CachedToken:
-        """Refresh once for all calls of this process; the refresh continues when a call is cancelled."""
-        if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.create_task(self._refresh_or_wait())
-            self._refreshing.add_done_callback(_retrieve_error)
-        return await asyncio.shield(self._refreshing)
-
-    async def _refresh_or_wait(self) -> CachedToken:
+    async def _refresh_or_wait(self) -> Access:
         row = await self._rows.read()
-        first, pause = row.generation, _POLLS_S[0]
-        give_up_at = time.monotonic() + self._lease_s
+        first, give_up_at = row.generation, time.monotonic() + self._lease_s
         while True:
             if row.access_token and (row.generation > first or self._is_usable(row, row.fresh_s)):
                 return self._cache(row, row.fresh_s)
@@ -132,36 +132,37 @@ class RenewedCredentials:
                 return self._cache(row, min(row.valid_s, RECHECK_S))
             if not leased:
                 if self._is_usable(row, row.valid_s):
-                    return self._cache(row, min(row.valid_s, _POLLS_S[1]))
+                    return self._cache(row, min(row.valid_s, _POLL_S))
                 if time.monotonic() > give_up_at:
-                    raise token_errors.TokenEndpointDownError(
-                        "tokens of this account were still being renewed by another worker after "
-                        f"{self._lease_s:.0f} s",
-                        calls=0,
-                    )
-                await asyncio.sleep(pause)
-                pause = min(1.5 * pause, _POLLS_S[1])
+                    what = f"tokens were still being renewed by another worker after {self._lease_s:.0f} s"
+                    raise GongUnavailableError(what, calls=0, advice=CHECK_ENDPOINT)
+                await asyncio.sleep(_POLL_S)
             row = await self._rows.read()
 
     def _is_usable(self, row: TokenRow, seconds: float) -> bool:
         return row.access_token is not None and seconds > 0 and row.generation > self._refused
 
-    def _cache(self, row: TokenRow, seconds: float) -> CachedToken:
+    def _cache(self, row: TokenRow, seconds: float) -> Access:
         token = self._rows.plain(row.access_token or "")
         access = Access(f"Bearer {token}", row.base_url or self._base_url, row.generation)
-        self._cached = CachedToken(access, time.monotonic() + seconds)
-        return self._cached
+        self._cached, self._cached_until = access, time.monotonic() + seconds
+        return access
 
     async def _check_refreshable(self, row: TokenRow) -> None:
         """:raises GongCredentialsError: a renewal would not help."""
         if row.is_dead:
-            raise _dead(row)
+            what = INVALID_GRANT
+            if row.asked_at is not None:
+                what += (
+                    f". At {row.asked_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC a renewal was sent whose "
+                    "response never arrived, or whose worker was killed: Gong used the token up then"
+                )
+            raise GongCredentialsError(what, calls=0, advice=CONNECT_AGAIN)
         if self._refusals(row) >= MAX_REFUSED_IN_A_ROW:
             await asyncio.sleep(SHARED_STATE_DELAY_S)
             if self._refusals(await self._rows.read()) >= MAX_REFUSED_IN_A_ROW:
-                raise token_errors.TokensRefusedError(
-                    f"gives tokens and then refuses them: {MAX_REFUSED_IN_A_ROW} pairs in a row", calls=0
-                )
+                what = f"gives tokens and then refuses them: {MAX_REFUSED_IN_A_ROW} pairs in a row"
+                raise GongCredentialsError(what, calls=0, advice=CHECK_SCOPE)
 
     def _was_refused(self, row: TokenRow) -> bool:
         """Whether Gong refused it from the first call on, as far as this process knows, before it expired."""
@@ -179,53 +180,36 @@ class RenewedCredentials:
         :raises GongError: there is no new pair, for another reason than the refresh token.
         """
         refresh_token = self._rows.plain(row.refresh_token)
-        lease = await self._rows.lease(row.generation, self._lease_s)
-        sent_at = await self._rows.sending(lease) if lease is not None else None
-        if lease is None or sent_at is None:
+        sent_at = await self._rows.lease(row.generation, self._lease_s)
+        if sent_at is None:
             return False
         result = await self._endpoint.refresh(refresh_token)
         if isinstance(result, Tokens):
-            await self._store(lease, result, sent_at, was_refused=self._was_refused(row))
-            log.info(
-                "Gong gave new tokens, generation %d, for %.0f s", lease.generation + 1, result.lifetime_s
-            )
+            await self._store(row, result, sent_at)
+            log.info("Gong gave new tokens, generation %d, for %.0f s", row.generation + 1, result.lifetime_s)
             return True
-        await self._release(lease, sent_at, result)
+        log.warning("Gong's OAuth tokens were not renewed: %s", result.error)
+        try:
+            await self._rows.release(row.generation, sent_at, result.token_state)
+        except GongCoordinationError as error:
+            log.warning("The lease was not released and expires by itself: %s", error)
         if result.token_state is not RefreshTokenState.DEAD:
             raise result.error
         return True
 
-    async def _release(self, lease: Lease, sent_at: datetime, failure: RefreshFailure) -> None:
-        log.warning("Gong's OAuth tokens were not renewed: %s", failure.error)
-        state = failure.token_state
-        asked_at = lease.asked_at or (sent_at if state is RefreshTokenState.UNKNOWN else None)
-        try:
-            await self._rows.release(lease, asked_at, is_dead=state is RefreshTokenState.DEAD)
-        except GongCoordinationError as error:
-            log.warning("The lease was not released and expires by itself: %s", error)
-
-    async def _store(self, lease: Lease, tokens: Tokens, sent_at: datetime, *, was_refused: bool) -> None:
+    async def _store(self, row: TokenRow, tokens: Tokens, sent_at: datetime) -> None:
         """Store the new pair, with retries: the old one is no longer valid."""
-        for pause in _STORE_PAUSES_S:
+        was_refused = self._was_refused(row)
+        for pause_s in _STORE_PAUSES_S:
             try:
-                return await self._rows.store(lease, tokens, sent_at, was_refused=was_refused)
+                return await self._rows.store(row.generation, tokens, sent_at, was_refused=was_refused)
             except GongCoordinationError as error:
                 log.warning("New OAuth tokens are not stored yet: %s", error)
-                await asyncio.sleep(pause)
-        return await self._rows.store(lease, tokens, sent_at, was_refused=was_refused)
+                await asyncio.sleep(pause_s)
+        return await self._rows.store(row.generation, tokens, sent_at, was_refused=was_refused)
 
 
-def _dead(row: TokenRow) -> token_errors.ConnectAgainError:
-    what = "no longer accepts the stored refresh token (invalid_grant): it was used, revoked, or has expired"
-    if row.asked_at is not None:
-        what += (
-            f". At {row.asked_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC a renewal was sent whose response "
-            "never arrived, or whose worker was killed: Gong used the token up then"
-        )
-    return token_errors.ConnectAgainError(what, calls=0)
-
-
-def _retrieve_error(task: asyncio.Task[CachedToken]) -> None:
+def _retrieve_error(task: asyncio.Task[Access]) -> None:
     """Keep asyncio from logging an error that nothing awaits, as all calls were cancelled."""
     if not task.cancelled():
         task.exception()

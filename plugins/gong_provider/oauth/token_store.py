@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from gong_provider.db.database import Database
-from gong_provider.oauth.token_endpoint import Tokens
-from gong_provider.oauth.token_errors import ConnectAgainError
+from cryptography.fernet import InvalidToken
+
+from gong_provider.client.errors import GongCredentialsError
+from gong_provider.db.engine import Database
+from gong_provider.oauth.token_endpoint import CONNECT_AGAIN, RefreshTokenState, Tokens
 
 SOON_S = 300.0
 SOON_SHARE = 0.1
@@ -20,12 +22,11 @@ SOON_SHARE = 0.1
 
 
 class Cipher(Protocol):
-    """Encrypts what is stored."""
+    """Encrypts what is stored: Fernet."""
 
-    def encrypt(self, text: str) -> str: ...
+    def encrypt(self, data: bytes, /) -> bytes: ...
 
-    def decrypt(self, text: str) -> str:
-        """:raises ValueError: it was encrypted with another key."""
+    def decrypt(self, token: str, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,6 @@ class TokenRow:
     refused_in_a_row: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to renew one generation.
-
-    :ivar asked_at: of an earlier renewal whose result is unknown.
-    """
-
-    generation: int
-    holder: str
-    asked_at: datetime | None
-
-
 # A refresh token that is new in the connection wins over the stored pair; one seen before does nothing.
 _READ = """
     INSERT INTO oauth_tokens AS stored (account, generation, refresh_token, seeds)
@@ -76,17 +65,13 @@ _READ = """
         asked_at, dead_since IS NOT NULL, accepted_generation, refused_in_a_row
     FROM oauth_tokens WHERE account = %(account)s
 """
+# The right to renew one generation, with the note that its refresh token is being sent.
 _LEASE = """
-    UPDATE oauth_tokens
-    SET lease_holder = %(holder)s, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+    UPDATE oauth_tokens SET lease_holder = %(holder)s, asked_at = coalesce(asked_at, now()),
+        lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
     WHERE account = %(account)s AND generation = %(generation)s AND dead_since IS NULL
         AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_holder = %(holder)s)
-    RETURNING asked_at
-"""
-_SENDING = """
-    UPDATE oauth_tokens SET asked_at = clock_timestamp()
-    WHERE account = %(account)s AND generation = %(generation)s AND lease_holder = %(holder)s
-    RETURNING asked_at
+    RETURNING now()
 """
 # Without a check of the lease: the pair that Gong gave is the account's only one.
 _STORE = """
@@ -100,9 +85,11 @@ _STORE = """
             ELSE refused_in_a_row + %(refused)s END
     WHERE account = %(account)s AND generation = %(generation)s
 """
+# The note of an earlier renewal stays: its response never came.
 _RELEASE = """
-    UPDATE oauth_tokens SET lease_holder = NULL, lease_until = NULL, asked_at = %(asked_at)s,
-        dead_since = CASE WHEN %(is_dead)s THEN clock_timestamp() END
+    UPDATE oauth_tokens SET lease_holder = NULL, lease_until = NULL,
+        asked_at = CASE WHEN %(state)s = 'UNKNOWN' OR asked_at < %(sent_at)s THEN asked_at END,
+        dead_since = CASE WHEN %(state)s = 'DEAD' THEN clock_timestamp() END
     WHERE account = %(account)s AND generation = %(generation)s AND lease_holder = %(holder)s
 """
 # The note may come late, after the next pair: then that pair was not refused twice in a row.
@@ -122,36 +109,34 @@ class TokenRows:
     def __init__(self, database: Database, cipher: Cipher, account: str, configured_token: str) -> None:
         self._database = database
         self._cipher = cipher
-        self._account = account
+        self._row = {
+            "account": account,
+            "holder": f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex[:12]}",
+        }
         self._configured = {
-            "configured": cipher.encrypt(configured_token),
+            "configured": self._encrypted(configured_token),
             "fingerprint": hashlib.sha256(configured_token.encode()).hexdigest(),
         }
 
     async def read(self) -> TokenRow:
         """Return the row, made from the connection's refresh token if it is missing or the token is new."""
-        row = await self._run(_READ, **self._configured)
-        assert row is not None  # noqa: S101 - the statement before it has made it
-        return TokenRow(*row)
+        return TokenRow(*await self._run(_READ, **self._configured))
 
-    async def lease(self, generation: int, seconds: float) -> Lease | None:
-        """Take the right to renew this generation, unless another worker has it or it has passed."""
-        holder = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex[:12]}"
-        row = await self._run(_LEASE, generation=generation, holder=holder, lease_s=seconds)
-        return Lease(generation, holder, row[0]) if row is not None else None
+    async def lease(self, generation: int, seconds: float) -> datetime | None:
+        """Take the right to renew this generation, and note that its refresh token is being sent.
 
-    async def sending(self, lease: Lease) -> datetime | None:
-        """Note that the refresh token is about to be sent; return when, or None: the lease is lost."""
-        row = await self._run(_SENDING, generation=lease.generation, holder=lease.holder)
+        :return: when that was noted; None: another worker has the right, or there is a newer generation.
+        """
+        row = await self._run(_LEASE, generation=generation, lease_s=seconds)
         return row[0] if row is not None else None
 
-    async def store(self, lease: Lease, tokens: Tokens, sent_at: datetime, *, was_refused: bool) -> None:
-        """Store the new pair, unless there is a newer generation."""
+    async def store(self, generation: int, tokens: Tokens, sent_at: datetime, *, was_refused: bool) -> None:
+        """Store the pair that replaces this generation, unless that has happened."""
         await self._run(
             _STORE,
-            generation=lease.generation,
-            access=self._cipher.encrypt(tokens.access_token),
-            refresh=self._cipher.encrypt(tokens.refresh_token),
+            generation=generation,
+            access=self._encrypted(tokens.access_token),
+            refresh=self._encrypted(tokens.refresh_token),
             sent_at=sent_at,
             lifetime_s=tokens.lifetime_s,
             soon_s=min(SOON_S, SOON_SHARE * tokens.lifetime_s),
@@ -159,11 +144,9 @@ class TokenRows:
             refused=int(was_refused),
         )
 
-    async def release(self, lease: Lease, asked_at: datetime | None, *, is_dead: bool) -> None:
-        """Release the lease without a new pair."""
-        await self._run(
-            _RELEASE, generation=lease.generation, holder=lease.holder, asked_at=asked_at, is_dead=is_dead
-        )
+    async def release(self, generation: int, sent_at: datetime, state: RefreshTokenState) -> None:
+        """Release the lease without a new pair, and store what became of the refresh token."""
+        await self._run(_RELEASE, generation=generation, sent_at=sent_at, state=state.name)
 
     async def accept(self, generation: int) -> None:
         """Note that Gong accepted this generation's access token."""
@@ -172,17 +155,21 @@ class TokenRows:
     def plain(self, encrypted: str) -> str:
         """Decrypt a stored token.
 
-        :raises ConnectAgainError: this key can't decrypt it.
+        :raises GongCredentialsError: this key can't decrypt it.
         """
         try:
-            return self._cipher.decrypt(encrypted)
-        except ValueError:
+            return self._cipher.decrypt(encrypted).decode()
+        except InvalidToken:
             pass  # raised below, without the cipher's own error
-        raise ConnectAgainError(
+        raise GongCredentialsError(
             "tokens of this account can't be read with Airflow's present Fernet key: they were stored with "
             "another (give all workers the same [core] fernet_key, the old key after the new one)",
             calls=0,
+            advice=CONNECT_AGAIN,
         )
 
+    def _encrypted(self, text: str) -> str:
+        return self._cipher.encrypt(text.encode()).decode()
+
     async def _run(self, statement: str, **parameters: Any) -> Any:
-        return await self._database.run(statement, {"account": self._account, **parameters})
+        return await self._database.run(statement, self._row | parameters)

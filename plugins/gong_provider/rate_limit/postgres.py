@@ -11,7 +11,7 @@ from sqlalchemy import Row
 
 from gong_provider.client.errors import GongCoordinationError
 from gong_provider.client.protocols import DAILY_QUOTA_EXHAUSTED_S, MAX_PAUSE_S, Slot
-from gong_provider.db.database import Database
+from gong_provider.db.engine import Database
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
 from gong_provider.rate_limit.limits import CallsRemaining, Limits, guessed_pause_s
 

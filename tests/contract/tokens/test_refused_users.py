@@ -13,7 +13,6 @@ from gong_provider.client.history_fetcher import IN_FLIGHT, history_groups
 from gong_provider.client.models import HistoryFailure, HistoryOutcome, SettingsHistory
 from gong_provider.client.protocols import Credentials, FixedCredentials
 from gong_provider.oauth import credentials as tokens_module
-from gong_provider.oauth.token_errors import TokensRefusedError
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
 from gong_provider.rate_limit.limits import Limits
 from tests.support import GongService
@@ -123,8 +122,9 @@ def test_an_account_that_is_refused_altogether_ends_the_batch(
             tokens.revoke()
 
         refuse_all(0)
-        with pytest.raises(TokensRefusedError):
+        with pytest.raises(GongCredentialsError) as caught:
             load(account.credentials(), ids)
+        assert caught.value.advice == tokens_module.CHECK_SCOPE
         assert sum(gong.histories_requested.values()) == 0
         assert tokens.requests == 2
 

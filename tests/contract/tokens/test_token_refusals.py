@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from gong_provider.client.errors import GongCoordinationError
+from gong_provider.client.errors import GongCoordinationError, GongCredentialsError
 from gong_provider.client.protocols import Access
 from gong_provider.oauth import credentials as tokens_module
 from gong_provider.oauth.credentials import RenewedCredentials
-from gong_provider.oauth.token_errors import TokensRefusedError
 from gong_provider.oauth.token_store import TokenRows
 from tests.support.token_service import TokenService
 from tests.support.token_workers import Account
@@ -58,8 +57,9 @@ def test_tokens_that_are_issued_and_refused_are_not_renewed_without_end(
             await after_401(credentials)
 
     for _ in range(2):  # the second worker gets the error at its first call
-        with pytest.raises(TokensRefusedError):
+        with pytest.raises(GongCredentialsError) as caught:
             asyncio.run(refuse_all())
+        assert caught.value.advice == tokens_module.CHECK_SCOPE
         assert tokens.requests == 2
 
 

@@ -11,11 +11,10 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from gong_provider.client.client import GongClient, HttpOptions
-from gong_provider.client.errors import GongCoordinationError, GongUnavailableError
+from gong_provider.client.errors import GongCoordinationError, GongCredentialsError, GongUnavailableError
 from gong_provider.db.engine import engine_for
 from gong_provider.oauth import credentials as tokens_module
-from gong_provider.oauth.token_endpoint import Tokens
-from gong_provider.oauth.token_errors import ConnectAgainError, TokenEndpointDownError
+from gong_provider.oauth.token_endpoint import CONNECT_AGAIN, Tokens
 from gong_provider.oauth.token_store import TokenRows
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
 from gong_provider.rate_limit.limits import Limits
@@ -162,7 +161,7 @@ def test_calls_that_wait_for_a_renewal_wait_together_also_if_it_fails(
         await client.close()
         return results
 
-    assert {type(error) for error in asyncio.run(work())} == {TokenEndpointDownError}
+    assert {type(error) for error in asyncio.run(work())} == {GongUnavailableError}
     assert tokens.requests == 1
 
 
@@ -181,8 +180,9 @@ def test_a_newly_configured_refresh_token_replaces_the_pair_once_and_an_old_one_
 def test_with_another_fernet_key_a_new_consent_is_needed(account: Account, tokens: TokenService) -> None:
     account.current()
     rotated = another(account, key=Fernet.generate_key().decode())
-    with pytest.raises(ConnectAgainError):
+    with pytest.raises(GongCredentialsError) as caught:
         rotated.current()
+    assert caught.value.advice == CONNECT_AGAIN
     assert tokens.requests == 1
     assert another(rotated, refresh_token=tokens.new_consent_token()).current().generation == 3
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gong_provider.oauth.token_errors import ConnectAgainError
+from gong_provider.client.errors import GongCredentialsError
+from gong_provider.oauth.token_endpoint import CONNECT_AGAIN
 from tests.support import GongService
 from tests.support.token_service import TokenService
 from tests.support.token_workers import (
@@ -71,8 +72,9 @@ def test_a_worker_killed_after_gong_used_the_token_up_is_explained(
     tokens.fault = None
     account.change("lease_until = clock_timestamp()")
     for _ in range(2):
-        with pytest.raises(ConnectAgainError):
+        with pytest.raises(GongCredentialsError) as caught:
             account.current()
+        assert caught.value.advice == CONNECT_AGAIN
     assert (tokens.requests, tokens.invalid_grants) == (2, 1)
 
 
