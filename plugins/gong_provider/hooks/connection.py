@@ -16,7 +16,7 @@ from airflow.sdk import Connection
 from gong_provider.client.errors import GongConfigError, raise_without_context
 from gong_provider.client.models import UsersPage
 from gong_provider.hooks.oauth import OAUTH_EXTRAS, OAuthSettings, read_oauth
-from gong_provider.rate_limit.limits import CallsRemaining, Limits
+from gong_provider.rate_limit.base import CallsRemaining, Limits
 
 DEFAULT_HOST = "https://api.gong.io"
 API_VERSION = "/v2"

@@ -8,9 +8,8 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gong_provider.client.client import HttpOptions
+from gong_provider.client.client import Access, HttpOptions
 from gong_provider.client.errors import GongCoordinationError, GongTransientError
-from gong_provider.client.protocols import Access
 from gong_provider.db.database import Database
 from gong_provider.oauth import token_errors
 from gong_provider.oauth.token_endpoint import RefreshFailure, RefreshTokenState, TokenEndpoint, Tokens
