@@ -12,8 +12,8 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from gong_provider.client.client import GongClient, HttpOptions
+from gong_provider.rate_limit.base import Limits
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
-from gong_provider.rate_limit.limits import Limits
 from include.gong.sandbox.app import create_app
 from include.gong.sandbox.oauth import PATH, OAuth
 from include.gong.sandbox.world import World

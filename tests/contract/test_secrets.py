@@ -20,14 +20,13 @@ from sqlalchemy import Engine, make_url, text
 
 import gong_provider
 from gong_provider.client import errors
-from gong_provider.client.client import GongClient, HttpOptions
-from gong_provider.client.protocols import Access
+from gong_provider.client.client import Access, GongClient, HttpOptions
 from gong_provider.hooks.connection import http_options_of, read_connection
 from gong_provider.hooks.event_loop import BackgroundEventLoop
 from gong_provider.oauth.credentials import RenewedCredentials
 from gong_provider.operators.gong import GongGetUserSettingsHistoryOperator
+from gong_provider.rate_limit.base import Limits
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
-from gong_provider.rate_limit.limits import Limits
 from include.gong.warehouse import account, copy, histories, listing_checkpoint, plan, users
 from include.gong.warehouse.connect import engine_for, transaction
 from include.gong.warehouse.errors import WarehouseError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,12 +12,11 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from gong_provider.client import history_fetcher
-from gong_provider.client.claims import ClaimResult
-from gong_provider.client.models import HistoryOutcome
-from gong_provider.rate_limit.limits import Limits
+from gong_provider.client.models import ClaimResult, HistoryOutcome
+from gong_provider.rate_limit.base import Limits
 from include.gong.sync.budget import tasks_at_once
 from include.gong.warehouse import plan
-from include.gong.warehouse.connect import LOAD_RETRY_S, in_transaction, transaction
+from include.gong.warehouse.connect import LOAD_RETRY_S, in_one_message, in_transaction, transaction
 from include.gong.warehouse.errors import WarehouseError
 from include.gong.warehouse.histories import load_histories
 from include.gong.warehouse.users import load_users
@@ -111,9 +110,8 @@ def start_tasks(
     url = engine.url.set(drivername="postgres").update_query_dict({"sslmode": "disable"})
     monkeypatch.setenv("AIRFLOW_CONN_SHARED", url.render_as_string(hide_password=False))
 
-    def claim(ids: object) -> ClaimResult:
-        with transaction(engine) as connection:
-            return plan.claim(connection, RUN, list(ids))  # type: ignore[call-overload]
+    def claim(ids: Sequence[str], limit: int) -> ClaimResult:
+        return in_one_message(engine, lambda connection: plan.claim(connection, RUN, ids, limit))
 
     def fetch(batch: int) -> None:
         with transaction(engine) as connection:

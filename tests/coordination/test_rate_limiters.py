@@ -15,13 +15,12 @@ import psycopg2
 import pytest
 from sqlalchemy import Engine, event, text
 
-from gong_provider.client.client import GongClient, HttpOptions
+from gong_provider.client.client import FixedCredentials, GongClient, HttpOptions
 from gong_provider.client.errors import GongCoordinationError
-from gong_provider.client.protocols import FixedCredentials
 from gong_provider.db.engine import Database, engine_for
 from gong_provider.hooks.gong import GongHook
+from gong_provider.rate_limit.base import CallsRemaining, Limits
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
-from gong_provider.rate_limit.limits import CallsRemaining, Limits
 from gong_provider.rate_limit.postgres import PostgresRateLimiter
 from tests.end_to_end.commands import eventually
 from tests.support import Faults, GongService, closed_port

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import DAG, get_current_context
 
-from gong_provider.client.claims import ClaimResult
+from gong_provider.client.models import ClaimResult
 from gong_provider.operators.gong import GongGetUserSettingsHistoryOperator, GongListUsersByFilterOperator
 
 
@@ -68,7 +68,7 @@ histories("cleared", ids(400, 5), handler=store)
 histories("refused", ids(500, 10), handler=failing("509", refuse), group_size=5)
 histories("killed", ids(600, 10), handler=failing("609", die_after_storing), group_size=5)
 histories("store_fails", ids(700, 10), handler=store, group_size=5)
-histories("claimed", ids(800, 5), handler=store, claim=lambda claimed: ClaimResult(claimed, ()))
+histories("claimed", ids(800, 5), handler=store, claim=lambda ids, _: ClaimResult(ids))
 histories("unknown", ids(900, 5))
 histories("fail_on_unknown", ids(910, 5), fail_on_unknown=True)
 histories("many", ids(2000, 1100), handler=store)

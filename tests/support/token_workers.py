@@ -16,15 +16,14 @@ from unittest import mock
 from cryptography.fernet import Fernet
 from sqlalchemy import Row, text
 
-from gong_provider.client.client import GongClient, HttpOptions
+from gong_provider.client.client import Access, GongClient, HttpOptions
 from gong_provider.client.history_fetcher import history_groups
 from gong_provider.client.models import SettingsHistory
-from gong_provider.client.protocols import Access
 from gong_provider.db.engine import Database, engine_for
 from gong_provider.oauth.credentials import RenewedCredentials
 from gong_provider.oauth.token_endpoint import OAuthSettings, TokenEndpoint, Tokens
+from gong_provider.rate_limit.base import Limits
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
-from gong_provider.rate_limit.limits import Limits
 from tests.support.token_service import TokenService
 
 PROCESSES = multiprocessing.get_context("forkserver")

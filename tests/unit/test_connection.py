@@ -18,7 +18,7 @@ from gong_provider.hooks.connection import extras_for_http_hook, read_connection
 from gong_provider.hooks.coordination import airflow_cipher
 from gong_provider.hooks.gong import GongHook
 from gong_provider.oauth.token_endpoint import DEFAULT_OAUTH_ENDPOINT
-from gong_provider.rate_limit.limits import Limits
+from gong_provider.rate_limit.base import Limits
 
 OAUTH = {"client_id": "app", "client_secret": "s3cret", "refresh_token": "r3fresh"}
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gong_provider.rate_limit.limits import CallsRemaining, Limits
+from gong_provider.rate_limit.base import CallsRemaining, Limits
 from include.gong.sync.backlog import ADVICE, describe_backlog
 from include.gong.sync.budget import backlog_eta, days_between_listings, histories_a_day
 from include.gong.warehouse.backlog import Backlog

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from gong_provider.client import endpoints, slots
-from gong_provider.client.protocols import Slot
 from gong_provider.operators import progress
 from gong_provider.operators.progress import Progress
+from gong_provider.rate_limit import base
+from gong_provider.rate_limit.base import Slot, SlotWaiter
 
 
 class Clock:
@@ -102,14 +102,12 @@ class _Paused:
 def test_a_long_wait_logs_its_end(
     wait_s: float, lines: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(slots, "LOG_EVERY_S", 0.1)
-    monkeypatch.setattr(slots, "MAX_LATE_S", 10)  # on a busy machine a late slot would be released
+    monkeypatch.setattr(base, "LOG_EVERY_S", 0.1)
+    monkeypatch.setattr(base, "MAX_LATE_S", 10)  # on a busy machine a late slot would be released
     limiter: Any = _Paused(wait_s)
     begin = time.monotonic()
     with caplog.at_level("INFO"):
-        asyncio.run(
-            slots.SlotWaiter(limiter, lambda: asyncio.sleep(0)).acquire(endpoints.get_user("1"), None)
-        )
+        asyncio.run(SlotWaiter(limiter, lambda: asyncio.sleep(0)).acquire("get_user"))
     assert wait_s <= time.monotonic() - begin < wait_s + 5
     assert min(len(caplog.messages), 2) == lines  # again and again, less often where the machine stalls
     assert all(re.search(r"\d\d:\d\d:\d\d UTC", line) for line in caplog.messages)

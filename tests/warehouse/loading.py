@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from gong_provider.client.models import ListingCheckpoint
 from gong_provider.db.engine import Database
 from gong_provider.oauth.token_store import TokenRows
-from gong_provider.rate_limit.limits import Limits
+from gong_provider.rate_limit.base import Limits
 from gong_provider.rate_limit.postgres import PostgresRateLimiter
 from include.gong.warehouse import deletions, listing_checkpoint, plan, runs
 from include.gong.warehouse.account import AccountIdentity, settle_account

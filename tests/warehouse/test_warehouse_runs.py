@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, Engine
 
-from gong_provider.client.claims import ClaimResult
-from include.gong.warehouse.connect import transaction
+from gong_provider.client.models import ClaimResult
+from include.gong.warehouse.connect import in_one_message, transaction
+from include.gong.warehouse.erasure import WAIT_FOR_LOADS
 from include.gong.warehouse.errors import WarehouseError
 from include.gong.warehouse.plan import claim, failed_histories, ids_of_batch, plan_histories, purge_plans
 from include.gong.warehouse.runs import (
@@ -258,7 +259,7 @@ def test_plans_are_purged_by_the_start_of_their_run_and_claims_by_their_own(ware
         opened(connection, LATER, NOON + HOUR)
         plan_histories(connection, RUN)
         plan_histories(connection, LATER)
-        claim(connection, RUN, ["1"])
+        claim(connection, RUN, ["1"], 1)
         purge_plans(connection, NOON + HOUR)
         assert ids_of_batch(connection, RUN, 1) == ["1"], "one that was cleared goes on, however old it is"
         close_run(connection, RUN, "success", NOON)
@@ -270,9 +271,9 @@ def test_plans_are_purged_by_the_start_of_their_run_and_claims_by_their_own(ware
     assert value(warehouse, "SELECT count(*) FROM history_claims") == 0
 
 
-def claimed(engine: Engine, run: RunKey, ids: str) -> ClaimResult:
-    with transaction(engine) as connection:
-        return claim(connection, run, list(ids))
+def claimed(engine: Engine, run: RunKey, ids: str, limit: int = 9) -> ClaimResult:
+    result = in_one_message(engine, lambda connection: claim(connection, run, list(ids), limit))
+    return ClaimResult(*map(set, result))
 
 
 def two_runs(engine: Engine) -> None:
@@ -283,16 +284,30 @@ def two_runs(engine: Engine) -> None:
 
 def test_each_user_is_one_runs(warehouse: Engine) -> None:
     two_runs(warehouse)
-    assert claimed(warehouse, RUN, "ab") == ClaimResult({"a", "b"}, set())
-    assert claimed(warehouse, LATER, "bcx") == ClaimResult({"c"}, {"b"})
-    assert claimed(warehouse, RUN, "abcd") == ClaimResult({"a", "b", "d"}, {"c"})
+    assert claimed(warehouse, RUN, "ab") == ClaimResult({"a", "b"}, set(), set())
+    assert claimed(warehouse, LATER, "bcx") == ClaimResult({"c"}, {"b"}, set())
+    assert claimed(warehouse, RUN, "abcd") == ClaimResult({"a", "b", "d"}, {"c"}, set())
+
+
+def test_a_claim_takes_the_first_that_are_free_up_to_its_limit(warehouse: Engine) -> None:
+    two_runs(warehouse)
+    assert claimed(warehouse, RUN, "xcbad", 1) == ClaimResult({"c"}, set(), {"a", "b", "d"})
+    assert claimed(warehouse, LATER, "cbad", 2) == ClaimResult({"b", "a"}, {"c"}, {"d"})
+
+
+def test_a_claim_does_not_wait_for_an_erasure(warehouse: Engine) -> None:
+    two_runs(warehouse)
+    with transaction(warehouse) as erasure:
+        erasure.exec_driver_sql(WAIT_FOR_LOADS)
+        assert claimed(warehouse, RUN, "ab") == ClaimResult(set(), {"a", "b"}, set())
+    assert claimed(warehouse, RUN, "ab") == ClaimResult({"a", "b"}, set(), set())
 
 
 def test_whoever_is_fetched_is_nobodys(warehouse: Engine) -> None:
     two_runs(warehouse)
     claimed(warehouse, RUN, "ab")
     load_group(warehouse, history("a"))
-    assert claimed(warehouse, LATER, "ab") == ClaimResult(set(), {"b"})
+    assert claimed(warehouse, LATER, "ab") == ClaimResult(set(), {"b"}, set())
 
 
 def test_a_claim_ends_with_its_run_or_its_time(warehouse: Engine) -> None:
@@ -300,7 +315,7 @@ def test_a_claim_ends_with_its_run_or_its_time(warehouse: Engine) -> None:
     claimed(warehouse, RUN, "ab")
     rows(warehouse, "UPDATE history_claims SET claimed_at = now() - interval '4 min' "
                     "WHERE user_id = 'a' RETURNING 1")  # fmt: skip
-    assert claimed(warehouse, LATER, "ab") == ClaimResult({"a"}, {"b"})
+    assert claimed(warehouse, LATER, "ab") == ClaimResult({"a"}, {"b"}, set())
     with transaction(warehouse) as connection:
         close_run(connection, RUN, "abandoned", NOON)
-    assert claimed(warehouse, LATER, "ab") == ClaimResult({"a", "b"}, set())
+    assert claimed(warehouse, LATER, "ab") == ClaimResult({"a", "b"}, set(), set())

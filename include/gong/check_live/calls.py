@@ -8,10 +8,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from gong_provider.client.client import GongClient
+from gong_provider.client.client import Access, GongClient
 from gong_provider.client.errors import GongApiError, GongRateLimitError
-from gong_provider.client.models import GongRequest
-from gong_provider.client.protocols import Access, utc_now
+from gong_provider.client.models import GongRequest, utc_now
 from gong_provider.client.responses import Response
 from gong_provider.hooks.gong import GongHook
 from gong_provider.rate_limit.in_process import InProcessRateLimiter

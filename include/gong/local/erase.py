@@ -9,7 +9,7 @@ from sqlalchemy import URL, Engine
 
 from gong_provider.client.endpoints import check_user_id
 from gong_provider.client.errors import GongConfigError
-from gong_provider.client.protocols import utc_now
+from gong_provider.client.models import utc_now
 from include.gong.local.settings import LocalError
 from include.gong.warehouse.connect import display_address, engine_for, schema_of
 from include.gong.warehouse.erasure_request import (

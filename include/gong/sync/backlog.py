@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-from gong_provider.rate_limit.limits import CallsRemaining, Limits
+from gong_provider.rate_limit.base import CallsRemaining, Limits
 from include.gong.sync.budget import histories_a_day
 from include.gong.sync.summary import counted
 from include.gong.warehouse.backlog import Backlog

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from datetime import date, datetime, timedelta
 
-from gong_provider.client.protocols import DAILY_QUOTA_EXHAUSTED_S
-from gong_provider.rate_limit.limits import CallsRemaining, Limits
+from gong_provider.rate_limit.base import DAILY_QUOTA_EXHAUSTED_S, CallsRemaining, Limits
 from include.gong.warehouse.runs import ListingRow
 
 _USERS_PER_PAGE = 100

@@ -7,7 +7,7 @@ import logging
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Connection
 
-from gong_provider.client.protocols import utc_now
+from gong_provider.client.models import utc_now
 from include.gong.sync.run import run_key
 from include.gong.sync.warehouse import warehouse_engine
 from include.gong.warehouse import checks, runs

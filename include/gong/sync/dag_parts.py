@@ -55,7 +55,7 @@ def load_histories(batches: Any) -> None:
     fetch_histories = FetchHistoriesOperator.partial(
         task_id="fetch_histories",
         batch_to_ids=lambda batch: _tasks().ids_of_batch(batch),
-        claim=lambda ids: _tasks().claim(ids),
+        claim=lambda ids, limit: _tasks().claim(ids, limit),
         handler=lambda group: _tasks().load_history_group(group),
         on_quota_exhausted="leave",
         map_index_template=_BATCH_NAME,

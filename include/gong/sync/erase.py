@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from gong_provider.client.endpoints import check_user_id
 from gong_provider.client.errors import GongConfigError
-from gong_provider.client.protocols import utc_now
+from gong_provider.client.models import utc_now
 from include.gong.sync.warehouse import warehouse_engine
 from include.gong.warehouse import erasure_request
 from include.gong.warehouse.connect import display_address, schema_of

@@ -6,14 +6,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from gong_provider.client.claims import ClaimResult
-from gong_provider.client.models import HistoryOutcome
+from gong_provider.client.models import ClaimResult, HistoryOutcome
 from include.gong.sync import budget
 from include.gong.sync.backlog import describe_backlog
 from include.gong.sync.run import PROPAGATION_DELAY, Run, calls_remaining, run_key, this_run
 from include.gong.sync.warehouse import warehouse_engine
 from include.gong.warehouse import backlog, histories, listing_checkpoint, plan, runs
-from include.gong.warehouse.connect import LOAD_RETRY_S, in_transaction, transaction
+from include.gong.warehouse.connect import LOAD_RETRY_S, in_one_message, in_transaction, transaction
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +70,10 @@ def ids_of_batch(batch: plan.BatchDescriptor) -> list[str]:
         return plan.ids_of_batch(connection, run_key(), batch["batch"])
 
 
-def claim(ids: Sequence[str]) -> ClaimResult:
+def claim(ids: Sequence[str], limit: int) -> ClaimResult:
     """Claim the next users, so that no two runs fetch the same history at once."""
-    with transaction(warehouse_engine()) as connection:
-        return plan.claim(connection, run_key(), ids)
+    run = run_key()
+    return in_one_message(warehouse_engine(), lambda connection: plan.claim(connection, run, ids, limit))
 
 
 def load_history_group(group: list[HistoryOutcome]) -> None:

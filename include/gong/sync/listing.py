@@ -10,9 +10,8 @@ from typing import NamedTuple
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Connection
 
-from gong_provider.client.models import ListingCheckpoint, ListingStatus, UsersPage
-from gong_provider.client.protocols import utc_now
-from gong_provider.rate_limit.limits import Limits
+from gong_provider.client.models import ListingCheckpoint, ListingStatus, UsersPage, utc_now
+from gong_provider.rate_limit.base import Limits
 from include.gong.sync.run import (
     PROPAGATION_DELAY,
     Run,

@@ -14,8 +14,7 @@ from sqlalchemy import Connection
 
 from gong_provider.client.endpoints import check_user_id
 from gong_provider.client.errors import GongConfigError, GongNotFoundError
-from gong_provider.client.models import ListingStatus, User, UserResponse, UsersPage
-from gong_provider.client.protocols import utc_now
+from gong_provider.client.models import ListingStatus, User, UserResponse, UsersPage, utc_now
 from include.gong.sync.histories import plan_for
 from include.gong.sync.listing import load_page
 from include.gong.sync.run import Run, prepare, run_key

@@ -14,8 +14,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Connection
 
 from gong_provider.client.errors import GongConfigError
-from gong_provider.client.protocols import utc_now
-from gong_provider.rate_limit.limits import CallsRemaining, Limits
+from gong_provider.client.models import utc_now
+from gong_provider.rate_limit.base import CallsRemaining, Limits
 from include.gong.sync import budget
 from include.gong.sync.backlog import describe_backlog
 from include.gong.sync.publishing import publish

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from gong_provider.client.protocols import utc_now
+from gong_provider.client.models import utc_now
 from include.gong.warehouse.connect import display_address, engine_for, schema_of
 from include.gong.warehouse.erasure_file import apply_erasures, export_erasures
 from include.gong.warehouse.errors import WarehouseError

@@ -24,6 +24,7 @@ __all__ = [
     "address_of",
     "display_address",
     "engine_for",
+    "in_one_message",
     "in_transaction",
     "schema_of",
     "transaction",
@@ -66,19 +67,43 @@ def transaction(engine: Engine, *, lock_timeout_s: float = 0) -> Iterator[Connec
     :param lock_timeout_s: seconds to wait for a lock, where the login has no such limit itself; 0: for ever.
     :raises WarehouseError: the database can't be reached, or refuses a statement.
     """
+    with _connected(engine) as connection, connection.begin():
+        enter_schema(connection, lock_timeout_s)
+        yield connection
+
+
+@contextmanager
+def _connected(engine: Engine) -> Iterator[Connection]:
     try:
         connection = engine.connect()
     except DBAPIError as error:
         reason = engines.explain_connection_error(error, engine.url)
         raise_without_context(WarehouseError(f"The warehouse {reason}", is_transient=True))
     try:
-        with connection, connection.begin():
-            enter_schema(connection, lock_timeout_s)
+        with connection:
             yield connection
     except (DBAPIError, psycopg2.Error) as error:
         reason = engines.explain_statement_error(error, engine.url, create=_MIGRATE)
         is_transient = engines.is_transient(error)
         raise_without_context(WarehouseError(f"The warehouse {reason}", is_transient=is_transient))
+
+
+def in_one_message(engine: Engine, send: Callable[[Connection], T]) -> T:
+    """Send one message, which is a transaction of its own, enters the schema itself, and can be repeated.
+
+    It is repeated once after a transient error, as the connection is not checked before.
+
+    :raises WarehouseError: the database can't be reached, or refuses a statement.
+    """
+    unchecked = engines.engine_for(engine.url, pings=False)
+    for is_last in (False, True):
+        try:
+            with _connected(unchecked) as connection:
+                return send(connection.execution_options(isolation_level="AUTOCOMMIT"))
+        except WarehouseError as error:
+            if is_last or not error.is_transient:
+                raise
+    raise AssertionError("unreachable")
 
 
 def in_transaction(engine: Engine, load: Callable[[Connection], T], *, for_s: float | None = None) -> T:

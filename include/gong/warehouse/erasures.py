@@ -17,9 +17,9 @@ from gong_provider.client.models import HistoryOutcome, SettingsChange, Settings
 
 # Each transaction that writes user data holds this lock until its commit: erasures and writers wait for each
 # other. Readers, such as dumps and analysts, are not affected.
-_BLOCK = "LOCK TABLE erasures IN ROW EXCLUSIVE MODE"
+BLOCK_ERASURES = "LOCK TABLE erasures IN ROW EXCLUSIVE MODE"
 _BLOCK_AND_READ = f"""
-    {_BLOCK};
+    {BLOCK_ERASURES};
     SELECT 'key' AS kind, key AS value FROM erasure_key
     UNION ALL
     SELECT 'id', user_hash FROM erasures
@@ -147,7 +147,7 @@ def block_erasures(connection: Connection) -> None:
     Each transaction that writes user data calls this first: it then reads the state after the last erasure,
     and commits its writes before the next one begins.
     """
-    connection.exec_driver_sql(_BLOCK)
+    connection.exec_driver_sql(BLOCK_ERASURES)
 
 
 def read_erasures(connection: Connection) -> Erasures:

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypedDict
 
+from psycopg2.errors import LockNotAvailable
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
-from gong_provider.client.claims import ClaimResult
-from include.gong.warehouse.erasures import block_erasures
+from gong_provider.client.models import ClaimResult
+from gong_provider.db.schema import search_path
+from include.gong.warehouse.erasures import BLOCK_ERASURES, block_erasures
 from include.gong.warehouse.runs import RunKey, set_on_run
 
 # Rows of requested histories stay in the plan when the run is planned again.
@@ -89,26 +92,40 @@ _IDS_OF_BATCH = text("""
     ORDER BY position
 """)
 
-# A claim is valid while its run is running and a call may take; in a fixed order, because it locks.
-_CLAIM = text("""
-    WITH pending AS (
-        SELECT user_id FROM history_backlog
-        WHERE (dag_id, run_id) = (:dag_id, :run_id) AND user_id = ANY (CAST(:ids AS text[]))
+# A claim is valid while its run is running and a call may take.
+_IS_FREE = """
+    (stored.dag_id, stored.run_id) = (%(dag_id)s, %(run_id)s)
+    OR stored.claimed_at < clock_timestamp() - %(lease)s::interval
+    OR NOT EXISTS (SELECT FROM sync_runs
+                   WHERE (sync_runs.dag_id, sync_runs.run_id) = (stored.dag_id, stored.run_id)
+                     AND state = 'running')
+"""
+
+# One message: a call's slot begins meanwhile. The claims are written in a fixed order, because that locks.
+_CLAIM = f"""
+    SELECT set_config('search_path', %(search_path)s, true), set_config('jit', 'off', true),
+           set_config('lock_timeout', %(lock_timeout)s, true);
+    {BLOCK_ERASURES};
+    WITH pending AS MATERIALIZED (
+        SELECT backlog.user_id, place, ({_IS_FREE}) IS TRUE AS is_free
+        FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS given (user_id, place)
+        JOIN history_backlog AS backlog USING (user_id)
+        LEFT JOIN history_claims AS stored USING (user_id)
+        WHERE (backlog.dag_id, backlog.run_id) = (%(dag_id)s, %(run_id)s)
+    ), chosen AS (
+        SELECT user_id FROM pending WHERE is_free ORDER BY place LIMIT %(limit)s
     ), claimed AS (
         INSERT INTO history_claims AS stored (user_id, dag_id, run_id, claimed_at)
-        SELECT user_id, :dag_id, :run_id, clock_timestamp() FROM pending ORDER BY user_id
+        SELECT user_id, %(dag_id)s, %(run_id)s, clock_timestamp() FROM chosen ORDER BY user_id
         ON CONFLICT (user_id) DO UPDATE
         SET (dag_id, run_id, claimed_at) = ROW (excluded.dag_id, excluded.run_id, excluded.claimed_at)
-        WHERE (stored.dag_id, stored.run_id) = (excluded.dag_id, excluded.run_id)
-           OR stored.claimed_at < clock_timestamp() - CAST(:lease AS interval)
-           OR NOT EXISTS (SELECT FROM sync_runs
-                          WHERE (sync_runs.dag_id, sync_runs.run_id) = (stored.dag_id, stored.run_id)
-                            AND state = 'running')
+        WHERE {_IS_FREE}
         RETURNING user_id
     )
-    SELECT user_id, EXISTS (SELECT FROM claimed WHERE claimed.user_id = pending.user_id) AS is_claimed
-    FROM pending
-""")
+    SELECT user_id, CASE WHEN claimed.user_id IS NOT NULL THEN 'claimed'
+                         WHEN is_free AND chosen.user_id IS NULL THEN 'free' ELSE 'contended' END AS result
+    FROM pending LEFT JOIN chosen USING (user_id) LEFT JOIN claimed USING (user_id)
+"""  # noqa: S608 (constants)
 
 _REMAINING = text("""
     SELECT histories_pending - histories_planned
@@ -134,6 +151,7 @@ _PURGE_CLAIMS = text("DELETE FROM history_claims WHERE claimed_at < :before")
 
 SMALLEST_BATCH = 25
 _LEASE = timedelta(minutes=3)  # the most that a call takes, with its retries
+_CLAIM_WAITS_MS = 20
 
 
 class BatchDescriptor(TypedDict):
@@ -193,14 +211,29 @@ def ids_of_batch(connection: Connection, run: RunKey, batch: int) -> list[str]:
     return list(connection.scalars(_IDS_OF_BATCH, run._asdict() | {"batch": batch}))
 
 
-def claim(connection: Connection, run: RunKey, ids: Sequence[str]) -> ClaimResult:
-    """Claim users whose history no run has fetched since this one began or is fetching at this moment."""
-    block_erasures(connection)
-    rows = connection.execute(_CLAIM, run._asdict() | {"ids": list(ids), "lease": _LEASE}).all()
-    return ClaimResult(
-        claimed={row.user_id for row in rows if row.is_claimed},
-        contended={row.user_id for row in rows if not row.is_claimed},
-    )
+def claim(connection: Connection, run: RunKey, ids: Sequence[str], limit: int) -> ClaimResult:
+    """Claim the first users whose history no run has fetched since this one began or is fetching now.
+
+    One message. While an erasure or another claim has locked a row or table, all users are contended: the
+    caller may hold a call's slot, and must not wait.
+
+    :param limit: how many to claim.
+    """
+    values = {
+        "search_path": search_path(connection.engine.url),
+        "lock_timeout": f"{_CLAIM_WAITS_MS}ms",
+        "ids": list(ids),
+        "limit": limit,
+        "lease": _LEASE,
+    }
+    try:
+        rows = connection.exec_driver_sql(_CLAIM, run._asdict() | values).all()
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            return ClaimResult(claimed=set(), contended=set(ids))
+        raise
+    found = {result: {row.user_id for row in rows if row.result == result} for result in ClaimResult._fields}
+    return ClaimResult(**found)
 
 
 def histories_remaining(connection: Connection, run: RunKey) -> int:

@@ -8,24 +8,22 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar, Unpack
+from typing import NamedTuple, Protocol, TypeVar, Unpack
 
 import aiohttp
 from yarl import URL
 
 from gong_provider.client import endpoints, errors
 from gong_provider.client.endpoints import UsersFilter
-from gong_provider.client.models import GongRequest, SettingsHistory, UserResponse, UsersPage
-from gong_provider.client.protocols import (
+from gong_provider.client.models import GongRequest, SettingsHistory, UserResponse, UsersPage, utc_now
+from gong_provider.client.responses import Response, parse_response, transport_error
+from gong_provider.rate_limit.base import (
     DAILY_QUOTA_EXHAUSTED_S,
     MAX_PAUSE_S,
-    Access,
-    Credentials,
     RateLimiter,
-    utc_now,
+    SlotWaiter,
+    Work,
 )
-from gong_provider.client.responses import Response, parse_response, transport_error
-from gong_provider.client.slots import Precondition, SlotWaiter
 
 T = TypeVar("T")
 
@@ -48,6 +46,70 @@ class HttpOptions:
     tls: ssl.SSLContext | bool = True
     allow_redirects: bool = False
     max_redirects: int = 10
+
+
+class Access(NamedTuple):
+    """Authorization and address of one call.
+
+    :ivar authorization: value of the Authorization header.
+    :ivar base_url: with ``/v2``, without a slash at its end.
+    :ivar generation: which of the account's tokens it is; 0 where it never changes.
+    """
+
+    authorization: str
+    base_url: str
+    generation: int = 0
+
+    def __repr__(self) -> str:
+        return f"Access(base_url={self.base_url!r}, generation={self.generation})"
+
+
+class Credentials(Protocol):
+    """Authorization and base URL of calls: fixed, or renewed while calls go on."""
+
+    async def current(self) -> Access:
+        """Return the access to call with now.
+
+        :raises GongCredentialsError: nothing could work; the error says how to connect again.
+        """
+
+    async def renew(self, refused: Access, renewals: int = 0) -> int | None:
+        """Find out after a 401 to ``refused`` whether there is another access to try.
+
+        :param renewals: how many this call has caused so far.
+        :return: the same number, plus one where this 401 causes one; None: there is no other access.
+        """
+
+    async def accepted(self, access: Access) -> None:
+        """Note that Gong accepted it: cheap to call after each response."""
+
+    async def close(self) -> None:
+        """Let a renewal under way end."""
+
+
+class FixedCredentials:
+    """An access key, or a token that is not renewed."""
+
+    def __init__(self, authorization: str, base_url: str) -> None:
+        self._access = Access(authorization, base_url)
+
+    async def current(self) -> Access:
+        return self._access
+
+    async def renew(self, refused: Access, renewals: int = 0) -> int | None:  # noqa: ARG002
+        return None
+
+    async def accepted(self, access: Access) -> None:
+        """Nothing to note."""
+
+    async def close(self) -> None:
+        """Nothing is under way."""
+
+
+class NextUser(Work, Protocol):
+    """A user who is chosen when the slot of their call begins; until then the id is empty."""
+
+    user_id: str
 
 
 class GongClient:
@@ -106,18 +168,26 @@ class GongClient:
         """
         return await self._call(endpoints.get_user(user_id), endpoints.parse_user)
 
-    async def get_user_settings_history(
-        self, user_id: str, precondition: Precondition | None = None
-    ) -> SettingsHistory:
+    async def get_user_settings_history(self, user_id: str) -> SettingsHistory:
         """Return all changes of one user's settings.
 
-        :param precondition: checked before the call, and again when its slot begins.
         :raises GongNotFoundError: Gong knows no such user.
-        :raises CallSkipped: the precondition does not hold.
         """
-        request = endpoints.settings_history(user_id)
         return await self._call(
-            request, lambda response: endpoints.parse_settings_history(response, user_id), precondition
+            endpoints.settings_history(user_id),
+            lambda response: endpoints.parse_settings_history(response, user_id),
+        )
+
+    async def get_next_settings_history(self, next_user: NextUser) -> SettingsHistory | None:
+        """Return the history of the user chosen when the call's slot begins; None: no user remains.
+
+        :raises GongApiError: as ``get_user_settings_history``; if no user was chosen, no call was made.
+        """
+        return await self._call_for(
+            "settings_history",
+            lambda: endpoints.settings_history(next_user.user_id),
+            lambda response: endpoints.parse_settings_history(response, next_user.user_id),
+            next_user,
         )
 
     async def list_users_by_filter(
@@ -151,16 +221,35 @@ class GongClient:
             return sorted(endpoints.FILTER_PATHS, key=lambda path: path != known)
         return (self._filter_path,)
 
-    async def _call(
-        self, request: GongRequest, read: Callable[[Response], T], precondition: Precondition | None = None
-    ) -> T:
+    async def _call(self, request: GongRequest, read: Callable[[Response], T]) -> T:
         """Make one call with its retries; the result or the error counts the HTTP requests."""
+        result = await self._call_for(request.endpoint, lambda: request, read)
+        assert result is not None  # noqa: S101 - only a call for optional work has none
+        return result
+
+    async def _call_for(
+        self,
+        endpoint: str,
+        request: Callable[[], GongRequest],
+        read: Callable[[Response], T],
+        work: Work | None = None,
+    ) -> T | None:
+        """Make one call with its retries, each in a slot of its own.
+
+        :param request: called when the first slot begins.
+        :param work: of which the call is a part; None: the call is needed in any case.
+        :return: None: there was no work any more, and no call was made.
+        """
         calls = failures = renewals = 0
+        last: errors.GongApiError | None = None
         while True:
             try:
-                access = await self._acquire_slot(request, precondition)
+                self._connections()  # before the slot, not in its time
+                if not await self._slot_waiter.acquire(endpoint, work):
+                    break
+                access = await self._credentials.current()
                 calls += 1
-                return read(replace(await self._try(request, access), calls=calls))
+                return read(replace(await self._try(request(), access), calls=calls))
             except errors.GongApiError as error:
                 error.calls = calls
                 if error.status == 401:
@@ -172,7 +261,11 @@ class GongClient:
                 delay_s = _retry_delay_s(error, failures)
                 if failures >= self._attempts or delay_s is None:
                     raise
+                last = error.with_traceback(None)  # its frames would keep the response in memory
                 await asyncio.sleep(delay_s)
+        if last is not None:
+            raise last
+        return None
 
     async def _try(self, request: GongRequest, access: Access) -> Response:
         requested_at = self._clock()
@@ -191,11 +284,6 @@ class GongClient:
             raise errors.GongDailyQuotaExceededError(**vars(error)) from None
         await self._credentials.accepted(access)
         return response
-
-    async def _acquire_slot(self, request: GongRequest, precondition: Precondition | None) -> Access:
-        self._connections()  # before the slot, not in its time
-        await self._slot_waiter.acquire(request, precondition)
-        return await self._credentials.current()
 
     def _connections(self) -> aiohttp.ClientSession:
         if self._session is None:

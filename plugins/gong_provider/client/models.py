@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from gong_provider.client.errors import GongApiError
+
+
+def utc_now() -> datetime:
+    """Return the current time: the default clock."""
+    return datetime.now(UTC)
 
 
 class GongRequest(msgspec.Struct, frozen=True):
@@ -205,3 +210,22 @@ class HistoryFailure:
 
 
 HistoryOutcome: TypeAlias = SettingsHistory | HistoryFailure
+
+
+class ClaimResult(NamedTuple):
+    """Which of some users are claimed, and by which task.
+
+    :ivar claimed: by this task.
+    :ivar contended: by another task: tried again until they are claimed or need no call.
+    :ivar free: by no task, as they are beyond the limit: tried again next.
+
+    The other users need no call.
+    """
+
+    claimed: Collection[str]
+    contended: Collection[str] = ()
+    free: Collection[str] = ()
+
+
+Claim: TypeAlias = Callable[[Sequence[str], int], ClaimResult]
+"""Claims, of the ids in their order, as many users as the limit says; may read a database."""

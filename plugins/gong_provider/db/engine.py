@@ -109,12 +109,13 @@ def address_of(connection: PostgresConnection) -> URL:
     )
 
 
-def engine_for(url: URL | str, *, wait_s: int | None = None) -> Engine:
+def engine_for(url: URL | str, *, wait_s: int | None = None, pings: bool = True) -> Engine:
     """Return the process's engine for a database; the same arguments give the same engine.
 
     :param url: any ``postgres://`` or ``postgresql://`` address; the driver is always psycopg2. Its
         parameter ``gong_schema`` names the schema, and stays in the engine's address.
     :param wait_s: seconds to wait for a connection to be made or to become free; None: 10 and 30.
+    :param pings: check each connection before its use, by a message; False: the user repeats what fails.
     :raises AddressError: it is not such an address.
     """
     try:
@@ -126,15 +127,15 @@ def engine_for(url: URL | str, *, wait_s: int | None = None) -> Engine:
         raise AddressError(f"must be a PostgreSQL, not {parsed.get_backend_name()}.")
     if not schemas.is_possible(schemas.schema_of(parsed)):
         raise AddressError(schemas.RULE)
-    return _engine(parsed.set(drivername="postgresql+psycopg2"), os.getpid(), wait_s)
+    return _engine(parsed.set(drivername="postgresql+psycopg2"), os.getpid(), wait_s, pings)
 
 
 @cache
-def _engine(url: URL, _pid: int, wait_s: int | None) -> Engine:
+def _engine(url: URL, _pid: int, wait_s: int | None, pings: bool) -> Engine:
     """Create an engine for each process, as connections must not be shared with a forked child."""
     engine = create_engine(
         url,
-        pool_pre_ping=True,
+        pool_pre_ping=pings,
         pool_size=2,
         max_overflow=6,
         pool_timeout=wait_s or _POOL_TIMEOUT_S,

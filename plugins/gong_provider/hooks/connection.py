@@ -23,7 +23,7 @@ from gong_provider.client.client import HttpOptions
 from gong_provider.client.errors import GongConfigError, raise_without_context
 from gong_provider.client.models import UsersPage
 from gong_provider.oauth.token_endpoint import DEFAULT_OAUTH_ENDPOINT, OAuthSettings, is_bare_url
-from gong_provider.rate_limit.limits import CallsRemaining, Limits
+from gong_provider.rate_limit.base import CallsRemaining, Limits
 
 log = logging.getLogger(__name__)
 

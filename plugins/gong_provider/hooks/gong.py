@@ -15,21 +15,28 @@ from airflow.sdk import BaseHook, Connection
 from requests import PreparedRequest, Session
 
 from gong_provider import __version__
-from gong_provider.client.claims import Claim
-from gong_provider.client.client import ATTEMPTS, GongClient, HttpOptions
+from gong_provider.client.client import (
+    ATTEMPTS,
+    Access,
+    Credentials,
+    FixedCredentials,
+    GongClient,
+    HttpOptions,
+)
 from gong_provider.client.endpoints import UsersFilter, check_user_id
 from gong_provider.client.errors import GongError
-from gong_provider.client.history_fetcher import calls_in_flight, history_groups
+from gong_provider.client.history_fetcher import history_groups
 from gong_provider.client.models import (
+    Claim,
     HistoryOutcome,
     ListingCheckpoint,
     SettingsHistory,
     User,
     UserResponse,
     UsersPage,
+    utc_now,
 )
 from gong_provider.client.pagination import follow, pages_by_filter
-from gong_provider.client.protocols import Access, Credentials, FixedCredentials, utc_now
 from gong_provider.hooks.connection import (
     GongSettings,
     describe_success,
@@ -40,7 +47,7 @@ from gong_provider.hooks.connection import (
 )
 from gong_provider.hooks.coordination import Coordination
 from gong_provider.hooks.event_loop import BackgroundEventLoop
-from gong_provider.rate_limit.limits import CallsRemaining
+from gong_provider.rate_limit.base import CallsRemaining
 
 _entered: ContextVar[GongHook | None] = ContextVar("entered", default=None)
 
@@ -196,8 +203,8 @@ class GongHook(HttpHook):
         A group closes at ``group_size`` users, 5,000 changes, or ``group_seconds`` after its first. A history
         that fails, or whose user Gong does not know, is a ``HistoryFailure``; the others continue.
 
-        :param claim: called with the next ids shortly before their calls; returns which this task has
-            claimed, and which another task has, to be tried again; the rest are skipped. May read a database.
+        :param claim: called with the next ids, shortly before their calls, and how many to claim; returns a
+            ``ClaimResult``. May read a database.
         :raises GongConfigError: an id is invalid; no call was made.
         :raises GongApiError: an error that every other call would meet (credentials, limit, service down),
             after all outcomes were yielded.
@@ -208,7 +215,7 @@ class GongHook(HttpHook):
             ids,
             group_size=group_size,
             group_seconds=group_seconds,
-            in_flight=calls_in_flight(self.settings.limits.calls_per_second),
+            calls_per_second=self.settings.limits.calls_per_second,
             claim=claim,
         )
         yield from self._loop.iterate(groups)

@@ -7,14 +7,13 @@ import logging
 import time
 from datetime import UTC, datetime
 
-from gong_provider.client.client import HttpOptions
+from gong_provider.client.client import Access, HttpOptions
 from gong_provider.client.errors import (
     GongCoordinationError,
     GongCredentialsError,
     GongTransientError,
     GongUnavailableError,
 )
-from gong_provider.client.protocols import Access
 from gong_provider.db.engine import Database
 from gong_provider.oauth.token_endpoint import (
     CHECK_ENDPOINT,

@@ -27,8 +27,8 @@ from gong_provider.retry import policy_for
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
 
-    from gong_provider.client.claims import Claim
     from gong_provider.client.models import (
+        Claim,
         HistoryOutcome,
         ListingCheckpoint,
         ListingStatus,
@@ -304,8 +304,8 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         user is raised.
     :param fail_on_unknown: a user that Gong does not know fails the task, at once, with a
         ``GongNotFoundError``, after the handler got the user's group.
-    :param claim: called with the next ids shortly before their calls; returns a ``ClaimResult``, so that
-        concurrent runs never fetch the same user.
+    :param claim: called with the next ids, shortly before their calls, and how many to claim; returns a
+        ``ClaimResult``, so that concurrent runs never fetch the same user.
     :param on_quota_exhausted: what to do when no calls remain today. ``wait``: the task is rescheduled until
         some are free; without a handler it fails. ``leave``: it succeeds without the rest.
     :param group_size: histories after which a group closes; it does at 5,000 changes, too.

@@ -10,10 +10,16 @@ from typing import Any
 from sqlalchemy import Row
 
 from gong_provider.client.errors import GongCoordinationError
-from gong_provider.client.protocols import DAILY_QUOTA_EXHAUSTED_S, MAX_PAUSE_S, Slot
 from gong_provider.db.engine import Database
+from gong_provider.rate_limit.base import (
+    DAILY_QUOTA_EXHAUSTED_S,
+    MAX_PAUSE_S,
+    CallsRemaining,
+    Limits,
+    Slot,
+    guessed_pause_s,
+)
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
-from gong_provider.rate_limit.limits import CallsRemaining, Limits, guessed_pause_s
 
 # The lock is a statement of its own, so that the next ones see what was committed while it waited.
 _LOCKED_STATE = """

@@ -7,14 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from gong_provider.client.client import GongClient, HttpOptions
+from gong_provider.client.client import Credentials, FixedCredentials, GongClient, HttpOptions
 from gong_provider.client.errors import GongCredentialsError, GongUserRefusedError
 from gong_provider.client.history_fetcher import IN_FLIGHT, history_groups
 from gong_provider.client.models import HistoryFailure, HistoryOutcome, SettingsHistory
-from gong_provider.client.protocols import Credentials, FixedCredentials
 from gong_provider.oauth import credentials as tokens_module
+from gong_provider.rate_limit.base import Limits
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
-from gong_provider.rate_limit.limits import Limits
 from tests.support import GongService
 from tests.support.gong_faults import Faults
 from tests.support.token_service import TokenService

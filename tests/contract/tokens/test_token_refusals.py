@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from gong_provider.client.client import Access
 from gong_provider.client.errors import GongCoordinationError, GongCredentialsError
-from gong_provider.client.protocols import Access
 from gong_provider.oauth import credentials as tokens_module
 from gong_provider.oauth.credentials import RenewedCredentials
 from gong_provider.oauth.token_store import TokenRows

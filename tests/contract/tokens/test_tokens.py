@@ -16,8 +16,8 @@ from gong_provider.db.engine import engine_for
 from gong_provider.oauth import credentials as tokens_module
 from gong_provider.oauth.token_endpoint import CONNECT_AGAIN, Tokens
 from gong_provider.oauth.token_store import TokenRows
+from gong_provider.rate_limit.base import Limits
 from gong_provider.rate_limit.in_process import InProcessRateLimiter
-from gong_provider.rate_limit.limits import Limits
 from tests.support import GongService
 from tests.support.token_service import TokenService
 from tests.support.token_workers import Account
