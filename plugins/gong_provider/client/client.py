@@ -253,6 +253,10 @@ class GongClient:
             except errors.GongApiError as error:
                 error.calls = calls
                 if error.status == 401:
+                    if renewals and endpoint in endpoints.OF_ONE_USER:
+                        calls = error.calls = calls + 1
+                        if await self._is_accepted(access):
+                            raise errors.GongUserRefusedError(**vars(error)) from None
                     renewed = await self._credentials.renew(access, renewals)
                     if renewed is not None:
                         renewals = renewed
@@ -266,6 +270,15 @@ class GongClient:
         if last is not None:
             raise last
         return None
+
+    async def _is_accepted(self, access: Access) -> bool:
+        """Whether a renewed token, which got a 401 for one user, gets a page of users."""
+        await self._slot_waiter.acquire("list_users", None)
+        try:
+            await self._try(endpoints.list_users(None, False), access)
+        except errors.GongApiError:
+            return False
+        return True
 
     async def _try(self, request: GongRequest, access: Access) -> Response:
         requested_at = self._clock()

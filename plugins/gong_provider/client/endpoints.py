@@ -21,6 +21,9 @@ IDS_PER_CALL = 100
 # The contract's path first: the live service's is tried when a host has no such path.
 FILTER_PATHS = ("/users/filter", "/users/extensive")
 
+OF_ONE_USER = ("get_user", "settings_history")
+"""Endpoints where a 401 may concern one user only."""
+
 MAX_COUNT = 2**31 - 1
 """A larger count is ignored: no database column could store it."""
 

@@ -234,6 +234,7 @@ class _HistoryFetcher:
         self._group_seconds = group_seconds
         # Failures since the last success: of users or of the service, as the next calls show.
         self._unattributed: list[HistoryFailure] = []
+        self._attributing = asyncio.Lock()
         self._load_started_at: float | None = None
         self._load_ended = asyncio.Event()
         self._changes_not_loaded = 0
@@ -254,8 +255,7 @@ class _HistoryFetcher:
         try:
             await asyncio.gather(*(self._worker() for _ in range(in_flight)))
             if self.error is None:
-                await self._check_credentials()
-                await self._put_unattributed()
+                await self._attribute_rest()
         except Exception as error:  # any error: it is raised after the outcomes
             self.error = error
         finally:
@@ -322,9 +322,10 @@ class _HistoryFetcher:
     async def _fetch(self) -> bool:
         """Fetch the next user's history and put the outcome into the group; False: no user remains.
 
-        A 401, with OAuth one after renewals, may concern this user only. It is attributed to the user when a
-        later call succeeds. Ten failures in a row end the batch, and so does a 401 to the page of users that
-        is fetched when no user remains. Tokens that can't be renewed end it at once.
+        A 401 may concern this user only. With OAuth, the client compares with a page of users. With an access
+        key, it is attributed to the user when a later call succeeds, or the page of users that is fetched
+        after ten in a row, or when no user remains. Ten other failures in a row end the batch. Tokens that
+        can't be renewed end it at once.
         """
         next_user = _NextUser(self)
         try:
@@ -341,14 +342,16 @@ class _HistoryFetcher:
                 error.calls,
                 error.with_traceback(None),  # its frames would keep the whole response in memory
             )
-            if is_unknown:
+            if is_unknown or isinstance(error, errors.GongUserRefusedError):
                 await self._put(failure)
                 return True
             if isinstance(error, _FATAL) and error.status != 401:
                 raise
             self._unattributed.append(failure)
             if len(self._unattributed) >= MAX_FAILURES_IN_A_ROW:
-                raise
+                if not all(failure.error and failure.error.status == 401 for failure in self._unattributed):
+                    raise
+                await self._attribute_rest()
             return True
         if history is None:
             return False
@@ -356,15 +359,22 @@ class _HistoryFetcher:
         await self._put(history)
         return True
 
-    async def _check_credentials(self) -> None:
-        """Check after a last 401 whether the credentials are still accepted: fetch a page of users.
+    async def _attribute_rest(self) -> None:
+        """Attribute the last failures to their users; after a 401, if a page of users can be fetched.
 
-        :raises GongApiError: they are not.
+        :raises GongApiError: the credentials are no longer accepted.
         """
-        if any(isinstance(failure.error, errors.GongCredentialsError) for failure in self._unattributed):
-            page = await self._client.list_users()
-            last = self._unattributed[-1]
-            self._unattributed[-1] = replace(last, calls=last.calls + page.calls)
+        async with self._attributing:  # one page for all workers that wait here
+            is_refused = any(
+                isinstance(failure.error, errors.GongCredentialsError) for failure in self._unattributed
+            )
+            if is_refused and not self.queue.is_stopped:
+                page = await self._client.list_users()
+                if self._unattributed:  # another call may have succeeded meanwhile
+                    last = self._unattributed[-1]
+                    self._unattributed[-1] = replace(last, calls=last.calls + page.calls)
+            if not self.queue.is_stopped:
+                await self._put_unattributed()
 
     async def _put_unattributed(self) -> None:
         """Attribute the failures to their users."""
