@@ -96,7 +96,7 @@ def _fetch(engine: Engine) -> None:
         listing_checkpoint.clear_checkpoint(connection, RUN)
         plan.plan_histories(connection, RUN)
         ids = plan.ids_of_batch(connection, RUN, 1)
-        plan.claim(connection, RUN, ids)
+        plan.claim(connection, RUN, ids, len(ids))
     outcomes = (history("1", [FLIP, "odd"]), history("2"), failure("3"), history("4"))
     with transaction(engine) as connection:
         load_histories(connection, RUN, outcomes, PROPAGATION_DELAY)

@@ -139,7 +139,7 @@ def leave_traces(engine: Engine) -> None:
         opened(connection, at=NOON + HOUR)
         connection.exec_driver_sql("UPDATE sync_runs SET histories_since = '2026-03-10 13:00Z'")
         plan.plan_histories(connection, RUN)
-        plan.claim(connection, RUN, [PAULA, OTTO, NORA])
+        plan.claim(connection, RUN, [PAULA, OTTO, NORA], 3)
         listing_checkpoint.save_checkpoint(
             connection, RUN, page_of_listing([paula(), otto()], "next", NOON + HOUR)
         )

@@ -80,7 +80,7 @@ WRITES: dict[str, Callable[[Connection], object]] = {
         connection, RUN, [history(PAULA, [*PAULAS, change(MAIL, 14)])], PROPAGATION_DELAY
     ),
     "plan": lambda connection: plan.plan_histories(connection, RUN),
-    "claim": lambda connection: plan.claim(connection, RUN, [PAULA]),
+    "claim": lambda connection: plan.claim(connection, RUN, [PAULA], 1),
     "progress": lambda connection: listing_checkpoint.save_checkpoint(
         connection, RUN, page_of_listing([paula()], "next")
     ),
