@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import psutil
@@ -26,6 +28,10 @@ from gong_provider.client.history_fetcher import calls_in_flight
 from include.gong.local.settings import ROOT
 from include.gong.warehouse.connect import engine_for
 from include.gong.warehouse.migrate import migrate
+
+BASELINE = "GONG_BENCH_BASELINE"
+"""Environment variable: the checkout of another commit, to measure its client beside this one's."""
+CLIENT_ROUNDS = 5
 
 
 class GoalError(RuntimeError):
@@ -152,8 +158,50 @@ def page(cluster: Server, users: int) -> list[Goal]:
     return [Goal(f"Airflow's API beside {READERS} waiting readers", measured, "≤ 50 ms", beside_ms <= 50)]
 
 
+def client(cluster: Server, users: int) -> list[Goal]:
+    """Measure the client alone, without a limit; and a commit's beside it, in turns (``BASELINE``)."""
+    baseline = os.environ.get(BASELINE)
+    trees = {"": ROOT} | ({"baseline": Path(baseline)} if baseline else {})
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in trees}
+    with service(Account(users)) as address:
+        for _ in range(CLIENT_ROUNDS):
+            for name, tree in trees.items():
+                runs[name].append(_client_run(address, users, tree))
+    seconds, cpu_s = (median(run[what] for run in runs[""]) for what in ("seconds", "cpu_seconds"))
+    name = f"the client alone, {users:,} histories"
+    rows = [
+        Goal(name, f"{seconds:.2f} s"),
+        Goal(f"{name}: processor time", f"{cpu_s:.2f} s", "≤ 2 s for 10,000", cpu_s <= 2 * users / 10_000),
+    ]
+    if baseline:
+        for what in ("seconds", "cpu_seconds"):
+            pairs = zip(runs[""], runs["baseline"], strict=True)
+            ratio = median(ours_[what] / theirs[what] for ours_, theirs in pairs)
+            before = median(run[what] for run in runs["baseline"])
+            measured = f"{ratio:.2f} × its {before:.2f} s"
+            rows.append(Goal(f"{name}: {what} to the baseline", measured, "≤ 0.6 ×", ratio <= 0.6))
+    return rows
+
+
+def _client_run(address: str, users: int, tree: Path) -> dict[str, float]:
+    """Run the client of a checkout in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.client_alone", "--gong", address, "--users", str(users)],
+        cwd=ROOT,
+        env=environment() | {"PYTHONPATH": f"{tree / 'plugins'}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    if (result["histories"], result["changes"]) != (users, sum(1 for _ in Company(users).change_rows())):
+        raise GoalError(f"{tree}: {result}")
+    return result
+
+
 GOALS: dict[str, Callable[[Server, int], list[Goal]]] = {
     "ceiling": ceiling,
+    "client": client,
     "rate": rate,
     "latency": latency,
     "memory": memory,

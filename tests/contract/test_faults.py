@@ -56,7 +56,7 @@ def task_retry(error: Exception) -> RetryAction:
 # --- refusals ------------------------------------------------------------------------------------------
 
 REFUSED: Mapping[str, Case] = {
-    "400": (instead(400, error_body("bad")), errors.GongBadRequestError, "answered 400 (requestId r-1): bad"),
+    "400": (instead(400, error_body("bad")), errors.GongBadRequestError, "answered 400 (requestId r-1): …"),
     "422": (instead(422), errors.GongBadRequestError, "repeating it can't help"),
     "401": (instead(401), errors.GongCredentialsError, "Check the access key and secret"),
     "403": (instead(403), errors.GongPermissionError, "Give the key the scope api:users:read"),
@@ -115,9 +115,9 @@ TRANSIENT: Mapping[str, Case] = {
     "408": (instead(408), UNAVAILABLE, "answered 408"),
     "409": (instead(409), UNAVAILABLE, "answered 409"),
     "500": (
-        instead(500, error_body("oops")),
+        instead(500, error_body("Internal error")),
         UNAVAILABLE,
-        "answered 500 (requestId r-1): oops. Check the host",
+        "answered 500 (requestId r-1): Internal error. Check the host",
     ),
     "502": (instead(502, HTML, "text/html"), UNAVAILABLE, "answered 502. Check the host and port"),
     "503": (instead(503, HTML, "text/html"), UNAVAILABLE, "that Gong is up"),

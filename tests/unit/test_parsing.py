@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gong_provider.client.models import SettingsChange, User
-from gong_provider.client.parsing import parse_changes, parse_users
-from gong_provider.client.sanitizing import UNEXPECTED_TYPE
+from gong_provider.client import parsing
+from gong_provider.client.endpoints import parse_settings_history
+from gong_provider.client.errors import GongMalformedResponseError
+from gong_provider.client.models import GongRequest, SettingsChange, User
+from gong_provider.client.parsing import UNEXPECTED_TYPE, parse_changes, parse_users, parse_usual_history
+from gong_provider.client.responses import parse_response
 
 CONTRACT = {
     "userId": "1",
@@ -121,3 +127,185 @@ def test_a_change_that_is_not_an_object_is_rejected_with_its_user() -> None:
     got, rejected = parse_changes("1", ["x", CONTRACT], Counter(), dirty=False)
     assert len(got) == 1
     assert rejected[0].raw == {"userId": "1", "change": "x"}
+
+
+# --- the usual history, which is read sooner ---------------------------------------------------------------
+
+USUAL_TIMES = ["2026-03-03T10:00:00Z", "2026-03-03T10:00:00.5Z", "2026-03-03T10:00:01.123456+05:30",
+               "2026-03-04T00:30:00-07:00", "2026-03-03T11:00:00+01:00"]  # fmt: skip
+ODD_TIMES = ["2026-03-03T10:00:00", "2026-03-03 10:00:00z", "2026-03-03T10:00:00.1234567Z", "never", "",
+             "2026-03-03T10:00:60Z", "0001-01-01T00:00:00+14:00", "2026-03-03T10:00Z",
+             "2026-03-03T10:00:00+24:00", "2026-03-03T10:00:00,5Z", "2026-03-03T24:00:00Z", "2026-03-03T10:00:00-00:00",
+             "2026-03-03T10:00:00\\u002e1234567Z"]  # fmt: skip
+LITERALS = [
+    *("true", "false", "null", "1", "20260303.1234567890123456789", "NaN", "-Infinity", "1e400", "9" * 5000),
+    *(
+        '{"a": 1}',
+        "[]",
+        '"true"',
+        '"FALSE"',
+        '""',
+        '"1"',
+        '"2"',
+        '"telephonyCallsImported"',
+        '"callsImported"',
+    ),
+    *(r'"\ud800"', r'"\ud83d\ude00"', r'"\u0000"', r'"\/\"\\\n"', '"\x01"', '"\x00"', '"é日"', '"ﬁﬀİ"'),
+    *(f'"{time}"' for time in [*USUAL_TIMES, *ODD_TIMES]),
+]
+FIELDS = [*CONTRACT, *LIVE, "new", r"\u0074ime"]
+
+settings = st.sampled_from(["callsImported", "telephonyCallsImported", "emailsImported", 'é"\\', "\x7f"])
+texts = st.sampled_from(["true", "False", "é", "", "1.50"])
+usual_changes = st.builds(
+    lambda setting, value, time: {"setting": setting, "value": value, "time": time},
+    settings, st.booleans() | texts, st.sampled_from(USUAL_TIMES),
+) | st.builds(
+    lambda user, setting, before, after, at, by: {
+        "userId": user, "settingName": setting, "previousValue": before, "newValue": after,
+        "changedAt": at, "changedBy": by,
+    },
+    st.sampled_from(["1", None]), settings, st.none() | texts, st.booleans() | texts,
+    st.sampled_from(USUAL_TIMES), st.none() | texts,
+)  # fmt: skip
+odd_changes = st.lists(st.tuples(st.sampled_from(FIELDS), st.sampled_from(LITERALS)), max_size=6).map(
+    lambda members: "{" + ",".join(f'"{name}":{value}' for name, value in members) + "}"
+)
+records = usual_changes.map(lambda change: json.dumps(change, ensure_ascii=False))
+starts = st.sampled_from(["", "", " ", "\ufeff"])
+ends = st.sampled_from(["}", "} ", "}x", ',"new":1}', ',"requestId":7}', ',"userSettingsHistory":[]}', ""])
+bodies = st.builds(
+    lambda start, records, end: (
+        f'{start}{{"requestId":"r-1","userSettingsHistory":[{",".join(records)}]{end}'.encode()
+    ),
+    starts,
+    st.lists(records, max_size=5) | st.lists(records | odd_changes | st.sampled_from(LITERALS), max_size=5),
+    st.just("}") | ends,
+)
+
+
+def as_generally_read(body: bytes) -> Any:
+    """What the general reader gives: requestId, changes, rejected records and counts; None: not readable."""
+    request = GongRequest("settings_history", "GET", "/users/1/settings-history")
+    try:
+        response = parse_response(request, 200, {}, body, requested_at=NEW_YEAR, received_at=NEW_YEAR)
+        history = parse_settings_history(response, "1")
+    except GongMalformedResponseError:
+        return None
+    return history.request_id, history.changes, history.rejected, +history.counts
+
+
+def assert_read_alike(body: bytes) -> None:
+    usual = parse_usual_history("1", body)
+    assert usual is None or repr((*usual, [], Counter())) == repr(as_generally_read(body))
+
+
+@given(bodies)
+def test_the_usual_history_is_read_as_any_other(body: bytes) -> None:
+    assert_read_alike(body)
+
+
+@given(st.lists(records, min_size=1, max_size=2), st.data())
+def test_a_history_with_any_byte_wrong_is_read_as_any_other(found: list[str], data: st.DataObject) -> None:
+    body = f'{{"requestId":"r-1","userSettingsHistory":[{",".join(found)}]}}'.encode()
+    at, length = data.draw(st.integers(0, len(body) - 1)), data.draw(st.integers(0, 2))
+    assert_read_alike(body[:at] + data.draw(st.binary(max_size=3)) + body[at + length :])
+
+
+TIME = r"""\d{4}-[01]\d-[0-3]\d[Tt ][0-2]\d:[0-6]\d(:[0-6]\d([.,]\d{1,9})?)?([Zz]|[+-][0-2]\d(:?\d\d)?)?"""
+
+
+@given(st.from_regex(TIME, fullmatch=True, alphabet=st.characters(codec="ascii")))
+def test_the_usual_time_is_read_as_any_other(time: str) -> None:
+    assert_read_alike(json.dumps({"userSettingsHistory": [LIVE | {"time": time}]}).encode())
+
+
+@pytest.mark.parametrize("change", [CONTRACT, LIVE])
+def test_what_both_variants_answer_is_usual(change: dict[str, Any]) -> None:
+    body = json.dumps({"requestId": "r-1", "userSettingsHistory": [change]}).encode()
+    assert parse_usual_history("1", body) == ("r-1", changes(change))
+
+
+# --- values ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("literal", "expected"),
+    [
+        ("12345678901234567890123", 12345678901234567890123),
+        ("1.5", 1.5),
+        ("1e400", "1e400"),
+        ("NaN", "NaN"),
+        ("0.1234567890123456789", "0.1234567890123456789"),
+        ("1e-99999999999999999999", "1e-99999999999999999999"),
+        ("9" * 5000, "9" * 5000),
+    ],
+)
+def test_a_number_keeps_its_digits_as_text_if_needed(literal: str, expected: object) -> None:
+    counts: Counter[str] = Counter()
+    assert parsing.decode_json(literal.encode(), counts) == expected
+    assert counts[parsing.NUMBER_AS_TEXT] == isinstance(expected, str)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": ', b"[" * 100_000])
+def test_invalid_json_is_a_value_error(body: bytes) -> None:
+    with pytest.raises(ValueError):
+        parsing.decode_json(body, Counter())
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
+)
+def test_only_nul_and_lone_surrogates_change(value: object) -> None:
+    body = json.dumps(value).encode()
+    decoded = parsing.decode_json(body, Counter())
+    assert decoded == value
+    cleaned = parsing.clean(decoded, Counter())
+    dumped = json.dumps(cleaned, ensure_ascii=False)
+    assert "\\u0000" not in dumped
+    if not parsing.needs_cleaning(body):
+        assert cleaned == value
+
+
+def test_replaced_text_is_counted_in_values_and_keys() -> None:
+    counts: Counter[str] = Counter()
+    assert parsing.clean({"a\x00": ["\ud800b", "ok"]}, counts) == {"a\ufffd": ["\ufffdb", "ok"]}
+    assert counts[parsing.TEXT_REPLACED] == 2
+
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "counted"),
+    [
+        ("2018-02-18T02:30:00-07:00", datetime(2018, 2, 18, 9, 30, tzinfo=UTC), []),
+        ("2026-01-01T00:00:00Z", NEW_YEAR, []),
+        ("2026-01-01T05:30+0530", NEW_YEAR, []),
+        ("2026-01-01t00:00:00.5z", NEW_YEAR.replace(microsecond=500_000), []),
+        ("2026-01-01 14:00:00+14", NEW_YEAR, []),
+        ("2026-01-01T00:00:00", NEW_YEAR, [parsing.TIME_WITHOUT_ZONE]),
+        (
+            "2026-01-01T00:00:00.9999999Z",
+            NEW_YEAR.replace(microsecond=999_999),
+            [parsing.TIME_CUT],
+        ),
+    ],
+)
+def test_a_time_is_an_instant_and_guesses_and_cuts_are_counted(
+    text: str, expected: datetime, counted: list[str]
+) -> None:
+    counts: Counter[str] = Counter()
+    assert parsing.parse_timestamp(text, counts) == expected
+    assert +counts == Counter(counted)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["now", "infinity", "", "2026-01-01", "2026-13-01T00:00:00Z", "2026-W01-1T00:00:00Z", "1700000000",
+     "2026-01-01T00:00:60Z", "0001-01-01T00:00:00+14:00", "٢٠٢٦-01-01T00:00:00Z"],
+)  # fmt: skip
+def test_an_invalid_timestamp_is_none_and_counted(text: str) -> None:
+    counts: Counter[str] = Counter()
+    assert parsing.parse_timestamp(text, counts) is None
+    assert counts[parsing.TIME_UNREADABLE] == 1

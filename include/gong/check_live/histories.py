@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from gong_provider.client.models import User
-from gong_provider.client.sanitizing import parse_timestamp
+from gong_provider.client.parsing import parse_timestamp
 from include.gong.check_live.finding import Finding, order
 from include.gong.check_live.survey import Survey, records_of
 

@@ -12,7 +12,7 @@ from operator import itemgetter
 from sqlalchemy import Connection, text
 
 from gong_provider.client.models import Rejected
-from gong_provider.client.sanitizing import canonical_json
+from gong_provider.client.parsing import canonical_json
 from include.gong.warehouse.runs import RunKey, add_to_run
 
 _STORE_REJECTED = text("""

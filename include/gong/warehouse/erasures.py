@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from gong_provider.client.models import HistoryOutcome, SettingsChange, SettingsHistory, User
@@ -131,7 +132,7 @@ class Erasures:
         )
 
     def _change(self, change: SettingsChange) -> SettingsChange:
-        return replace(
+        return msgspec.structs.replace(
             change,
             changed_by=self.redact(change.changed_by),
             previous_value=self.redact(change.previous_value),

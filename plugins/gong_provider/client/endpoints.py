@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import quote
 
 from gong_provider.client.errors import GongConfigError, GongMalformedResponseError
-from gong_provider.client.models import GongRequest, SettingsHistory, UserResponse, UsersPage
-from gong_provider.client.parsing import MAX_ID_CHARS, parse_changes, parse_users
-from gong_provider.client.sanitizing import clean, parse_timestamp
+from gong_provider.client.models import GongRequest, Rejected, SettingsHistory, UserResponse, UsersPage
+from gong_provider.client.parsing import MAX_ID_CHARS, clean, parse_changes, parse_timestamp, parse_users
 
 if TYPE_CHECKING:
     from gong_provider.client.responses import (
@@ -80,7 +79,8 @@ def get_user(user_id: str) -> GongRequest:
 
 
 def settings_history(user_id: str) -> GongRequest:
-    return GongRequest("settings_history", "GET", f"/users/{_segment(user_id)}/settings-history")
+    path = f"/users/{_segment(user_id)}/settings-history"
+    return GongRequest("settings_history", "GET", path, history_of=user_id)
 
 
 def parse_users_page(response: Response, include_avatars: bool) -> UsersPage:
@@ -114,8 +114,10 @@ def parse_user(response: Response) -> UserResponse:
 
 def parse_settings_history(response: Response, user_id: str) -> SettingsHistory:
     """Parse a history. It belongs to the user of the request, whatever ids it contains."""
-    records = _list(response, "userSettingsHistory", or_else="requestId")
-    changes, rejected = parse_changes(user_id, records, response.counts, dirty=response.dirty)
+    changes, rejected = response.changes, list[Rejected]()
+    if changes is None:
+        records = _list(response, "userSettingsHistory", or_else="requestId")
+        changes, rejected = parse_changes(user_id, records, response.counts, dirty=response.dirty)
     return SettingsHistory(**response.meta, user_id=user_id, changes=changes, rejected=rejected)
 
 
@@ -134,7 +136,7 @@ def check_user_id(user_id: str) -> str:
 
     :raises GongConfigError: it can't be a Gong user id, or a segment of a path.
     """
-    is_text = isinstance(user_id, str) and clean(user_id, Counter()) == user_id
+    is_text = isinstance(user_id, str) and (user_id.isalnum() or clean(user_id, Counter()) == user_id)
     if not is_text or user_id in ("", ".", ".."):
         raise GongConfigError(
             "A Gong user id must be text without NUL or half characters, and not empty, '.' or '..'"

@@ -8,23 +8,26 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
+import msgspec
+
 from gong_provider.client.errors import GongApiError
 
 
-@dataclass(frozen=True, slots=True)
-class GongRequest:
+class GongRequest(msgspec.Struct, frozen=True):
     """One request: ``path`` below the base URL, quoted; ``body`` is sent as JSON.
 
     :ivar endpoint: its name in ``api_usage``.
     :ivar many: the response is a list, for which 404 "No users found" means empty.
+    :ivar history_of: the user whose settings history it is; None: of no one.
     """
 
     endpoint: str
     method: str
     path: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     many: bool = False
+    history_of: str | None = None
 
     @property
     def where(self) -> dict[str, Any]:
@@ -56,8 +59,7 @@ class User:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsChange:
+class SettingsChange(msgspec.Struct, frozen=True, gc=False):
     """One change of one setting of the user whose history was fetched.
 
     :ivar change_key: SHA-256 that identifies the change: the same each time, in both API variants.
@@ -94,7 +96,7 @@ class ResponseMeta:
     :ivar server_time: the same moment on Gong's clock, never later than it really was.
     :ivar request_id: Gong's requestId.
     :ivar calls: HTTP requests it took, retries included.
-    :ivar counts: anomalies found while parsing, by name (see ``client.sanitizing``).
+    :ivar counts: anomalies found while parsing, by name (see ``client.parsing``).
     """
 
     requested_at: datetime

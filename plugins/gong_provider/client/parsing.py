@@ -1,4 +1,4 @@
-"""Parses Gong's JSON records of either API variant into models.
+"""Parses Gong's JSON of either API variant into models without loss: exact numbers, clean text, strict times.
 
 An unknown field, or one of an undocumented type, is kept in ``extra`` under its own name; the second kind is
 counted. Absent equals null.
@@ -7,19 +7,127 @@ counted. Absent equals null.
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, TypeAlias
+from datetime import UTC, datetime
+from decimal import Decimal
+from json.encoder import encode_basestring_ascii
+from math import isfinite
+from operator import attrgetter
+from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar
+
+import msgspec
 
 from gong_provider.client.models import Rejected, SettingsChange, User
-from gong_provider.client.sanitizing import UNEXPECTED_TYPE, canonical_json, clean, parse_timestamp
 
 MAX_ID_CHARS = 200
 
 # The history has another name for this switch than the user's settings. A name that is added later needs a
 # migration too: stored changes of that name have other keys, and would be stored twice.
 _CANONICAL_SETTING = {"callsImported": "telephonyCallsImported"}
+
+# Python refuses int <-> str over 4,300 digits, which guards against quadratic time.
+_MAX_INT_DIGITS = 4_300
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_TIMESTAMP = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}"
+    r"(?::\d{2}(?:[.,](?P<fraction>\d+))?)?(?P<zone>[Zz]|[+-]\d{2}(?::?\d{2})?)?",
+    re.ASCII,
+)
+
+# Names of anomalies; each is explained in docs/data-dictionary.md.
+UNEXPECTED_TYPE = "unexpected_type"
+TEXT_REPLACED = "text_replaced"
+NUMBER_AS_TEXT = "number_as_text"
+TIME_WITHOUT_ZONE = "time_without_zone"
+TIME_CUT = "time_cut"
+TIME_UNREADABLE = "time_unreadable"
+
+
+def decode_json(body: bytes, counts: Counter[str]) -> Any:
+    """Decode a body; every number keeps its exact digits, as text where Python or jsonb can't.
+
+    :raises ValueError: the body is not JSON.
+    """
+
+    def as_text(literal: str) -> str:
+        counts[NUMBER_AS_TEXT] += 1
+        return literal
+
+    def read_int(literal: str) -> int | str:
+        return int(literal) if len(literal) <= _MAX_INT_DIGITS else as_text(literal)
+
+    def read_float(literal: str) -> float | str:
+        number = float(literal)
+        try:
+            exact = isfinite(number) and Decimal(repr(number)) == Decimal(literal)
+        except ArithmeticError:  # an exponent beyond Decimal's own range
+            exact = False
+        return number if exact else as_text(literal)
+
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = body.decode("utf-8-sig", "replace")
+        counts[TEXT_REPLACED] += 1
+    try:
+        # strict=False: raw control characters inside strings are data, not an error.
+        return json.loads(
+            text, strict=False, parse_int=read_int, parse_float=read_float, parse_constant=as_text
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def needs_cleaning(body: bytes) -> bool:
+    """Whether a body may contain NUL or a lone surrogate; most do not, and need no cleaning."""
+    return b"\\u0000" in body or b"\x00" in body or b"\\ud" in body or b"\\uD" in body
+
+
+def clean(value: Any, counts: Counter[str]) -> Any:
+    """Replace NUL and lone surrogates by U+FFFD, also in keys and nested values; count them."""
+    if isinstance(value, str):
+        cleaned, found = _UNSTORABLE.subn("\ufffd", value)
+        counts[TEXT_REPLACED] += found
+        return cleaned
+    if isinstance(value, list):
+        return [clean(item, counts) for item in value]
+    if isinstance(value, dict):
+        return {clean(key, counts): clean(item, counts) for key, item in value.items()}
+    return value
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def canonical_json(value: Any) -> str:
+    """Return the same text for equal JSON values, whatever the order of their keys."""
+    return _CANONICAL.encode(value)
+
+
+def parse_timestamp(value: str, counts: Counter[str]) -> datetime | None:
+    """Parse an ISO 8601 date-time to an instant in UTC; None if it is not one.
+
+    No zone means UTC, digits finer than a microsecond are cut; both are counted.
+    """
+    match = _TIMESTAMP.fullmatch(value)
+    if match is None:
+        counts[TIME_UNREADABLE] += 1
+        return None
+    fraction, zone = match["fraction"], match["zone"]
+    try:
+        moment = datetime.fromisoformat(value.upper())
+        instant = (moment if zone else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        counts[TIME_UNREADABLE] += 1
+        return None
+    if zone is None:
+        counts[TIME_WITHOUT_ZONE] += 1
+    if fraction is not None and len(fraction) > 6:
+        counts[TIME_CUT] += 1
+    return instant
 
 
 _Reader: TypeAlias = Callable[[Any, Counter[str]], Any]
@@ -48,7 +156,7 @@ def _time(value: Any, counts: Counter[str]) -> datetime | None:
     return parse_timestamp(value, counts) if isinstance(value, str) else None
 
 
-def _setting_value(value: Any, counts: Counter[str]) -> str | None:
+def _setting_value(value: Any, counts: Counter[str] | None = None) -> str | None:
     """Text in the contract, a boolean in the live service."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -132,7 +240,7 @@ def parse_users(
 ) -> tuple[list[User], list[Rejected]]:
     """Parse the users of a page, each id once (the last wins), and collect the records that are not users.
 
-    :param dirty: the body may contain NUL or lone surrogates (``sanitizing.needs_cleaning``).
+    :param dirty: the body may contain NUL or lone surrogates (``needs_cleaning``).
     """
     users: dict[str, User] = {}
     rejected: list[Rejected] = []
@@ -227,3 +335,76 @@ def _parse_change(
 def _canonical_value(value: str) -> str:
     lowered = value.lower()
     return lowered if lowered in ("true", "false") else value
+
+
+_Time: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _LiveChange(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    setting_name: str = msgspec.field(name="setting")
+    new_value: bool | str = msgspec.field(name="value")
+    changed_at: _Time = msgspec.field(name="time")
+    previous_value: ClassVar[None] = None
+    changed_by: ClassVar[None] = None
+    user_id: ClassVar[None] = None
+
+
+class _ContractChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
+    setting_name: str
+    new_value: bool | str
+    changed_at: _Time
+    previous_value: bool | str | None = None
+    changed_by: str | None = None
+    user_id: str | None = None
+
+
+_Change = TypeVar("_Change")
+
+
+class _History(msgspec.Struct, Generic[_Change], rename="camel", forbid_unknown_fields=True, gc=False):
+    user_settings_history: list[_Change]
+    request_id: str | None = None
+
+
+_LIVE = msgspec.json.Decoder(_History[_LiveChange])
+_CONTRACT = msgspec.json.Decoder(_History[_ContractChange])
+# A NUL, a lone surrogate or a finer time may hide in an escape; msgspec would round the finer time.
+_UNUSUAL = re.compile(rb"\\u|\.\d{7}")
+
+
+def parse_usual_history(user_id: str, body: bytes) -> tuple[str | None, list[SettingsChange]] | None:
+    """Return the requestId and changes of a history in which nothing is unusual; None: read it otherwise.
+
+    The same as ``parse_changes`` makes of it, sooner: all fields are known and of their type, all times have a
+    zone, no two changes of a setting are within a second, and there is nothing to count or to reject.
+    """
+    if _UNUSUAL.search(body):
+        return None
+    changes: list[SettingsChange] = []
+    identities = set()
+    begin = f"[{encode_basestring_ascii(user_id)},"
+    try:
+        history = (_CONTRACT if b'"settingName"' in body else _LIVE).decode(body)
+        for change in history.user_settings_history:
+            name, moment, value = change.setting_name, change.changed_at, change.new_value
+            if change.user_id is not None and change.user_id != user_id:
+                return None
+            if moment.tzinfo is not UTC:
+                moment = moment.astimezone(UTC)
+            setting_key = _CANONICAL_SETTING.get(name, name)
+            second = moment.isoformat(timespec="seconds")
+            identity = f'{begin}{encode_basestring_ascii(setting_key)},"{second}"'
+            identities.add(identity)
+            new_value = value if isinstance(value, str) else "true" if value else "false"
+            canonical = encode_basestring_ascii(_canonical_value(new_value))
+            key = hashlib.sha256(f"{identity},{canonical},0]".encode()).digest()
+            previous = _setting_value(change.previous_value)
+            changes.append(
+                SettingsChange(key, name, setting_key, previous, new_value, moment, change.changed_by, {})
+            )
+    except (msgspec.MsgspecError, ValueError, OverflowError):
+        return None
+    if len(identities) < len(changes):
+        return None
+    changes.sort(key=attrgetter("changed_at"))
+    return history.request_id, changes

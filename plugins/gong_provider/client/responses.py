@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from gong_provider.client import errors
-from gong_provider.client.models import GongRequest
-from gong_provider.client.sanitizing import clean, decode_json, needs_cleaning
+from gong_provider.client.models import GongRequest, SettingsChange
+from gong_provider.client.parsing import clean, decode_json, needs_cleaning, parse_usual_history
 
 # With a larger difference one of the clocks is wrong, and the Date header is ignored.
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
@@ -25,8 +25,8 @@ MAX_RETRY_AFTER_S = 86_400.0
 MAX_DEPTH = 100
 """Objects and lists within each other; Gong's have five."""
 MAX_ERRORS = 5
-"""How many of a response's error texts are read, and how many characters of each."""
-MAX_ERROR_CHARS = 500
+"""How many of a response's error texts are read, and how many characters of each text."""
+MAX_TEXT_CHARS = 500
 
 _NO_USERS = re.compile(r"no users found", re.IGNORECASE)
 _NO_SUCH_USER = re.compile(r"user\b.*\bnot found", re.IGNORECASE)
@@ -35,18 +35,20 @@ _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _TRANSIENT = {408, 409, 425}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """A successful response, decoded but not parsed into models.
 
-    :ivar dirty: the body may contain text that Postgres can't store (``sanitizing.needs_cleaning``).
+    :ivar dirty: the body may contain text that Postgres can't store (``parsing.needs_cleaning``).
+    :ivar changes: of a settings history in which nothing is unusual; then ``body`` is without them.
     """
 
     request: GongRequest
     body: dict[str, Any]
     requested_at: datetime
     server_time: datetime
-    dirty: bool
+    dirty: bool = False
+    changes: list[SettingsChange] | None = None
     counts: Counter[str] = field(default_factory=Counter)
     calls: int = 1
 
@@ -75,9 +77,15 @@ def parse_response(
 
     :raises GongApiError: one of its classes, see ``client.errors``.
     """
+    is_success = 200 <= status < 300
+    if is_success and request.history_of is not None:
+        usual = parse_usual_history(request.history_of, body)
+        if usual is not None:
+            when = server_time(requested_at, received_at, headers.get("Date"))
+            return Response(request, {"requestId": usual[0]}, requested_at, when, changes=usual[1])
     counts: Counter[str] = Counter()
     decoded = _decode(body, counts)
-    if 200 <= status < 300:
+    if is_success:
         if not isinstance(decoded, dict):
             what = f"answered {status} with {decoded}"
             raise errors.GongMalformedResponseError(what, **request.where, status=status)
@@ -126,7 +134,7 @@ def _is_too_deep(decoded: Any, body: bytes) -> bool:
 
 def _short(text: str) -> str:
     """Shorten a text of the service, to one line that every log and database takes."""
-    return " ".join(clean(text[:MAX_ERROR_CHARS], Counter()).split())
+    return " ".join(clean(text[:MAX_TEXT_CHARS], Counter()).split())
 
 
 def _error(

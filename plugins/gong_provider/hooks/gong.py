@@ -17,7 +17,6 @@ from gong_provider.client.claims import Claim
 from gong_provider.client.client import ATTEMPTS, GongClient, HttpOptions
 from gong_provider.client.endpoints import UsersFilter, check_user_id
 from gong_provider.client.errors import GongError
-from gong_provider.client.filtering import pages_by_filter
 from gong_provider.client.history_fetcher import calls_in_flight, history_groups
 from gong_provider.client.models import (
     HistoryOutcome,
@@ -27,7 +26,7 @@ from gong_provider.client.models import (
     UserResponse,
     UsersPage,
 )
-from gong_provider.client.pagination import follow
+from gong_provider.client.pagination import follow, pages_by_filter
 from gong_provider.client.protocols import Access, Credentials, FixedCredentials, utc_now
 from gong_provider.hooks.connection import (
     GongSettings,
