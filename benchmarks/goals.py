@@ -191,8 +191,9 @@ def _client_run(address: str, users: int, tree: Path) -> dict[str, float]:
         env=environment() | {"PYTHONPATH": f"{tree / 'plugins'}{os.pathsep}{ROOT}"},
         capture_output=True,
         text=True,
-        check=True,
     )
+    if done.returncode:
+        raise GoalError(f"{tree}: {done.stderr.strip().splitlines()[-1]}")
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     if (result["histories"], result["changes"]) != (users, sum(1 for _ in Company(users).change_rows())):
         raise GoalError(f"{tree}: {result}")

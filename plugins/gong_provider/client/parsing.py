@@ -375,8 +375,8 @@ _UNUSUAL = re.compile(rb"\\u|\.\d{7}")
 def parse_usual_history(user_id: str, body: bytes) -> tuple[str | None, list[SettingsChange]] | None:
     """Return the requestId and changes of a history in which nothing is unusual; None: read it otherwise.
 
-    The same as ``parse_changes`` makes of it, sooner: all fields are known and of their type, all times have a
-    zone, no two changes of a setting are within a second, and there is nothing to count or to reject.
+    The same as ``parse_changes`` makes of it, sooner: all fields are known and of their type, all times have
+    a zone, no two changes of a setting are within a second, and there is nothing to count or to reject.
     """
     if _UNUSUAL.search(body):
         return None
