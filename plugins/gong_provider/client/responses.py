@@ -134,6 +134,8 @@ def _is_too_deep(decoded: Any, body: bytes) -> bool:
 
 def _short(text: str) -> str:
     """Shorten a text of the service, to one line that every log and database takes."""
+    if text.isalnum() and len(text) <= MAX_TEXT_CHARS:
+        return text
     return " ".join(clean(text[:MAX_TEXT_CHARS], Counter()).split())
 
 
