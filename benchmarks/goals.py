@@ -31,7 +31,7 @@ from include.gong.warehouse.migrate import migrate
 
 BASELINE = "GONG_BENCH_BASELINE"
 """Environment variable: the checkout of another commit, to measure its client beside this one's."""
-CLIENT_ROUNDS = 5
+CLIENT_ROUNDS = 3
 
 
 class GoalError(RuntimeError):

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from gong_provider.client import endpoints
 from gong_provider.client.errors import GongRateLimitError
 from gong_provider.client.models import GongRequest, SettingsHistory, User, UsersPage
@@ -122,7 +124,8 @@ async def _ask_histories(client: CheckClient, seen: Survey) -> None:
     telling = 0
     for user in seen.users[:: max(1, len(seen.users) // HISTORIES)][:HISTORIES]:
         read = partial(endpoints.parse_settings_history, user_id=user.user_id)
-        result = await client.ask(endpoints.settings_history(user.user_id), read)
+        request = endpoints.settings_history(user.user_id)
+        result = await client.ask(replace(request, history_of=None), read)  # keeps the body's records
         seen.histories.append((user, result))
         telling += len(records_of(result)) > 1
         if telling >= ENOUGH_HISTORIES:

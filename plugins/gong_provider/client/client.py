@@ -249,7 +249,9 @@ class GongClient:
                     break
                 access = await self._credentials.current()
                 calls += 1
-                return read(replace(await self._try(request(), access), calls=calls))
+                response = await self._try(request(), access)
+                response.calls = calls
+                return read(response)
             except errors.GongApiError as error:
                 error.calls = calls
                 if error.status == 401:
