@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar, Unpack
@@ -178,12 +178,12 @@ class GongClient:
             lambda response: endpoints.parse_settings_history(response, user_id),
         )
 
-    async def get_next_settings_history(self, next_user: NextUser) -> SettingsHistory | None:
+    def next_settings_history(self, next_user: NextUser) -> Awaitable[SettingsHistory | None]:
         """Return the history of the user chosen when the call's slot begins; None: no user remains.
 
         :raises GongApiError: as ``get_user_settings_history``; if no user was chosen, no call was made.
         """
-        return await self._call_for(
+        return self._call_for(
             "settings_history",
             lambda: endpoints.settings_history(next_user.user_id),
             lambda response: endpoints.parse_settings_history(response, next_user.user_id),

@@ -329,7 +329,7 @@ class _HistoryFetcher:
         """
         next_user = _NextUser(self)
         try:
-            history = await self._client.get_next_settings_history(next_user)
+            history = await self._client.next_settings_history(next_user)
         except errors.GongApiError as error:
             if not next_user.user_id:
                 raise
