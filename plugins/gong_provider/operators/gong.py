@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
@@ -393,7 +394,8 @@ def _collect(result: dict[str, Any], group: list[HistoryOutcome]) -> dict[str, A
             result["unknown_ids"].append(outcome.user_id)
         else:
             result["changes"][outcome.user_id] = [
-                asdict(change) | {"change_key": change.change_key.hex()} for change in outcome.changes
+                msgspec.structs.asdict(change) | {"change_key": change.change_key.hex()}
+                for change in outcome.changes
             ]
     return result
 
