@@ -1,9 +1,11 @@
 # Every command of the project; each makes the environment it needs in .venv.
 PYTHON ?=
 # Arguments of a command count only on make's command line, never as environment variables that a shell or a
-# container happens to have.
+# container happens to have. $(origin) calls those in MAKEFLAGS "command line", too: what was typed is read.
 ARGUMENTS := CONF DRY_RUN FILE FORCE FROM TO UNDO USER_ID YES
-$(foreach name,$(ARGUMENTS),$(if $(filter command,$(origin $(name))),,$(eval override $(name) :=)))
+TYPED := $(shell { tr '\0' ' ' < /proc/$$PPID/cmdline || ps -ww -o args= -p $$PPID; } 2>/dev/null)
+COUNTS = $(and $(filter command,$(origin $(1))),$(filter $(1)%,$(TYPED)))
+$(foreach name,$(ARGUMENTS),$(if $(call COUNTS,$(name)),,$(eval override $(name) :=)))
 export PORT $(ARGUMENTS)
 
 PY := .venv/bin/python

@@ -57,14 +57,25 @@ def histories(**given: Any) -> Any:
         ('["2", "3"]', ["2", "3"]),
         ("[2, 3]", ["2", "3"]),
         ("\n  ['2']\n", ["2"]),
+        ('"2"', ["2"]),
+        ("'2'", ["2"]),
+        (" 2\n", ["2"]),
+        ([" 2", "3\n", '"4"'], ["2", "3", "4"]),
+        ("2,3", ["2", "3"]),
+        ("2, 3,\n", ["2", "3"]),
+        ("2\n3\n", ["2", "3"]),
+        ("  2 3\t4 ", ["2", "3", "4"]),
+        ("1_0,2", ["1_0", "2"]),
+        ("user-1 c0ffee", ["user-1", "c0ffee"]),
     ],
     ids=repr,
 )
 def test_ids_are_text_or_int_one_or_a_list_or_its_text(
     service: GongService, value: Any, ids: list[str]
 ) -> None:
-    assert sorted(filtered(user_ids=value)) == sorted(ids)
-    assert sorted(histories(user_ids=value)["changes"]) == sorted(ids)
+    assert sorted(filtered(user_ids=value)) == sorted({*ids} & {*USERS})
+    found = histories(user_ids=value)
+    assert sorted([*found["changes"], *found["unknown_ids"]]) == sorted(ids)
     assert list(service.histories_requested) == ids
 
 
@@ -108,6 +119,18 @@ NO_IDS = [
     "['1', '2'",
     ["['1', '2'"],
     object(),
+    "dict_keys(['1'])",
+    "dict_values(['1', '2'])",
+    "{'1'}",
+    "set()",
+    "deque([])",
+    "<generator object sync_do_map at 0x7f>",
+    "['<map object at 0x7f>']",
+    "['1' '2']",  # a NumPy array
+    '"1" "2"',
+    '"[1]"',
+    '"None"',
+    ["1 2"],
 ]
 
 
@@ -121,7 +144,17 @@ def test_an_invalid_id_is_refused_before_any_call(service: GongService, value: A
     assert service.calls == []
 
 
-@pytest.mark.parametrize("value", [["1"], "['1']", "", "[]"], ids=repr)
+@pytest.mark.parametrize("value", ["Jane Doe", "see 2: Jane", "1,,2", "1 None"], ids=repr)
+def test_text_with_a_comma_or_a_blank_is_an_id_only_in_a_list(service: GongService, value: str) -> None:
+    for run in (filtered, histories):
+        with pytest.raises(GongConfigError):
+            run(user_ids=value)
+    assert service.calls == []
+    histories(user_ids=[value])
+    assert list(service.histories_requested) == [value]
+
+
+@pytest.mark.parametrize("value", [["1"], "['1']", "", "[]", "1,2", "1 2"], ids=repr)
 def test_one_user_is_not_a_list(service: GongService, value: Any) -> None:
     with pytest.raises(GongConfigError):
         GongGetUserOperator(task_id="t", user_id=value).execute({})
@@ -130,6 +163,11 @@ def test_one_user_is_not_a_list(service: GongService, value: Any) -> None:
 
 def test_one_users_id_may_be_an_int(service: GongService) -> None:
     assert GongGetUserOperator(task_id="t", user_id=3).execute({})["user_id"] == "3"
+
+
+def test_one_users_id_may_be_json_or_have_blanks_around_it(service: GongService) -> None:
+    for value in ('"3"', " 3\n"):
+        assert GongGetUserOperator(task_id="t", user_id=value).execute({})["user_id"] == "3"
 
 
 @pytest.mark.parametrize("value", [None, 5.0, {"1": 1}, [None], [True], [["1"]]], ids=repr)
@@ -142,10 +180,10 @@ def test_results_of_callables_are_checked_too(service: GongService, value: Any) 
 
 
 def test_ids_of_a_callable_are_exact(service: GongService) -> None:
-    odd = ["None", "[1]", "1.5", 2]
+    odd = ["None", "[1]", "1.5", 2, " 3", '"4"', "1 2", "set()"]
     assert filtered(user_ids_callable=lambda: iter(odd)) == ["2"]
     histories(batch=0, batch_to_ids=lambda _: odd)
-    assert sorted(service.histories_requested) == ["1.5", "2", "None", "[1]"]
+    assert sorted(service.histories_requested) == sorted(map(str, odd))
 
 
 @pytest.mark.parametrize("name", ["created_from", "created_to"])
@@ -182,7 +220,14 @@ def test_a_history_needs_user_ids(service: GongService) -> None:
 @pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize(
     ("template", "ids"),
-    [("{{ params.ids }}", ["1", "2"]), ("{{ params.ids[0] }}", ["1"]), ("{{ params.none }}", None)],
+    [
+        ("{{ params.ids }}", ["1", "2"]),
+        ("{{ params.ids[0] }}", ["1"]),
+        ("{{ params.ids[0] | tojson }}", ["1"]),
+        ("\n{{ params.ids | join('\\n') }}\n", ["1", "2"]),
+        ("{% for id in params.ids %} {{ id }} {% endfor %}", ["1", "2"]),
+        ("{{ params.none }}", None),
+    ],
 )
 def test_templates_rendered_natively_or_as_text(
     service: GongService, native: bool, template: str, ids: list[str] | None
@@ -196,6 +241,20 @@ def test_templates_rendered_natively_or_as_text(
         assert service.calls == []
     else:
         assert [user["user_id"] for user in operator.execute({})] == ids
+
+
+@pytest.mark.parametrize("template", ["{{ users.keys() }}", "{{ users | map('string') }}"])
+def test_the_text_of_an_object_is_refused_but_not_the_object(service: GongService, template: str) -> None:
+    def rendered(native: bool) -> Any:
+        with DAG("d", schedule=None, render_template_as_native_obj=native):
+            operator = GongListUsersByFilterOperator(task_id="t", user_ids=template)
+        operator.render_template_fields({"users": {"1": "a", "2": "b"}})
+        return [user["user_id"] for user in operator.execute({})]
+
+    with pytest.raises(GongConfigError):
+        rendered(native=False)
+    assert service.calls == []
+    assert rendered(native=True) == ["1", "2"]
 
 
 def test_no_filter_is_the_same_in_each_copy_of_a_dag_and_in_its_serialized_form() -> None:

@@ -16,6 +16,7 @@ from include.gong.sync import tasks
 from tests.coordination.days import World
 from tests.page.served import Markup, served_from
 from tests.support import GongService
+from tests.support.ports import closed_port
 from tests.warehouse.making import rows, value
 
 ROW = "SELECT state, finished_at, failure, history, scope FROM sync_runs WHERE run_id = :run_id"
@@ -100,6 +101,50 @@ def test_a_first_run_that_lists_no_users_is_recorded(world: World, warehouse: En
     assert rows(warehouse, "SELECT * FROM account") == []
     world.run()  # and that is whose it is
     assert value(warehouse, "SELECT count(*) FROM user_facts") == 20
+
+
+@pytest.fixture(params=["deleted", "unreachable"])
+def lose_gong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, world: World) -> Any:
+    """Return what deletes the connection to Gong, or makes its coordination unreachable."""
+
+    def lose() -> None:
+        if request.param == "deleted":
+            monkeypatch.delenv("AIRFLOW_CONN_GONG_DEFAULT")
+        else:
+            with closed_port() as port:
+                monkeypatch.setenv("AIRFLOW_CONN_COORDINATION", f"postgresql://a:b@127.0.0.1:{port}/x")
+            extra = {"calls_per_second": 0, "coordination_conn_id": "coordination"}
+            connect(monkeypatch, world.service, extra=extra)
+
+    return lose
+
+
+def test_a_first_run_that_loses_gong_is_recorded(world: World, warehouse: Engine, lose_gong: Any) -> None:
+    begin(world, "first", "list_users")
+    assert tasks.open_run() == "list_users"
+    lose_gong()
+    with pytest.raises(AirflowFailException, match="Nothing was loaded"):
+        tasks.finish_run()
+    assert value(warehouse, "SELECT state FROM sync_runs") == "failed"
+
+
+@pytest.mark.parametrize(("failed", "named"), [("list_users", "list_users"), (None, "finish")])
+def test_a_later_run_that_loses_gong_does_not_stay_running(
+    world: World, warehouse: Engine, lose_gong: Any, failed: str | None, named: str
+) -> None:
+    world.run()
+    world.now += timedelta(hours=1)
+    begin(world, "later", failed or "another")
+    tasks.open_run()
+    if not failed:
+        world._context["ti"].get_task_states = lambda **_: {}
+    lose_gong()
+    with pytest.raises(Exception, match=r"gong_default|coordination"):
+        tasks.finish_run()
+    state, finished_at, failure, *_ = rows(warehouse, ROW, run_id="later")[0]
+    assert (state, finished_at) == ("failed", world.now)
+    assert f"{named} failed" in failure
+    assert value(warehouse, "SELECT calls_remaining FROM sync_runs WHERE run_id = 'later'") is None
 
 
 @pytest.mark.parametrize("opens", [True, False])

@@ -23,6 +23,7 @@ from include.gong.page.table import Column, PageQuery, Table
 from include.gong.page.warehouse import TIMEOUT_S, Warehouse
 from tests.page.reports import add_report
 from tests.page.served import connection_to, message_of, served
+from tests.support.ports import Forwarder
 from tests.warehouse.making import value
 
 READERS = 60
@@ -161,3 +162,21 @@ def test_an_unresponsive_database_times_out_after_a_second(company: Engine) -> N
     assert response.status_code == 503
     assert "it does not respond" in message_of(response)
     assert took < 9  # it was ten; libpq waits for two at least
+
+
+def test_a_pooled_connection_that_stopped_responding_is_given_up_after_a_second(company: Engine) -> None:
+    """A proxy that stops forwarding keeps its connections open, so that TCP reports nothing."""
+    url = company.url
+    with Forwarder((url.host or "", url.port or 5432)) as proxy:
+        warehouse = Warehouse(connection_to(url.set(host="127.0.0.1", port=proxy.port)))
+        with served(make_app(warehouse, lambda app: app)) as client:
+            assert client.get("/users").status_code == 200  # its connection goes back to the pool
+            proxy.forwards.clear()
+            begin = time.monotonic()
+            response = client.get("/users", timeout=30)
+            took = time.monotonic() - begin
+            assert response.status_code == 503
+            assert "it does not respond" in message_of(response)
+            assert took < 9  # one second, and libpq's two for a new connection
+            proxy.forwards.set()
+            assert client.get("/users", timeout=30).status_code == 200

@@ -9,7 +9,9 @@ from airflow.sdk import CronPartitionTimetable
 from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 
-from include.gong.local.backfill import command, days, watch
+from include.gong.local import backfill as backfills
+from include.gong.local.airflow_api import AirflowApiError
+from include.gong.local.backfill import backfill, command, days, watch
 from include.gong.local.backfill_estimate import describe_estimate
 from include.gong.local.settings import LocalError
 from include.gong.warehouse.backfill_estimate import Estimate
@@ -78,3 +80,63 @@ def test_a_run_that_is_deleted_meanwhile_is_not_waited_for(capsys: pytest.Captur
     )
     assert not watch(session, {"a run"})
     assert capsys.readouterr().out == "a run · deleted\n"
+
+
+class BackfilledAirflow:
+    """Airflow with an earlier backfill; Ctrl-C comes while its command creates another."""
+
+    def __init__(self) -> None:
+        self.backfills, self.runs = [1], ["earlier"]
+        self.is_up = True
+
+    def get(self, path: str, **filters: Any) -> dict[str, Any]:
+        if not self.is_up:
+            raise AirflowApiError("no response")
+        if path == "backfills":
+            return {"backfills": [{"id": number} for number in reversed(self.backfills)]}
+        return {"dag_runs": [{"dag_run_id": run_id} for run_id in self.runs]}
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, airflow: BackfilledAirflow, create: Any) -> str:
+    """Return the message of a backfill of two days that Ctrl-C interrupts after ``create``."""
+
+    def run(*_: Any, **__: Any) -> None:
+        create()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backfills, "estimate_backfill", lambda *_: "")
+    monkeypatch.setattr(backfills, "make_ready", lambda _: None)
+    monkeypatch.setattr("subprocess.run", run)
+    session: Any = SimpleNamespace(airflow=airflow, address="http://x", owned=False, environment={})
+    with pytest.raises(KeyboardInterrupt) as stop:
+        backfill(session, date(2026, 1, 1), date(2026, 1, 2))
+    return str(stop.value)
+
+
+def test_a_backfill_that_was_not_created_does_not_continue(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = interrupted(monkeypatch, BackfilledAirflow(), lambda: None)
+    assert "was not created" in message
+    assert "continues" not in message
+
+
+@pytest.mark.parametrize(
+    ("created", "says"), [(["a", "b"], "backfill continues"), (["a"], "with 1 of 2 days")]
+)
+def test_a_backfill_continues_with_the_days_that_were_created(
+    monkeypatch: pytest.MonkeyPatch, created: list[str], says: str
+) -> None:
+    airflow = BackfilledAirflow()
+
+    def create() -> None:
+        airflow.backfills.append(2)
+        airflow.runs += created
+
+    message = interrupted(monkeypatch, airflow, create)
+    assert says in message
+    assert "http://x/dags/gong_users_sync/backfills" in message
+
+
+def test_it_is_not_known_whether_the_backfill_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    airflow = BackfilledAirflow()
+    message = interrupted(monkeypatch, airflow, lambda: setattr(airflow, "is_up", False))
+    assert "may have been created" in message

@@ -50,13 +50,25 @@ def records(engine: Engine) -> int:
     return len(rows(engine, "SELECT FROM erasures"))
 
 
-def test_only_the_command_line_counts(tmp_path: Path) -> None:
-    make = Make(tmp_path, {name: f"{name} of the shell" for name in ASKED})
+@pytest.mark.parametrize(
+    "shell",
+    [
+        {name: f"{name} of the shell" for name in ASKED},
+        {"MAKEFLAGS": " ".join(f"{name}=flags" for name in ASKED)},
+        {"GNUMAKEFLAGS": " ".join(f"{name}=flags" for name in ASKED)},
+        {"MAKEFLAGS": " -- " + " ".join(f"{name}=outer" for name in ASKED), "MAKELEVEL": "1"},
+    ],
+    ids=["variables", "MAKEFLAGS", "GNUMAKEFLAGS", "MAKELEVEL"],
+)
+def test_only_the_command_line_counts(tmp_path: Path, shell: dict[str, str]) -> None:
+    make = Make(tmp_path, shell)
     shown = " ".join(f"[${{{name}}}]" for name in ASKED).replace("$", "$$")
     show = ("--no-print-directory", "--eval", f'show: ; @echo "{shown}"', "show")
     for given in (show, ("--environment-overrides", *show)):
         assert make.run(*given) == (0, " ".join("[]" for _ in ASKED) + "\n")
     typed = [f"{name}=typed {name}" for name in ASKED]
+    assert make.run(*show, *typed) == (0, " ".join(f"[typed {name}]" for name in ASKED) + "\n")
+    typed = [f"{name} := typed {name}" for name in ASKED]
     assert make.run(*show, *typed) == (0, " ".join(f"[typed {name}]" for name in ASKED) + "\n")
 
 

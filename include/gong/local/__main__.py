@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import URL, make_url
 
@@ -23,7 +22,7 @@ from include.gong.local.erase import Request, erase
 from include.gong.local.postgres import Cluster, free_port
 from include.gong.local.processes import stop_leftovers
 from include.gong.local.progress import ProgressLine, Warehouse
-from include.gong.local.runs import follow, make_ready, note_what_continues, reasons, set_note, trigger
+from include.gong.local.runs import follow, make_ready, reasons, set_note, trigger
 from include.gong.local.session import Lock, Session
 from include.gong.local.settings import LocalError, StateDir
 from include.gong.local.stack import Stack
@@ -37,11 +36,10 @@ def run() -> int:
     begin = time.monotonic()
     with _stack("run") as session:
         make_ready(session)
-        run_id = trigger(session.airflow, conf)
         warehouse, line = Warehouse(session.warehouse_url), ProgressLine()
+        run_id = trigger(session, conf)
         try:
-            with note_what_continues(session, f"The run {run_id}", f"runs/{quote(run_id, safe='')}"):
-                state = follow(session, run_id, lambda state: line.show(warehouse.run(run_id), f"{state} …"))
+            state = follow(session, run_id, lambda state: line.show(warehouse.run(run_id), f"{state} …"))
         finally:
             line.end()
         why = "" if state == "success" else reasons(session.airflow, run_id)

@@ -64,30 +64,49 @@ def backfill(session: Session, begin: date, end: date) -> bool:
     print(estimate_backfill(session, begin, end), flush=True)
     make_ready(session)
     print("Backfilling, one run a day …", flush=True)
-    with note_what_continues(session, "The backfill", "backfills"):
-        return _backfill(session, begin, end)
-
-
-def _backfill(session: Session, begin: date, end: date) -> bool:
-    known = {run["dag_run_id"] for run in _backfill_runs(session)}
-    made = subprocess.run(
-        command(begin, end), cwd=ROOT, env=session.environment, capture_output=True, text=True, check=False
-    )
-    if made.returncode:
-        raise LocalError(
-            f"Airflow created no backfill: {(made.stderr or made.stdout).strip().splitlines()[-1]}"
-        )
-    ours = {run["dag_run_id"]: run for run in _backfill_runs(session) if run["dag_run_id"] not in known}
+    ours = _create(session, begin, end)
     skipped = (end - begin).days + 1 - len(ours)
     if skipped:
         print(f"{skipped} days are skipped: a run for them is under way.", file=sys.stderr)
-    succeeded = watch(session, set(ours))
+    succeeded = watch(session, ours)
     close_backfills(session.airflow)
     return succeeded and not skipped
 
 
+def _create(session: Session, begin: date, end: date) -> set[str]:
+    """Create the backfill and return its runs."""
+    newest, known = _newest_backfill(session), _backfill_run_ids(session)
+
+    def find() -> str:
+        # Airflow stores the backfill first, then a run for each day: the rest may be missing.
+        if _newest_backfill(session) == newest:
+            return ""
+        created, wanted = len(_backfill_run_ids(session) - known), (end - begin).days + 1
+        return f"The backfill, with {created} of {wanted} days," if created < wanted else "The backfill"
+
+    with note_what_continues(session, "The backfill", "backfills", find):
+        made = subprocess.run(
+            command(begin, end),
+            cwd=ROOT,
+            env=session.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            raise LocalError(
+                f"Airflow created no backfill: {(made.stderr or made.stdout).strip().splitlines()[-1]}"
+            )
+        return _backfill_run_ids(session) - known
+
+
 def watch(session: Session, waiting: set[str]) -> bool:
     """Print a line per run as it ends, and return whether all succeeded."""
+    with note_what_continues(session, "The backfill", "backfills"):
+        return _watch(session, waiting)
+
+
+def _watch(session: Session, waiting: set[str]) -> bool:
     warehouse, succeeded = Warehouse(session.warehouse_url), True
     while waiting:
         session.check()
@@ -103,6 +122,16 @@ def watch(session: Session, waiting: set[str]) -> bool:
             _print_run(session, run, warehouse)
         time.sleep(0.5)
     return succeeded
+
+
+def _newest_backfill(session: Session) -> int:
+    """Return the id of the DAG's newest backfill; 0: there is none."""
+    found = session.airflow.get("backfills", dag_id=DAG_ID, order_by="-id", limit=1).get("backfills", [])
+    return int(found[0]["id"]) if found else 0
+
+
+def _backfill_run_ids(session: Session) -> set[str]:
+    return {run["dag_run_id"] for run in _backfill_runs(session)}
 
 
 def _backfill_runs(session: Session) -> list[dict[str, Any]]:

@@ -4,7 +4,8 @@ import builtins
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,8 @@ from include.gong.sync.summary import summary
 
 FINAL = ("success", "failed")
 _PARSE_SECONDS = 120.0
+_REQUEST_SECONDS = 5.0
+"""Time in which Airflow creates a run after its request was sent."""
 _PAGE = 100
 """Airflow returns no more at once, whatever the limit in the request."""
 _MAX_REASONS = 3
@@ -41,36 +44,70 @@ def path_of(run_id: str, dag_id: str = DAG_ID) -> str:
     return f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
 
 
-def trigger(airflow: Airflow, conf: dict[str, Any], dag_id: str = DAG_ID) -> str:
+def trigger(session: Session, conf: dict[str, Any]) -> str:
     """Start a manual run and return its id."""
-    run = airflow.post(f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
-    return str(run["dag_run_id"])
+    run_id = f"manual__{datetime.now(UTC).isoformat()}"  # known before the request, to find the run by
+    body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+    with note_what_continues(session, *_name_and_page(run_id), partial(_find_run, session, run_id)):
+        session.airflow.post(f"dags/{DAG_ID}/dagRuns", body)
+    return run_id
+
+
+def _name_and_page(run_id: str) -> tuple[str, str]:
+    return f"The run {run_id}", f"runs/{quote(run_id, safe='')}"
+
+
+def _find_run(session: Session, run_id: str) -> str:
+    """Return the run's name when Airflow has it; Airflow may still be serving the interrupted request.
+
+    :raises AirflowApiError: it does not have it yet, or does not respond.
+    """
+    airflow, deadline = session.airflow, time.monotonic() + _REQUEST_SECONDS
+    while not airflow.get(path_of(run_id)):
+        if time.monotonic() > deadline:
+            raise AirflowApiError(f"Airflow has no run {run_id} yet.")
+        time.sleep(0.2)
+    return _name_and_page(run_id)[0]
 
 
 def follow(session: Session, run_id: str, show: Callable[[str], None], dag_id: str = DAG_ID) -> str:
     """Wait for a run's end, showing its state every half second, and return its final state."""
     airflow = session.airflow
-    while True:
-        state = str(airflow.get(path_of(run_id, dag_id)).get("state", "deleted"))
-        if state in (*FINAL, "deleted"):
-            return state
-        show(state)
-        session.check()
-        time.sleep(0.5)
+    with note_what_continues(session, *_name_and_page(run_id)):
+        while True:
+            state = str(airflow.get(path_of(run_id, dag_id)).get("state", "deleted"))
+            if state in (*FINAL, "deleted"):
+                return state
+            show(state)
+            session.check()
+            time.sleep(0.5)
 
 
 @contextmanager
-def note_what_continues(session: Session, what: str, page: str) -> Iterator[None]:
-    """On Ctrl-C, say what continues in another command's Airflow, and which page shows it."""
+def note_what_continues(
+    session: Session, what: str, page: str, find: Callable[[], str] | None = None
+) -> Iterator[None]:
+    """On Ctrl-C, say what continues in another command's Airflow, and which page shows it.
+
+    :param find: asks Airflow what was created, where Ctrl-C may come before that; empty: nothing.
+    """
     try:
         yield
     except KeyboardInterrupt:
         if session.owned:
             raise
         address = f"{session.address}/dags/{DAG_ID}/{page}"
-        raise KeyboardInterrupt(
-            f"Stopped watching. {what} continues in the Airflow of `make up`: {address}"
-        ) from None
+        raise KeyboardInterrupt(_what_continues(what, address, find)) from None
+
+
+def _what_continues(what: str, address: str, find: Callable[[], str] | None) -> str:
+    try:
+        found = find() if find else what
+    except (AirflowApiError, KeyboardInterrupt):
+        return f"Stopped. {what} may have been created: Airflow did not say. If so, it continues: {address}"
+    if not found:
+        return f"Stopped. {what} was not created."
+    return f"Stopped watching. {found} continues in the Airflow of `make up`: {address}"
 
 
 def runs(airflow: Airflow, dag_id: str = DAG_ID, **filters: Any) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -186,23 +186,35 @@ def finish_run() -> dict[str, int]:
     context: Any = get_current_context()
     run = run_key()
     failed_tasks = _failed_tasks(context, run)
-    cause = f"{', '.join(failed_tasks)} failed: its log says why"
+    cause = f"{', '.join(failed_tasks) or 'finish'} failed: its log says why"
     if "open_run" in failed_tasks:
         raise _record_unopened_run(context, run, f"{cause}. No data was requested")
-    limits, calls = calls_remaining()
-    retention = read_retention()
     engine = warehouse_engine()
-    for table, number in repeat_erasures(engine, run, utc_now()).items():
-        log.info("Rows of erased users that came back, removed again: %d of %s", number, table)
     with transaction(engine) as connection:
         is_opened = runs.is_opened(connection, run)
     if failed_tasks and not is_opened:
         raise _record_unopened_run(context, run, f"{cause}. Nothing was loaded")
+    try:
+        return _finish(context, run, failed_tasks, cause)
+    except AirflowFailException:
+        raise
+    except Exception:  # such as no connection to Gong any more: the row must not stay open
+        with suppress(WarehouseError):
+            _close(run, "failed", f"{cause}. Loaded data stays")
+        raise
+
+
+def _finish(context: Any, run: runs.RunKey, failed_tasks: Sequence[str], cause: str) -> dict[str, int]:
+    engine, retention = warehouse_engine(), read_retention()
+    for table, number in repeat_erasures(engine, run, utc_now()).items():
+        log.info("Rows of erased users that came back, removed again: %d of %s", number, table)
     with transaction(engine) as connection:
         if "check" not in failed_tasks:  # wrong data must not enter the coverage
             if runs.run_row(connection, run).scope == "everyone":
                 remove_outdated(connection, retention, utc_now())
             rewrite_coverage(connection, utc_now())
+    limits, calls = calls_remaining()
+    with transaction(engine) as connection:
         failed_histories = plan.failed_histories(connection, run)
         _record_backlog(connection, run, limits, calls)
         row = runs.run_row(connection, run)
@@ -216,11 +228,7 @@ def finish_run() -> dict[str, int]:
     if failure:
         _log_summary(_close(run, "failed", failure))
         raise AirflowFailException(failure)
-    try:
-        publish(context, engine, row)
-    except Exception:
-        _close(run, "failed", "The tables could not be published: the log of finish says why")
-        raise
+    publish(context, engine, row)
     row = _close(run, "success")
     _log_summary(row)
     counted = (

@@ -6,13 +6,16 @@ import asyncio
 import logging
 import os
 import re
+import socket
 from collections.abc import Mapping
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
+from threading import Timer
 from typing import Any, Protocol
 
 import psycopg2
 from sqlalchemy import URL, Connection, Engine, Row, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 
 from gong_provider.client.errors import GongCoordinationError, raise_without_context
 from gong_provider.db import schema as schemas
@@ -114,7 +117,8 @@ def engine_for(url: URL | str, *, wait_s: int | None = None, pings: bool = True)
 
     :param url: any ``postgres://`` or ``postgresql://`` address; the driver is always psycopg2. Its
         parameter ``gong_schema`` names the schema, and stays in the engine's address.
-    :param wait_s: seconds to wait for a connection to be made or to become free; None: 10 and 30.
+    :param wait_s: seconds to wait for a connection to be made, to become free, or to respond when it is
+        used again; None: 10, 30, and until the network reports its loss.
     :param pings: check each connection before its use, by a message; False: the user repeats what fails.
     :raises AddressError: it is not such an address.
     """
@@ -135,7 +139,7 @@ def _engine(url: URL, _pid: int, wait_s: int | None, pings: bool) -> Engine:
     """Create an engine for each process, as connections must not be shared with a forked child."""
     engine = create_engine(
         url,
-        pool_pre_ping=pings,
+        pool_pre_ping=pings and wait_s is None,
         pool_size=2,
         max_overflow=6,
         pool_timeout=wait_s or _POOL_TIMEOUT_S,
@@ -155,7 +159,32 @@ def _engine(url: URL, _pid: int, wait_s: int | None, pings: bool) -> Engine:
         },
     )
     event.listen(engine, "do_connect", _drop_own_parameter)
+    if wait_s is not None:
+        event.listen(engine, "checkout", partial(_ping_within, engine, wait_s))
     return engine
+
+
+def _ping_within(engine: Engine, wait_s: int, connection: Any, _record: object, _proxy: object) -> None:
+    """Check a connection of the pool as pre_ping does, which would wait without end.
+
+    A proxy that stopped forwarding still acknowledges packets, so that no timeout of TCP applies.
+    """
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as server:
+            timeout = Timer(wait_s, _shut_down, [server])
+            timeout.daemon = True
+            timeout.start()
+            try:
+                engine.dialect.do_ping(connection)
+            finally:
+                timeout.cancel()
+    except psycopg2.Error as error:
+        raise InvalidatePoolError from error  # the pool makes a new connection
+
+
+def _shut_down(server: socket.socket) -> None:
+    with suppress(OSError):
+        server.shutdown(socket.SHUT_RDWR)
 
 
 def _drop_own_parameter(

@@ -152,8 +152,8 @@ class GongListUsersByFilterOperator(_GongOperator):
     template can render to it: ``"{{ params.user_ids or NO_FILTER }}"``, rendered as a native object, with
     ``NO_FILTER`` among the DAG's ``user_defined_macros``. One that renders to None or to "None" is an error.
 
-    :param user_ids: ids as text or int, or the JSON or Python text of a list. If empty, no call is made.
-        (templated)
+    :param user_ids: ids as text or int, or their text as a template renders it: of a list, or separated by
+        commas or blanks (see ``read_user_ids``). If empty, no call is made. (templated)
     :param user_ids_callable: called when the task begins; returns the ids, if they are known only then, or
         must not appear in the rendered template. If it returns none, no call is made.
     :param created_from: created at or after this instant (ISO 8601 or datetime). (templated)
@@ -296,7 +296,7 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
 
     Without a handler no response is stored: a pause of over a minute fails the task, without a retry.
 
-    :param user_ids: ids as text or int, or the JSON or Python text of a list. (templated)
+    :param user_ids: as in ``GongListUsersByFilterOperator``. (templated)
     :param batch: identifies the users of this task, small enough for XCom. (templated)
     :param batch_to_ids: converts ``batch`` to user ids, when the task runs.
     :param handler: called with each group, a list of ``SettingsHistory`` and ``HistoryFailure``; its

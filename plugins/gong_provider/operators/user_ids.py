@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from enum import Enum
@@ -13,7 +14,7 @@ from gong_provider.client.endpoints import check_user_id
 from gong_provider.client.errors import GongConfigError
 
 UserIds: TypeAlias = Sequence[str | int] | Set[str | int] | str | int
-"""An id, several ids, or the text of a list, as Jinja renders it."""
+"""An id, several ids, or their text, as Jinja renders it."""
 
 
 class NoFilter(Enum):
@@ -31,21 +32,41 @@ NO_FILTER: Final = NoFilter.NO_FILTER
 NoFilterType: TypeAlias = Literal[NoFilter.NO_FILTER]
 
 
+_PART: Final = re.compile(r"(?=\D*\d)[\w-]+", re.ASCII)
+"""An id among ids that are only separated, as in "1, 2": anything else may be a sentence."""
+_SEPARATOR: Final = re.compile(r"\s*,\s*|\s+")
+_REPR: Final = re.compile(r"<.*>|[\w.]+\(.*\)", re.DOTALL)
+"""Text of a Python object: "<generator object ...>", "dict_keys(['1'])"."""
+_JOINED_STRINGS: Final = re.compile(r"""['"]\s*['"]""")
+"""Two strings without a comma, as in the text of a NumPy array: Python would join two ids to a third."""
+
+
 def read_user_ids(value: Any, name: str, *, exact: bool = False) -> list[str]:
     """Return the ids, each once, in their order; none for an empty value.
 
-    Accepts an id (text, or an int, as Jinja renders digits), a list of ids, and the JSON or Python text of
-    such a list, as Jinja renders it.
+    Accepts an id (text, or an int, as Jinja renders digits), a list of ids, and text that Jinja renders:
+    the JSON or Python text of an id or a list, or ids separated by commas, blanks or line breaks. Separated
+    ids have letters, digits, "_" and "-" only, and a digit each. Any other id with a comma or a blank
+    inside needs a list around it.
 
     :param name: of the argument, for the error.
-    :param exact: the value is not from a template: text is not parsed.
+    :param exact: the value is not from a template: ids are taken as they are.
     :raises GongConfigError: it is anything else; a template renders an empty XCom to None or "None".
     """
     if isinstance(value, str):
         if not value.strip():
             return []
         parsed = _parse_literal(value)
-        value = parsed if isinstance(parsed, list | tuple) else [value]
+        if not exact and (parts := _separated(value)):
+            value = parts
+        elif isinstance(parsed, list | tuple):
+            value = parsed
+        elif not exact and isinstance(parsed, str) and len(_SEPARATOR.split(parsed.strip())) > 1:
+            raise GongConfigError(
+                f"{name} is text with a comma or a blank that can't be read as ids: give a list of ids"
+            )
+        else:
+            value = [value]
     elif isinstance(value, int):
         value = [value]
     elif isinstance(value, Iterator):
@@ -56,21 +77,52 @@ def read_user_ids(value: Any, name: str, *, exact: bool = False) -> list[str]:
 
 
 def read_user_id(value: Any, name: str, *, exact: bool = False) -> str:
-    """Return one id; see ``read_user_ids``."""
-    # The text of None, of a list within a list, and so on, is an error of the template.
-    parsed = _parse_literal(value) if isinstance(value, str) and not exact else value
+    """Return one id; see ``read_user_ids``.
+
+    Unless ``exact``, white space around the id is removed, and text is refused that reads as something
+    other than an id, such as the text of None or of a Python object. A callable can return any id.
+    """
+    if isinstance(value, str) and not exact:
+        value = value.strip()
+        parsed = _parse_literal(value)
+        if isinstance(parsed, str) and parsed != value:  # the JSON text of an id
+            return read_user_id(parsed, name)
+        if _separated(value):
+            raise GongConfigError(f"{name} has several ids where one is expected")
+        if not isinstance(parsed, int):
+            _refuse_text_of_object(value, name)
+    else:
+        parsed = value
     if isinstance(parsed, bool) or not isinstance(parsed, str | int):
         raise _invalid(parsed, name)
-    if isinstance(parsed, str) and not exact and parsed.lstrip()[:1] in ("[", "(", "{"):
-        raise GongConfigError(f"{name} is text that begins as a list but can't be read as one")
     return check_user_id(str(value))
+
+
+def _separated(text: str) -> list[str]:
+    """Return the ids of text such as "1, 2"; none if it is not several ids."""
+    parts = _SEPARATOR.split(text.strip().removesuffix(","))
+    is_list = "," in text or len(parts) > 1
+    return parts if is_list and all(map(_PART.fullmatch, parts)) else []
+
+
+def _refuse_text_of_object(text: str, name: str) -> None:
+    if text[:1] in ("[", "(", "{", '"', "'"):
+        raise GongConfigError(f"{name} is text that begins as a list or a quotation but can't be read as one")
+    if _REPR.fullmatch(text):
+        raise GongConfigError(
+            f"{name} is the text of a Python object, not of ids: its template needs a filter such as "
+            "`| list`, or `| join(',')`"
+        )
 
 
 def _parse_literal(text: str) -> Any:
     """Return the value of JSON or Python text; else the text."""
+    text = text.strip()
     for read in (json.loads, ast.literal_eval):
+        if read is ast.literal_eval and _JOINED_STRINGS.search(text):
+            break
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-            return read(text.strip())
+            return read(text)
     return text
 
 
@@ -81,6 +133,5 @@ def _invalid(value: Any, name: str) -> GongConfigError:
             "Give user ids, or an empty list for no users"
         )
     return GongConfigError(
-        f"{name} must be Gong user ids: text or an int each, or the text of a list of these; "
-        f"not {type(value).__name__}"
+        f"{name} must be Gong user ids: text or an int each, or the text of these; not {type(value).__name__}"
     )
