@@ -58,7 +58,9 @@ _CURRENT = r"""
                 WHEN NOT manager.active THEN 'inactive' END AS manager_status
     FROM user_states AS state
     JOIN users ON users.user_id = state.user_id
-    LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
+    LEFT JOIN LATERAL (
+        SELECT * FROM user_states WHERE user_id = state.manager_id OFFSET 0
+    ) AS manager ON true
     WHERE state.user_id = :user_id
 """
 # OFFSET 0: as in the function setting_audit_trail.

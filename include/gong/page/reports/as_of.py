@@ -76,15 +76,16 @@ def states_as_of_sql(condition: str) -> str:
 
 
 def unknown_count_sql(condition: str) -> str:
-    """Return SQL that counts the users of a window who existed at ``:moment`` and whose condition is unknown.
+    """Return SQL that counts the users of a window who may have existed at ``:moment``, with unknown condition.
 
-    A condition with unknown values is null, unless the known values decide it.
+    A condition with unknown values is null, unless the known values decide it. Without ``created``, a user may
+    have existed before they were first seen.
     """
     return f"""
         SELECT count(*) AS users
         FROM (
             SELECT user_id FROM users
-            WHERE user_id > :after AND user_id <= :last AND coalesce(created, first_seen_at) <= :moment
+            WHERE user_id > :after AND user_id <= :last AND (created <= :moment OR created IS NULL)
               AND (deleted_at IS NULL OR :moment < deleted_at)
         ) AS each_user
         LEFT JOIN LATERAL (

@@ -72,9 +72,11 @@ _STATES = """
     SELECT state.user_id, state.name, state.email_address, state.title, state.manager_id,
            manager.name AS manager_name, state.active, state.is_recorded, state.is_importing,
            state.has_consent_page, state.deleted_at
-    FROM user_states AS state
+    FROM unnest(CAST(:ids AS text[])) AS each_user (user_id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM user_states AS one WHERE one.user_id = each_user.user_id OFFSET 0
+    ) AS state
     LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
-    WHERE state.user_id = ANY (CAST(:ids AS text[]))
     ORDER BY state.user_id
 """
 _FOUND_AS_OF = users_as_of_sql("SELECT unnest(CAST(:ids AS text[])) AS user_id")
