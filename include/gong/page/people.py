@@ -117,6 +117,7 @@ _VERSIONS = """
     SELECT version.valid_from, version.valid_to, version.seen_in_run,
            coalesce(change.sentences,
                     CASE WHEN before.user_id IS NULL THEN 'First seen'
+                         WHEN version.only_adds_settings THEN 'Settings seen for the first time'
                          WHEN before.settings IS DISTINCT FROM version.settings
                               OR before.active IS DISTINCT FROM version.active
                               THEN 'Settings: see the changes' END) AS differences

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from include.gong.page.db import decode_cursor, like_pattern, paginate, read_rows
 from include.gong.page.reports.as_of import (
+    UNKNOWN_EXISTENCE,
     WINDOW_OF_USERS,
     end_of_window,
     read_window,
@@ -99,7 +100,7 @@ def _read(connection: Connection, query: PageQuery) -> Table:
         ids, after = _found(_FIND if searches else _NEXT, connection, query)
         return Table(_COLUMNS, read_rows(_STATES, connection, ids=ids), after)
     if not searches:
-        return read_window(_ALL_AS_OF, connection, query, _COLUMNS_AS_OF)
+        return read_window(_ALL_AS_OF, connection, query, _COLUMNS_AS_OF, UNKNOWN_EXISTENCE)
     ids, after = _found(_FIND_AS_OF, connection, query, moment=query.moment)
     rows = read_rows(_FOUND_AS_OF, connection, ids=ids, limit=query.limit, moment=query.moment)
     note = "Searched in the names and addresses of that day."
