@@ -64,6 +64,14 @@ def test_a_user_without_settings_was_still_seen(warehouse: Engine) -> None:
     assert person_of(warehouse, "1", on=date(2026, 3, 10)).profile["name"] == "Ann"
 
 
+def test_a_version_that_only_adds_settings_refers_to_no_changes(warehouse: Engine) -> None:
+    for hours, settings in enumerate(({}, {RECORDED: True})):
+        load_page(warehouse, [{"id": "1", "settings": settings}], at(10 + hours))
+    found = person_of(warehouse, "1")
+    assert values_of(found.versions, "differences") == [
+        ("Settings seen for the first time",), ("First seen",)]  # fmt: skip
+
+
 def test_audit_trail_at_the_moment(company: Engine) -> None:
     rows = {row["setting_key"]: row for row in person_of(company, "3", on=THIRD).audit_trail.rows}
     assert rows[RECORDED]["value"] == "false"

@@ -14,7 +14,7 @@ from include.gong.page.people import person
 from include.gong.page.table import PageQuery
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.coverage import rewrite_coverage
-from tests.page.reports import plot_of, report_of, values_of
+from tests.page.reports import ids, plot_of, report_of, values_of
 from tests.page.served import Markup
 from tests.warehouse.making import failure, history, listed, load_group, rows
 from tests.warehouse.small_company import PREVENTED, RECORDED, at, replay
@@ -108,6 +108,45 @@ def test_a_change_at_midnight_belongs_to_the_day_that_begins(warehouse: Engine) 
         rewrite_coverage(connection, at(5, "01:00"))
     assert one_number(warehouse, date(2026, 3, 2)) == (1, 0, 0)
     assert one_number(warehouse, date(2026, 3, 3)) == (0, 1, 0)
+
+
+def ids_everywhere(engine: Engine) -> dict[str, list[str]]:
+    """Return the users who are recorded now, from each source."""
+    everyone = report_of(engine, "users").rows
+    with transaction(engine) as connection:
+        people = [person(connection, row["user_id"], PageQuery()) for row in everyone]
+    sql = "SELECT user_id FROM {} WHERE is_recorded ORDER BY user_id"
+    return {
+        "function": [each for (each,) in rows(engine, sql.format("user_states_as_of(now())"))],
+        "view": [each for (each,) in rows(engine, sql.format("user_states"))],
+        "list": [row["user_id"] for row in everyone if row["is_recorded"]],
+        "person": [each.user_id for each in people if each and each.profile["is_recorded"]],
+    }
+
+
+def test_all_sources_agree_today(company: Engine) -> None:
+    found = ids_everywhere(company)
+    assert found["function"]
+    assert len({tuple(each) for each in found.values()}) == 1, found
+
+
+def test_today_the_history_counts_where_the_profile_contradicts_it(warehouse: Engine) -> None:
+    on = {"setting": RECORDED, "value": True, "time": "2026-03-01T09:00:00Z"}
+    ann = {"id": "1", "created": "2026-02-26T09:00:00Z", "active": True,
+           "settings": {RECORDED: False, PREVENTED: False}}  # fmt: skip
+    for day in (3, 4, 5):
+        listed(warehouse, [ann], at(day, "00:30"))
+        load_group(warehouse, history("1", [on], at=at(day, "00:40")))
+        with transaction(warehouse) as connection:
+            rewrite_coverage(connection, at(day, "01:00"))
+    assert one_number(warehouse, date(2026, 3, 4)) == (1, 0, 0)
+    assert set(map(tuple, ids_everywhere(warehouse).values())) == {("1",)}
+    with transaction(warehouse) as connection:
+        assert overview(connection, PageQuery()).users_recorded == 1
+    assert ids(report_of(warehouse, "not-recorded")) == []
+    assert ids(report_of(warehouse, "recorded-without-consent-page")) == ["1"]
+    assert rows(warehouse, "SELECT user_id FROM active_not_recorded") == []
+    assert rows(warehouse, "SELECT user_id FROM recorded_without_consent_page") == [("1",)]
 
 
 def test_without_known_users_the_tile_has_no_number(warehouse: Engine) -> None:

@@ -114,6 +114,42 @@ def test_existing_users_are_listed_even_if_all_else_is_unknown(company: Engine) 
     assert "10" not in ids(report_of(company, "users", on=date(2026, 3, 5)))  # Jo was deleted
 
 
+def test_without_creations_users_are_unknown_before_the_first_sync(warehouse: Engine) -> None:
+    listed(warehouse, [{"id": "1", "active": True}, {"id": "2"}], at(10))
+    early = date(2026, 3, 1)
+    names = ("recorded-without-consent-page", "not-recorded", "still-importing", "users")
+    for name in names:
+        table = report_of(warehouse, name, on=early)
+        assert (table.rows, table.unknown) == ([], Unknown(2, early, date(2026, 3, 10))), name
+    listed(warehouse, [{"id": "1", "active": True}, {"id": "2"}, {"id": "3"}], at(12))
+    assert len(report_of(warehouse, "users", on=date(2026, 3, 11)).rows) == 2
+    assert report_of(warehouse, "users", on=date(2026, 3, 11)).unknown is None
+    with served_from(warehouse.url) as client:
+        for name in names:
+            lines = client.get(f"/{name}.csv?on={early}").text.splitlines()
+            assert len(lines) == 2, name
+
+
+def test_users_with_a_creation_are_listed_beside_unknown_ones(warehouse: Engine) -> None:
+    listed(warehouse, [{"id": "1", "created": "2026-02-01T00:00:00Z"}, {"id": "2"}], at(10))
+    table = report_of(warehouse, "users", on=date(2026, 3, 1))
+    assert (ids(table), table.unknown) == (["1"], Unknown(1, date(2026, 3, 1), date(2026, 3, 10)))
+
+
+def test_settings_are_unknown_on_a_day_before_all_that_is_counted(company: Engine) -> None:
+    early = date(2020, 1, 1)
+    table = report_of(company, "settings", on=early)
+    assert (table.rows, table.note, table.unknown) == ([], "", Unknown(None, early, FIRST_SYNC))
+
+
+def test_reports_of_a_user_are_unknown_before_the_first_sync_only(
+    company: Engine, page: httpx.Client
+) -> None:
+    texts = [empty_texts(Markup(page.get(f"/org-chart/8?on={on}").text)) for on in (BEFORE, THIRD)]
+    assert texts[0] == ["Not known on 27 February 2026: the first sync was on 2 March 2026."]
+    assert texts[1] == ["This user had no direct reports."]
+
+
 def test_an_unknown_manager_is_not_shown_as_none(page: httpx.Client) -> None:
     now, early = (facts(Markup(page.get(f"/users/1{on}").text)) for on in ("", f"?on={BEFORE}"))
     assert (now["Manager"], early["Manager"]) == ("none", "not known")

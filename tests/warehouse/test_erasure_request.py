@@ -19,6 +19,7 @@ from include.gong.warehouse.retention import remove_users
 from include.gong.warehouse.users import load_users
 from tests.warehouse.making import HOUR, NOON, RUN, opened, page, rows, value
 from tests.warehouse.paula import HERS, PAULA, found_in, in_background, in_flight, load_world, otto, paula
+from tests.warehouse.test_lost_commits import commit_unanswered
 
 NOBODY = "4242424242424242"
 
@@ -114,6 +115,13 @@ def test_again_it_is_fine(world: Engine) -> None:
     assert first.rows["user_facts"] >= 1
     again = erase_on_request(world, PAULA, NOON + 2 * HOUR)
     assert (again.is_new, again.rows) == (False, {})
+
+
+def test_an_undo_whose_commit_got_no_response_is_reported_as_done(world: Engine) -> None:
+    erase_user(world, PAULA, NOON + HOUR)
+    with commit_unanswered(world) as engine:
+        assert lift_on_request(engine, PAULA)
+    assert records(world) == 0
 
 
 def test_only_an_existing_erasure_can_be_lifted(world: Engine) -> None:

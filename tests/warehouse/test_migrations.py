@@ -125,6 +125,7 @@ ROWS = {
             ('gong_users_sync', 'before', 'marks_not_ahead', 'warning', true, 0, 0, '0', '2026-03-10');
         UPDATE listing_pages SET user_ids = user_ids || ('forgotten ' || repeat('0a', 32));
     """,
+    "0019": "",
 }
 RENAMED_VALUES = {
     "older_answer": "older_response", "forgotten_user": "erased_user", "lifted_tombstone": "lifted_erasure",
@@ -142,13 +143,14 @@ _TABLES = """
 def filled(engine: Engine, revision: str) -> dict[str, list[dict[str, Any]]]:
     """The rows of each table, after a warehouse of this version was filled."""
     with transaction(engine) as connection:
-        upgrade(connection, revision)
+        upgrade(connection, min(revision, "0018"))
         make_tables(connection)
         for each in REVISIONS:
             if each <= revision and ROWS[each]:
                 connection.exec_driver_sql(ROWS[each])
         if "0002" <= revision <= "0010":
             connection.exec_driver_sql(UNTIL_0010)
+        upgrade(connection, revision)  # the rows have the names of before 0019
     return stored(engine)
 
 
@@ -190,7 +192,9 @@ def test_each_version_but_the_newest_is_tested() -> None:
 @pytest.mark.parametrize("revision", REVISIONS[:-1])
 def test_rows_are_kept_and_new_columns_are_filled(database_url: str, revision: str) -> None:
     engine = engine_for(database_url)
-    before = renamed(filled(engine, revision))
+    before = filled(engine, revision)
+    if revision < "0019":
+        before = renamed(before)
     assert all(before[name] for name in ("user_facts", "user_settings_history", "oauth_tokens", "account"))
     assert migrate(engine)
     after = stored(engine)
@@ -214,6 +218,30 @@ def test_rows_are_kept_and_new_columns_are_filled(database_url: str, revision: s
         conflicts = connection.execute(text("SELECT * FROM setting_conflicts")).all()
     assert conflicts == []
     assert [result.name for result in results if not result.passed] == ["managers_exist"]
+    engine.dispose()
+
+
+def test_a_setting_first_seen_later_gets_the_value_first_seen(database_url: str) -> None:
+    engine = engine_for(database_url)
+    filled(engine, "0019")
+    with transaction(engine) as connection:
+        connection.exec_driver_sql("""
+            UPDATE user_facts SET settings = settings || '{"late": true}' WHERE user_id = '2';
+            UPDATE user_versions SET valid_from = '2026-03-10', settings = settings || '{"late": true}'
+            WHERE user_id = '2';
+            INSERT INTO user_versions (user_id, valid_from, valid_to, settings, active) VALUES
+                ('2', '2026-03-02', '2026-03-04', '{"late": null}', false),
+                ('2', '2026-03-04', '2026-03-10', '{"late": false, "webConferencesRecorded": true}', false);
+            DELETE FROM setting_periods;
+            INSERT INTO setting_periods SELECT * FROM derived_setting_periods;
+        """)
+    period = "SELECT value FROM setting_periods WHERE setting_key = 'late'"
+    assert value(engine, period) == "true"
+    assert migrate(engine)
+    assert value(engine, period) == "false"
+    first = "SELECT first_settings FROM user_sync_state WHERE user_id = '2'"
+    assert value(engine, first) == {"active": False, "late": False, "webConferencesRecorded": False}
+    assert value(engine, "SELECT count(*) FROM coverage_invalidations")
     engine.dispose()
 
 

@@ -22,6 +22,7 @@ from tests.warehouse.making import (
     PROPAGATION_DELAY,
     RUN,
     coverage_differs,
+    differences,
     failure,
     history,
     listed,
@@ -71,6 +72,16 @@ def recorded_differs(engine: Engine) -> list[tuple[Any, ...]]:
     """Days whose count differs from the states of the users."""
     counted = {row for row in rows(engine, COUNTED) if any(row[1:])}
     return sorted(counted ^ set(rows(engine, ANSWERED)))
+
+
+def today_differs(engine: Engine) -> list[tuple[Any, ...]]:
+    """Users whose state today differs from that of the function for now."""
+    columns = "user_id, active, web_conferences_recorded, prevent_web_conference_recording, is_recorded"
+    return differences(
+        engine,
+        f"(SELECT {columns} FROM user_states WHERE is_in_gong) AS today",
+        f"(SELECT {columns} FROM user_states_as_of(now())) AS now_",
+    )
 
 
 def recorded(engine: Engine) -> dict[int, tuple[int, int, int]]:
@@ -190,6 +201,7 @@ def test_it_equals_the_states_of_each_day(warehouse: Engine, days: list[Day]) ->
                 rewrite_coverage(connection, at)
             assert coverage_differs(warehouse) == []
             assert recorded_differs(warehouse) == []
+            assert today_differs(warehouse) == []
 
 
 def one_run(connection: Connection, at: datetime, seen: list[Any], histories: list[Any]) -> None:

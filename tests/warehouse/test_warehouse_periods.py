@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from include.gong.warehouse.errors import WarehouseError
-from tests.warehouse.making import HOUR, NOON, history, load_group, load_page, rows
+from tests.warehouse.making import HOUR, NOON, differences, history, load_group, load_page, rows
 
 CREATED = "2026-01-01T00:00:00Z"
 BORN = datetime.fromisoformat(CREATED)
@@ -123,6 +123,35 @@ def test_a_history_from_before_the_first_sight_proves_nothing_about_it(
     load_page(warehouse, [user], at=NOON + HOUR)
     load_group(warehouse, history("1"))
     assert periods(warehouse) == [(None, BORN, None, None)]
+
+
+def test_a_setting_that_appears_later_keeps_the_value_first_seen(warehouse: Engine) -> None:
+    """False at its first sight, then true; the history never reports it."""
+    user = {"id": "1", "created": CREATED}
+    as_of = "SELECT value FROM {}_as_of(:at) WHERE setting_key = :setting"
+
+    def values_at(day: int) -> list[list[tuple[Any, ...]]]:
+        at = NOON + (day * 24 + 2) * HOUR
+        return [rows(warehouse, as_of.format(name), at=at, setting=SETTING)
+                for name in ("settings", "effective_settings")]  # fmt: skip
+
+    for day, settings in enumerate(({"other": True}, {SETTING: False}, {SETTING: None}, {SETTING: True}, {})):
+        load_page(warehouse, [user | {"settings": settings}], at=NOON + day * 24 * HOUR)
+        load_group(warehouse, history("1", at=NOON + (day * 24 + 1) * HOUR))
+        if day:
+            assert values_at(1) == [[("false",)], [("false",)]], day
+    assert periods(warehouse) == [("false", BORN, None, "inferred")]
+    assert differences(warehouse, "setting_periods", "derived_setting_periods") == []
+
+
+def test_an_earlier_response_has_the_value_first_seen(warehouse: Engine) -> None:
+    user = {"id": "1", "created": CREATED}
+    load_page(warehouse, [user | {"settings": {SETTING: True, "other": True}}], at=NOON + HOUR)
+    load_group(warehouse, history("1", at=NOON + 2 * HOUR))
+    load_page(warehouse, [user | {"settings": {SETTING: False, "other": None}}], at=NOON)
+    assert periods(warehouse) == [("false", BORN, None, "inferred")]
+    assert periods(warehouse, "other") == [("true", BORN, None, "inferred")]
+    assert differences(warehouse, "setting_periods", "derived_setting_periods") == []
 
 
 def test_users_not_created_yet_have_no_settings(warehouse: Engine) -> None:

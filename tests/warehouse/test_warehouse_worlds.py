@@ -132,6 +132,18 @@ def test_the_open_version_equals_the_user_and_periods_match_changes(warehouse: E
 
 @given(worlds())
 @EACH_WORLD
+def test_today_is_as_the_past(warehouse: Engine, world: World) -> None:
+    load(warehouse, world, world.asked)
+    columns = """
+        user_id, active, web_conferences_recorded, prevent_web_conference_recording,
+        telephony_calls_imported, is_recorded, is_importing
+    """
+    today = f"(SELECT {columns} FROM user_states WHERE is_in_gong) AS a"
+    assert differences(warehouse, today, f"(SELECT {columns} FROM user_states_as_of(now())) AS b") == []
+
+
+@given(worlds())
+@EACH_WORLD
 def test_a_setting_keeps_its_past(warehouse: Engine, world: World) -> None:
     """As far as a history is known, each value is the true one or unknown."""
     load(warehouse, world, world.asked)

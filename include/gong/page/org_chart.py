@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from include.gong.page.db import decode_cursor, paginate, read_row, read_rows
+from include.gong.page.reports.as_of import unknown_before_first_sync
 from include.gong.page.reports.columns import TITLE, USER
 from include.gong.page.table import Column, PageQuery, Table
 
@@ -115,7 +116,8 @@ def org_chart_level(connection: Connection, manager_id: str | None, query: PageQ
     rows, after = paginate(rows, query.limit, "user_id")
     ids = [row["user_id"] for row in rows]
     people = read_rows(_PEOPLE, connection, moment=parameters["moment"], ids=ids, cycles=cycles)
-    return Table(_COLUMNS, people, after, note)
+    unknown = None if people else unknown_before_first_sync(connection, query)
+    return Table(_COLUMNS, people, after, note, unknown)
 
 
 def _cycles(connection: Connection, query: PageQuery) -> tuple[list[str], str]:

@@ -58,7 +58,9 @@ _CURRENT = r"""
                 WHEN NOT manager.active THEN 'inactive' END AS manager_status
     FROM user_states AS state
     JOIN users ON users.user_id = state.user_id
-    LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
+    LEFT JOIN LATERAL (
+        SELECT * FROM user_states WHERE user_id = state.manager_id OFFSET 0
+    ) AS manager ON true
     WHERE state.user_id = :user_id
 """
 # OFFSET 0: as in the function setting_audit_trail.
@@ -115,6 +117,7 @@ _VERSIONS = """
     SELECT version.valid_from, version.valid_to, version.seen_in_run,
            coalesce(change.sentences,
                     CASE WHEN before.user_id IS NULL THEN 'First seen'
+                         WHEN version.only_adds_settings THEN 'Settings seen for the first time'
                          WHEN before.settings IS DISTINCT FROM version.settings
                               OR before.active IS DISTINCT FROM version.active
                               THEN 'Settings: see the changes' END) AS differences

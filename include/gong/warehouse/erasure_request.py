@@ -84,8 +84,11 @@ def lift_on_request(engine: Engine, user_id: str, *, force: bool = False) -> boo
     :raises UnknownUserError: the id is unknown.
     """
 
+    lifted = False
+
     def lift(connection: Connection) -> bool:
-        lifted = lift_erasure(connection, user_id)
+        nonlocal lifted  # an earlier try may have been committed, its response lost
+        lifted = lift_erasure(connection, user_id) or lifted
         if not lifted and not force and not _known(connection, user_id):
             raise UnknownUserError
         return lifted

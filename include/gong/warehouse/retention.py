@@ -39,10 +39,13 @@ _DELETED = text("""
 """)
 
 # The last version of each user stays as long as the user: it has their last profile, and their deletion.
+# Versions that the history does not cover stay until it does: they show since when a setting differs from it.
 _REMOVE_VERSIONS = text("""
     WITH removed AS (
         DELETE FROM user_versions AS old
         WHERE valid_to < :before
+          AND NOT EXISTS (SELECT FROM user_sync_state AS state
+                          WHERE state.user_id = old.user_id AND history_covers_until < old.valid_to)
           AND EXISTS (SELECT FROM user_versions AS later
                       WHERE later.user_id = old.user_id AND later.valid_from > old.valid_from)
         RETURNING valid_from

@@ -34,7 +34,17 @@ _MISSED = text(f"""
     WHERE last_seen_at < greatest(deleted_at, (SELECT max(started_at) FROM listings))
 """)  # noqa: S608 (only names)
 
-# First and in a fixed order, because it locks: two loads of the same users do not deadlock.
+
+def _with_values(settings: str) -> str:
+    """SQL: settings without those that have no value."""
+    return f"""
+        (SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each({settings})
+         WHERE value <> 'null')
+    """  # noqa: S608 (names of columns)
+
+
+# First and in a fixed order, because it locks: two loads of the same users do not deadlock. A setting that is
+# new in this response, or had no value, is first seen now.
 _MARK = text(f"""
     INSERT INTO user_sync_state AS stored (user_id, first_seen_at, last_seen_at, first_settings,
                                            listed_at, listed_with_avatars_at)
@@ -43,8 +53,12 @@ _MARK = text(f"""
            CASE WHEN :listed AND :with_avatars THEN CAST(:at AS timestamptz) END
     FROM {STAGED} ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE
-    SET first_settings = CASE WHEN excluded.first_seen_at < stored.first_seen_at
-                              THEN excluded.first_settings ELSE stored.first_settings END,
+    SET first_settings = CASE
+            WHEN excluded.first_seen_at < stored.first_seen_at
+            THEN stored.first_settings || {_with_values("excluded.first_settings")}
+            WHEN excluded.last_seen_at >= stored.last_seen_at
+            THEN excluded.first_settings || {_with_values("stored.first_settings")}
+            ELSE stored.first_settings END,
         first_seen_at = least(stored.first_seen_at, excluded.first_seen_at),
         last_seen_at = greatest(stored.last_seen_at, excluded.last_seen_at),
         listed_at = greatest(stored.listed_at, excluded.listed_at),

@@ -33,6 +33,18 @@ WINDOW_OF_USERS = (
     "SELECT user_id FROM user_sync_state WHERE user_id > :after AND user_id <= :last ORDER BY user_id"
 )
 
+# Without created, a user may have been in Gong before the first sync; later, a listing would have shown them.
+_BEFORE_FIRST_SYNC = "created IS NULL AND :moment < (SELECT min(first_seen_at) FROM user_sync_state)"
+_MAY_HAVE_EXISTED = f"(coalesce(created, first_seen_at) <= :moment OR {_BEFORE_FIRST_SYNC})"
+
+UNKNOWN_EXISTENCE = f"""
+    SELECT count(*) AS users
+    FROM users
+    WHERE user_id > :after AND user_id <= :last AND {_BEFORE_FIRST_SYNC}
+      AND NOT EXISTS (SELECT FROM settings_as_of(:moment) AS setting WHERE setting.user_id = users.user_id)
+"""  # noqa: S608 (constants)
+"""SQL: counts the users of a window of whom nothing shows whether they existed at ``:moment``."""
+
 # The same texts as in the views active_not_recorded and inactive_but_importing.
 _REASONS = """
     concat_ws(' and ', CASE WHEN NOT web_conferences_recorded THEN 'recording is off' END,
@@ -76,7 +88,7 @@ def states_as_of_sql(condition: str) -> str:
 
 
 def unknown_count_sql(condition: str) -> str:
-    """Return SQL that counts the users of a window who existed at ``:moment`` and whose condition is unknown.
+    """Return SQL that counts the users of a window whose condition is unknown, of those who may have existed.
 
     A condition with unknown values is null, unless the known values decide it.
     """
@@ -84,7 +96,7 @@ def unknown_count_sql(condition: str) -> str:
         SELECT count(*) AS users
         FROM (
             SELECT user_id FROM users
-            WHERE user_id > :after AND user_id <= :last AND coalesce(created, first_seen_at) <= :moment
+            WHERE user_id > :after AND user_id <= :last AND {_MAY_HAVE_EXISTED}
               AND (deleted_at IS NULL OR :moment < deleted_at)
         ) AS each_user
         LEFT JOIN LATERAL (
@@ -115,7 +127,7 @@ def read_window(
     """Return the users that a query finds in the next window; ``after`` is empty on the last window.
 
     :param sql: takes ``after``, ``last`` and ``limit``, and ``moment`` for a past day.
-    :param unknown: a query of ``unknown_count_sql``.
+    :param unknown: a query that counts users with unknown state.
     """
     (begin,) = decode_cursor(query.after, 1)
     last = end_of_window(connection, begin)

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from sqlalchemy import Connection
 
 from include.gong.page.db import Row, read_row, read_rows
+from include.gong.page.reports.as_of import unknown_before_first_sync
 from include.gong.page.table import Column, PageQuery, Plot, Report, Table, today
 
 RECORDED = "is_recorded"
@@ -65,8 +66,9 @@ def _settings(connection: Connection, query: PageQuery) -> Table:
         Column("day", "Day", "day"),
     )
     rows = read_rows(_SETTINGS, connection, day=query.on or today(), first=RECORDED)
-    note = f"At the end of {rows[0]['day']:%-d %B %Y}, UTC." if rows else "No finished day is counted yet."
-    return Table(columns, rows, note=note)
+    if not rows:
+        return Table(columns, rows, unknown=unknown_before_first_sync(connection, query))
+    return Table(columns, rows, note=f"At the end of {rows[0]['day']:%-d %B %Y}, UTC.")
 
 
 def _calls(connection: Connection, query: PageQuery) -> Table:
@@ -142,5 +144,6 @@ SETTINGS = Report(
     "Users recorded, and users with each setting on and off, at the end of the newest counted day. "
     "Complete: all users were listed and all histories fetched after the end of the day.",
     _settings,
+    "No finished day is counted yet.",
 )
 CALLS = Report("calls", "Calls", "Calls to Gong in thirty days, by day and endpoint.", _calls)

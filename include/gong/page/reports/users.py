@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from include.gong.page.db import decode_cursor, like_pattern, paginate, read_rows
 from include.gong.page.reports.as_of import (
+    UNKNOWN_EXISTENCE,
     WINDOW_OF_USERS,
     end_of_window,
     read_window,
@@ -72,9 +73,11 @@ _STATES = """
     SELECT state.user_id, state.name, state.email_address, state.title, state.manager_id,
            manager.name AS manager_name, state.active, state.is_recorded, state.is_importing,
            state.has_consent_page, state.deleted_at
-    FROM user_states AS state
+    FROM unnest(CAST(:ids AS text[])) AS each_user (user_id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM user_states AS one WHERE one.user_id = each_user.user_id OFFSET 0
+    ) AS state
     LEFT JOIN user_states AS manager ON manager.user_id = state.manager_id
-    WHERE state.user_id = ANY (CAST(:ids AS text[]))
     ORDER BY state.user_id
 """
 _FOUND_AS_OF = users_as_of_sql("SELECT unnest(CAST(:ids AS text[])) AS user_id")
@@ -97,7 +100,7 @@ def _read(connection: Connection, query: PageQuery) -> Table:
         ids, after = _found(_FIND if searches else _NEXT, connection, query)
         return Table(_COLUMNS, read_rows(_STATES, connection, ids=ids), after)
     if not searches:
-        return read_window(_ALL_AS_OF, connection, query, _COLUMNS_AS_OF)
+        return read_window(_ALL_AS_OF, connection, query, _COLUMNS_AS_OF, UNKNOWN_EXISTENCE)
     ids, after = _found(_FIND_AS_OF, connection, query, moment=query.moment)
     rows = read_rows(_FOUND_AS_OF, connection, ids=ids, limit=query.limit, moment=query.moment)
     note = "Searched in the names and addresses of that day."
