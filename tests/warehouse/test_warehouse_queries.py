@@ -54,7 +54,7 @@ def test_user_states(company: Engine) -> None:
         ("5", True, None, founded, None),  # calls are off, of the others nothing is known
         ("6", True, True, founded, None),
         ("7", None, None, founded, None),  # it is unknown whether recording is prevented
-        ("8", False, None, at(3, "08:00"), None),
+        ("8", False, True, at(3, "08:00"), None),
         ("9", True, True, founded, None),
         ("10", False, False, founded, at(5, "00:32")),
     }

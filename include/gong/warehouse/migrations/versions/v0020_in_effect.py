@@ -138,7 +138,7 @@ FIRST_SETTINGS = """
         GROUP BY user_id
     ) AS later
     WHERE state.user_id = later.user_id;
-    DELETE FROM setting_periods;
+    TRUNCATE setting_periods;
     INSERT INTO setting_periods SELECT * FROM derived_setting_periods;
     INSERT INTO coverage_invalidations SELECT min(day) FROM recording_coverage_daily HAVING count(*) > 0;
 """
