@@ -243,14 +243,12 @@ def test_templates_rendered_natively_or_as_text(
         assert [user["user_id"] for user in operator.execute({})] == ids
 
 
-@pytest.mark.parametrize("template", ["{{ users.keys() }}", "{{ users | map('string') }}"])
+@pytest.mark.parametrize("template", ["{{ params.users.keys() }}", "{{ params.users | map('string') }}"])
 def test_the_text_of_an_object_is_refused_but_not_the_object(service: GongService, template: str) -> None:
-    context: Any = {"users": {"1": "a", "2": "b"}}
-
     def rendered(native: bool) -> Any:
         with DAG("d", schedule=None, render_template_as_native_obj=native):
             operator = GongListUsersByFilterOperator(task_id="t", user_ids=template)
-        operator.render_template_fields(context)
+        operator.render_template_fields({"params": {"users": {"1": "a", "2": "b"}}})
         return [user["user_id"] for user in operator.execute({})]
 
     with pytest.raises(GongConfigError):

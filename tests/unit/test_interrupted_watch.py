@@ -10,7 +10,7 @@ import pytest
 
 from include.gong.local import runs
 from include.gong.local.airflow_api import AirflowApiError
-from include.gong.local.runs import follow, note_what_continues, trigger
+from include.gong.local.runs import follow, note_what_continues, start
 from include.gong.local.session import Session
 
 
@@ -57,7 +57,7 @@ class InterruptedAirflow:
 def interrupted(airflow: Any, *, owned: bool = False) -> str:
     session: Any = SimpleNamespace(address="http://127.0.0.1:8080", owned=owned, airflow=airflow)
     with pytest.raises(KeyboardInterrupt) as stop:
-        trigger(session, {})
+        start(session, {})
     return str(stop.value)
 
 

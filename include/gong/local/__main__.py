@@ -22,7 +22,7 @@ from include.gong.local.erase import Request, erase
 from include.gong.local.postgres import Cluster, free_port
 from include.gong.local.processes import stop_leftovers
 from include.gong.local.progress import ProgressLine, Warehouse
-from include.gong.local.runs import follow, make_ready, reasons, set_note, trigger
+from include.gong.local.runs import follow, make_ready, reasons, set_note, start
 from include.gong.local.session import Lock, Session
 from include.gong.local.settings import LocalError, StateDir
 from include.gong.local.stack import Stack
@@ -37,7 +37,7 @@ def run() -> int:
     with _stack("run") as session:
         make_ready(session)
         warehouse, line = Warehouse(session.warehouse_url), ProgressLine()
-        run_id = trigger(session, conf)
+        run_id = start(session, conf)
         try:
             state = follow(session, run_id, lambda state: line.show(warehouse.run(run_id), f"{state} …"))
         finally:

@@ -44,13 +44,19 @@ def path_of(run_id: str, dag_id: str = DAG_ID) -> str:
     return f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
 
 
-def trigger(session: Session, conf: dict[str, Any]) -> str:
-    """Start a manual run and return its id."""
-    run_id = f"manual__{datetime.now(UTC).isoformat()}"  # known before the request, to find the run by
+def trigger(
+    airflow: Airflow, conf: dict[str, Any], dag_id: str = DAG_ID, *, run_id: str | None = None
+) -> str:
+    """Start a manual run and return its id; None: Airflow chooses it."""
     body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+    return str(airflow.post(f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+
+def start(session: Session, conf: dict[str, Any]) -> str:
+    """Start a manual run and return its id; on Ctrl-C meanwhile, say whether it exists."""
+    run_id = f"manual__{datetime.now(UTC).isoformat()}"  # known before the request, to find the run by
     with note_what_continues(session, *_name_and_page(run_id), partial(_find_run, session, run_id)):
-        session.airflow.post(f"dags/{DAG_ID}/dagRuns", body)
-    return run_id
+        return trigger(session.airflow, conf, run_id=run_id)
 
 
 def _name_and_page(run_id: str) -> tuple[str, str]:
