@@ -16,7 +16,7 @@ from benchmarks.contestants import BENCH
 from include.gong.local.airflow_api import Airflow
 from include.gong.local.connections import Sources, postgres_connection, variable
 from include.gong.local.postgres import free_port
-from include.gong.local.runs import FINAL, make_ready, moment, path_of
+from include.gong.local.runs import FINAL, make_ready, moment, path_of, trigger
 from include.gong.local.session import Lock
 from include.gong.local.settings import MARKER, ROOT, StateDir
 from include.gong.local.stack import Stack
@@ -75,7 +75,7 @@ def run_dag(api: Airflow, dag_id: str, gong: str, postgres: str) -> dict[str, ob
     _point_to(api, gong, postgres)
     with _watched_tasks() as peak, _watched_heartbeat(api) as oldest:
         triggered = time.time()
-        run_id = api.post(f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": {}})["dag_run_id"]
+        run_id = trigger(api, {}, dag_id)
         path = path_of(run_id, dag_id)
         while (run := api.get(path))["state"] not in FINAL:
             if time.time() > triggered + _SECONDS:

@@ -14,7 +14,7 @@ from airflow.sdk.execution_time.timeout import timeout
 
 from gong_provider.client import errors
 from gong_provider.client.client import GongClient
-from gong_provider.client.history_fetcher import LARGE_GROUP, MOST_IN_FLIGHT
+from gong_provider.client.history_fetcher import LARGE_GROUP, MAX_IN_FLIGHT
 from gong_provider.hooks.gong import current_hook
 from tests.support.gong_service import ApiVariantName, GongService
 from tests.support.hooks import Connect, ids_of, world
@@ -87,11 +87,11 @@ def test_a_group_closes_after_its_time_however_small_it_is(connect: Connect) -> 
 
 
 def test_a_very_high_limit_opens_no_more_sockets_than_a_process_may(connect: Connect) -> None:
-    with world(MOST_IN_FLIGHT + 50, latency_s=3) as service, connect(service, calls_per_second=1e6) as hook:
+    with world(MAX_IN_FLIGHT + 50, latency_s=3) as service, connect(service, calls_per_second=1e6) as hook:
         histories = [history for group in hook.iter_history_groups(ids_of(service)) for history in group]
         first = service.calls[0].time
-        assert sum(call.time < first + 2.9 for call in service.calls) == MOST_IN_FLIGHT
-    assert len(histories) == MOST_IN_FLIGHT + 50
+        assert sum(call.time < first + 2.9 for call in service.calls) == MAX_IN_FLIGHT
+    assert len(histories) == MAX_IN_FLIGHT + 50
 
 
 def test_a_slow_reader_loses_nothing_and_is_not_flooded(connect: Connect) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from gong_provider.client import history_fetcher
-from gong_provider.client.history_fetcher import MOST_CLAIMED, ClaimQueue, claimed_at_once
+from gong_provider.client.history_fetcher import MAX_CLAIMED, ClaimQueue, claimed_at_once
 from gong_provider.client.models import Claim, ClaimResult
 
 IDS = [str(number) for number in range(1000)]
@@ -58,7 +58,7 @@ def test_without_a_claim_all_are_taken_in_order() -> None:
     assert taken(IDS, None)[0] == IDS
 
 
-@pytest.mark.parametrize("batch", [1, 7, MOST_CLAIMED])
+@pytest.mark.parametrize("batch", [1, 7, MAX_CLAIMED])
 def test_users_are_claimed_in_order_and_no_more_than_the_batch_at_once(batch: int) -> None:
     sizes: list[int] = []
 
@@ -72,7 +72,7 @@ def test_users_are_claimed_in_order_and_no_more_than_the_batch_at_once(batch: in
     assert max(sizes) == batch
 
 
-@pytest.mark.parametrize(("rate", "batch"), [(0, MOST_CLAIMED), (1, 1), (3, 1), (60, 12), (1e6, 256)])
+@pytest.mark.parametrize(("rate", "batch"), [(0, MAX_CLAIMED), (1, 1), (3, 1), (60, 12), (1e6, 256)])
 def test_a_batch_is_as_large_as_calls_are_fast(rate: float, batch: int) -> None:
     assert claimed_at_once(rate) == batch
 

@@ -17,14 +17,14 @@ from gong_provider.client.models import Claim, HistoryFailure, HistoryOutcome, S
 
 IN_FLIGHT = 16
 """Least number of calls in flight: more are not faster where nothing limits them (docs/architecture.md)."""
-SLOWEST_S = 2.5
+MAX_LATENCY_S = 2.5
 """The latency at which one task alone still keeps the limit of calls a second."""
-MOST_IN_FLIGHT = 500
+MAX_IN_FLIGHT = 500
 """Each is a socket, and a process may usually open 1,024 files."""
 
 CLAIMED_S = 0.2
 """So many seconds of calls are claimed at once: one user at Gong's three calls a second."""
-MOST_CLAIMED = 256
+MAX_CLAIMED = 256
 """The most users claimed at once."""
 SPARE_CANDIDATES = 15
 """A claim names so many users more than it needs, in case that other tasks have fetched or claimed some."""
@@ -59,12 +59,12 @@ log = logging.getLogger(__name__)
 
 def calls_in_flight(calls_per_second: float) -> int:
     """Return how many calls a task keeps in flight, so that latency does not slow it below the limit."""
-    return min(max(IN_FLIGHT, math.ceil(calls_per_second * SLOWEST_S)), MOST_IN_FLIGHT)
+    return min(max(IN_FLIGHT, math.ceil(calls_per_second * MAX_LATENCY_S)), MAX_IN_FLIGHT)
 
 
 def claimed_at_once(calls_per_second: float) -> int:
     """Return how many users a task claims at once: few where calls are slow, as others may need them."""
-    return min(max(1, int(calls_per_second * CLAIMED_S)), MOST_CLAIMED) if calls_per_second else MOST_CLAIMED
+    return min(max(1, int(calls_per_second * CLAIMED_S)), MAX_CLAIMED) if calls_per_second else MAX_CLAIMED
 
 
 class ClaimQueue:
@@ -102,7 +102,7 @@ class ClaimQueue:
             async with self._lock:
                 if not self._has_more() and _now() >= self._retry_at:
                     remaining = chain(self._unclaimed, self._contended)
-                    await self._claim_some(list(islice(remaining, MOST_CLAIMED)))
+                    await self._claim_some(list(islice(remaining, MAX_CLAIMED)))
         return not self.is_stopped
 
     def reserve(self) -> bool:
@@ -156,7 +156,7 @@ class ClaimQueue:
         return claimed_at is not None and _now() - claimed_at > RENEW_S
 
     async def _claim_some(self, ids: Sequence[str]) -> None:
-        """Claim a batch of these; the lock is held."""
+        """Claim a batch of these; the caller has the lock."""
         assert self._claim is not None  # noqa: S101 - else all users are claimed from the start
         claimed, contended, free = map(set, await asyncio.to_thread(self._claim, ids, self._batch))
         now = _now()

@@ -206,7 +206,7 @@ class SlotWaiter:
             self._logged_at = now
             until = datetime.now(UTC) + timedelta(seconds=remaining_s)
             log.info(
-                "No call before %s UTC: Gong asked the account to pause, or its calls a second are taken",
+                "No call before %s UTC: Gong asked the account to pause, or all slots before it are reserved",
                 f"{until:%H:%M:%S}",
             )
 
