@@ -1,12 +1,20 @@
-"""The data dictionary, as Markdown, from the comments in the database."""
+"""``python -m tests.warehouse.dictionary``: writes docs/data-dictionary.md from the comments in the database."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
+
+from include.gong.local.postgres import Cluster
+from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.migrate import migrate
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "data-dictionary.md"
 
 _COLUMNS = text("""
     SELECT relation.relname AS relation,
@@ -25,8 +33,7 @@ _COLUMNS = text("""
     ORDER BY relation.relname COLLATE "C", attribute.attnum
 """)
 
-
-# After a function's own comment, the meaning of each column, a line each (ddl.create_function).
+# After a function's own comment, the meaning of each column, a line each.
 _FUNCTIONS = text("""
     SELECT proname AS name, pg_get_function_identity_arguments(pg_proc.oid) AS parameters,
            obj_description(pg_proc.oid, 'pg_proc') AS meanings,
@@ -70,3 +77,28 @@ def _section(*paragraphs: str, columns: Sequence[Sequence[str | None]]) -> str:
     if table:
         paragraphs += ("\n".join(["| column | type | meaning |", "|---|---|---|", *table]),)
     return "\n\n".join(paragraphs) + "\n"
+
+
+def with_sections(page: str, sections: str) -> str:
+    """Return the page with other sections between its head and the one about run_anomalies."""
+    head, _, rest = page.partition("\n## ")
+    _, found, end = rest.partition("\n## Kinds in ")
+    return f"{head}\n{sections}{found}{end}"
+
+
+def main() -> None:
+    """Write the page, by a server that is started for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = Cluster(Path(folder), durable=False)
+        cluster.start()
+        try:
+            engine = engine_for(cluster.url("postgres"))
+            migrate(engine)
+            with transaction(engine) as connection:
+                PAGE.write_text(with_sections(PAGE.read_text(), dictionary(connection)))
+        finally:
+            cluster.stop()
+
+
+if __name__ == "__main__":
+    main()

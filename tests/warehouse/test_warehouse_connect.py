@@ -103,7 +103,7 @@ def test_a_failed_migration_leaves_nothing(database_url: str, monkeypatch: pytes
 
 def test_a_newer_database_is_refused(warehouse: Engine) -> None:
     with transaction(warehouse) as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9.9'")
     with pytest.raises(WarehouseError, match="newer"):
         migrate(warehouse)
 

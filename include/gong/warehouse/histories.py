@@ -16,7 +16,7 @@ from include.gong.warehouse.anomalies import record_stats
 from include.gong.warehouse.copy import Encoder
 from include.gong.warehouse.coverage import invalidate_coverage
 from include.gong.warehouse.erasures import read_erasures
-from include.gong.warehouse.periods import refresh_periods
+from include.gong.warehouse.periods import refresh_periods, refresh_settings_by_history
 from include.gong.warehouse.runs import RunKey
 from include.gong.warehouse.staging import Staging, index_lookups
 
@@ -201,6 +201,7 @@ def load_histories(
             connection.execute(_MARK_FAILED)
         first = {state.user_id for state in states if state.is_first_history}
         periods_since = refresh_periods(connection, first.union(improved, (each.user_id for each in added)))
+        refresh_settings_by_history(connection, [each.user_id for each in histories])
     since = [each.unknown_from for each in states] + [each.changed_at for each in added]
     invalidate_coverage(connection, *since, periods_since)
     not_found = sum(outcome.not_found for outcome in outcomes if isinstance(outcome, HistoryFailure))

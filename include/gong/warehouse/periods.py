@@ -1,4 +1,4 @@
-"""Refreshes setting_periods for the users that a load touched."""
+"""Refreshes what is derived from the histories of the users that a load touched: setting_periods, and more."""
 
 from __future__ import annotations
 
@@ -47,6 +47,44 @@ _REFRESH = text(f"""
     )
     SELECT min(valid_from) FROM (TABLE wrong UNION ALL TABLE missing) AS different
 """)  # noqa: S608 (a constant)
+
+# Of nearly all users, the profile shows what their history ends in: only others need the rule of the function.
+_REFRESH_SETTINGS_BY_HISTORY = text("""
+    WITH candidates AS (
+        SELECT DISTINCT user_id
+        FROM setting_periods
+        JOIN users USING (user_id)
+        WHERE user_id = ANY (CAST(:ids AS text[]))
+          AND setting_key = ANY (report_settings())
+          AND valid_to IS NULL AND provenance IS NOT NULL
+          AND value IS DISTINCT FROM all_settings(settings, active) ->> setting_key
+    ), derived AS (
+        SELECT user_id, CASE WHEN candidates.user_id IS NOT NULL
+                             THEN derived_settings_by_history(user_id) END AS settings
+        FROM unnest(CAST(:ids AS text[])) AS one (user_id)
+        LEFT JOIN candidates USING (user_id)
+    )
+    UPDATE user_sync_state AS state
+    SET settings_by_history = derived.settings
+    FROM derived
+    WHERE state.user_id = derived.user_id AND settings_by_history IS DISTINCT FROM derived.settings
+""")
+
+
+def refresh_derived(connection: Connection, user_ids: Collection[str]) -> datetime | None:
+    """Refresh the setting periods and the settings in effect of users whose rows the caller has locked.
+
+    :return: the earliest instant of a difference between periods; None: no period changed.
+    """
+    since = refresh_periods(connection, user_ids)
+    refresh_settings_by_history(connection, user_ids)
+    return since
+
+
+def refresh_settings_by_history(connection: Connection, user_ids: Collection[str]) -> None:
+    """Refresh settings_by_history of users whose profile, periods, or complete time changed."""
+    if user_ids:
+        connection.execute(_REFRESH_SETTINGS_BY_HISTORY, {"ids": list(user_ids)})
 
 
 def refresh_periods(connection: Connection, user_ids: Collection[str]) -> datetime | None:

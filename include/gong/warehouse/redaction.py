@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from include.gong.warehouse import copy
 from include.gong.warehouse.coverage import invalidate_coverage
 from include.gong.warehouse.erasures import Erasures
-from include.gong.warehouse.periods import LOCK_USERS, refresh_periods
+from include.gong.warehouse.periods import LOCK_USERS, refresh_derived
 from include.gong.warehouse.staging import Staging
 
 _BATCH = 2_000
@@ -50,7 +50,7 @@ def redact_rows(connection: Connection, erasures: Erasures) -> dict[str, int]:
     counts = {table: _redact(connection, table, erasures, touched) for table in _TABLES}
     counts["rejected_records"] = _remove_rejected(connection, erasures)
     connection.execute(LOCK_USERS, {"ids": list(touched)})
-    invalidate_coverage(connection, refresh_periods(connection, touched))
+    invalidate_coverage(connection, refresh_derived(connection, touched))
     return counts
 
 

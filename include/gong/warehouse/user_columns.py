@@ -41,11 +41,6 @@ _CONSENT = "meeting_consent_page_url"
 _PLAIN = tuple(name for name in USER_COLUMNS if name not in (*_LISTS, *_JSON_LISTS, _CONSENT, "settings"))
 
 
-def masked(url: str) -> str:
-    """SQL: a consent page's address without its token, which rotates and is secret."""
-    return rf"regexp_replace({url}, '([?&]tkn=)[^&#]*', '\1***')"
-
-
 def settings_changed(stored: str, staged: str) -> str:
     """SQL: whether a setting has another value; a key that is new, or had no value, is no change."""
     return f"""
@@ -73,7 +68,7 @@ def user_changed(stored: str, staged: str) -> str:
         values += [
             f"ARRAY(SELECT jsonb_array_elements({relation}.{name}) ORDER BY 1)" for name in _JSON_LISTS
         ]
-        return f"ROW ({', '.join([*values, masked(f'{relation}.{_CONSENT}')])})"
+        return f"ROW ({', '.join([*values, f'without_token({relation}.{_CONSENT})'])})"
 
     return f"({row(stored)} IS DISTINCT FROM {row(staged)} OR {settings_changed(stored, staged)})"
 
@@ -81,4 +76,4 @@ def user_changed(stored: str, staged: str) -> str:
 def as_version(relation: str) -> str:
     """SQL: a relation's USER_COLUMNS, as a version stores them."""
     names = [f"{relation}.{name}" for name in USER_COLUMNS]
-    return ", ".join(masked(name) if name.endswith(_CONSENT) else name for name in names)
+    return ", ".join(f"without_token({name})" if name.endswith(_CONSENT) else name for name in names)

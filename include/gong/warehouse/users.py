@@ -15,7 +15,7 @@ from gong_provider.client.models import UsersPage
 from include.gong.warehouse.anomalies import record_stats
 from include.gong.warehouse.coverage import invalidate_coverage
 from include.gong.warehouse.erasure_filter import filter_page
-from include.gong.warehouse.periods import refresh_periods
+from include.gong.warehouse.periods import refresh_derived
 from include.gong.warehouse.runs import RunKey, run_row
 from include.gong.warehouse.staging import index_lookups
 from include.gong.warehouse.user_columns import COLUMNS, STAGED, USERS, settings_changed, user_changed
@@ -94,13 +94,14 @@ _MARK_PENDING = text(f"""
            OR {settings_changed("stored", "staged")})
 """)  # noqa: S608 (only names of columns)
 
-# Users whose setting periods are derived from this page, too, besides the history.
+# Users of whom this page changes what is derived from profile and history.
 _TOUCHED = text(f"""
     SELECT user_id
     FROM {STAGED} JOIN user_facts AS stored USING (user_id) JOIN user_sync_state USING (user_id)
     WHERE history_fetched_at IS NOT NULL
-      AND (stored.settings, stored.active, stored.created)
-          IS DISTINCT FROM (staged.settings, staged.active, staged.created)
+      AND (deleted_at IS NOT NULL
+           OR (stored.settings, stored.active, stored.created)
+              IS DISTINCT FROM (staged.settings, staged.active, staged.created))
     UNION
     SELECT user_id FROM user_sync_state
     WHERE user_id = ANY (CAST(:ids AS text[])) AND first_seen_at = :at AND history_fetched_at IS NOT NULL
@@ -199,7 +200,7 @@ def _store(connection: Connection, run: RunKey, page: UsersPage) -> tuple[int, i
     different, new, changed, began_at = connection.execute(_STORE, at).one()
     away_since = store_versions(connection, run, page.requested_at, some_differ=different > new)
     first_seen = connection.scalar(_FIRST_SEEN, theirs)
-    invalidate_coverage(connection, began_at, away_since, first_seen, refresh_periods(connection, touched))
+    invalidate_coverage(connection, began_at, away_since, first_seen, refresh_derived(connection, touched))
     return new, changed
 
 

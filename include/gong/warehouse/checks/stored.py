@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from include.gong.warehouse.checks.check import Check
+from include.gong.warehouse.deletions import IS_PRESENT
 from include.gong.warehouse.periods import DERIVED_AND_STORED
 from include.gong.warehouse.user_columns import USER_COLUMNS, as_version
 
@@ -35,7 +36,7 @@ CHECKS = (
             SELECT count(*)
             FROM unnest(ARRAY[
                 'user_facts_pkey', 'user_sync_state_pkey', 'user_settings_history_pkey',
-                'user_versions_pkey', 'user_versions_user_id_idx',
+                'user_versions_pkey', 'user_versions_open',
                 'user_versions_apart_insert', 'user_versions_apart_update'
             ]) AS needed (name)
             WHERE NOT EXISTS (
@@ -97,13 +98,17 @@ CHECKS = (
     Check(
         "periods_derived",
         "error",
-        "{found} setting periods of sampled users differ from the ones derived from their changes",
+        "{found} setting periods, or settings in effect, of sampled users differ from those derived anew",
         text(f"""
             WITH {DERIVED_AND_STORED.replace(":ids", ":sample")}
-            SELECT count(*)
-            FROM ((TABLE stored EXCEPT ALL TABLE derived)
-                  UNION ALL
-                  (TABLE derived EXCEPT ALL TABLE stored)) AS wrong
-        """),  # noqa: S608 (a constant)
+            SELECT (SELECT count(*)
+                    FROM ((TABLE stored EXCEPT ALL TABLE derived)
+                          UNION ALL
+                          (TABLE derived EXCEPT ALL TABLE stored)) AS wrong)
+                   + (SELECT count(*)
+                      FROM user_sync_state
+                      WHERE user_id = ANY (CAST(:sample AS text[])) AND {IS_PRESENT}
+                        AND settings_by_history IS DISTINCT FROM derived_settings_by_history(user_id))
+        """),  # noqa: S608 (constants)
     ),
 )

@@ -1,0 +1,196 @@
+-- The definition of recording_coverage_daily: loads rewrite the table from an affected day on.
+CREATE OR REPLACE FUNCTION derived_recording_coverage(first_day date)
+RETURNS TABLE (
+    day           date,
+    setting_key   text,
+    users_on      integer,
+    users_off     integer,
+    users_unknown integer,
+    joined        integer,
+    deleted       integer,
+    changes       integer,
+    complete      boolean
+)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    WITH first AS (
+        -- Days before 2015, when Gong was founded, are omitted.
+        SELECT day, day::timestamp AT TIME ZONE 'UTC' AS begins_at
+        FROM (SELECT greatest(first_day, '2015-01-01'::date) AS day) AS asked
+    ), present AS (
+        SELECT user_id, coalesce(created, first_seen_at) AS began_at,
+               CASE WHEN deleted_at > last_seen_at THEN deleted_at END AS deleted_at,
+               history_covers_until, history_failed_at, history_not_found_at, last_seen_at
+        FROM user_facts
+        JOIN user_sync_state USING (user_id)
+    ), horizon AS (
+        SELECT max(covers_until) AS listed_until,
+               max(started_at) AS listed_at,
+               (max(started_at) AT TIME ZONE 'UTC')::date - 1 AS last_day
+        FROM listings
+    ), complete AS (
+        SELECT least(max(listed_until), min(greatest(began_at, history_covers_until, history_failed_at,
+                                                     history_not_found_at))) AS until
+        FROM horizon
+        LEFT JOIN present ON last_seen_at >= listed_at AND deleted_at IS NULL
+    ), reported AS (
+        -- When each user was recorded, and when not, as user_states_as_of has it for each moment: a switch has
+        -- the value that the history reports, where that has a provenance, else the one seen in the profile. A
+        -- value first seen after the history was fetched is newer, and wins until the history reports another.
+        SELECT user_id, setting_key, value, history_covers_until, tstzrange(begins, ends) AS during
+        FROM first, setting_periods
+        JOIN present USING (user_id)
+        CROSS JOIN LATERAL (
+            SELECT greatest(valid_from, began_at), least(valid_to, deleted_at)
+        ) AS span (begins, ends)
+        WHERE setting_key IN ('active', 'webConferencesRecorded', 'preventWebConferenceRecording')
+          AND provenance IS NOT NULL
+          AND (begins < ends AND ends >= begins_at) IS NOT FALSE
+    ), seen AS (
+        SELECT user_id, setting_key, value, history_covers_until, tstzrange(valid_from, valid_to) AS during
+        FROM first, user_versions
+        JOIN present USING (user_id)
+        CROSS JOIN LATERAL (
+            VALUES ('active', active::text),
+                   ('webConferencesRecorded', settings ->> 'webConferencesRecorded'),
+                   ('preventWebConferenceRecording', settings ->> 'preventWebConferenceRecording')
+        ) AS switch (setting_key, value)
+        WHERE value IS NOT NULL AND (valid_to >= begins_at) IS NOT FALSE
+    ), known AS (
+        SELECT 'reported' AS source, user_id, setting_key, value, during
+        FROM reported
+        UNION ALL
+        SELECT 'seen', user_id, setting_key, lower(value), during
+        FROM seen
+        UNION ALL
+        SELECT 'newer', user_id, setting_key, lower(value), during * reported_during
+        FROM (
+            -- OFFSET 0: the comparison with earlier versions is made only for these few.
+            SELECT seen.*, reported.during AS reported_during
+            FROM seen
+            JOIN reported USING (user_id, setting_key)
+            WHERE lower(seen.during) > seen.history_covers_until
+              AND seen.value IS DISTINCT FROM reported.value
+              AND reported.during && seen.during
+            OFFSET 0
+        ) AS different
+        WHERE setting_seen_since(user_id, setting_key, value, lower(during)) > history_covers_until
+    ), spans_known AS (
+        SELECT user_id, setting_key,
+               coalesce(range_agg(during) FILTER (WHERE source = 'reported' AND value = 'true'), '{}') AS reported_on,
+               coalesce(range_agg(during) FILTER (WHERE source = 'reported' AND value = 'false'), '{}') AS reported_off,
+               coalesce(range_agg(during) FILTER (WHERE source = 'reported'), '{}') AS reported,
+               coalesce(range_agg(during) FILTER (WHERE source = 'newer' AND value = 'true'), '{}') AS newer_on,
+               coalesce(range_agg(during) FILTER (WHERE source = 'newer' AND value = 'false'), '{}') AS newer_off,
+               coalesce(range_agg(during) FILTER (WHERE source = 'newer'), '{}') AS newer,
+               coalesce(range_agg(during) FILTER (WHERE source = 'seen' AND value = 'true'), '{}') AS seen_on,
+               coalesce(range_agg(during) FILTER (WHERE source = 'seen' AND value = 'false'), '{}') AS seen_off
+        FROM known
+        GROUP BY user_id, setting_key
+    ), effective AS (
+        SELECT user_id, setting_key,
+               reported_on - newer + newer_on + (seen_on - reported) AS is_on,
+               reported_off - newer + newer_off + (seen_off - reported) AS is_off
+        FROM spans_known
+    ), decided AS (
+        SELECT user_id,
+               coalesce(range_agg(is_on) FILTER (WHERE setting_key = 'active'), '{}')
+               * coalesce(range_agg(is_on) FILTER (WHERE setting_key = 'webConferencesRecorded'), '{}')
+               * coalesce(range_agg(is_off) FILTER (WHERE setting_key = 'preventWebConferenceRecording'), '{}')
+                   AS is_recorded,
+               range_agg(CASE setting_key WHEN 'preventWebConferenceRecording' THEN is_on ELSE is_off END) AS is_not
+        FROM effective
+        GROUP BY user_id
+    ), recorded AS (
+        SELECT value, lower(span) AS begins, upper(span) AS ends
+        FROM decided
+        JOIN present USING (user_id)
+        CROSS JOIN LATERAL (VALUES ('true', is_recorded), ('false', is_not)) AS each_ (value, spans)
+        CROSS JOIN LATERAL unnest(spans * tstzmultirange(tstzrange(began_at, deleted_at))) AS span
+        WHERE (began_at < deleted_at) IS NOT FALSE
+    ), spans AS (
+        SELECT setting_key, value, begins, ends
+        FROM first, setting_periods
+        JOIN present USING (user_id)
+        CROSS JOIN LATERAL (
+            SELECT greatest(valid_from, began_at), least(valid_to, history_covers_until, deleted_at)
+        ) AS span (begins, ends)
+        WHERE value IN ('true', 'false') AND length(setting_key) <= 200 AND setting_key <> 'is_recorded'
+          AND begins < ends AND ends >= begins_at
+        UNION ALL
+        SELECT 'is_recorded', value, begins, ends
+        FROM recorded
+    ), settings AS (
+        SELECT setting_key, (min(valid_from) AT TIME ZONE 'UTC')::date AS first_day
+        FROM setting_periods
+        WHERE value IN ('true', 'false') AND length(setting_key) <= 200 AND setting_key <> 'is_recorded'
+        GROUP BY setting_key
+        UNION ALL
+        SELECT 'is_recorded', (min(began_at) AT TIME ZONE 'UTC')::date
+        FROM present
+    ), days AS (
+        SELECT each::date AS day
+        FROM horizon, first, LATERAL generate_series(first.day, last_day, interval '1 day') AS each
+    ), span_steps AS (
+        SELECT setting_key, greatest((at AT TIME ZONE 'UTC')::date, first.day) AS day,
+               sum(step) FILTER (WHERE value = 'true') AS on_step,
+               sum(step) FILTER (WHERE value = 'false') AS off_step
+        FROM first, spans
+        CROSS JOIN LATERAL (VALUES (begins, 1), (ends, -1)) AS one (at, step)
+        WHERE at IS NOT NULL
+        GROUP BY 1, 2
+    ), user_steps AS (
+        SELECT greatest((at AT TIME ZONE 'UTC')::date, first.day) AS day,
+               sum(step) AS users_step,
+               count(*) FILTER (WHERE step > 0 AND (at AT TIME ZONE 'UTC')::date >= first.day) AS joined,
+               count(*) FILTER (WHERE step < 0 AND (at AT TIME ZONE 'UTC')::date >= first.day) AS deleted
+        FROM first, present
+        CROSS JOIN LATERAL (VALUES (began_at, 1), (deleted_at, -1)) AS one (at, step)
+        WHERE at IS NOT NULL AND (deleted_at IS NULL OR began_at < deleted_at)
+        GROUP BY 1
+    ), users_daily AS (
+        SELECT day, sum(users_step) OVER (ORDER BY day) AS users,
+               coalesce(joined, 0) AS joined, coalesce(deleted, 0) AS deleted
+        FROM days
+        LEFT JOIN user_steps USING (day)
+    ), changes AS (
+        SELECT key AS setting_key, (changed_at AT TIME ZONE 'UTC')::date AS day, count(*) AS changes
+        FROM first, user_settings_history
+        CROSS JOIN LATERAL (
+            SELECT setting_key WHERE setting_key <> 'is_recorded'
+            UNION ALL
+            SELECT 'is_recorded'
+            WHERE setting_key IN ('active', 'webConferencesRecorded', 'preventWebConferenceRecording')
+        ) AS counted (key)
+        WHERE changed_at >= begins_at
+        GROUP BY 1, 2
+    )
+    SELECT day, setting_key, users_on::integer, users_off::integer,
+           (users - users_on - users_off)::integer, joined::integer, deleted::integer,
+           coalesce(changes, 0)::integer,
+           coalesce((day + 1)::timestamp AT TIME ZONE 'UTC' <= until, false)
+    FROM (
+        SELECT day, setting_key, coalesce(users, 0) AS users, joined, deleted, changes,
+               coalesce(sum(on_step) OVER so_far, 0) AS users_on,
+               coalesce(sum(off_step) OVER so_far, 0) AS users_off
+        FROM users_daily
+        JOIN settings ON day >= settings.first_day
+        LEFT JOIN span_steps USING (day, setting_key)
+        LEFT JOIN changes USING (day, setting_key)
+        WINDOW so_far AS (PARTITION BY setting_key ORDER BY day)
+    ) AS counted
+    CROSS JOIN complete;
+END;
+
+COMMENT ON FUNCTION derived_recording_coverage IS
+    'recording_coverage_daily from a day on, computed from scratch
+day: The UTC day; a value on it is the one at its end
+setting_key: The switch; active is the user''s own active flag. is_recorded is no switch of Gong: the user'
+    ' is recorded, as user_states_as_of has it
+users_on: Users with the value true; of is_recorded: users who were recorded
+users_off: Users with the value false; of is_recorded: users who were not recorded
+users_unknown: The other users of that day: not known, or, of a switch, known only until before
+joined: Users created in Gong that day (of any setting)
+deleted: Users deleted in Gong that day (of any setting)
+changes: Changes of this setting that day; of is_recorded: of the three settings that decide it
+complete: Whether everyone was listed after the day''s end and every history covers it, failing ones aside';

@@ -1,0 +1,28 @@
+-- Settings by the histories alone.
+CREATE OR REPLACE FUNCTION settings_as_of(moment timestamptz)
+RETURNS TABLE (
+    user_id      text,
+    setting_key  text,
+    value        text,
+    provenance   text,
+    valid_from   timestamptz,
+    covers_until timestamptz
+)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT user_id, setting_key, value, provenance, valid_from, history_covers_until
+    FROM setting_periods
+    JOIN users USING (user_id)
+    WHERE valid_from <= moment AND (valid_to IS NULL OR moment < valid_to)
+      AND (created IS NULL OR created <= moment)
+      AND (deleted_at IS NULL OR moment < deleted_at);
+END;
+
+COMMENT ON FUNCTION settings_as_of IS
+    'Each setting of each user at a moment, from the histories
+user_id: A user who had been created and was not deleted
+setting_key: The setting; active is the user''s own flag
+value: Its value then; null: not known
+provenance: How the value is known, as in setting_periods
+valid_from: Since when it had this value
+covers_until: Until when the history is complete: a later change may be missing';

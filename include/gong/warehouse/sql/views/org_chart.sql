@@ -1,0 +1,77 @@
+-- Who reports to whom, with cycles of managers cut where they are entered.
+CREATE OR REPLACE VIEW org_chart AS
+WITH RECURSIVE people AS MATERIALIZED (
+    SELECT person.user_id, person.manager_id, person.name, person.title, person.active,
+           manager.active AS manager_active,
+           person.manager_id IS NOT NULL AND manager.user_id IS NULL AS is_orphan
+    FROM user_states AS person
+    LEFT JOIN user_states AS manager ON manager.user_id = person.manager_id AND manager.is_in_gong
+    WHERE person.is_in_gong
+), tree AS (
+    SELECT user_id, 0 AS depth, ARRAY[user_id] AS path
+    FROM people
+    WHERE manager_id IS NULL OR is_orphan
+    UNION ALL
+    SELECT below.user_id, depth + 1, path || below.user_id
+    FROM tree
+    JOIN people AS below ON below.manager_id = tree.user_id
+), tangled AS (
+    -- Users in or below a cycle of managers.
+    SELECT user_id, manager_id
+    FROM people
+    WHERE NOT EXISTS (SELECT FROM tree WHERE tree.user_id = people.user_id)
+), up AS (
+    SELECT user_id, manager_id AS above_id
+    FROM tangled
+    UNION
+    SELECT up.user_id, tangled.manager_id
+    FROM up
+    JOIN tangled ON tangled.user_id = above_id
+), circle AS (
+    SELECT user_id, user_id = min(above_id) AS is_entry
+    FROM up
+    GROUP BY user_id
+    HAVING bool_or(user_id = above_id)
+), hanging AS (
+    SELECT user_id, manager_id
+    FROM tangled
+    WHERE NOT EXISTS (SELECT FROM circle WHERE circle.user_id = tangled.user_id AND is_entry)
+), knot AS (
+    SELECT user_id, 0 AS depth, ARRAY[user_id] AS path
+    FROM circle
+    WHERE is_entry
+    UNION ALL
+    SELECT below.user_id, depth + 1, path || below.user_id
+    FROM knot
+    JOIN hanging AS below ON below.manager_id = knot.user_id
+)
+SELECT user_id,
+       name,
+       title,
+       active,
+       manager_id,
+       depth,
+       path,
+       circle.user_id IS NOT NULL AS is_in_cycle,
+       is_orphan,
+       NOT coalesce(manager_active, true) AS has_inactive_manager
+FROM (TABLE tree UNION ALL TABLE knot) AS place
+JOIN people USING (user_id)
+LEFT JOIN circle USING (user_id);
+
+COMMENT ON VIEW org_chart IS
+    'The org chart of Gong today, from the top down: each user once, whatever managers say';
+COMMENT ON COLUMN org_chart.user_id IS 'The user, each once';
+COMMENT ON COLUMN org_chart.name IS 'First and last name';
+COMMENT ON COLUMN org_chart.title IS 'Job title';
+COMMENT ON COLUMN org_chart.active IS 'Whether the user is active in Gong';
+COMMENT ON COLUMN org_chart.manager_id IS
+    'user_id of the manager, also where the chart begins again with this user';
+COMMENT ON COLUMN org_chart.depth IS 'How many are above the user in the chart';
+COMMENT ON COLUMN org_chart.path IS 'The ids from the top down to the user';
+COMMENT ON COLUMN org_chart.is_in_cycle IS
+    'Whether the user is in a cycle of managers; the chart begins with the least id of the cycle';
+COMMENT ON COLUMN org_chart.is_orphan IS
+    'Whether the manager is deleted or not stored here; the chart begins with the user';
+COMMENT ON COLUMN org_chart.has_inactive_manager IS
+    'Whether the manager is inactive; the user is still below them';
