@@ -1,4 +1,4 @@
-"""``python -m tests.warehouse.dictionary``: writes docs/data-dictionary.md from the comments in the database."""
+"""``python -m tests.warehouse.dictionary``: writes docs/data-dictionary.md from the database's comments."""
 
 from __future__ import annotations
 

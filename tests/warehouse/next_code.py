@@ -1,4 +1,4 @@
-"""A made-up next version of the warehouse's code: a column, a table, and views and functions with other columns."""
+"""A made-up next version of the warehouse's code: new columns, a table, other views and functions."""
 
 from __future__ import annotations
 

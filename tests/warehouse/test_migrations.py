@@ -1,4 +1,4 @@
-"""Upgrades, tried with a made-up second version: nothing is lost, nothing flips back, refusals change nothing."""
+"""Upgrades, tried with a made-up next version: no row is lost, no view flips back, refusals change nothing."""
 
 from __future__ import annotations
 
@@ -119,7 +119,10 @@ def test_old_workers_beside_new_ones_load_and_change_no_view(warehouse: Engine, 
     ("used", "by"),
     [
         ("org_chart", "VIEW others.mine AS SELECT * FROM gong.org_chart"),
-        ("org_chart", "FUNCTION others.mine() RETURNS SETOF gong.org_chart LANGUAGE sql AS 'TABLE gong.org_chart'"),
+        (
+            "org_chart",
+            "FUNCTION others.mine() RETURNS SETOF gong.org_chart AS 'TABLE gong.org_chart' LANGUAGE sql",
+        ),
         ("settings_as_of", "VIEW others.mine AS SELECT value FROM gong.settings_as_of('2026-03-10')"),
         ("settings_as_of", "VIEW others.mine AS SELECT * FROM gong.user_states_as_of('2026-03-10')"),
     ],

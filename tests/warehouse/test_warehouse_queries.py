@@ -18,7 +18,8 @@ def test_the_glossary_decides_only_known_states(company: Engine) -> None:
     query = """
         SELECT is_recorded, is_importing
         FROM in_effect(CAST(:a AS boolean), jsonb_build_object(
-            'webConferencesRecorded', CAST(:b AS boolean), 'preventWebConferenceRecording', CAST(:c AS boolean),
+            'webConferencesRecorded', CAST(:b AS boolean),
+            'preventWebConferenceRecording', CAST(:c AS boolean),
             'emailsImported', CAST(:d AS boolean), 'preventEmailImport', CAST(:e AS boolean),
             'telephonyCallsImported', CAST(:f AS boolean), 'nonRecordedMeetingsImported', CAST(:g AS boolean)
         ), NULL)

@@ -112,13 +112,13 @@ def test_each_column_is_in_the_views_and_its_change_has_words(warehouse: Engine)
     for relation in ("users", "users_as_of(now())"):
         with transaction(warehouse) as connection:
             columns = connection.execute(text(f"SELECT * FROM {relation} LIMIT 0")).keys()
-        assert set(user_columns.USER_COLUMNS) <= set(columns), f"a migration must give {relation} a column"
+        assert set(user_columns.USER_COLUMNS) <= set(columns), f"{relation} lacks a column"
     worded = value(
         warehouse, "SELECT count(*) FROM changes_since(:at) WHERE kind IN ('moved', 'profile')", at=NOON
     )
     reported_by_histories = {"settings", "active"}
     assert worded == len({*user_columns.USER_COLUMNS} - reported_by_histories), (
-        "migrations/answers/changes.py lacks its words"
+        "sql/functions/changes_since.sql lacks its words"
     )
 
 

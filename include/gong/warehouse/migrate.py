@@ -25,7 +25,7 @@ _OF_DEVELOPMENT = re.compile(r"\d{4}")
 
 # Reads the catalog instead of to_regclass(), which may return the state from before the lock.
 _TABLES = text("""
-    SELECT relname, obj_description(pg_class.oid, 'pg_class')
+    SELECT relname, obj_description(pg_class.oid, 'pg_class') AS about
     FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE nspname = :schema AND relkind = 'r'
 """)
@@ -96,15 +96,14 @@ def _is_current(connection: Connection, files: SqlFiles, config: Config) -> bool
         raise _of_development(connection, stored.revision)
     if stored.revision not in {None, *(script.revision for script in scripts.walk_revisions())}:
         raise WarehouseError(
-            f"{_where(connection)} is at version {stored.revision}, which is newer than this code; update the "
-            "code."
+            f"{_where(connection)} is at version {stored.revision}, newer than this code: update the code."
         )
     return stored.revision == head and are_present(connection)
 
 
 def _stored(connection: Connection, files: SqlFiles) -> _Stored:
     found = connection.execute(_TABLES, {"schema": schema_of(connection.engine.url)})
-    tables: dict[str, str | None] = {name: about for name, about in found}
+    tables = {row.relname: row.about for row in found}
     if "alembic_version" in tables:
         return _Stored(connection.scalar(_VERSION), tables["alembic_version"])
     if tables.keys() & set(files.tables):

@@ -1,4 +1,4 @@
-"""Refreshes what is derived from the histories of the users that a load touched: setting_periods, and more."""
+"""Refreshes what is derived from histories, for the users that a load touched."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _REFRESH = text(f"""
     SELECT min(valid_from) FROM (TABLE wrong UNION ALL TABLE missing) AS different
 """)  # noqa: S608 (a constant)
 
-# Of nearly all users, the profile shows what their history ends in: only others need the rule of the function.
+# The profile of nearly every user shows what the history ends in: only others need the rule of the function.
 _REFRESH_SETTINGS_BY_HISTORY = text("""
     WITH candidates AS (
         SELECT DISTINCT user_id

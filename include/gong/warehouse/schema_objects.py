@@ -16,8 +16,8 @@ Grants: TypeAlias = Mapping[str, Sequence[Row[Any]]]
 """By object: its rows of _GRANTS."""
 
 _CANT_REPLACE = ("42P16", "42P13", "42725")
-"""SQLSTATEs where a view has other columns, a function other results, or a function other parameters: it would
-be a second one of its name, which COMMENT finds ambiguous."""
+"""SQLSTATEs of a view with other columns, of a function with other results, and of one with other parameters:
+it is a second one of its name, which COMMENT finds ambiguous."""
 
 # A row for each right that is not the owner's; also one for an object without any.
 _GRANTS = text("""
@@ -32,7 +32,8 @@ _GRANTS = text("""
         JOIN pg_attribute ON attrelid = pg_class.oid
         WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace AND attacl IS NOT NULL
         UNION ALL
-        SELECT 'FUNCTION', oid, quote_ident(proname), proowner, '', coalesce(proacl, acldefault('f', proowner))
+        SELECT 'FUNCTION', oid, quote_ident(proname), proowner, '',
+               coalesce(proacl, acldefault('f', proowner))
         FROM pg_proc
         WHERE pronamespace = current_schema()::regnamespace
     )
@@ -50,7 +51,8 @@ _DEPENDENTS_OF_OTHERS = text("""
     WITH RECURSIVE dependent (catalog, oid) AS (
         SELECT CAST(:catalog AS regclass)::oid, CAST(:oid AS oid)
         UNION
-        SELECT CASE WHEN ev_class IS NULL THEN classid ELSE 'pg_class'::regclass END, coalesce(ev_class, objid)
+        SELECT CASE WHEN ev_class IS NULL THEN classid ELSE 'pg_class'::regclass END,
+               coalesce(ev_class, objid)
         FROM dependent
         JOIN pg_depend ON (refclassid, refobjid) = (catalog, dependent.oid) AND deptype IN ('n', 'a', 'i')
         LEFT JOIN pg_rewrite ON classid = 'pg_rewrite'::regclass AND objid = pg_rewrite.oid
@@ -116,8 +118,8 @@ def _drop(connection: Connection, row: Row[Any], objects: Mapping[str, str]) -> 
     others = connection.scalars(_DEPENDENTS_OF_OTHERS, parameters).all()
     if others:
         raise WarehouseError(
-            f"This version changes columns or parameters of {row.kind.lower()} {row.name}, and {', '.join(others)} uses "
-            "it: drop that, migrate, and create it again. Nothing was changed."
+            f"This version changes columns or parameters of {row.kind.lower()} {row.name}, and "
+            f"{', '.join(others)} uses it: drop that, migrate, and create it again. Nothing was changed."
         )
     signature = connection.scalar(text(f"SELECT CAST(:oid AS {type_})::text"), {"oid": row.oid})
     connection.exec_driver_sql(f"DROP {row.kind} IF EXISTS {signature} CASCADE")

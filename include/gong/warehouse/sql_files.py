@@ -11,7 +11,7 @@ _NO_NAMES = re.compile(r"--.*|'(?:[^']|'')*'")
 
 
 class SqlFiles:
-    """The .sql files of a folder with ``tables``, ``views`` and ``functions``: one object a file, named after it.
+    """The .sql files in ``tables``, ``views`` and ``functions`` of a folder, one object a file of its name.
 
     :ivar tables: names.
     :ivar objects: statements of each view and function by name, each after those it uses.
