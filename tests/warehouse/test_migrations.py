@@ -1,4 +1,4 @@
-"""Upgrades, tried with a made-up next version: no row is lost, no view flips back, refusals change nothing."""
+"""Upgrades, with a made-up next version: no row is lost, no view flips back, a refusal changes nothing."""
 
 from __future__ import annotations
 
