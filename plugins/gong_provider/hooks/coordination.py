@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 from airflow.sdk.crypto import get_fernet
@@ -13,13 +14,15 @@ from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from gong_provider.client.client import HttpOptions
 from gong_provider.client.errors import GongConfigError, GongCoordinationError
-from gong_provider.db.engine import AddressError, Database, address_of, engine_for
 from gong_provider.hooks.connection import GongSettings
-from gong_provider.oauth.credentials import RenewedCredentials
 from gong_provider.oauth.token_endpoint import OAuthSettings
-from gong_provider.oauth.token_store import Cipher
 from gong_provider.rate_limit.in_process import InProcessRateLimiter, in_process_rate_limiter
-from gong_provider.rate_limit.postgres import PostgresRateLimiter
+
+if TYPE_CHECKING:  # at run time only where a database is used: the extra "postgres" installs its driver
+    from gong_provider.db.engine import Database
+    from gong_provider.oauth.credentials import RenewedCredentials
+    from gong_provider.oauth.token_store import Cipher
+    from gong_provider.rate_limit.postgres import PostgresRateLimiter
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ class Coordination:
         """The database of the shared state; None: nothing is shared, as the connection asks.
 
         :raises GongCoordinationError: Airflow has no such connection, or could not read it.
-        :raises GongConfigError: it is not a Postgres.
+        :raises GongConfigError: it is not a Postgres, or its driver is not installed.
         """
         named = self._settings.coordination_conn_id
         if named in NOTHING_SHARED:
@@ -61,6 +64,13 @@ class Coordination:
                 "connection's extra coordination_conn_id; with none there, each process counts its own calls"
             ) from None
         try:
+            from gong_provider.db.engine import AddressError, Database, address_of, engine_for
+        except ModuleNotFoundError as error:
+            raise GongConfigError(
+                f"The Postgres that all workers share needs the package {error.name}: "
+                "pip install 'airflow-provider-gong[postgres]'"
+            ) from None
+        try:
             return Database(engine_for(address_of(connection)))
         except AddressError as error:
             raise GongConfigError(f"The connection {connection.conn_id} {error}") from None
@@ -70,6 +80,8 @@ class Coordination:
         """The account's rate limiter."""
         limits, account = self._settings.limits, self._settings.quota_account
         if self.database is not None:
+            from gong_provider.rate_limit.postgres import PostgresRateLimiter
+
             return PostgresRateLimiter(self.database, account, limits, self._clock)
         if limits.calls_per_second or limits.calls_per_day:
             log.warning(
@@ -88,6 +100,8 @@ class Coordination:
                 "OAuth's refresh tokens need a database that all workers share: name its Postgres connection "
                 "in the extra coordination_conn_id"
             )
+        from gong_provider.oauth.credentials import RenewedCredentials
+
         settings = self._settings
         account = f"account {settings.account}" if settings.account else settings.base_url
         return RenewedCredentials(
