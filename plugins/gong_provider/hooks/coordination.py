@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import BaseHook
 from airflow.sdk.crypto import get_fernet
@@ -16,6 +16,7 @@ from gong_provider.client.client import HttpOptions
 from gong_provider.client.errors import GongConfigError, GongCoordinationError
 from gong_provider.hooks.connection import GongSettings
 from gong_provider.oauth.token_endpoint import OAuthSettings
+from gong_provider.rate_limit.base import CallsRemaining
 from gong_provider.rate_limit.in_process import InProcessRateLimiter, in_process_rate_limiter
 
 if TYPE_CHECKING:  # at run time only where a database is used: the extra "postgres" installs its driver
@@ -30,6 +31,43 @@ DEFAULT_CONN_ID = "gong_postgres"
 """Used when the Gong connection names no other: the warehouse's connection."""
 NOTHING_SHARED = ("", "none")
 """Instead of a connection's id: each process counts its own calls."""
+
+
+_USAGE = """
+SELECT used,
+       (SELECT to_json(max(until)) FROM unnest(ARRAY[paused_until, exhausted_until]) AS until
+        WHERE until > clock_timestamp()) AS paused_until,
+       (SELECT coalesce(json_agg(usage ORDER BY hour DESC, endpoint), '[]')
+        FROM (SELECT hour, endpoint, calls FROM api_usage
+              WHERE account = %(account)s AND calls > 0
+                AND hour > clock_timestamp() - interval '25 hours') AS usage) AS by_hour
+FROM api_quota, LATERAL (
+    SELECT coalesce(sum(calls), 0) AS used FROM api_calls
+    WHERE account = %(account)s AND minute > clock_timestamp() - interval '24 hours 1 minute') AS day
+WHERE account = %(account)s
+"""
+
+
+class HourUsage(NamedTuple):
+    """Calls of one endpoint in one hour, which is ISO 8601."""
+
+    hour: str
+    endpoint: str
+    calls: int
+
+
+class Usage(NamedTuple):
+    """An account's calls of the last 24 hours.
+
+    :ivar used: calls of ours, for all workers.
+    :ivar paused_until: when calls may start again, as ISO 8601, if Gong asked for a pause; else None.
+    :ivar by_hour: the newest hour first.
+    """
+
+    remaining: CallsRemaining
+    used: int
+    paused_until: str | None
+    by_hour: list[HourUsage]
 
 
 class Coordination:
@@ -89,6 +127,21 @@ class Coordination:
                 "connection in the extra coordination_conn_id"
             )
         return in_process_rate_limiter(account, limits)
+
+    async def usage(self) -> Usage:
+        """Return the calls that all workers made in the last 24 hours, and those that remain.
+
+        :raises GongConfigError: the workers share no database.
+        """
+        if self.database is None:
+            raise GongConfigError(
+                "Calls are known to the process only that makes them: name a Postgres connection in the "
+                "extra coordination_conn_id"
+            )
+        remaining = await self.rate_limiter.calls_remaining()  # makes the account's row if it is missing
+        row: Any = await self.database.run(_USAGE, {"account": self._settings.quota_account})
+        by_hour = [HourUsage(**usage) for usage in row.by_hour]
+        return Usage(remaining, int(row.used), row.paused_until, by_hour)
 
     def credentials(self, oauth: OAuthSettings, http_options: HttpOptions) -> RenewedCredentials:
         """Return the account's OAuth credentials, renewed by one worker for all.

@@ -1,4 +1,4 @@
-"""The hooks: GongHook for tasks and GongAsyncHook for async code, on the client that a connection configures."""
+"""The hooks, on one client that a connection configures: GongHook for tasks, GongAsyncHook for async code."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import cached_property, partial
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from airflow.sdk import BaseHook
+from airflow.sdk.observability import stats
 from asgiref.sync import sync_to_async
 
 from gong_provider.client.client import ATTEMPTS, Credentials, FixedCredentials
@@ -34,9 +35,9 @@ from gong_provider.hooks.connection import (
     read_connection,
     without_conn_id,
 )
-from gong_provider.hooks.coordination import Coordination
+from gong_provider.hooks.coordination import Coordination, Usage
 from gong_provider.hooks.event_loop import BackgroundEventLoop
-from gong_provider.hooks.metrics import CALLS_REMAINING, MeteredClient, stats
+from gong_provider.hooks.metrics import CALLS_REMAINING, MeteredClient
 from gong_provider.rate_limit.base import CallsRemaining
 
 _entered: ContextVar[GongHook | None] = ContextVar("entered", default=None)
@@ -73,16 +74,18 @@ class _Hook(BaseHook):
     @cached_property
     def client(self) -> MeteredClient:
         """The asynchronous client of this connection."""
+        return MeteredClient(**self._client_options(), rate_limiter=self._coordination.rate_limiter)
+
+    def _client_options(self) -> dict[str, Any]:
         settings = self.settings
-        return MeteredClient(
-            http_options=http_options_of(settings.http_extras, settings.base_url),
-            credentials=self._credentials,
-            rate_limiter=self._coordination.rate_limiter,
-            timeout_s=settings.timeout_s,
-            filter_path=settings.users_filter_path,
-            attempts=self._attempts,
-            clock=self._clock,
-        )
+        return {
+            "http_options": http_options_of(settings.http_extras, settings.base_url),
+            "credentials": self._credentials,
+            "timeout_s": settings.timeout_s,
+            "filter_path": settings.users_filter_path,
+            "attempts": self._attempts,
+            "clock": self._clock,
+        }
 
     @cached_property
     def _coordination(self) -> Coordination:
@@ -139,7 +142,7 @@ class GongHook(_Hook):
 
     _outer: GongHook | None = None
 
-    def __enter__(self) -> GongHook:
+    def __enter__(self) -> Self:
         self._outer = _entered.get()
         _entered.set(self)
         return self
@@ -283,6 +286,13 @@ class GongHook(_Hook):
         """Return the calls that the account may still make today; makes no call."""
         return self._loop.run(self._calls_remaining())
 
+    def usage(self) -> Usage:
+        """Return the account's calls of the last 24 hours, by hour and endpoint; makes no call.
+
+        :raises GongConfigError: the workers share no database.
+        """
+        return self._loop.run(self._coordination.usage())
+
     def close(self) -> None:
         """Close the connections to Gong; the hook can be used again."""
         if "_loop" in vars(self):
@@ -302,7 +312,7 @@ class GongAsyncHook(_Hook):
     and errors are those of ``GongHook``'s methods of the same names.
     """
 
-    async def __aenter__(self) -> GongAsyncHook:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
