@@ -29,8 +29,7 @@ from gong_provider.client.errors import (
 from gong_provider.client.models import GongRequest, SettingsHistory, User, UsersPage, utc_now
 from gong_provider.client.parsing import parse_timestamp
 from gong_provider.client.responses import MAX_CLOCK_DIFFERENCE, Response
-from gong_provider.hooks.gong import GongAsyncHook
-from gong_provider.hooks.metrics import MeteredClient
+from gong_provider.hooks.gong import GongAsyncHook, MeteredClient
 from gong_provider.rate_limit.base import RateLimiter
 from gong_provider.rate_limit.in_process import in_process_rate_limiter
 

@@ -7,18 +7,21 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import cached_property, partial
+from time import monotonic
 from typing import Any, Literal, Self, Unpack
 
 from airflow.sdk import BaseHook
 from airflow.sdk.observability import stats
 from asgiref.sync import sync_to_async
 
-from gong_provider.client.client import ATTEMPTS, Credentials, FixedCredentials
+from gong_provider import metrics
+from gong_provider.client.client import ATTEMPTS, Access, Credentials, FixedCredentials, GongClient
 from gong_provider.client.endpoints import UsersFilter, check_user_id
-from gong_provider.client.errors import GongError
+from gong_provider.client.errors import GongConfigError, GongError
 from gong_provider.client.history_fetcher import history_groups
 from gong_provider.client.models import (
     Claim,
+    GongRequest,
     HistoryOutcome,
     ListingCheckpoint,
     SettingsHistory,
@@ -37,10 +40,39 @@ from gong_provider.hooks.connection import (
 )
 from gong_provider.hooks.coordination import Coordination, Usage
 from gong_provider.hooks.event_loop import BackgroundEventLoop
-from gong_provider.hooks.metrics import CALLS_REMAINING, MeteredClient
 from gong_provider.rate_limit.base import CallsRemaining
 
 _entered: ContextVar[GongHook | None] = ContextVar("entered", default=None)
+
+
+class MeteredClient(GongClient):
+    """A client that reports its calls to Airflow's stats, and calls endpoints that have no method."""
+
+    async def call(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        method: str = "GET",
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return the JSON object of any endpoint; see ``GongHook.run``."""
+        if not path.startswith("/") or any(character in path for character in "?#\\ "):
+            raise GongConfigError("A path must begin with '/', quoted, and without '?' and '#'")
+        request = GongRequest("other", method, path.removeprefix("/v2"), params or {}, body)
+        return await self._call(request, lambda response: response.body)
+
+    async def _send(self, request: GongRequest, access: Access) -> tuple[int, Mapping[str, str], bytes]:
+        started_at, status = monotonic(), 0
+        try:
+            status, headers, body = await super()._send(request, access)
+        finally:
+            endpoint = {"endpoint": request.endpoint}
+            stats.incr(metrics.CALLS, tags={**endpoint, "status": str(status or "none")})
+            stats.timing(metrics.CALL_DURATION, (monotonic() - started_at) * 1000, tags=endpoint)
+            if status == 429:
+                stats.incr(metrics.RATE_LIMITED, tags=endpoint)
+        return status, headers, body
 
 
 class _Hook(BaseHook):
@@ -103,7 +135,7 @@ class _Hook(BaseHook):
     async def _calls_remaining(self) -> CallsRemaining:
         remaining = await self._coordination.rate_limiter.calls_remaining()
         if remaining.now is not None:
-            stats.gauge(CALLS_REMAINING, remaining.now)
+            stats.gauge(metrics.CALLS_REMAINING, remaining.now)
         return remaining
 
     def _history_groups(
