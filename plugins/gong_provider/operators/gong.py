@@ -30,7 +30,7 @@ from gong_provider.retry import policy_for
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
-    from airflow.sdk import Context, RetryPolicy
+    from airflow.sdk import Context, RetryPolicy, XComArg
 
     from gong_provider.client.models import (
         Claim,
@@ -260,8 +260,8 @@ class GongListUsersByFilterOperator(_GongOperator):
         *,
         user_ids: UserIds | NoFilterType = NO_FILTER,
         user_ids_callable: Callable[[], Iterable[str | int]] | None = None,
-        created_from: datetime | str | NoFilterType = NO_FILTER,
-        created_to: datetime | str | NoFilterType = NO_FILTER,
+        created_from: datetime | str | XComArg | NoFilterType = NO_FILTER,
+        created_to: datetime | str | XComArg | NoFilterType = NO_FILTER,
         include_avatars: bool | str = False,
         handler: Callable[[UsersPage], Any] | None = None,
         on_chunk_done: Callable[[list[str], ListingStatus], Any] | None = None,
@@ -342,7 +342,7 @@ class GongGetUserOperator(_GongOperator):
     def __init__(
         self,
         *,
-        user_id: str | int,
+        user_id: str | int | XComArg,
         handler: Callable[[UserResponse], Any] | None = None,
         on_not_found: Callable[[errors.GongNotFoundError], Any] | None = None,
         **kwargs: Any,
@@ -526,7 +526,7 @@ def _flag(name: str, value: bool | str) -> bool:
     return text in ("true", "1", "yes")
 
 
-def _bound(name: str, value: datetime | str | NoFilterType) -> datetime | None:
+def _bound(name: str, value: Any) -> datetime | None:
     """Return the instant; None: the argument was omitted.
 
     :raises GongConfigError: it is not one, also where a template found no value.
