@@ -9,11 +9,10 @@ WORKDIR /opt/airflow
 ENV AIRFLOW_HOME=/opt/airflow PYTHONPATH=/opt/airflow PYTHONUNBUFFERED=1
 COPY constraints.txt ./
 RUN pip install --no-cache-dir --constraint constraints.txt \
-    alembic apache-airflow apache-airflow-providers-celery apache-airflow-providers-http \
-    apache-airflow-providers-postgres hatchling
+    alembic apache-airflow apache-airflow-providers-celery apache-airflow-providers-postgres hatchling
 COPY pyproject.toml LICENSE build/
 COPY plugins/gong_provider build/plugins/gong_provider
-RUN pip install --no-cache-dir --constraint constraints.txt --no-build-isolation ./build && pip check
+RUN pip install --no-cache-dir --constraint constraints.txt --no-build-isolation './build[postgres]' && pip check
 COPY plugins/.airflowignore plugins/gong_plugin.py plugins/
 COPY dags dags
 COPY include include

@@ -50,7 +50,7 @@ erase: $(READY) ## Erase one user for good: USER_ID= their Gong id (UNDO=1 rever
 	@exec $(PY) -m include.gong.local erase
 
 check-live: $(READY) ## Compare your Gong account's responses with this project's assumptions, in at most 20 calls
-	@exec $(PY) -m include.gong.check_live
+	@exec $(PY) -m include.gong.local check-live
 
 migrate: $(READY) ## Create or upgrade the tables of the warehouse that GONG_WAREHOUSE_URL names
 	@exec $(PY) -m include.gong.warehouse migrate

@@ -97,6 +97,8 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": "Gong", "python-modules": ["gong_provider.hooks.gong"]}],
         "operators": [{"integration-name": "Gong", "python-modules": ["gong_provider.operators.gong"]}],
+        "extra-links": ["gong_provider.operators.gong.GongApiLink"],
+        "cli": ["gong_provider.cli.get_gong_cli_commands"],
         "connection-types": [
             {
                 "connection-type": "gong",

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
+from sqlalchemy import Engine, text
 
 from gong_provider.client import errors
 from gong_provider.client.client import GongClient
 from gong_provider.client.history_fetcher import LARGE_GROUP, MAX_IN_FLIGHT
-from gong_provider.hooks.gong import current_hook
+from gong_provider.hooks.gong import GongAsyncHook, GongHook, current_hook
+from tests.support.gong_faults import Faults
 from tests.support.gong_service import ApiVariantName, GongService
 from tests.support.hooks import Connect, ids_of, world
 
@@ -168,3 +172,74 @@ def test_a_wrong_connection_is_one_error_and_leaves_no_thread(connect: Connect) 
         hook.list_users()
     assert caught.value.__context__ is None
     assert threading.active_count() == before
+
+
+def test_any_endpoint_has_the_limiter_the_retries_and_the_errors_of_all_calls(
+    connect: Connect, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = warehouse.url.set(drivername="postgres").render_as_string(hide_password=False)
+    monkeypatch.setenv("AIRFLOW_CONN_SHARED", address)
+    limits = {"calls_per_second": 50, "coordination_conn_id": "shared"}
+    with world(2, faults=Faults(rate_limited_at={1: 0.1})) as service, connect(service, **limits) as hook:
+        assert len(hook.run("/users", {"includeAvatars": "true"})["users"]) == 2
+        assert len(hook.run("/v2/users/filter", method="POST", body={"filter": {}})["users"]) == 2
+        with pytest.raises(errors.GongNoSuchPathError):
+            hook.run("/workspaces")
+        for path in ("users", "/users?cursor=1", "/users#x", "/a b"):
+            with pytest.raises(errors.GongConfigError):
+                hook.run(path)
+        assert hook.get_conn() is hook.client
+        assert len(service.calls) == 4
+    with warehouse.connect() as connection:
+        counted = connection.execute(text("SELECT endpoint, sum(calls) FROM gong.api_calls GROUP BY 1"))
+        assert [tuple(row) for row in counted] == [("other", 4)]
+
+
+def test_async_code_gets_the_same_results(connect: Connect, variant: ApiVariantName) -> None:
+    with world(230, variant) as service:
+        connect(service)
+
+        async def use(hook: GongAsyncHook) -> None:
+            users = [user async for user in hook.iter_users()]
+            assert [user.user_id for user in users] == ids_of(service)
+            some = ids_of(service)[:130]
+            assert [user.user_id async for user in hook.iter_users_by_filter(user_ids=some)] == some
+            histories = [one async for group in hook.iter_history_groups(some) for one in group]
+            assert sorted(history.user_id for history in histories) == sorted(some)
+            first, *_ = users
+            assert (await hook.get_user(first.user_id)).user == first
+            assert (await hook.get_user_settings_history(first.user_id)).user_id == first.user_id
+            assert (await hook.list_users()).users == users[:100]
+            assert (await hook.list_users_by_filter(user_ids=some[:1])).users == [first]
+            assert len((await hook.run("/users"))["users"]) == 100
+            assert (await hook.calls_remaining()).now is None
+
+        async def twice() -> None:
+            hook = GongAsyncHook()
+            for _ in range(2):  # a closed hook can be used again
+                async with hook:
+                    await use(hook)
+
+        asyncio.run(twice())
+
+
+@pytest.mark.parametrize(
+    ("connection", "says"),
+    [
+        ({"conn_type": "gong"}, "no credentials"),
+        ({"login": "k", "password": "s3cret", "extra": {"cert": "/nowhere/s3cret.pem"}}, "TLS"),
+        ({"login": "k", "password": "s3cret", "extra": {"headers": "s3cret"}}, "headers"),
+        ("", "AirflowNotFoundException"),
+        ("{s3cret", "could not be tested"),
+    ],
+    ids=str,
+)
+def test_the_test_of_a_connection_answers_a_sentence_for_every_error(
+    monkeypatch: pytest.MonkeyPatch, connection: Any, says: str
+) -> None:
+    given = connection if isinstance(connection, str) else json.dumps(connection)
+    monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", given)
+    reached, sentence = GongHook().test_connection()
+    assert not reached
+    assert says in sentence
+    assert not {word for word in ("s3cret", "\n") if word in sentence}

@@ -35,8 +35,9 @@ def service(connect: Connect) -> Iterator[GongService]:
 
 
 def filtered(**given: Any) -> Any:
-    users = GongListUsersByFilterOperator(task_id="t", **given).execute({})
-    return [user["user_id"] for user in users]
+    result = GongListUsersByFilterOperator(task_id="t", **given).execute({})
+    assert result["users"] == len(result["user_ids"])
+    return result["user_ids"]
 
 
 def histories(**given: Any) -> Any:
@@ -162,12 +163,12 @@ def test_one_user_is_not_a_list(service: GongService, value: Any) -> None:
 
 
 def test_one_users_id_may_be_an_int(service: GongService) -> None:
-    assert GongGetUserOperator(task_id="t", user_id=3).execute({})["user_id"] == "3"
+    assert GongGetUserOperator(task_id="t", user_id=3).execute({})["user_ids"] == ["3"]
 
 
 def test_one_users_id_may_be_json_or_have_blanks_around_it(service: GongService) -> None:
     for value in ('"3"', " 3\n"):
-        assert GongGetUserOperator(task_id="t", user_id=value).execute({})["user_id"] == "3"
+        assert GongGetUserOperator(task_id="t", user_id=value).execute({})["user_ids"] == ["3"]
 
 
 @pytest.mark.parametrize("value", [None, 5.0, {"1": 1}, [None], [True], [["1"]]], ids=repr)
@@ -240,7 +241,7 @@ def test_templates_rendered_natively_or_as_text(
             operator.execute({})
         assert service.calls == []
     else:
-        assert [user["user_id"] for user in operator.execute({})] == ids
+        assert operator.execute({})["user_ids"] == ids
 
 
 @pytest.mark.parametrize("template", ["{{ params.users.keys() }}", "{{ params.users | map('string') }}"])
@@ -249,7 +250,7 @@ def test_the_text_of_an_object_is_refused_but_not_the_object(service: GongServic
         with DAG("d", schedule=None, render_template_as_native_obj=native):
             operator = GongListUsersByFilterOperator(task_id="t", user_ids=template)
         operator.render_template_fields({"params": {"users": {"1": "a", "2": "b"}}})
-        return [user["user_id"] for user in operator.execute({})]
+        return operator.execute({})["user_ids"]
 
     with pytest.raises(GongConfigError):
         rendered(native=False)

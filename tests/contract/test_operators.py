@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
+from airflow.sdk.observability import stats
 
+from gong_provider import metrics
 from gong_provider.client.errors import GongBadRequestError, GongConfigError, GongError, GongNotFoundError
 from gong_provider.client.models import ListingCheckpoint, ListingStatus, UsersPage
 from gong_provider.operators import gong
@@ -57,12 +62,21 @@ def test_a_handler_gets_each_page_and_its_last_value_is_returned(service: GongSe
     assert pages == [100, 30]
 
 
-def test_without_a_handler_users_are_returned_as_json(service: GongService) -> None:
-    users = run(GongListUsersOperator(task_id="t"))
+def test_without_a_handler_users_are_ids_and_counts(service: GongService) -> None:
+    ids = ids_of(service)
+    assert run(GongListUsersOperator(task_id="t")) == {"users": 130, "user_ids": ids}
+    assert run(GongGetUserOperator(task_id="t", user_id=ids[0])) == {"users": 1, "user_ids": ids[:1]}
+    some = GongListUsersByFilterOperator(task_id="t", user_ids=ids[:3])
+    assert run(some) == {"users": 3, "user_ids": ids[:3]}
+
+
+def test_full_results_are_users_as_json(service: GongService) -> None:
+    users = run(GongListUsersOperator(task_id="t", full=True))
     assert [user["user_id"] for user in users] == ids_of(service)
-    one = run(GongGetUserOperator(task_id="t", user_id=ids_of(service)[0]))
-    assert one == users[0]
-    assert run(GongListUsersByFilterOperator(task_id="t", user_ids=ids_of(service)[:3])) == users[:3]
+    assert run(GongGetUserOperator(task_id="t", user_id=ids_of(service)[0], full="true")) == users[0]
+    some = GongListUsersByFilterOperator(task_id="t", user_ids=ids_of(service)[:3], full=True)
+    assert run(some) == users[:3]
+    json.dumps(users, default=str)
 
 
 def test_ids_that_gong_does_not_know_are_missing_from_the_pages_of_their_chunk(
@@ -116,7 +130,9 @@ def test_a_chunk_whose_call_failed_is_not_done(service: GongService) -> None:
 
 
 def test_without_ids_no_call_is_made(service: GongService) -> None:
-    assert run(GongListUsersByFilterOperator(task_id="t", user_ids_callable=list)) == []
+    nobody = {"users": 0, "user_ids": []}
+    assert run(GongListUsersByFilterOperator(task_id="t", user_ids_callable=list)) == nobody
+    assert run(GongListUsersByFilterOperator(task_id="t", user_ids_callable=list, full=True)) == []
     assert run(GongListUsersByFilterOperator(task_id="t", user_ids_callable=list, handler=print)) is None
     assert service.calls == []
 
@@ -145,9 +161,11 @@ def test_histories_come_in_groups_or_as_a_dict(service: GongService) -> None:
     assert groups == [50, 50, 30]
     result = run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids[1]))
     expected = sum(change[0] == ids[1] for change in odd_world(130).expected_changes())
-    assert len(result["changes"][ids[1]]) == expected
-    assert result["unknown_ids"] == []
-    json.dumps(result, default=str)
+    assert result == {"changes": {ids[1]: expected}, "unknown_ids": []}
+    full = run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids[1], full=True))
+    assert len(full["changes"][ids[1]]) == expected
+    assert full["unknown_ids"] == []
+    json.dumps(full, default=str)
 
 
 def test_a_duplicate_id_is_counted_once(service: GongService, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,6 +266,10 @@ def test_without_a_handler_a_task_can_succeed_with_the_results_before_the_quota_
         GongListUsersByFilterOperator(task_id="who", user_ids=[".."]),
         GongListUsersByFilterOperator(task_id="late", user_ids_callable=lambda: ["1"] * 100 + [".."]),
         GongListUsersByFilterOperator(task_id="both", user_ids=["1"], user_ids_callable=lambda: ["1"]),
+        GongListUsersOperator(task_id="flag", include_avatars="None"),
+        GongListUsersOperator(task_id="full", full="maybe"),
+        GongGetUserSettingsHistoryOperator(task_id="wait", user_ids=["1"], on_quota_exhausted="never"),
+        GongGetUserSettingsHistoryOperator(task_id="unknown", user_ids=["1"], fail_on_unknown=""),
         GongGetUserOperator(task_id="empty", user_id=""),
         GongGetUserOperator(task_id="nul", user_id="a\x00"),
         GongGetUserSettingsHistoryOperator(task_id="half", user_ids=["1", "\ud800"]),
@@ -270,13 +292,94 @@ def test_each_operator_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize(("operator", "field", "value"), OPERATORS)
-def test_each_operator_can_be_mapped_and_its_handler_is_no_template(
+def test_each_operator_can_be_mapped_with_its_links_and_no_callable_is_a_template(
     operator: type[Any], field: str, value: Any
 ) -> None:
     with DAG("d", schedule=None):
         mapped = operator.partial(task_id="t", handler=print).expand(**{field: [value]})
-    assert "handler" not in mapped.template_fields
-    assert field in mapped.template_fields
+    assert {field, "gong_conn_id", "full"} <= set(mapped.template_fields)
+    callables = [
+        name
+        for name, parameter in inspect.signature(operator.__init__).parameters.items()
+        if "Callable" in str(parameter.annotation) or "Claim" in str(parameter.annotation)
+    ]
+    assert "handler" in callables
+    assert set(callables).isdisjoint(mapped.template_fields)
+    assert mapped.operator_extra_links == operator.operator_extra_links
+    (link,) = operator.operator_extra_links
+    assert link.get_link(operator(task_id="u", **{field: value}), ti_key=None).startswith("https://")
+
+
+def test_flags_and_the_connection_are_templates(service: GongService, connect: Connect) -> None:
+    with DAG("d", schedule=None):
+        operator = GongGetUserSettingsHistoryOperator(
+            task_id="t", user_ids="{{ params.ids }}", gong_conn_id="{{ params.conn }}",
+            full="{{ params.full }}", fail_on_unknown="{{ params.strict }}",
+            on_quota_exhausted="{{ params.rest }}",
+        )  # fmt: skip
+    params = {
+        "ids": ids_of(service)[:2],
+        "conn": "gong_default",
+        "full": True,
+        "strict": False,
+        "rest": "leave",
+    }
+    operator.render_template_fields({"params": params})
+    result = operator.execute({})
+    assert all(isinstance(changes, list) for changes in result["changes"].values())
+    assert operator.hook.gong_conn_id == "gong_default"
+
+
+class Backend(NoStatsLogger):
+    """A backend of Airflow's stats that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, dict[str, Any]]] = []
+        self.gauges: dict[str, float] = {}
+
+    def incr(self, stat: str, *_: Any, tags: Any = None, **__: Any) -> None:  # type: ignore[override]
+        self.got.append((stat, tags))
+
+    def timing(self, stat: str, dt: Any, *, tags: Any = None) -> None:  # type: ignore[override]
+        assert 0 <= dt < 60_000
+        self.got.append((stat, tags))
+
+    def gauge(self, stat: str, value: float, *_: Any, **__: Any) -> None:  # type: ignore[override]
+        self.gauges[stat] = value
+
+
+def test_a_task_reports_calls_and_the_time_of_its_groups_to_airflows_stats(connect: Connect) -> None:
+    backend = Backend()
+    stats.initialize(factory=lambda: backend, export_legacy_names=False)
+    try:
+        with world(130, faults=Faults(rate_limited_at={2: 0.0})) as running:
+            connect(running, calls_per_day=500, calls_reserve=0)
+            run(GongListUsersOperator(task_id="t", handler=str))
+    finally:
+        stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
+    assert Counter(name for name, _ in backend.got) == {
+        metrics.CALLS: 3,
+        metrics.CALL_DURATION: 3,
+        metrics.RATE_LIMITED: 1,
+        metrics.GROUP_DURATION: 2,
+    }
+    assert backend.gauges == {metrics.CALLS_REMAINING: 497}
+    assert (metrics.CALLS, {"endpoint": "list_users", "status": "429"}) in backend.got
+    assert {tags["task_id"] for name, tags in backend.got if name == metrics.GROUP_DURATION} == {"t"}
+
+
+def test_openlineage_gets_what_a_task_read(service: GongService, connect: Connect) -> None:
+    extractors = pytest.importorskip("airflow.providers.openlineage.extractors.base")
+    connect("https://us-12345.api.gong.io")
+    for operator, field, value in OPERATORS:
+        extractor = extractors.DefaultExtractor(operator(task_id="t", **{field: value}))
+        (read,) = extractor.extract_on_complete(None).inputs
+        is_history = operator is GongGetUserSettingsHistoryOperator
+        assert read.namespace == "https://us-12345.api.gong.io"
+        assert read.name == ("users/settings-history" if is_history else "users")
+        fields = {each.name for each in read.facets["schema"].fields}
+        assert ("new_value" if is_history else "email_address") in fields
+    assert service.calls == []
 
 
 @pytest.mark.parametrize(("cursor", "calls"), [(None, 0), ("page+of=users&/1/ü==", 1)])

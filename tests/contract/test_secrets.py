@@ -453,8 +453,8 @@ def test_the_repr_of_a_connection_and_of_objects_made_of_it_has_no_secret(
     fields: dict[str, Any] = {"login": GongService.key, "password": GongService.secret}
     made = Connection(conn_id="c", conn_type="gong", **fields, extra=json.dumps(extra))
     settings = [read_connection(made), read_connection(Connection(conn_id="c", conn_type="gong", **fields))]
-    with connect("http://gong.example", **{"X-Trace": GongService.token}) as hook:
-        options = http_options_of(hook.get_conn(), "http://gong.example", allow_redirects=False)
+    with connect("http://gong.example", headers={"X-Trace": GongService.token}) as hook:
+        options = http_options_of(hook.settings.http_extras, "http://gong.example")
         assert GongService.secret in str(options.proxy)
         assert GongService.token in str(options.headers)
         objects = [

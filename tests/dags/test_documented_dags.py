@@ -11,7 +11,7 @@ import pytest
 
 from tests.dags.conftest import airflow_environment
 from tests.dags.dag_runner import DagRunner
-from tests.support.documents import named
+from tests.support.documents import ROOT, named
 from tests.support.gong_service import GongService
 
 IDS = ["7012345678901234567", "7012345678901234568", "7012345678901234569"]
@@ -32,8 +32,11 @@ RESULTS: dict[str, dict[str, Any]] = {
     # First, as all share one budget: 100 calls a day, 10 of them kept for others, and one is its own.
     "gong_prevented": {"prevented": {"prevented": 1, "calls_left_today": 89}},
     "gong_users_to_file": {"list_users": 3},
-    "gong_joined_in_march": {"tell": "2 joined in March"},
-    "gong_these_or_all": {"these_or_all": 3},
+    "gong_joined_in_march": {
+        "joined": {"users": 2, "user_ids": IDS[1:]},
+        "describe": "2 joined in March",
+    },
+    "gong_these_or_all": {"these_or_all": {"users": 3, "user_ids": IDS}},
     "gong_one_user": {"get_user": {"active": True}},
     "gong_changes_to_file": {},
     "gong_how_many": {"how_many": 3},
@@ -74,9 +77,13 @@ def results(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> 
     return found
 
 
-def test_each_example_is_run() -> None:
+def test_each_example_is_on_a_page_and_run() -> None:
     ids = [re.findall(r'dag_id="(\w+)"', block.text)[0] for block in BLOCKS]
     assert sorted(ids) == sorted(RESULTS)
+    shown = {block.text.strip() for block in BLOCKS}
+    files = list((ROOT / "plugins" / "gong_provider" / "example_dags").glob("example_*.py"))
+    assert len(files) == len(BLOCKS) - 1  # the page of the package index shows its own
+    assert [path.name for path in files if path.read_text().strip() not in shown] == []
 
 
 @pytest.mark.parametrize("dag_id", RESULTS)

@@ -17,6 +17,7 @@ PAGES = (
 )
 
 _BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>\S*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.M | re.S)
+_SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.M)
 _MARK = re.compile(r"<!-- (?:(?P<tested>tested)|not run: (?P<reason>[^>]+)) -->")
 
 
@@ -42,6 +43,11 @@ class Block:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
+def _included(snippet: re.Match[str]) -> str:
+    """Return the file that the site shows in its place."""
+    return (ROOT / snippet[1]).read_text(encoding="utf-8")
+
+
 def blocks_of(page: Path) -> list[Block]:
     """Return all fenced blocks of a page."""
     source = page.read_text(encoding="utf-8")
@@ -54,7 +60,7 @@ def blocks_of(page: Path) -> list[Block]:
                 page=page,
                 line=source.count("\n", 0, match.start()) + 1,
                 kind=match["kind"],
-                text=textwrap.dedent(match["text"]),
+                text=_SNIPPET.sub(_included, textwrap.dedent(match["text"])),
                 tested=bool(mark and mark["tested"]),
                 not_run=(mark["reason"] or "") if mark else "",
             )

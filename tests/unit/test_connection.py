@@ -14,9 +14,8 @@ from airflow.sdk.crypto import get_fernet
 from cryptography.fernet import Fernet, InvalidToken
 
 from gong_provider.client.errors import GongConfigError
-from gong_provider.hooks.connection import extras_for_http_hook, read_connection
+from gong_provider.hooks.connection import USER_AGENT, http_options_of, read_connection
 from gong_provider.hooks.coordination import airflow_cipher
-from gong_provider.hooks.gong import GongHook
 from gong_provider.oauth.token_endpoint import DEFAULT_OAUTH_ENDPOINT
 from gong_provider.rate_limit.base import Limits
 
@@ -118,25 +117,42 @@ def test_oauth_takes_precedence_over_key_and_fixed_token_and_its_client_is_the_a
     assert settings.key_hash == hashlib.sha256(b"app").hexdigest()
 
 
-def test_nothing_of_ours_and_nothing_secret_is_a_header() -> None:
+def test_only_the_extra_headers_is_sent_as_headers() -> None:
     extras = {
-        "x-team": "revops", "client_secret": "s", "refresh_token": "r", "X-Api-Key": "k",
-        "Authorization": "a", "access_token": "t", "calls_per_day": 1, "verify": False, "client_id": "i",
-        "oauth_endpoint": "o",
+        "x-team": "revops", "my_secret": "s", "X-Api-Key": "k", "Authorization": "a", "calls_per_day": 1,
+        "headers": {"X-Trace": 7},
     }  # fmt: skip
-    assert extras_for_http_hook(extras) == {"x-team": "revops", "verify": False}
+    for given in (extras, extras | {"headers": '{"X-Trace": "7"}'}):
+        settings = read_connection(connection(extra=json.dumps(given)))
+        options = http_options_of(settings.http_extras, settings.base_url)
+        assert options.headers == {"User-Agent": USER_AGENT, "X-Trace": "7"}
 
 
-def test_the_hooks_session_follows_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    uri = "gong://key:pass%2Fword@us-1.api.gong.io/?x-team=revops&other_token=r3fresh&timeout_s=5"
-    monkeypatch.setenv("AIRFLOW_CONN_GONG_TEST", uri)
-    hook = GongHook("gong_test")
-    session = hook.get_conn()
-    assert hook.base_url == "https://us-1.api.gong.io/v2"
-    assert session.headers["x-team"] == "revops"
-    assert "r3fresh" not in str(dict(session.headers))
-    assert "pass/word" not in str(dict(session.headers))
-    assert hook.settings.timeout_s == 5
+@pytest.mark.parametrize(
+    "extras",
+    [
+        {"headers": "X-Trace: 7"},
+        {"headers": ["X-Trace"]},
+        {"headers": {"X-Trace": "s3cret\nX: y"}},
+        {"headers": {"X\r\nY": "s3cret"}},
+        {"headers": {"X-Api-Key": "s3cret"}, "allow_redirects": "true"},
+        {"max_redirects": "s3cret"},
+        {"cert": "/nowhere/s3cret.pem"},
+        {"verify": __file__},
+    ],
+    ids=str,
+)
+def test_http_options_that_cant_be_used_are_one_error_without_their_values(extras: dict[str, Any]) -> None:
+    with pytest.raises(GongConfigError) as caught:
+        http_options_of(extras, "https://us-1.api.gong.io/v2")
+    assert caught.value.__context__ is None
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_proxy_is_text_or_an_object_by_scheme() -> None:
+    for given in ("http://proxy:3128", {"https": "http://proxy:3128"}):
+        for name in ("proxy", "proxies"):
+            assert http_options_of({name: given}, "https://us-1.api.gong.io").proxy == "http://proxy:3128"
 
 
 @pytest.fixture

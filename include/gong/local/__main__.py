@@ -1,9 +1,10 @@
-"""The commands that the Makefile calls: python -m include.gong.local run | up | backfill | erase."""
+"""The commands that the Makefile calls: python -m include.gong.local COMMAND."""
 
 import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -17,14 +18,14 @@ from gong_provider.operators.progress import duration
 from include.gong.local.airflow_api import AirflowApiError
 from include.gong.local.backfill import backfill, days
 from include.gong.local.backfill_estimate import estimate_backfill
-from include.gong.local.connections import Sources
+from include.gong.local.connections import GONG, Sources, variable
 from include.gong.local.erase import Request, erase
 from include.gong.local.postgres import Cluster, free_port
 from include.gong.local.processes import stop_leftovers
 from include.gong.local.progress import ProgressLine, Warehouse
 from include.gong.local.runs import follow, make_ready, reasons, set_note, start
 from include.gong.local.session import Lock, Session
-from include.gong.local.settings import LocalError, StateDir
+from include.gong.local.settings import ROOT, LocalError, StateDir
 from include.gong.local.stack import Stack
 from include.gong.warehouse.connect import display_address, schema_of
 from include.gong.warehouse.errors import WarehouseError
@@ -73,6 +74,17 @@ def backfill_days() -> int:
             print(estimate_backfill(session, begin, end))
             return 0
         return 0 if backfill(session, begin, end) else 1
+
+
+def check_live() -> int:
+    """Run ``airflow gong doctor`` with the connections of `make run`, or of a running `make up`."""
+    given = Sources.from_environment().gong
+    with _stack("check-live", airflow=False) as session:
+        if session.owned and not given:
+            name = variable(GONG)
+            raise LocalError(f'Set {name} to your Gong connection first; the README\'s "Your Gong" says how.')
+        command = [sys.executable, "-m", "airflow", "gong", "doctor"]
+        return subprocess.run(command, cwd=ROOT, env=session.environment, check=False).returncode
 
 
 def erase_user() -> int:
@@ -235,6 +247,7 @@ def main(arguments: list[str]) -> int:
         "run": run,
         "up": up,
         "backfill": backfill_days,
+        "check-live": check_live,
         "erase": erase_user,
     }
     if len(arguments) != 1 or arguments[0] not in commands:

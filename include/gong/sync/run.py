@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.observability import stats
 from sqlalchemy import Connection
 
+from gong_provider import metrics
 from gong_provider.client.errors import GongConfigError
 from gong_provider.client.models import utc_now
 from gong_provider.rate_limit.base import CallsRemaining, Limits
@@ -282,6 +284,7 @@ def _close(run: runs.RunKey, state: runs.State, failure: str | None = None) -> r
 def _record_backlog(connection: Connection, run: runs.RunKey, limits: Limits, calls: CallsRemaining) -> None:
     newest = runs.newest_listing(connection)
     remaining = plan.histories_remaining(connection, run)
+    stats.gauge(metrics.BACKLOG, remaining)
     eta = budget.backlog_eta(remaining, limits, calls, newest.users if newest else 0)
     status = None
     if remaining and runs.run_row(connection, run).scope == "everyone":

@@ -23,11 +23,7 @@ from gong_provider.db import schema as schemas
 _CONNECT_TIMEOUT_S = 10
 _POOL_TIMEOUT_S = 30
 
-# At DEBUG SQLAlchemy logs each row of a result: user ids, an account's tokens.
 _LOGGING_NAME = "gong"
-logging.getLogger(f"sqlalchemy.engine.Engine.{_LOGGING_NAME}").addFilter(
-    lambda record: record.levelno > logging.DEBUG
-)
 
 # Extras of a connection that go into the address: libpq's parameters, and ours.
 _LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "gssencmode", "target_session_attrs")
@@ -137,6 +133,8 @@ def engine_for(url: URL | str, *, wait_s: int | None = None, pings: bool = True)
 @cache
 def _engine(url: URL, _pid: int, wait_s: int | None, pings: bool) -> Engine:
     """Create an engine for each process, as connections must not be shared with a forked child."""
+    # At DEBUG SQLAlchemy logs each row of a result: user ids, an account's tokens.
+    logging.getLogger(f"sqlalchemy.engine.Engine.{_LOGGING_NAME}").addFilter(_is_no_row)
     engine = create_engine(
         url,
         pool_pre_ping=pings and wait_s is None,
@@ -162,6 +160,10 @@ def _engine(url: URL, _pid: int, wait_s: int | None, pings: bool) -> Engine:
     if wait_s is not None:
         event.listen(engine, "checkout", partial(_ping_within, engine, wait_s))
     return engine
+
+
+def _is_no_row(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 def _ping_within(engine: Engine, wait_s: int, connection: Any, _record: object, _proxy: object) -> None:

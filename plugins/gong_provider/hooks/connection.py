@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import json
 import logging
 import math
 import re
@@ -17,8 +18,9 @@ from urllib.parse import urlsplit
 
 from airflow.sdk import Connection
 from requests import Session
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, default_headers, select_proxy
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
+from gong_provider import __version__
 from gong_provider.client.client import HttpOptions
 from gong_provider.client.errors import GongConfigError, raise_without_context
 from gong_provider.client.models import UsersPage
@@ -34,25 +36,21 @@ DEFAULT_CALLS_PER_DAY = 10_000
 DEFAULT_CALLS_RESERVE = "10%"
 DEFAULT_TIMEOUT_S = 30.0
 
-# Our extras: HttpHook would send every extra that it does not know as a header.
-OUR_EXTRAS = frozenset(
-    {
-        "access_token",
-        "account",
-        "calls_per_day",
-        "calls_per_second",
-        "calls_reserve",
-        "client_id",
-        "client_secret",
-        "coordination_conn_id",
-        "oauth_endpoint",
-        "refresh_token",
-        "timeout_s",
-        "users_filter_path",
-    }
-)
+USER_AGENT = f"airflow-provider-gong/{__version__}"
 _OAUTH = ("client_id", "client_secret", "refresh_token")
 _SECRET_WORDS = ("auth", "cookie", "credential", "key", "pass", "private", "secret", "token")
+_HTTP_EXTRAS = (
+    "allow_redirects",
+    "cert",
+    "headers",
+    "max_redirects",
+    "proxies",
+    "proxy",
+    "trust_env",
+    "verify",
+    "verify_ssl",
+)
+"""Extras as Airflow's HTTP connections have them; ``headers`` is ours: no other extra is ever sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +68,7 @@ class GongSettings:
     :ivar timeout_s: seconds for one whole try of a call.
     :ivar account: the customer's name for the account, or None.
     :ivar oauth: how tokens are renewed; None: an access key, or a token that is not renewed.
+    :ivar http_extras: extras about proxy, TLS, headers and redirects (``http_options_of``).
     """
 
     base_url: str
@@ -81,6 +80,7 @@ class GongSettings:
     timeout_s: float
     account: str | None
     oauth: OAuthSettings | None = None
+    http_extras: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def host(self) -> str:
@@ -118,16 +118,8 @@ def read_connection(connection: Connection) -> GongSettings:
         or DEFAULT_TIMEOUT_S,
         account=str(extras.get("account") or "").strip() or None,
         oauth=oauth,
+        http_extras={name: extras[name] for name in _HTTP_EXTRAS if name in extras},
     )
-
-
-def extras_for_http_hook(extras: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the extras without ours and without names of secrets: HttpHook sends unknown ones as headers."""
-    return {
-        name: value
-        for name, value in extras.items()
-        if name not in OUR_EXTRAS and not any(word in name.lower() for word in _SECRET_WORDS)
-    }
 
 
 def _oauth(conn_id: str | None, extras: Mapping[str, Any]) -> OAuthSettings | None:
@@ -223,22 +215,55 @@ def _number(extras: Mapping[str, Any], name: str, default: float) -> float:
     return number
 
 
-def http_options_of(session: Session, base_url: str, *, allow_redirects: bool) -> HttpOptions:
-    """Return headers, proxy, TLS options and redirects of the session, for calls below ``base_url``."""
-    effective = session.merge_environment_settings(base_url, {}, None, session.verify, session.cert)
+def http_options_of(extras: Mapping[str, Any], base_url: str) -> HttpOptions:
+    """Return headers, proxy, TLS options and redirects for calls below ``base_url``.
+
+    :param extras: a connection's ``http_extras``; environment variables apply as in requests.
+    :raises GongConfigError: a header is invalid, or a certificate can't be read.
+    """
+    session = Session()
+    session.trust_env = _is_true(extras.get("trust_env", True))
+    session.proxies = extras.get("proxies", extras.get("proxy")) or {}
+    if not isinstance(session.proxies, Mapping):
+        session.proxies = {"all": str(session.proxies)}
+    verify = extras.get("verify", extras.get("verify_ssl", True))
+    effective = session.merge_environment_settings(base_url, {}, None, verify, extras.get("cert"))
     verify = cast("bool | str", effective["verify"])
     secure = base_url.startswith("https:")
+    headers, redirects = _headers(extras.get("headers")), _is_true(extras.get("allow_redirects"))
+    if redirects and any(word in name.lower() for name in headers for word in _SECRET_WORDS):
+        raise GongConfigError(
+            "The connection's extra headers has a secret, which allow_redirects would send to other hosts: "
+            "give one of them only"
+        )
     if secure and verify is False:
         log.warning("TLS verification is off for the connection to %s", base_url)
     if not secure and not _is_this_machine(base_url):
         log.warning("Credentials and personal data go unencrypted to %s: make it https", base_url)
     return HttpOptions(
-        headers=_own_headers(session),
+        headers={"User-Agent": USER_AGENT, **headers},
         proxy=select_proxy(base_url, effective["proxies"]),
         tls=_tls(verify, effective["cert"]) if secure else True,
-        allow_redirects=allow_redirects,
-        max_redirects=session.max_redirects,
+        allow_redirects=redirects,
+        max_redirects=int(_number(extras, "max_redirects", session.max_redirects)),
     )
+
+
+def _is_true(value: Any) -> bool:
+    """Convert an extra; a connection given as a URI has text, such as "false"."""
+    return str(value).strip().lower() in ("true", "1", "yes")
+
+
+def _headers(given: Any) -> dict[str, str]:
+    """Return the extra ``headers``, an object or its JSON text."""
+    try:
+        headers = json.loads(given) if isinstance(given, str) and given.strip() else given or {}
+        pairs = {name: str(value) for name, value in headers.items()}
+    except (AttributeError, ValueError):
+        raise_without_context(GongConfigError("The connection's extra headers must be a JSON object"))
+    if any(not text.isprintable() for pair in pairs.items() for text in pair):
+        raise GongConfigError("The connection's extra headers has an invalid character, such as a line break")
+    return pairs
 
 
 def _is_this_machine(url: str) -> bool:
@@ -249,27 +274,21 @@ def _is_this_machine(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _own_headers(session: Session) -> dict[str, str]:
-    """Headers of the connection, without those that requests adds for its own transport."""
-    defaults: Mapping[str, str] = default_headers()
-    return {
-        name: value
-        for name, value in session.headers.items()
-        if isinstance(value, str) and defaults.get(name) != value
-    }
-
-
 def _tls(verify: bool | str, cert: str | tuple[str, str] | None) -> ssl.SSLContext | bool:
     trusted = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
     is_file = Path(trusted).is_file()
-    context = ssl.create_default_context(
-        cafile=trusted if is_file else None, capath=None if is_file else trusted
-    )
+    try:
+        context = ssl.create_default_context(
+            cafile=trusted if is_file else None, capath=None if is_file else trusted
+        )
+        if cert:
+            context.load_cert_chain(*([cert] if isinstance(cert, str) else cert))
+    except OSError as error:  # ssl.SSLError is one
+        why = error.strerror or "it is no certificate with its key"
+        raise_without_context(GongConfigError(f"The connection's TLS options can't be used: {why}"))
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if cert:
-        context.load_cert_chain(*([cert] if isinstance(cert, str) else cert))
     return context
 
 

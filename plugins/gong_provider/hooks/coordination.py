@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import BaseHook
 from airflow.sdk.crypto import get_fernet
@@ -13,13 +14,16 @@ from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from gong_provider.client.client import HttpOptions
 from gong_provider.client.errors import GongConfigError, GongCoordinationError
-from gong_provider.db.engine import AddressError, Database, address_of, engine_for
 from gong_provider.hooks.connection import GongSettings
-from gong_provider.oauth.credentials import RenewedCredentials
 from gong_provider.oauth.token_endpoint import OAuthSettings
-from gong_provider.oauth.token_store import Cipher
+from gong_provider.rate_limit.base import CallsRemaining
 from gong_provider.rate_limit.in_process import InProcessRateLimiter, in_process_rate_limiter
-from gong_provider.rate_limit.postgres import PostgresRateLimiter
+
+if TYPE_CHECKING:  # at run time only where a database is used: the extra "postgres" installs its driver
+    from gong_provider.db.engine import Database
+    from gong_provider.oauth.credentials import RenewedCredentials
+    from gong_provider.oauth.token_store import Cipher
+    from gong_provider.rate_limit.postgres import PostgresRateLimiter
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,43 @@ DEFAULT_CONN_ID = "gong_postgres"
 """Used when the Gong connection names no other: the warehouse's connection."""
 NOTHING_SHARED = ("", "none")
 """Instead of a connection's id: each process counts its own calls."""
+
+
+_USAGE = """
+SELECT used,
+       (SELECT to_json(max(until)) FROM unnest(ARRAY[paused_until, exhausted_until]) AS until
+        WHERE until > clock_timestamp()) AS paused_until,
+       (SELECT coalesce(json_agg(usage ORDER BY hour DESC, endpoint), '[]')
+        FROM (SELECT hour, endpoint, calls FROM api_usage
+              WHERE account = %(account)s AND calls > 0
+                AND hour > clock_timestamp() - interval '25 hours') AS usage) AS by_hour
+FROM api_quota, LATERAL (
+    SELECT coalesce(sum(calls), 0) AS used FROM api_calls
+    WHERE account = %(account)s AND minute > clock_timestamp() - interval '24 hours 1 minute') AS day
+WHERE account = %(account)s
+"""
+
+
+class HourUsage(NamedTuple):
+    """Calls of one endpoint in one hour, which is ISO 8601."""
+
+    hour: str
+    endpoint: str
+    calls: int
+
+
+class Usage(NamedTuple):
+    """An account's calls of the last 24 hours.
+
+    :ivar used: calls of ours, for all workers.
+    :ivar paused_until: when calls may start again, as ISO 8601, if Gong asked for a pause; else None.
+    :ivar by_hour: the newest hour first.
+    """
+
+    remaining: CallsRemaining
+    used: int
+    paused_until: str | None
+    by_hour: list[HourUsage]
 
 
 class Coordination:
@@ -45,7 +86,7 @@ class Coordination:
         """The database of the shared state; None: nothing is shared, as the connection asks.
 
         :raises GongCoordinationError: Airflow has no such connection, or could not read it.
-        :raises GongConfigError: it is not a Postgres.
+        :raises GongConfigError: it is not a Postgres, or its driver is not installed.
         """
         named = self._settings.coordination_conn_id
         if named in NOTHING_SHARED:
@@ -61,6 +102,13 @@ class Coordination:
                 "connection's extra coordination_conn_id; with none there, each process counts its own calls"
             ) from None
         try:
+            from gong_provider.db.engine import AddressError, Database, address_of, engine_for
+        except ModuleNotFoundError as error:
+            raise GongConfigError(
+                f"The Postgres that all workers share needs the package {error.name}: "
+                "pip install 'airflow-provider-gong[postgres]'"
+            ) from None
+        try:
             return Database(engine_for(address_of(connection)))
         except AddressError as error:
             raise GongConfigError(f"The connection {connection.conn_id} {error}") from None
@@ -70,6 +118,8 @@ class Coordination:
         """The account's rate limiter."""
         limits, account = self._settings.limits, self._settings.quota_account
         if self.database is not None:
+            from gong_provider.rate_limit.postgres import PostgresRateLimiter
+
             return PostgresRateLimiter(self.database, account, limits, self._clock)
         if limits.calls_per_second or limits.calls_per_day:
             log.warning(
@@ -77,6 +127,21 @@ class Coordination:
                 "connection in the extra coordination_conn_id"
             )
         return in_process_rate_limiter(account, limits)
+
+    async def usage(self) -> Usage:
+        """Return the calls that all workers made in the last 24 hours, and those that remain.
+
+        :raises GongConfigError: the workers share no database.
+        """
+        if self.database is None:
+            raise GongConfigError(
+                "Calls are known to the process only that makes them: name a Postgres connection in the "
+                "extra coordination_conn_id"
+            )
+        remaining = await self.rate_limiter.calls_remaining()  # makes the account's row if it is missing
+        row: Any = await self.database.run(_USAGE, {"account": self._settings.quota_account})
+        by_hour = [HourUsage(**usage) for usage in row.by_hour]
+        return Usage(remaining, int(row.used), row.paused_until, by_hour)
 
     def credentials(self, oauth: OAuthSettings, http_options: HttpOptions) -> RenewedCredentials:
         """Return the account's OAuth credentials, renewed by one worker for all.
@@ -88,6 +153,8 @@ class Coordination:
                 "OAuth's refresh tokens need a database that all workers share: name its Postgres connection "
                 "in the extra coordination_conn_id"
             )
+        from gong_provider.oauth.credentials import RenewedCredentials
+
         settings = self._settings
         account = f"account {settings.account}" if settings.account else settings.base_url
         return RenewedCredentials(

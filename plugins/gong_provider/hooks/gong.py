@@ -1,33 +1,27 @@
-"""GongHook: a client of Gong's Users API, configured by an Airflow connection."""
+"""The hooks, on one client that a connection configures: GongHook for tasks, GongAsyncHook for async code."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import cached_property, partial
-from typing import Any, Unpack
+from time import monotonic
+from typing import Any, Literal, Self, Unpack
 
-from airflow.providers.http.hooks.http import HttpHook
-from airflow.sdk import BaseHook, Connection
-from requests import PreparedRequest, Session
+from airflow.sdk import BaseHook
+from airflow.sdk.observability import stats
+from asgiref.sync import sync_to_async
 
-from gong_provider import __version__
-from gong_provider.client.client import (
-    ATTEMPTS,
-    Access,
-    Credentials,
-    FixedCredentials,
-    GongClient,
-    HttpOptions,
-)
+from gong_provider import metrics
+from gong_provider.client.client import ATTEMPTS, Access, Credentials, FixedCredentials, GongClient
 from gong_provider.client.endpoints import UsersFilter, check_user_id
-from gong_provider.client.errors import GongError
+from gong_provider.client.errors import GongConfigError, GongError
 from gong_provider.client.history_fetcher import history_groups
 from gong_provider.client.models import (
     Claim,
+    GongRequest,
     HistoryOutcome,
     ListingCheckpoint,
     SettingsHistory,
@@ -40,34 +34,54 @@ from gong_provider.client.pagination import follow, pages_by_filter
 from gong_provider.hooks.connection import (
     GongSettings,
     describe_success,
-    extras_for_http_hook,
     http_options_of,
     read_connection,
     without_conn_id,
 )
-from gong_provider.hooks.coordination import Coordination
+from gong_provider.hooks.coordination import Coordination, Usage
 from gong_provider.hooks.event_loop import BackgroundEventLoop
 from gong_provider.rate_limit.base import CallsRemaining
 
 _entered: ContextVar[GongHook | None] = ContextVar("entered", default=None)
 
 
-class GongHook(HttpHook):
-    """Calls Gong's Users API.
+class MeteredClient(GongClient):
+    """A client that reports its calls to Airflow's stats, and calls endpoints that have no method."""
 
-    Proxies, TLS options, headers and redirects of the connection work as with HttpHook.
-    Close it after use, or use it in a ``with`` statement.
+    async def call(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        method: str = "GET",
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return the JSON object of any endpoint; see ``GongHook.run``."""
+        if not path.startswith("/") or any(character in path for character in "?#\\ "):
+            raise GongConfigError("A path must begin with '/', quoted, and without '?' and '#'")
+        request = GongRequest("other", method, path.removeprefix("/v2"), params or {}, body)
+        return await self._call(request, lambda response: response.body)
 
-    :param gong_conn_id: connection of type ``gong``.
-    :param clock: the source of all instants.
-    :param attempts: tries of a call, the first included.
-    """
+    async def _send(self, request: GongRequest, access: Access) -> tuple[int, Mapping[str, str], bytes]:
+        started_at, status = monotonic(), 0
+        try:
+            status, headers, body = await super()._send(request, access)
+        finally:
+            endpoint = {"endpoint": request.endpoint}
+            stats.incr(metrics.CALLS, tags={**endpoint, "status": str(status or "none")})
+            stats.timing(metrics.CALL_DURATION, (monotonic() - started_at) * 1000, tags=endpoint)
+            if status == 429:
+                stats.incr(metrics.RATE_LIMITED, tags=endpoint)
+        return status, headers, body
 
-    conn_name_attr = "gong_conn_id"
-    default_conn_name = "gong_default"
-    conn_type = "gong"
-    hook_name = "Gong"
-    default_headers: dict[str, str] = {"User-Agent": f"airflow-provider-gong/{__version__}"}  # noqa: RUF012
+
+class _Hook(BaseHook):
+    """What both hooks share: the settings of a connection, and the client made of them."""
+
+    conn_name_attr: str = "gong_conn_id"
+    default_conn_name: str = "gong_default"
+    conn_type: str = "gong"
+    hook_name: str = "Gong"
 
     def __init__(
         self,
@@ -76,20 +90,10 @@ class GongHook(HttpHook):
         clock: Callable[[], datetime] = utc_now,
         attempts: int = ATTEMPTS,
     ) -> None:
-        super().__init__(method="GET", http_conn_id=gong_conn_id)
-        self.gong_conn_id = gong_conn_id
+        super().__init__()
+        self.gong_conn_id: str = gong_conn_id
         self._clock = clock
         self._attempts = attempts
-        self._outer: GongHook | None = None
-
-    def __enter__(self) -> GongHook:
-        self._outer = _entered.get()
-        _entered.set(self)
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        _entered.set(self._outer)
-        self.close()
 
     @cached_property
     def settings(self) -> GongSettings:
@@ -99,31 +103,108 @@ class GongHook(HttpHook):
         """
         return read_connection(BaseHook.get_connection(self.gong_conn_id))
 
-    @classmethod
-    def get_connection(cls, conn_id: str) -> Connection:
-        """Return the connection for HttpHook: without our extras, login and secrets.
+    @cached_property
+    def client(self) -> MeteredClient:
+        """The asynchronous client of this connection."""
+        return MeteredClient(**self._client_options(), rate_limiter=self._coordination.rate_limiter)
 
-        HttpHook sends every extra that it does not know as a header.
-        """
-        connection = BaseHook.get_connection(conn_id)
-        return Connection(
-            conn_id=conn_id,
-            conn_type=cls.conn_type,
-            host=read_connection(connection).base_url,
-            extra=json.dumps(extras_for_http_hook(connection.extra_dejson)),
+    def _client_options(self) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "http_options": http_options_of(settings.http_extras, settings.base_url),
+            "credentials": self._credentials,
+            "timeout_s": settings.timeout_s,
+            "filter_path": settings.users_filter_path,
+            "attempts": self._attempts,
+            "clock": self._clock,
+        }
+
+    @cached_property
+    def _coordination(self) -> Coordination:
+        return Coordination(self.settings, None if self._clock is utc_now else self._clock)
+
+    @cached_property
+    def _credentials(self) -> Credentials:
+        settings, oauth = self.settings, self.settings.oauth
+        if oauth is None:
+            return FixedCredentials(settings.authorization, settings.base_url)
+        return self._coordination.credentials(
+            oauth, http_options_of(settings.http_extras, oauth.oauth_endpoint)
         )
 
-    def get_conn(
-        self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
-    ) -> Session:
-        """Return a requests session with our credentials, for calls that have no method here (``run``)."""
-        self.auth_type = lambda: self._authorize
-        return super().get_conn(headers, extra_options)
+    async def _calls_remaining(self) -> CallsRemaining:
+        remaining = await self._coordination.rate_limiter.calls_remaining()
+        if remaining.now is not None:
+            stats.gauge(metrics.CALLS_REMAINING, remaining.now)
+        return remaining
 
-    def _authorize(self, request: PreparedRequest) -> PreparedRequest:
-        """Set the header, so that requests does not take credentials from a .netrc."""
-        request.headers["Authorization"] = self._access().authorization
-        return request
+    def _history_groups(
+        self, user_ids: Iterable[str], group_size: int, group_seconds: float, claim: Claim | None
+    ) -> AsyncIterator[list[HistoryOutcome]]:
+        return history_groups(
+            self.client,
+            list(dict.fromkeys(map(check_user_id, user_ids))),
+            group_size=group_size,
+            group_seconds=group_seconds,
+            calls_per_second=self.settings.limits.calls_per_second,
+            claim=claim,
+        )
+
+    async def _close(self) -> None:
+        """Close what was made; it is made again at the next use, as its locks belong to one event loop."""
+        made = vars(self)
+        for name in ("client", "_credentials"):  # after a wrong connection they don't exist
+            if name in made:
+                await made.pop(name).close()
+        if "_coordination" in made:
+            made.pop("_coordination").close()
+
+
+class GongHook(_Hook):
+    """Calls Gong's Users API.
+
+    Close it after use, or use it in a ``with`` statement. Each call waits for its slot, is retried where
+    that may help, and counts, whichever method makes it. Proxy, TLS options, redirects and ``headers`` come
+    from the connection's extras; no other extra is sent.
+
+    :param gong_conn_id: connection of type ``gong``.
+    :param clock: the source of all instants.
+    :param attempts: tries of a call, the first included.
+    """
+
+    _outer: GongHook | None = None
+
+    def __enter__(self) -> Self:
+        self._outer = _entered.get()
+        _entered.set(self)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        _entered.set(self._outer)
+        self.close()
+
+    def get_conn(self) -> MeteredClient:
+        """Return the asynchronous client: Airflow's name for it."""
+        return self.client
+
+    def run(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        method: Literal["GET", "POST"] = "GET",
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return the JSON object of an endpoint that has no method here, such as ``/workspaces``.
+
+        The call waits for a slot, is retried and counted (as ``other``) like all calls: use it to read.
+
+        :param path: below the base URL, its parts quoted.
+        :param params: of the query.
+        :param body: sent as JSON.
+        :raises GongError: see ``client.errors``.
+        """
+        return self._loop.run(self.client.call(path, params, method=method, body=body))
 
     def list_users(self, cursor: str | None = None, *, include_avatars: bool = False) -> UsersPage:
         """Return one page of all users.
@@ -173,7 +254,9 @@ class GongHook(HttpHook):
 
     def iter_users(self, *, include_avatars: bool = False) -> Iterator[User]:
         """Yield all users, each once."""
-        yield from _distinct(self.iter_user_pages(include_avatars=include_avatars))
+        seen: set[str] = set()
+        for page in self.iter_user_pages(include_avatars=include_avatars):
+            yield from _new_users(page, seen)
 
     def iter_user_pages_by_filter(self, **filters: Unpack[UsersFilter]) -> Iterator[UsersPage]:
         """Yield all pages of the users that match, with a hundred ids a call.
@@ -188,7 +271,9 @@ class GongHook(HttpHook):
 
         :param filters: see ``client.endpoints.UsersFilter``.
         """
-        yield from _distinct(self.iter_user_pages_by_filter(**filters))
+        seen: set[str] = set()
+        for page in self.iter_user_pages_by_filter(**filters):
+            yield from _new_users(page, seen)
 
     def iter_history_groups(
         self,
@@ -209,16 +294,7 @@ class GongHook(HttpHook):
         :raises GongApiError: an error that every other call would meet (credentials, limit, service down),
             after all outcomes were yielded.
         """
-        ids = list(dict.fromkeys(map(check_user_id, user_ids)))
-        groups = history_groups(
-            self.client,
-            ids,
-            group_size=group_size,
-            group_seconds=group_seconds,
-            calls_per_second=self.settings.limits.calls_per_second,
-            claim=claim,
-        )
-        yield from self._loop.iterate(groups)
+        yield from self._loop.iterate(self._history_groups(user_ids, group_size, group_seconds, claim))
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one call, counted like any other, and say what it found or what to do."""
@@ -230,69 +306,131 @@ class GongHook(HttpHook):
                 return True, describe_success(hook.settings.host, page, remaining, limits)
         except GongError as error:
             return False, without_conn_id(str(error), self.gong_conn_id)
+        except Exception as error:  # its text may contain anything, a secret too
+            kind = type(error).__name__
+            return False, f"The connection could not be tested, for a reason that is not Gong's: {kind}"
 
     def api_base_url(self) -> str:
         """Return the base URL of calls; with OAuth, the one that Gong gave with the tokens."""
-        return self._access().base_url
+        return self._loop.run(self._credentials.current()).base_url
 
     def calls_remaining(self) -> CallsRemaining:
         """Return the calls that the account may still make today; makes no call."""
-        return self._loop.run(self._coordination.rate_limiter.calls_remaining())
+        return self._loop.run(self._calls_remaining())
 
-    @cached_property
-    def client(self) -> GongClient:
-        """The asynchronous client of this connection."""
-        return GongClient(
-            http_options=self._http_options,
-            credentials=self._credentials,
-            rate_limiter=self._coordination.rate_limiter,
-            timeout_s=self.settings.timeout_s,
-            filter_path=self.settings.users_filter_path,
-            attempts=self._attempts,
-            clock=self._clock,
-        )
+    def usage(self) -> Usage:
+        """Return the account's calls of the last 24 hours, by hour and endpoint; makes no call.
 
-    def _access(self) -> Access:
-        return self._loop.run(self._credentials.current())
-
-    @cached_property
-    def _http_options(self) -> HttpOptions:
-        return self._http_options_to(self.settings.base_url)
-
-    def _http_options_to(self, url: str) -> HttpOptions:
-        session = self.get_conn()  # first: it fills merged_extra
-        # A connection given as a URI has text: "false".
-        follows = str(self.merged_extra.get("allow_redirects")).strip().lower() in ("true", "1", "yes")
-        return http_options_of(session, url, allow_redirects=follows)
-
-    @cached_property
-    def _coordination(self) -> Coordination:
-        return Coordination(self.settings, None if self._clock is utc_now else self._clock)
-
-    @cached_property
-    def _credentials(self) -> Credentials:
-        oauth = self.settings.oauth
-        if oauth is None:
-            return FixedCredentials(self.settings.authorization, self.settings.base_url)
-        return self._coordination.credentials(oauth, self._http_options_to(oauth.oauth_endpoint))
+        :raises GongConfigError: the workers share no database.
+        """
+        return self._loop.run(self._coordination.usage())
 
     def close(self) -> None:
         """Close the connections to Gong; the hook can be used again."""
-        made = vars(self)
-        if "_loop" not in made:
-            return
-        self._loop.end_iterators()  # else a worker could open a session again
-        # Removed, as their locks belong to this loop. After a wrong connection they don't exist.
-        for name in ("client", "_credentials"):
-            if name in made:
-                self._loop.run(made.pop(name).close())
-        if "_coordination" in made:
-            made.pop("_coordination").close()
-        made.pop("_loop").stop()
+        if "_loop" in vars(self):
+            self._loop.end_iterators()  # else a worker could open a session again
+            self._loop.run(self._close())
+            vars(self).pop("_loop").stop()
 
     @cached_property
     def _loop(self) -> BackgroundEventLoop:
         return BackgroundEventLoop()
+
+
+class GongAsyncHook(_Hook):
+    """Calls Gong's Users API from async code, such as a trigger: ``GongHook`` without its thread.
+
+    Use it in an ``async with`` statement, or close it in the event loop that used it. Parameters, results
+    and errors are those of ``GongHook``'s methods of the same names.
+    """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def get_conn(self) -> MeteredClient:
+        """Return the client. The first call reads the connection, in a thread."""
+        return vars(self).get("client") or await sync_to_async(lambda: self.client)()
+
+    async def run(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        method: Literal["GET", "POST"] = "GET",
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return the JSON object of an endpoint that has no method here."""
+        return await (await self.get_conn()).call(path, params, method=method, body=body)
+
+    async def list_users(self, cursor: str | None = None, *, include_avatars: bool = False) -> UsersPage:
+        """Return one page of all users."""
+        return await (await self.get_conn()).list_users(cursor, include_avatars=include_avatars)
+
+    async def get_user(self, user_id: str) -> UserResponse:
+        """Return one user."""
+        return await (await self.get_conn()).get_user(user_id)
+
+    async def get_user_settings_history(self, user_id: str) -> SettingsHistory:
+        """Return all changes of one user's settings."""
+        return await (await self.get_conn()).get_user_settings_history(user_id)
+
+    async def list_users_by_filter(
+        self, cursor: str | None = None, **filters: Unpack[UsersFilter]
+    ) -> UsersPage:
+        """Return one page of the users that match, as the service filters them."""
+        return await (await self.get_conn()).list_users_by_filter(cursor, **filters)
+
+    async def iter_user_pages(
+        self, *, include_avatars: bool = False, start: ListingCheckpoint | None = None
+    ) -> AsyncIterator[UsersPage]:
+        """Yield all pages of all users; each has the status of the listing in ``listing``."""
+        fetch = partial((await self.get_conn()).list_users, include_avatars=include_avatars)
+        async for page in follow(fetch, start):
+            yield page
+
+    async def iter_users(self, *, include_avatars: bool = False) -> AsyncIterator[User]:
+        """Yield all users, each once."""
+        seen: set[str] = set()
+        async for page in self.iter_user_pages(include_avatars=include_avatars):
+            for user in _new_users(page, seen):
+                yield user
+
+    async def iter_user_pages_by_filter(self, **filters: Unpack[UsersFilter]) -> AsyncIterator[UsersPage]:
+        """Yield all pages of the users that match, with a hundred ids a call."""
+        async for page in pages_by_filter(await self.get_conn(), **filters):
+            yield page
+
+    async def iter_users_by_filter(self, **filters: Unpack[UsersFilter]) -> AsyncIterator[User]:
+        """Yield the users that match, each once; created in ``[created_from, created_to)``."""
+        seen: set[str] = set()
+        async for page in self.iter_user_pages_by_filter(**filters):
+            for user in _new_users(page, seen):
+                yield user
+
+    async def iter_history_groups(
+        self,
+        user_ids: Iterable[str],
+        *,
+        group_size: int = 100,
+        group_seconds: float = 1.0,
+        claim: Claim | None = None,
+    ) -> AsyncIterator[list[HistoryOutcome]]:
+        """Yield many users' histories, several calls at once, in groups as they arrive."""
+        await self.get_conn()
+        async for group in self._history_groups(user_ids, group_size, group_seconds, claim):
+            yield group
+
+    async def calls_remaining(self) -> CallsRemaining:
+        """Return the calls that the account may still make today; makes no call."""
+        await self.get_conn()
+        return await self._calls_remaining()
+
+    async def close(self) -> None:
+        """Close the connections to Gong; the hook can be used again."""
+        await self._close()
 
 
 @contextmanager
@@ -306,10 +444,9 @@ def current_hook(gong_conn_id: str = GongHook.default_conn_name) -> Iterator[Gon
             yield hook
 
 
-def _distinct(pages: Iterable[UsersPage]) -> Iterator[User]:
-    seen: set[str] = set()
-    for page in pages:
-        for user in page.users:
-            if user.user_id not in seen:
-                seen.add(user.user_id)
-                yield user
+def _new_users(page: UsersPage, seen: set[str]) -> Iterator[User]:
+    """Yield the page's users that were not seen, and note them."""
+    for user in page.users:
+        if user.user_id not in seen:
+            seen.add(user.user_id)
+            yield user

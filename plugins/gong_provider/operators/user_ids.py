@@ -10,11 +10,13 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
+from airflow.sdk import XComArg
+
 from gong_provider.client.endpoints import check_user_id
 from gong_provider.client.errors import GongConfigError
 
-UserIds: TypeAlias = Sequence[str | int] | Set[str | int] | str | int
-"""An id, several ids, or their text, as Jinja renders it."""
+UserIds: TypeAlias = Sequence[str | int] | Set[str | int] | str | int | XComArg
+"""An id, several ids, their text, as Jinja renders it, or another task's output."""
 
 
 class NoFilter(Enum):
