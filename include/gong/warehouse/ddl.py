@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from alembic import op
 
-from gong_provider.db import schema
-from gong_provider.db.schema import Columns, quoted
+Columns = Sequence[tuple[str, str, str]]
+"""Each column's name, definition and meaning."""
 
 
 def run(statements: str) -> None:
@@ -72,4 +72,12 @@ def add_columns(table: str, columns: Columns) -> None:
 
 def comment(kind: str, name: str, about: str | None, columns: Columns) -> None:
     """Comment on a relation (None: leave its own comment) and its columns."""
-    schema.comment(op.get_bind(), kind, name, about, columns)
+    if about is not None:
+        run(f"COMMENT ON {kind} {name} IS {quoted(about)}")
+    for column, _, meaning in columns:
+        run(f"COMMENT ON COLUMN {name}.{column} IS {quoted(meaning)}")
+
+
+def quoted(value: str) -> str:
+    """Return a text as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
