@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--gong", required=True, help="address of the service")
     parser.add_argument("--users", type=int, required=True, help="number of users of the service")
     arguments = parser.parse_args()
-    extra = {"calls_per_second": 0, "calls_per_day": 0, "account": "bench"}
+    extra = {"calls_per_second": 0, "calls_per_day": 0, "account": "bench", "coordination_conn_id": ""}
     connection = {
         "conn_type": "gong",
         "host": arguments.gong,

@@ -117,7 +117,7 @@ TRANSIENT: Mapping[str, Case] = {
     "500": (
         instead(500, error_body("Internal error")),
         UNAVAILABLE,
-        "answered 500 (requestId r-1): Internal error. Check the host",
+        "answered 500 (requestId r-1): …. Check the host",
     ),
     "502": (instead(502, HTML, "text/html"), UNAVAILABLE, "answered 502. Check the host and port"),
     "503": (instead(503, HTML, "text/html"), UNAVAILABLE, "that Gong is up"),

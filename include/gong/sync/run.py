@@ -71,12 +71,11 @@ def open_run() -> str:
     run = this_run()
     read_retention()  # an invalid value fails the run now, not at its end
     _log_params(run.params)
-    known = prepare(run)
+    known, limits = prepare(run)
     if run.params.scope == "selection":
         return "filter_users"
     if not known:
         return "list_users"
-    _, limits = gong_account()
     with transaction(warehouse_engine()) as connection:
         return "plan_histories" if _needs_no_listing(connection, run, limits) else "list_users"
 
@@ -87,24 +86,24 @@ def _log_params(params: RunParams) -> None:
     log.info("This run is for %s: %s, histories: %s", day, users, params.history)
 
 
-def prepare(run: Run) -> bool:
+def prepare(run: Run) -> tuple[bool, Limits]:
     """Upgrade the tables to this version, and open the run's row.
 
     :return: whether the warehouse is known to be this account's. If not, the row is not opened: the
-        first page decides whether anything may be written.
+        first page decides whether anything may be written. And the account's limits.
     """
     from include.gong.warehouse.migrate import migrate  # late: its library costs each other task 0.15 s
 
     engine = warehouse_engine()
     migrate(engine)
-    identity, _ = gong_account()
+    identity, limits = gong_account()
     with transaction(engine) as connection:
         known = account.is_known(connection, identity)
     if known:
         killed = killed_runs(run.key)
         with transaction(engine) as connection:
             open_row(connection, run, utc_now(), killed)
-    return known
+    return known, limits
 
 
 def _needs_no_listing(connection: Connection, run: Run, limits: Limits) -> bool:

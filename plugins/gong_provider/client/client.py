@@ -81,7 +81,7 @@ class Credentials(Protocol):
         """
 
     async def accepted(self, access: Access) -> None:
-        """Note that Gong accepted it: cheap to call after each response."""
+        """Note that Gong accepted it, if it has a generation: cheap to call after each response."""
 
     async def close(self) -> None:
         """Let a renewal under way end."""
@@ -297,7 +297,8 @@ class GongClient:
             if error.retry_after_s < DAILY_QUOTA_EXHAUSTED_S:
                 raise
             raise errors.GongDailyQuotaExceededError(**vars(error)) from None
-        await self._credentials.accepted(access)
+        if access.generation:
+            await self._credentials.accepted(access)
         return response
 
     def _connections(self) -> aiohttp.ClientSession:
@@ -312,8 +313,9 @@ class GongClient:
         return self._session
 
     async def _send(self, request: GongRequest, access: Access) -> tuple[int, Mapping[str, str], bytes]:
-        # encoded=True: ids and cursors are quoted already.
-        url = URL(f"{access.base_url}{request.path}", encoded=True)
+        # encoded=True: ids and cursors are quoted already. URL keeps the last bases that it parsed.
+        base = URL(access.base_url, encoded=True)
+        url = base.with_path(base.raw_path + request.path, encoded=True)
         if request.params:
             url = url.with_query(dict(request.params))
         async with self._connections().request(
@@ -333,12 +335,14 @@ async def read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
 
     :raises ValueError: it is larger, and was not read to its end.
     """
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > max_bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while not response.content.at_eof():
+        chunks.append(await response.content.readany())
+        size += len(chunks[-1])
+        if size > max_bytes:
             raise ValueError("endless")
-    return bytes(body)
+    return b"".join(chunks)
 
 
 async def _no_silent_retry(

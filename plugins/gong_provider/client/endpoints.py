@@ -117,7 +117,8 @@ def parse_user(response: Response) -> UserResponse:
 
 def parse_settings_history(response: Response, user_id: str) -> SettingsHistory:
     """Parse a history. It belongs to the user of the request, whatever ids it contains."""
-    changes, rejected = response.changes, list[Rejected]()
+    changes = response.changes
+    rejected: list[Rejected] = []
     if changes is None:
         records = _list(response, "userSettingsHistory", or_else="requestId")
         changes, rejected = parse_changes(user_id, records, response.counts, dirty=response.dirty)

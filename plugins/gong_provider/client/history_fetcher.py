@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from itertools import chain, islice
 
 from gong_provider.client import errors
@@ -114,12 +115,13 @@ class ClaimQueue:
     async def take(self) -> str | None:
         """Return a claimed user for a reservation; None: no user could be claimed."""
         try:
-            async with self._lock:
-                while not self._claimed and self._unclaimed and not self._is_blocked:
-                    await self._claim_some(list(islice(self._unclaimed, self._batch + SPARE_CANDIDATES)))
-                if self._claimed and self._is_old(self._claimed[0]):
-                    await self._renew()
-                return self._claimed.popleft() if self._claimed else None
+            if not self._claimed or self._is_old(self._claimed[0]):
+                async with self._lock:
+                    while not self._claimed and self._unclaimed and not self._is_blocked:
+                        await self._claim_some(list(islice(self._unclaimed, self._batch + SPARE_CANDIDATES)))
+                    if self._claimed and self._is_old(self._claimed[0]):
+                        await self._renew()
+            return self._claimed.popleft() if self._claimed else None
         finally:
             self._reserved -= 1
 
@@ -192,15 +194,17 @@ class ClaimQueue:
 class _NextUser:
     """The user of one call, chosen when its slot begins."""
 
+    chosen_at: datetime
+
     def __init__(self, fetcher: _HistoryFetcher) -> None:
         self._fetcher = fetcher
         self._queue = fetcher.queue
         self._is_reserved = False
         self.user_id = ""
-        self.chosen_at = fetcher.now()
 
     async def wait(self) -> bool:
-        await self._fetcher.wait_for_room()
+        while not self._fetcher.has_room():
+            await self._fetcher.wait_for_load()
         return bool(self.user_id and not self._queue.is_stopped) or await self._queue.wait()
 
     def is_wanted(self) -> bool:
@@ -304,11 +308,10 @@ class _HistoryFetcher:
         is_stalled = self._load_started_at is not None and _now() - self._load_started_at > SLOW_LOAD_S
         return not is_stalled and self._changes_not_loaded < 2 * LARGE_GROUP
 
-    async def wait_for_room(self) -> None:
-        """Wait until calls may start."""
-        while not self.has_room():
-            self._load_ended.clear()
-            await self._load_ended.wait()
+    async def wait_for_load(self) -> None:
+        """Wait until the handler has processed a group."""
+        self._load_ended.clear()
+        await self._load_ended.wait()
 
     async def _worker(self) -> None:
         """Fetch one history after the other, until no ids remain or an error ends the batch."""
@@ -355,7 +358,8 @@ class _HistoryFetcher:
             return True
         if history is None:
             return False
-        await self._put_unattributed()
+        if self._unattributed:
+            await self._put_unattributed()
         await self._put(history)
         return True
 

@@ -93,7 +93,7 @@ class Rejected:
     raw: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ResponseMeta:
     """What every response has beside its content.
 
@@ -111,7 +111,7 @@ class ResponseMeta:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class UserResponse(ResponseMeta):
     """One user, requested by id."""
 
@@ -161,7 +161,7 @@ class ListingCheckpoint:
     ids: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class UsersPage(ResponseMeta):
     """One page of a list of users.
 
@@ -179,7 +179,7 @@ class UsersPage(ResponseMeta):
     listing: ListingStatus | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SettingsHistory(ResponseMeta):
     """All changes of one user's settings."""
 

@@ -337,6 +337,9 @@ def _canonical_value(value: str) -> str:
     return lowered if lowered in ("true", "false") else value
 
 
+# A switch's new value as text, and its JSON.
+_SWITCHED = {True: ("true", '"true"'), False: ("false", '"false"')}
+
 _Time: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -385,20 +388,24 @@ def parse_usual_history(user_id: str, body: bytes) -> tuple[str | None, list[Set
     try:
         history = (_CONTRACT if b'"settingName"' in body else _LIVE).decode(body)
         for change in history.user_settings_history:
-            name, moment, value = change.setting_name, change.changed_at, change.new_value
             if change.user_id is not None and change.user_id != user_id:
                 return None
+            name, moment, previous = change.setting_name, change.changed_at, change.previous_value
             if moment.tzinfo is not UTC:
                 moment = moment.astimezone(UTC)
             setting_key = _CANONICAL_SETTING.get(name, name)
+            new_value, value_json = (
+                _SWITCHED[change.new_value]
+                if isinstance(change.new_value, bool)
+                else (change.new_value, encode_basestring_ascii(_canonical_value(change.new_value)))
+            )
             # Sooner than isoformat; without the fraction and the quote at the end.
             second = str(msgspec.json.encode(moment)[: _TO_THE_SECOND + 1], "ascii")
             identity = f'{begin}{encode_basestring_ascii(setting_key)},{second}+00:00"'
             identities.add(identity)
-            new_value = value if isinstance(value, str) else "true" if value else "false"
-            canonical = encode_basestring_ascii(_canonical_value(new_value))
-            key = hashlib.sha256(f"{identity},{canonical},0]".encode()).digest()
-            previous = _setting_value(change.previous_value)
+            key = hashlib.sha256(f"{identity},{value_json},0]".encode()).digest()
+            if previous is not None:
+                previous = _setting_value(previous)
             changes.append(
                 SettingsChange(key, name, setting_key, previous, new_value, moment, change.changed_by, {})
             )

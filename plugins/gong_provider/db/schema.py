@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from pathlib import Path
 
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.schema import CreateSchema
@@ -56,107 +56,9 @@ def enter_schema(connection: Connection, lock_timeout_s: float = 0) -> None:
 
 
 _LOCK = 0x676F6E68  # any number that nothing else in this database uses
-
-Columns = Sequence[tuple[str, str, str]]
-"""Each column's name, definition and meaning. A table that lacks one gets it: it needs a default, or null."""
-
-_INSTANT = "timestamptz"
-_ACCOUNT = "The account: extra account, else the host, with a hash of the key where customers share it"
-
-_TABLES: dict[str, tuple[str, Columns, str]] = {
-    "api_quota": (
-        "Rate limiter of a Gong account: one row, locked for a moment by each call",
-        [
-            ("account", "text PRIMARY KEY", _ACCOUNT),
-            (
-                "next_at",
-                f"{_INSTANT} NOT NULL DEFAULT '-infinity'",
-                "When the next free slot for a call begins",
-            ),
-            ("paused_until", _INSTANT, "No call before: Gong responded with 429"),
-            (
-                "refusals",
-                "integer NOT NULL DEFAULT 0",
-                "429s in a row without a Retry-After",
-            ),
-            ("exhausted_until", _INSTANT, "No call before: Gong said that the daily quota is used up"),
-            (
-                "others_calls",
-                "integer",
-                "Calls of the day that other tools made, as computed when Gong said so",
-            ),
-            ("others_seen_at", _INSTANT, "When that was"),
-            ("filter_path", "text", "The path of users by filter that works for this account"),
-        ],
-        "WITH (fillfactor = 50)",
-    ),
-    "api_calls": (
-        "Calls granted, by minute and endpoint; kept. By hour: api_usage",
-        [
-            ("account", "text NOT NULL", _ACCOUNT),
-            ("minute", f"{_INSTANT} NOT NULL", "The minute"),
-            ("endpoint", "text NOT NULL", "The kind of call, such as list_users or settings_history"),
-            ("calls", "integer NOT NULL", "Calls granted, retries included"),
-        ],
-        "WITH (fillfactor = 70)",
-    ),
-    "oauth_tokens": (
-        "An account's OAuth tokens, encrypted with Airflow's Fernet key; renewed by one worker at a time",
-        [
-            (
-                "account",
-                "text PRIMARY KEY",
-                "The account: extra account or base URL, and a hash of the client id",
-            ),
-            (
-                "generation",
-                "integer NOT NULL",
-                "Counts pairs of tokens; a worker that got a 401 names the generation it used",
-            ),
-            ("access_token", "text", "Encrypted; null until the first renewal"),
-            ("refresh_token", "text NOT NULL", "Encrypted; Gong accepts it once"),
-            ("expires_at", _INSTANT, "When the access token expires"),
-            ("renew_at", _INSTANT, "When it is renewed: shortly before it expires"),
-            ("base_url", "text", "Base URL of this customer's API, as Gong gave it with the tokens"),
-            (
-                "seeds",
-                "text[] NOT NULL",
-                "Hashes of refresh tokens configured in the connection, newest last",
-            ),
-            ("lease_holder", "text", "The worker that renews now"),
-            ("lease_until", _INSTANT, "Until when no other worker may"),
-            ("asked_at", _INSTANT, "When a renewal was sent whose response has not been stored"),
-            ("dead_since", _INSTANT, "When Gong responded with invalid_grant: the token is not sent again"),
-            (
-                "accepted_generation",
-                "integer NOT NULL DEFAULT -1",
-                "The newest pair whose access token Gong accepted",
-            ),
-            (
-                "refused_in_a_row",
-                "integer NOT NULL DEFAULT 0",
-                "Pairs in a row that Gong gave and then refused",
-            ),
-            ("renewed_at", _INSTANT, "When this pair was stored"),
-        ],
-        "",
-    ),
-}
-_KEYS = {"api_calls": "PRIMARY KEY (account, minute, endpoint)"}
-
-_USAGE: Columns = [
-    ("account", "", _ACCOUNT),
-    ("hour", "", "The hour"),
-    ("endpoint", "", "The kind of call, such as list_users or settings_history"),
-    ("calls", "", "Calls granted, retries included"),
-]
-_USAGE_VIEW = """
-    SELECT account, date_trunc('hour', minute, 'UTC') AS hour, endpoint, sum(calls)::bigint AS calls
-    FROM api_calls
-    GROUP BY 1, 2, 3
-"""
-
-_COLUMNS = text("""
+_TABLES = Path(__file__).with_name("coordination.sql").read_text(encoding="utf-8")
+_COLUMNS = set(re.findall(r"COMMENT ON COLUMN (\w+)\.(\w+)", _TABLES))
+_EXISTING = text("""
     SELECT relname, attname FROM pg_attribute
     JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE nspname = :schema AND attnum > 0 AND NOT attisdropped
@@ -172,24 +74,10 @@ def make_tables(connection: Connection) -> None:
     if are_present(connection):
         return
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    missing = _missing(connection)
-    make_schema(connection)
-    enter_schema(connection)
-    for name, (about, columns, options) in _TABLES.items():
-        added = [f"{column} {definition}" for column, definition, _ in columns if (name, column) in missing]
-        if len(added) == len(columns):
-            keys = [_KEYS[name]] if name in _KEYS else []
-            connection.exec_driver_sql(f"CREATE TABLE {name} ({', '.join(added + keys)}) {options}")
-        elif added:
-            adds = ", ".join(f"ADD COLUMN {column}" for column in added)
-            connection.exec_driver_sql(f"ALTER TABLE {name} {adds}")
-        if added:
-            comment(connection, "TABLE", name, about, columns)
-    if any(name == "api_usage" for name, _ in missing):
-        connection.exec_driver_sql(f"CREATE OR REPLACE VIEW api_usage AS {_USAGE_VIEW}")
-        comment(
-            connection, "VIEW", "api_usage", "Calls granted, by hour and endpoint; kept as history", _USAGE
-        )
+    if not are_present(connection):  # another worker may have created them meanwhile
+        make_schema(connection)
+        enter_schema(connection)
+        connection.exec_driver_sql(_TABLES)
 
 
 def make_schema(connection: Connection) -> None:
@@ -204,26 +92,6 @@ def make_schema(connection: Connection) -> None:
 
 def are_present(connection: Connection) -> bool:
     """Whether all tables and views exist, with all columns."""
-    return not _missing(connection)
-
-
-def _missing(connection: Connection) -> set[tuple[str, str]]:
-    """Return the columns that do not exist, each after its table or view."""
-    relations = {name: columns for name, (_, columns, _) in _TABLES.items()} | {"api_usage": _USAGE}
-    wanted = {(name, column) for name, columns in relations.items() for column, _, _ in columns}
     connection.exec_driver_sql("SET LOCAL jit TO off")  # compiling it would cost more
-    found = connection.execute(_COLUMNS, {"schema": schema_of(connection.engine.url)})
-    return wanted - {(name, column) for name, column in found}
-
-
-def comment(connection: Connection, kind: str, name: str, about: str | None, columns: Columns) -> None:
-    """Comment on a relation (None: keep its comment) and its columns."""
-    if about is not None:
-        connection.exec_driver_sql(f"COMMENT ON {kind} {name} IS {quoted(about)}")
-    for column, _, meaning in columns:
-        connection.exec_driver_sql(f"COMMENT ON COLUMN {name}.{column} IS {quoted(meaning)}")
-
-
-def quoted(value: str) -> str:
-    """Return a text as an SQL literal."""
-    return "'" + value.replace("'", "''") + "'"
+    found = connection.execute(_EXISTING, {"schema": schema_of(connection.engine.url)})
+    return {(name, column) for name, column in found} >= _COLUMNS

@@ -42,6 +42,7 @@ class InProcessRateLimiter:
     ) -> None:
         self.max_reserved = limits.max_reserved
         self._limits = limits
+        self._interval_s = limits.interval_s
         self._clock = clock
         self._account = account or _Account()
         self._is_limited = bool(limits.calls_per_second or limits.calls_per_day)
@@ -53,7 +54,7 @@ class InProcessRateLimiter:
             at = max(now, account.next_at, account.paused_until, self._day_free_at(now))
             if at > now + MAX_PAUSE_S:
                 return Slot(at - now, None)
-            account.next_at = at + self._limits.interval_s
+            account.next_at = at + self._interval_s
             if self._is_limited:
                 account.day.append(at)
         return Slot(at - now, at)
@@ -67,6 +68,8 @@ class InProcessRateLimiter:
 
     def _day_free_at(self, now: float) -> float:
         day = self._account.day
+        if not day:
+            return 0.0
         while day and day[0] <= now - _DAY_S:
             day.popleft()
         limit = self._limits.daily_limit
