@@ -8,7 +8,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import date
+from types import FrameType
 from typing import Any
 
 from rich_argparse import RichHelpFormatter
@@ -85,18 +87,31 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _on_stop(handler: Callable[[int, FrameType | None], object]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job ignores SIGINT
+        signal.signal(number, handler)
+
+
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     given = _parser().parse_args(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job ignores SIGINT
-        signal.signal(number, signal.default_int_handler)
     if "MAKELEVEL" in os.environ:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with Output(as_json=given.json) as output:
-            output.doing("Starting")
-            from include.gong.local import commands  # its imports take most of a second
 
+            def stop_at_once(*_: object) -> None:
+                output.doing("")
+                code = _failed(given, "Stopped.", 130)
+                sys.stdout.flush()
+                os._exit(code)
+
+            # While modules are imported, an exception may be lost, and nothing is there to be stopped.
+            _on_stop(stop_at_once)
+            output.doing("Starting")
+            from include.gong.local import commands  # this takes most of a second
+
+            _on_stop(signal.default_int_handler)
             return commands.COMMANDS[given.command](output, given)
     except KeyboardInterrupt as stopped:
         return _failed(given, str(stopped) or "Stopped.", 130)

@@ -157,7 +157,11 @@ class Cluster:
             command += ["--locale-provider=builtin", "--lc-collate=C", "--lc-ctype=C", "--lc-messages=C"]
         command += [] if self._durable else ["--no-sync"]
         done = self._run_as_server(command, stdout=subprocess.PIPE)
-        output = done.communicate()[0].decode(errors="replace").strip()
+        try:
+            output = done.communicate()[0].decode(errors="replace").strip()
+        finally:
+            done.terminate()  # after Ctrl-C
+            done.wait()
         if done.returncode:
             raise LocalError(f"initdb failed: {output.splitlines()[-1] if output else done.returncode}")
         unfinished.rename(self._data)
