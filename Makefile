@@ -2,11 +2,14 @@
 PYTHON ?=
 # Arguments of a command count only on make's command line, never as environment variables that a shell or a
 # container happens to have. $(origin) calls those in MAKEFLAGS "command line", too: what was typed is read.
-ARGUMENTS := CONF DRY_RUN FILE FORCE FROM TO UNDO USER_ID YES
+ARGUMENTS := CONF DRY_RUN FILE FORCE FROM TO UNDO USER_ID VARIANT YES
 TYPED := $(shell { tr '\0' ' ' < /proc/$$PPID/cmdline || ps -ww -o args= -p $$PPID; } 2>/dev/null)
 COUNTS = $(and $(filter command,$(origin $(1))),$(filter $(1)%,$(TYPED)))
 $(foreach name,$(ARGUMENTS),$(if $(call COUNTS,$(name)),,$(eval override $(name) :=)))
 export PORT $(ARGUMENTS)
+# A switch is 1, 0 or not given: $(call SWITCH,YES,--yes).
+SWITCH = $(if $(filter-out 0 1,$($(1)))$(word 2,$($(1))),$(error $(1) must be 1, 0 or not given),$(if $(filter 1,$($(1))),$(2)))
+LOCAL = @exec $(PY) -m include.gong.local
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -38,16 +41,16 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
 
 run: $(READY) ## Sync once: every Gong user and settings change into Postgres
-	@exec $(PY) -m include.gong.local run
+	$(LOCAL) run $(if $(CONF),--conf "$$CONF") $(if $(VARIANT),--variant "$$VARIANT")
 
 up: $(READY) ## Airflow's UI on http://127.0.0.1:8080 (PORT=), daily schedule live, until Ctrl-C
-	@exec $(PY) -m include.gong.local up
+	$(LOCAL) up $(if $(PORT),--port "$$PORT") $(if $(VARIANT),--variant "$$VARIANT")
 
 backfill: $(READY) ## Past days, one run each: FROM=2026-01-01 TO=2026-01-03 (DRY_RUN=1: only print the cost)
-	@exec $(PY) -m include.gong.local backfill
+	$(LOCAL) backfill --from "$$FROM" --to "$$TO" $(call SWITCH,DRY_RUN,--dry-run)
 
 erase: $(READY) ## Erase one user for good: USER_ID= their Gong id (UNDO=1 reverts it, YES=1 skips the prompt)
-	@exec $(PY) -m include.gong.local erase
+	$(LOCAL) erase $(call SWITCH,UNDO,--undo) $(call SWITCH,YES,--yes) $(call SWITCH,FORCE,--force) -- "$$USER_ID"
 
 check-live: $(READY) ## Compare your Gong account's responses with this project's assumptions, in at most 20 calls
 	@exec $(PY) -m include.gong.local check-live

@@ -48,6 +48,19 @@ class Checkout:
         (packages / "checkout.pth").write_text(f"{self.root / 'plugins'}\n{ours}\n")
         (environment / "ready").touch()
 
+    def program(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """Start the program behind `make`, with separate stdout and stderr."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOR_OTHERS)}
+        return subprocess.Popen(
+            [self.root / ".venv" / "bin" / "python", "-m", "include.gong.local", *words],
+            cwd=self.root,
+            env=inherited | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
     def start(self, command: str, **variables: str) -> subprocess.Popen[str]:
         """Start `make` with a command in the background, in its own session.
 

@@ -4,6 +4,7 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -61,6 +62,37 @@ def test_the_server_of_a_killed_command_is_replaced(cluster: Cluster, directory:
         successor.stop()
 
 
+def test_a_server_of_files_that_were_moved_since_is_replaced(cluster: Cluster, directory: Path) -> None:
+    left_behind = cluster.running_pid()
+    moved = Cluster(directory.rename(directory.with_name("moved")), durable=False)
+    assert moved.running_pid() == left_behind
+    moved.start()
+    try:
+        assert moved.running_pid() not in (None, left_behind)
+    finally:
+        moved.stop()
+
+
+def test_a_server_of_which_a_process_lives_is_waited_for(cluster: Cluster, directory: Path) -> None:
+    """A second server beside it would ruin the data."""
+    _ask(cluster, "SELECT 1", "postgres")
+    server = psutil.Process(cluster.running_pid() or 0)
+    remaining = server.children()
+    for process in remaining:
+        process.suspend()
+    server.kill()
+    cluster.stop()
+    with ThreadPoolExecutor() as pool:
+        successor = Cluster(directory, durable=False)
+        start = pool.submit(successor.start)
+        with pytest.raises(TimeoutError):
+            start.result(1)
+        for process in remaining:
+            process.kill()
+        start.result(20)
+    successor.stop()
+
+
 def test_a_killed_server_loses_no_committed_data(directory: Path) -> None:
     cluster = Cluster(directory)
     cluster.start()
@@ -96,8 +128,19 @@ def test_as_root_it_runs_as_another_user(cluster: Cluster) -> None:
     assert stat.S_IMODE((cluster.directory / "data").stat().st_mode) == 0o700
 
 
-def _ask(cluster: Cluster, statement: str) -> object:
-    connection = psycopg2.connect(cluster.url("gong").replace("+psycopg2", ""))
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user to run it as")
+def test_as_root_it_opens_no_folder_above_to_everyone(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    cluster = Cluster(home / "postgres", durable=False)
+    for _ in range(2):  # the second finds the list of the first
+        cluster.start()
+        cluster.stop()
+        assert home.stat().st_mode & stat.S_IRWXO == 0
+
+
+def _ask(cluster: Cluster, statement: str, database: str = "gong") -> object:
+    connection = psycopg2.connect(cluster.url(database).replace("+psycopg2", ""))
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute(statement)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -181,6 +181,27 @@ def test_killed_in_the_middle_and_run_again(fresh: Checkout, database_url: str) 
     states = query(database_url, "SELECT state FROM sync_runs ORDER BY started_at")
     assert [row["state"] for row in states] == ["abandoned", "success"]
     assert fresh.processes() == []
+
+
+def test_ctrl_c_at_any_moment_ends_it_without_a_trace(fresh: Checkout) -> None:
+    """At its first line, while Airflow starts, and in the middle of the run."""
+    odd = odd_world(300)
+    with GongService(odd.users, odd.histories, latency_s=0.2) as service:
+        moments: list[Callable[[], bool]] = [
+            lambda: bool(process.stderr and process.stderr.readline()),
+            lambda: (fresh.local / "logs" / "api-server.log").exists(),
+            lambda: len(service.histories_requested) > 5,
+        ]
+        for is_there in moments:
+            shutil.rmtree(fresh.local / "logs", ignore_errors=True)
+            process = fresh.program("run", "--json", AIRFLOW_CONN_GONG_DEFAULT=connection_to(service))
+            eventually(is_there, "the moment")
+            interrupt(process)
+            output, shown = process.communicate(timeout=60)
+            assert process.returncode == 130, shown
+            assert json.loads(output) == {"error": "Stopped."}
+            assert "Traceback" not in shown
+            assert fresh.processes() == []
 
 
 def test_a_wrong_key_is_reported_in_a_sentence(fresh: Checkout, database_url: str) -> None:

@@ -1,7 +1,9 @@
 """The commands' output, environment, arguments and errors."""
 
+import json
 import os
 import shlex
+import socket
 import stat
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from include.gong.local.progress import describe
 from include.gong.local.runs import reasons, runs
 from include.gong.local.session import Session
 from include.gong.local.settings import StateDir, airflow_environment, base_environment
+from tests.support.make import Make
 from tests.support.ports import silent_port
 
 BEGIN = {"users_listed": 0, "histories_planned": 0, "histories_fetched": 0, "calls_made": 3}
@@ -25,7 +28,7 @@ BEGIN = {"users_listed": 0, "histories_planned": 0, "histories_fetched": 0, "cal
 def test_progress_has_counts_rate_and_remaining_time() -> None:
     row = {"users_listed": 1250, "histories_planned": 1000, "histories_fetched": 200, "calls_made": 203}
     assert describe(row, BEGIN, 4.0) == (
-        "users 1,250 · histories 200 of 1,000 · 203 calls · 50.0 calls/s · 16 s left"
+        "histories 200 of 1,000 · 16 s left · users 1,250 · 50.0 calls/s · 203 calls"
     )
 
 
@@ -80,43 +83,83 @@ def test_a_moved_checkout_does_not_use_its_old_paths(tmp_path: Path) -> None:
     assert str(before) not in moved
 
 
-A_DAY = {"FROM": "2026-01-01", "TO": "2026-01-01"}
+DAYS = ["--from", "2026-01-01", "--to"]
 
 
 @pytest.mark.parametrize(
-    ("command", "variables", "says"),
+    "arguments",
     [
-        ("run", {"CONF": "[1]"}, "CONF "),
-        ("run", {"CONF": "{nope"}, "CONF "),
-        ("run", {"CONF": '"text"'}, "CONF "),
-        ("backfill", A_DAY | {"DRY_RUN": "yes"}, "DRY_RUN=yes "),
-        ("backfill", A_DAY | {"DRY_RUN": "2"}, "DRY_RUN=2 "),
-        ("erase", {}, "USER_ID="),
-        ("erase", {"USER_ID": ""}, "USER_ID "),
-        ("erase", {"USER_ID": "paula@firm.example"}, "USER_ID "),
-        ("erase", {"USER_ID": "1" * 201}, "200 "),
-        ("erase", {"USER_ID": "1", "UNDO": "yes"}, "UNDO "),
-        ("erase", {"USER_ID": "1", "YES": "y"}, "YES "),
-        ("erase", {"USER_ID": "1", "FORCE": "2"}, "FORCE "),
+        [],
+        ["walk"],
+        ["run", "--conf", "[1]"],
+        ["run", "--conf", "{nope"],
+        ["run", "--conf", '"text"'],
+        ["run", "--variant", "dead"],
+        ["up", "--port", "http"],
+        ["backfill"],
+        ["backfill", *DAYS, ""],
+        ["backfill", *DAYS, "yesterday"],
+        ["backfill", *DAYS, "2026-1-3"],
+        ["backfill", *DAYS, "2026-02-30"],
+        ["backfill", *DAYS, "2025-12-31"],
+        ["backfill", *DAYS, "2999-01-01"],
+        ["erase"],
+        ["erase", ""],
+        ["erase", "paula@firm.example"],
+        ["erase", "1" * 201],
     ],
 )
-def test_invalid_arguments_are_rejected_before_anything_starts(
-    command: str,
-    variables: dict[str, str],
-    says: str,
+def test_wrong_use_is_refused_before_anything_starts(
+    arguments: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in ("CONF", "DRY_RUN", "USER_ID", "UNDO", "YES", "FORCE", "MAKELEVEL"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in (variables | {"GONG_LOCAL_DIR": str(tmp_path / "local")}).items():
-        monkeypatch.setenv(name, value)
-    assert main([command]) == 1
+    monkeypatch.setenv("GONG_LOCAL_DIR", str(tmp_path / "local"))
+    try:
+        code: object = main(arguments)
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
     output = capsys.readouterr().err
-    assert says in output
+    assert output
     assert "paula" not in output
     assert not (tmp_path / "local").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "up", "backfill", "erase"])
+def test_each_command_has_help_in_a_narrow_terminal(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    _usage, *lines = capsys.readouterr().out.splitlines()
+    assert "--json" in str(lines)
+    assert max(map(len, lines)) <= 40
+
+
+def test_a_failure_is_json_if_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GONG_LOCAL_DIR", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["up", "--json", "--port", str(taken.getsockname()[1])]) == 1
+    output = capsys.readouterr()
+    assert "Port" in json.loads(output.out)["error"]
+    assert "Port" in output.err
+
+
+@pytest.mark.parametrize("name", ["DRY_RUN", "UNDO", "YES", "FORCE"])
+@pytest.mark.parametrize("value", ["yes", "2", "1 1"])
+def test_make_takes_1_or_0_as_a_switch(name: str, value: str, tmp_path: Path) -> None:
+    make = Make(tmp_path, {})
+    given = ["backfill", "FROM=x", "TO=x"] if name == "DRY_RUN" else ["erase", "USER_ID=1"]
+    assert make.run("--dry-run", *given, f"{name}=1")[0] == 0
+    code, output = make.run(*given, f"{name}={value}")
+    assert code == 2
+    assert f"{name} must be 1" in output
 
 
 def opened_by(*, embedded: bool) -> str:

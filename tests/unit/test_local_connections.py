@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import Engine
 
 from include.gong.local.connections import (
-    GONG,
+    DATABASES,
+    WAREHOUSE,
     Sources,
     postgres_connection,
     upsert_connection,
@@ -17,8 +18,20 @@ from include.gong.local.settings import LocalError
 from include.gong.warehouse.connect import transaction
 
 
-def test_sandbox_and_account_never_share_the_embedded_database() -> None:
-    assert Sources(None, None).database != Sources("{}", None).database
+def test_account_and_either_sandbox_never_share_the_embedded_database() -> None:
+    each = [
+        Sources(None, None),
+        Sources(None, None, "contract"),
+        Sources(None, None, "live"),
+        Sources("{}", None),
+    ]
+    assert [source.database for source in each] == ["gong_sandbox", *DATABASES]
+
+
+def test_only_the_sandbox_has_a_variant_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", "{}")
+    with pytest.raises(LocalError, match="AIRFLOW_CONN_GONG_DEFAULT"):
+        Sources.from_environment("live")
 
 
 def test_sandbox_data_is_refused_in_a_warehouse_of_an_unnamed_account(warehouse: Engine) -> None:
@@ -42,8 +55,9 @@ def test_a_fingerprint_tells_connections_apart_and_shows_none() -> None:
         Sources("a", None).fingerprint,
         Sources(None, "a").fingerprint,
         Sources("secret", None).fingerprint,
+        Sources(None, None, "live").fingerprint,
     }
-    assert len(fingerprints) == 3
+    assert len(fingerprints) == 4
     assert not any("secret" in each for each in fingerprints)
     assert Sources(None, None).fingerprint == ""
 
@@ -80,16 +94,24 @@ def test_an_unreadable_warehouse_is_refused_without_being_shown(given: str) -> N
     assert given not in str(caught.value)
 
 
-def test_a_connection_edited_by_its_user_is_not_updated() -> None:
-    airflow = _Airflow()
-    desired = {"host": "http://127.0.0.1:1", "login": "key"}
-    assert upsert_connection(airflow, GONG, desired)  # type: ignore[arg-type]
-    assert airflow.stored["host"] == "http://127.0.0.1:1"
-    assert upsert_connection(airflow, GONG, desired | {"host": "http://127.0.0.1:2"})  # type: ignore[arg-type]
-    assert airflow.stored["host"] == "http://127.0.0.1:2"
-    airflow.stored["host"] = "https://us-1.api.gong.io"
-    assert not upsert_connection(airflow, GONG, desired)  # type: ignore[arg-type]
-    assert airflow.stored["host"] == "https://us-1.api.gong.io"
+def embedded(port: int) -> dict[str, Any]:
+    return postgres_connection(f"postgresql+psycopg2://postgres:x@127.0.0.1:{port}/gong_sandbox")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [{"port": 5432}, {"host": "localhost"}, {"login": "me"}, {"description": "mine"}],
+    ids=lambda edit: next(iter(edit)),
+)
+def test_an_edited_connection_to_a_local_postgres_stays_unchanged(edit: dict[str, Any]) -> None:
+    airflow: Any = MetadataOfAirflow()
+    assert upsert_connection(airflow, WAREHOUSE, embedded(40001))
+    assert upsert_connection(airflow, WAREHOUSE, embedded(40002)), "its port is another at each start"
+    assert airflow.stored["port"] == 40002
+    airflow.patch("", {"password": "theirs", "schema": "analytics"} | edit)
+    before = dict(airflow.stored)
+    assert not upsert_connection(airflow, WAREHOUSE, embedded(40003))
+    assert airflow.stored == before
 
 
 def test_the_embedded_warehouse_reads_back_as_its_url() -> None:
@@ -98,8 +120,8 @@ def test_the_embedded_warehouse_reads_back_as_its_url() -> None:
     assert warehouse_url(connection).render_as_string(hide_password=False) == url
 
 
-class _Airflow:
-    """The connections part of Airflow's REST API, in memory."""
+class MetadataOfAirflow:
+    """The connections part of Airflow's REST API, in memory: an edit keeps fields that it does not name."""
 
     def __init__(self) -> None:
         self.stored: dict[str, Any] = {}
@@ -111,4 +133,4 @@ class _Airflow:
         self.stored = dict(body)
 
     def patch(self, path: str, body: dict[str, Any]) -> None:
-        self.stored.update(body)
+        self.stored |= body

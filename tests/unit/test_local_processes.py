@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from include.gong.local import processes
-from include.gong.local.processes import Processes, stop_leftovers
-from include.gong.local.settings import StateDir
+from include.gong.local.processes import Processes, leftovers, stop_leftovers
+from include.gong.local.settings import MARKER, StateDir
 
 
 @pytest.fixture
@@ -70,3 +70,18 @@ def test_workers_that_only_root_may_inspect_are_ended(state_dir: StateDir) -> No
             os._exit(1)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_processes_of_a_folder_that_was_moved_are_ended(state_dir: StateDir) -> None:
+    started = Processes(state_dir)
+    marked = {MARKER: str(state_dir.directory)}
+    started.start("scheduler", ["/bin/sleep", "60"], marked)
+    (left,) = leftovers(state_dir)
+    moved = state_dir.directory.rename(state_dir.directory.with_name(f"{state_dir.directory.name} moved"))
+    try:
+        stop_leftovers(StateDir(moved))
+        assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
+    finally:
+        with suppress(psutil.Error):
+            left.kill()
+        moved.rename(state_dir.directory)

@@ -8,7 +8,14 @@ TIMEOUT_S = 30
 
 
 class AirflowApiError(RuntimeError):
-    """Airflow rejected a request, or did not respond; the message says why."""
+    """Airflow rejected a request, or did not respond; the message says why.
+
+    :ivar status: of its response; None: there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Airflow:
@@ -31,9 +38,9 @@ class Airflow:
         """GET; a 404 returns an empty object."""
         return self._call("GET", path, params=params)
 
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def post(self, path: str, body: dict[str, Any], timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         """POST a JSON body."""
-        return self._call("POST", path, json=body)
+        return self._call("POST", path, json=body, timeout=timeout_s)
 
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """PATCH with a JSON body."""
@@ -65,7 +72,9 @@ class Airflow:
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
         try:
-            return self._session.request(method, f"{self.address}/{path}", timeout=TIMEOUT_S, **arguments)
+            return self._session.request(
+                method, f"{self.address}/{path}", **{"timeout": TIMEOUT_S, **arguments}
+            )
         except requests.RequestException as error:
             raise AirflowApiError(
                 f"Airflow's api-server did not respond ({type(error).__name__})."
@@ -79,4 +88,4 @@ def _refusal(response: requests.Response) -> AirflowApiError:
         detail = response.text[:200]
     if isinstance(detail, list):  # FastAPI's list of validation errors
         detail = "; ".join(str(entry.get("msg", entry)) for entry in detail)
-    return AirflowApiError(f"Airflow returned {response.status_code}: {detail}")
+    return AirflowApiError(f"Airflow returned {response.status_code}: {detail}", response.status_code)

@@ -3,9 +3,7 @@
 import hashlib
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +11,8 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import ArgumentError
 
 from include.gong.local.airflow_api import Airflow
-from include.gong.local.settings import ROOT, LocalError, StateDir
+from include.gong.local.probe import ask
+from include.gong.local.settings import LocalError, StateDir
 from include.gong.warehouse.connect import address, display_address, engine_for, schema_of, transaction
 from include.gong.warehouse.errors import WarehouseError
 
@@ -22,28 +21,33 @@ WAREHOUSE = "gong_postgres"
 SANDBOX_ACCOUNT = "sandbox"
 SANDBOX_CALLS_PER_SECOND = 90  # a little less than it allows
 _DESCRIPTION = "Kept by `make up` at {host}, port {port}. Change login, host or port and it is yours."
-_SECONDS = 120
-OUTPUT_PREFIX = "The connection: "
-"""Marks the output line of ``airflow_probe`` among Airflow's log lines."""
+DATABASES = ("gong_sandbox", "gong_sandbox_live", "gong")
+"""The embedded databases: of the sandbox in either API variant, and of a Gong account. They share nothing."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The two connections that the environment sets; None where it sets none."""
+    """The two connections that the environment sets; None where it sets none.
+
+    :ivar variant: the API variant of the sandbox, "contract" or "live"; empty: not chosen.
+    """
 
     gong: str | None
     postgres: str | None
+    variant: str = ""
 
     @classmethod
-    def from_environment(cls) -> "Sources":
+    def from_environment(cls, variant: str = "") -> "Sources":
         """Read AIRFLOW_CONN_GONG_DEFAULT and AIRFLOW_CONN_GONG_POSTGRES; empty means not set."""
         gong, postgres = (os.environ.get(variable(name)) or None for name in (GONG, WAREHOUSE))
-        return cls(gong, postgres)
+        if gong and variant:
+            raise LocalError(f"{variable(GONG)} names a Gong; only the sandbox has a variant to choose.")
+        return cls(gong, postgres, variant)
 
     @property
     def fingerprint(self) -> str:
-        """A hash that identifies the pair of connections without showing them; empty when none is set."""
-        given = [self.gong, self.postgres]
+        """A hash that identifies what was chosen without showing it; empty when nothing was."""
+        given = [self.gong, self.postgres, self.variant]
         return hashlib.sha256(json.dumps(given).encode()).hexdigest() if any(given) else ""
 
     @property
@@ -54,15 +58,16 @@ class Sources:
     @property
     def database(self) -> str:
         """The name of the embedded database: sandbox data and an account's data never share one."""
-        return "gong" if self.gong else "gong_sandbox"
+        sandbox, live, account = DATABASES
+        return account if self.gong else live if self.variant == "live" else sandbox
 
-    def check_warehouse(self) -> URL | None:
-        """Print the given warehouse, check that it may store this data, and return it; None: embedded."""
+    def check_warehouse(self, say: Callable[[str], None] = print) -> URL | None:
+        """Show the given warehouse, check that it may store this data, and return it; None: embedded."""
         url = self.warehouse
         if url is None:
             return None
         where = f"{display_address(url)} (AIRFLOW_CONN_GONG_POSTGRES)"
-        print(f"Warehouse: {where}. The sync creates a schema `{schema_of(url)}` there.")
+        say(f"Warehouse: {where}. The sync creates a schema `{schema_of(url)}` there.")
         account = _account_in(url)
         if self.gong is None and account not in (None, SANDBOX_ACCOUNT):
             raise LocalError(
@@ -85,14 +90,7 @@ def connection_in(environment: Mapping[str, str], connection_id: str) -> str:
     given = environment.get(variable(connection_id))
     if given:
         return given
-    command = [sys.executable, "-m", "include.gong.local.airflow_probe", connection_id]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith(OUTPUT_PREFIX)]
-    if not lines:
-        raise LocalError((done.stderr.strip() or "Airflow could not be reached").splitlines()[-1])
-    found = lines[-1].removeprefix(OUTPUT_PREFIX)
+    found = str(ask(environment, "connection", connection_id))
     if not found:
         raise LocalError(
             f"Airflow has no connection {connection_id}: create it in its UI, Admin, Connections."

@@ -1,6 +1,5 @@
 """Erases one user in the warehouse, or undoes that, after showing the warehouse and the user."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from sqlalchemy import URL, Engine
 from gong_provider.client.endpoints import check_user_id
 from gong_provider.client.errors import GongConfigError
 from gong_provider.client.models import utc_now
-from include.gong.local.settings import LocalError
+from include.gong.local.output import Output
+from include.gong.local.settings import LocalError, UsageError
 from include.gong.warehouse.connect import display_address, engine_for, schema_of
 from include.gong.warehouse.erasure_request import (
     KnownUser,
@@ -21,9 +21,7 @@ from include.gong.warehouse.erasure_request import (
 )
 from include.gong.warehouse.migrate import is_current, migrate
 
-_USE = "Use: make erase USER_ID=7012345678901234567 (UNDO=1 undoes it, YES=1 skips the confirmation)."
 _WHERE = "It is in gong.users: SELECT user_id FROM gong.users WHERE email_address = '…'."
-_FLAGS = ("UNDO", "YES", "FORCE")
 
 
 @dataclass(frozen=True)
@@ -40,32 +38,26 @@ class Request:
     force: bool = False
 
     @classmethod
-    def from_environment(cls) -> "Request":
-        """Read USER_ID, UNDO, YES and FORCE, which make exports from its command line.
+    def checked(cls, user_id: str, **flags: bool) -> "Request":
+        """Check the id; the message of an error does not repeat it.
 
-        :raises LocalError: a value is missing or invalid.
+        :raises UsageError: it is missing or invalid.
         """
-        user_id = os.environ.get("USER_ID", "")
         if not user_id:
-            raise LocalError(f"USER_ID is missing: the Gong id of the user to erase. {_USE} {_WHERE}")
+            raise UsageError(f"USER_ID is missing: the Gong id of the user to erase. {_WHERE}")
         if "@" in user_id:
-            raise LocalError(
+            raise UsageError(
                 "USER_ID is an e-mail address. Give the user's Gong id: a command stays in the shell's "
                 f"history, and an id does not identify a person there. {_WHERE}"
             )
         try:
             check_user_id(user_id)
         except GongConfigError as error:
-            raise LocalError(f"USER_ID: {error}. {_USE}") from None
-        flags = {name: os.environ.get(name, "") for name in _FLAGS}
-        for name, value in flags.items():
-            if value not in ("", "0", "1"):
-                raise LocalError(f"{name} must be 1 or not set. {_USE}")
-        undo, yes, force = (value == "1" for value in flags.values())
-        return cls(user_id, undo, yes, force)
+            raise UsageError(f"USER_ID: {error}.") from None
+        return cls(user_id, **flags)
 
 
-def erase(warehouses: Sequence[URL], request: Request) -> None:
+def erase(warehouses: Sequence[URL], request: Request, output: Output) -> None:
     """Show the warehouse and the user, ask for confirmation, and erase the user there, or undo that.
 
     :param warehouses: the first that knows the user is used; else the first.
@@ -75,20 +67,23 @@ def erase(warehouses: Sequence[URL], request: Request) -> None:
     engine = engines[0]
     if len(engines) > 1:
         engine = next((each for each in engines if _find_user(each, request.user_id)), engine)
-    print(f"Warehouse: {display_address(engine.url)}, schema {schema_of(engine.url)}", flush=True)
+    output.doing("")
+    output.say(f"Warehouse: {display_address(engine.url)}, schema {schema_of(engine.url)}")
     user = _find_user(engine, request.user_id)
     if not user and not request.force:
         raise _unknown_user_error(UnknownUserError())
     for line in _describe(request.user_id, user):
-        print(line)
-    _confirm(request)
+        output.say(line)
+    _confirm(request, output)
     migrate(engine)
     try:
-        _lift(engine, request) if request.undo else _erase(engine, request)
+        text, rows = _lift(engine, request) if request.undo else _erase(engine, request)
     except UnknownUserError as error:
         raise _unknown_user_error(error) from None
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Stopped before it was finished: run the same command again.") from None
+    where = {"warehouse": display_address(engine.url), "schema": schema_of(engine.url)}
+    output.result(text, **where, user_id=request.user_id, is_erased=not request.undo, rows=rows)
 
 
 def _find_user(engine: Engine, user_id: str) -> KnownUser:
@@ -99,7 +94,7 @@ def _find_user(engine: Engine, user_id: str) -> KnownUser:
 
 
 def _unknown_user_error(error: UnknownUserError) -> LocalError:
-    return LocalError(f"{error} FORCE=1 skips this check.")
+    return LocalError(f"{error} --force (FORCE=1) skips this check.")
 
 
 def _describe(user_id: str, user: KnownUser) -> list[str]:
@@ -110,36 +105,39 @@ def _describe(user_id: str, user: KnownUser) -> list[str]:
     return [f"User:      {printable(user_id)}{name}", f"Stored:    {stored}{erased}"]
 
 
-def _confirm(request: Request) -> None:
+def _confirm(request: Request, output: Output) -> None:
     if request.yes:
         return
     question = "Undo the erasure, so that a sync may load this user again?"
     question = question if request.undo else "Erase this user for good?"
     if not sys.stdin.isatty():
-        raise LocalError(f"{question} There is no terminal to confirm it: set YES=1. Nothing was changed.")
+        raise UsageError(
+            f"{question} There is no terminal to confirm it: --yes (YES=1). Nothing was changed."
+        )
+    output.say(f"{question} [y/N] ")
     try:
-        reply = input(f"{question} [y/N] ")
+        reply = input()
     except EOFError:
         reply = ""
     if reply.strip().lower() not in ("y", "yes"):
         raise LocalError("Nothing was changed.")
 
 
-def _erase(engine: Engine, request: Request) -> None:
-    erased = erase_on_request(engine, request.user_id, utc_now(), force=request.force)
-    print("This user is erased: no sync loads them any more.")
-    if erased.rows:
-        print(f"Rows deleted or changed: {counted(erased.rows)}.")
-        print("docs/privacy.md says what backups and logs still contain, and for how long.")
-    else:
-        print("No row was stored of them.")
+def _erase(engine: Engine, request: Request) -> tuple[str, Mapping[str, int]]:
+    rows = erase_on_request(engine, request.user_id, utc_now(), force=request.force).rows
+    erased = "This user is erased: no sync loads them any more.\n"
+    if not rows:
+        return f"{erased}No row was stored of them.", rows
+    return (
+        f"{erased}Rows deleted or changed: {counted(rows)}.\n"
+        "docs/privacy.md says what backups and logs still contain, and for how long."
+    ), rows
 
 
-def _lift(engine: Engine, request: Request) -> None:
+def _lift(engine: Engine, request: Request) -> tuple[str, Mapping[str, int]]:
     if lift_on_request(engine, request.user_id, force=request.force):
-        print("The erasure is undone: the next sync may load this user again.")
-    else:
-        print("This user was not erased: there was nothing to undo.")
+        return "The erasure is undone: the next sync may load this user again.", {}
+    return "This user was not erased: there was nothing to undo.", {}
 
 
 def counted(rows: Mapping[str, int]) -> str:

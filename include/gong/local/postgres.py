@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import time
 from importlib.util import find_spec
@@ -21,6 +22,10 @@ from include.gong.local.settings import LocalError
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
+_PASSING = ("Address already in use", "pre-existing shared memory block")
+"""Reasons why a server does not start that pass: a port just taken, processes of a killed server that end."""
+_ACL = "system.posix_acl_access"
+_USER_OBJECT, _USER, _GROUP_OBJECT, _MASK, _OTHER, _NO_ID = 1, 2, 4, 16, 32, 0xFFFFFFFF
 
 
 class Cluster:
@@ -50,16 +55,19 @@ class Cluster:
         self.directory.mkdir(parents=True, exist_ok=True)
         bin_directory = self._programs or _bin_directory()
         if self._owner:
-            _open_for_others(bin_directory, self.directory)
+            _admit_user(self._owner, bin_directory, self.directory)
         self._stop_leftover()
         if not self._data.exists():
             self._initialize(bin_directory)
-        for attempt in (1, 2, 3):  # another program may take the free port before the server does
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
             self._launch(bin_directory)
             if self._wait_until_ready():
                 return
-            if attempt == 3 or "Address already in use" not in self._last_log_line():
-                raise LocalError(f"PostgreSQL did not start: {self._last_log_line()} (see {self.log})")
+            why = self._last_log_line()
+            if time.monotonic() > deadline or not any(each in why for each in _PASSING):
+                raise LocalError(f"PostgreSQL did not start: {why} (see {self.log})")
+            time.sleep(0.1)
 
     def stop(self) -> None:
         """Stop the server and wait for its end; harmless when it does not run."""
@@ -99,10 +107,11 @@ class Cluster:
             connection.close()
 
     def running_pid(self) -> int | None:
-        """Return the pid of the server that runs on these files, whoever started it."""
+        """Return the pid of the server that runs on these files, even if they were moved since."""
         try:
             process = psutil.Process(int((self._data / "postmaster.pid").read_text().split("\n", 1)[0]))
-            ours = str(self._data) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+            # A server's working directory is its data: a moved one's, too, and a copy's is another.
+            ours = self._data.samefile(process.cwd()) and process.status() != psutil.STATUS_ZOMBIE
         except (OSError, ValueError, psutil.Error):
             return None
         return process.pid if ours else None
@@ -118,8 +127,12 @@ class Cluster:
                 raise LocalError(
                     f"An earlier PostgreSQL (process {pid}) does not stop; end it and try again."
                 ) from None
-        # PostgreSQL refuses to start while the file names any living process, ours or not.
-        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        # PostgreSQL refuses to start while the file names any living process, unless it is its parent. The
+        # other lines stay: by them it finds processes that a killed server left at these files.
+        pid_file = self._data / "postmaster.pid"
+        if pid_file.exists():
+            _, *others = pid_file.read_text().split("\n")
+            pid_file.write_text("\n".join((str(os.getpid()), *others)))
 
     def _initialize(self, bin_directory: Path) -> None:
         unfinished = self.directory / "data.new"  # renamed when complete: a kill in the middle costs nothing
@@ -144,7 +157,11 @@ class Cluster:
             command += ["--locale-provider=builtin", "--lc-collate=C", "--lc-ctype=C", "--lc-messages=C"]
         command += [] if self._durable else ["--no-sync"]
         done = self._run_as_server(command, stdout=subprocess.PIPE)
-        output = done.communicate()[0].decode(errors="replace").strip()
+        try:
+            output = done.communicate()[0].decode(errors="replace").strip()
+        finally:
+            done.terminate()  # after Ctrl-C
+            done.wait()
         if done.returncode:
             raise LocalError(f"initdb failed: {output.splitlines()[-1] if output else done.returncode}")
         unfinished.rename(self._data)
@@ -240,16 +257,33 @@ def _server_user() -> pwd.struct_passwd | None:
     )
 
 
-def _open_for_others(bin_directory: Path, directory: Path) -> None:
-    """Let another user reach the programs and the data: only search permission on the folders above."""
+def _admit_user(user: pwd.struct_passwd, bin_directory: Path, directory: Path) -> None:
+    """Let the server's user reach the programs and the data, and nobody else."""
     for folder in {directory, *directory.parents, bin_directory, *bin_directory.parents}:
-        _add_mode(folder, stat.S_IXOTH)
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            _grant_search(user, folder)
     if not (bin_directory / "postgres").stat().st_mode & stat.S_IROTH:  # installed under a strict umask
         for path in bin_directory.parent.rglob("*"):
-            _add_mode(path, stat.S_IROTH | (stat.S_IXOTH if path.is_dir() or os.access(path, os.X_OK) else 0))
+            mode = path.stat().st_mode
+            path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
 
 
-def _add_mode(path: Path, bits: int) -> None:
-    mode = path.stat().st_mode
-    if mode & bits != bits:
-        path.chmod(mode | bits)
+def _grant_search(user: pwd.struct_passwd, folder: Path) -> None:
+    """Add the user to a folder's access control list, in Linux's format: they may enter it, not list it."""
+    mode = folder.stat().st_mode
+    try:
+        try:
+            stored = struct.iter_unpack("<HHI", os.getxattr(folder, _ACL)[4:])
+            entries = {(tag, owner): bits for tag, bits, owner in stored}
+        except OSError:  # it has none
+            places = ((_USER_OBJECT, 6), (_GROUP_OBJECT, 3), (_OTHER, 0))
+            entries = {(tag, _NO_ID): mode >> shift & 7 for tag, shift in places}
+        mask = entries.get((_MASK, _NO_ID), entries[_GROUP_OBJECT, _NO_ID])
+        entries |= {(_USER, user.pw_uid): 1, (_MASK, _NO_ID): mask | 1}
+        packed = (struct.pack("<HHI", tag, bits, owner) for (tag, owner), bits in sorted(entries.items()))
+        os.setxattr(folder, _ACL, struct.pack("<I", 2) + b"".join(packed))
+    except (OSError, AttributeError):
+        raise LocalError(
+            f"PostgreSQL can't run as root, and the user {user.pw_name} in its place may not enter {folder}. "
+            "Allow it (chmod o+x), use a checkout and a GONG_LOCAL_DIR elsewhere, or do not run this as root."
+        ) from None

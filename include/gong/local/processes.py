@@ -97,9 +97,13 @@ def leftovers(state_dir: StateDir) -> list[psutil.Process]:
 
 def _is_ours(process: psutil.Process, state_dir: StateDir, sessions: set[int]) -> bool:
     try:
-        return process.environ().get(MARKER) == str(state_dir.directory)
+        marker = process.environ().get(MARKER)
     except psutil.AccessDenied:  # only root may read the environment of Airflow's workers
         return os.getsid(process.pid) in sessions and "airflow" in " ".join(process.cmdline())
+    if marker == str(state_dir.directory):
+        return True
+    # The folder may have been moved since.
+    return marker is not None and not Path(marker).exists() and os.getsid(process.pid) in sessions
 
 
 def _sessions_file(state_dir: StateDir) -> Path:

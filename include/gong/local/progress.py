@@ -1,7 +1,5 @@
-"""Shows a run's progress, read from the warehouse, as one line."""
+"""Reads a run's progress in the warehouse, and describes it in a line."""
 
-import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +15,6 @@ _COUNTS = text("""
     SELECT (SELECT count(*) FROM users) AS users,
            (SELECT count(*) FROM user_settings_history) AS changes
 """)
-_SECONDS_BETWEEN_LINES = 3.0
 
 
 class Warehouse:
@@ -42,44 +39,14 @@ class Warehouse:
             return {}
 
 
-class ProgressLine:
-    """A line that is rewritten on a terminal; elsewhere, a new line every few seconds."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stdout.isatty()
-        self._shown = ""
-        self._shown_at = 0.0
-        self._begin: tuple[float, Mapping[str, Any]] | None = None
-
-    def show(self, row: Mapping[str, Any], otherwise: str) -> None:
-        """Show a run's row, or the other text while there is none."""
-        now = time.monotonic()
-        if row and self._begin is None:
-            self._begin = (now, row)
-        line = describe(row, self._begin[1], now - self._begin[0]) if row and self._begin else otherwise
-        if self._terminal:
-            print(f"\r\033[K{line}", end="", flush=True)
-        elif line != self._shown and now - self._shown_at >= _SECONDS_BETWEEN_LINES:
-            print(line, flush=True)
-            self._shown_at = now
-        self._shown = line
-
-    def end(self) -> None:
-        """End the line."""
-        if self._terminal and self._shown:
-            print(flush=True)
-
-
 def describe(row: Mapping[str, Any], begin: Mapping[str, Any], seconds: float) -> str:
-    """Describe a run's row; rate and remaining time are measured since the row `begin`."""
-    parts = [f"users {row['users_listed']:,}"]
+    """Describe a run's row, what matters most first; rate and remaining time are since the row ``begin``."""
     planned, fetched = row["histories_planned"], row["histories_fetched"]
-    if planned:
-        parts.append(f"histories {fetched:,} of {planned:,}")
-    parts.append(f"{row['calls_made']:,} calls")
     calls, done = (row[name] - begin[name] for name in ("calls_made", "histories_fetched"))
-    if calls and seconds > 0:
-        parts.append(f"{calls / seconds:.1f} calls/s")
+    parts = [f"histories {fetched:,} of {planned:,}"] if planned else []
     if done > 0 and fetched < planned:
         parts.append(f"{duration((planned - fetched) * seconds / done)} left")
-    return " · ".join(parts)
+    parts.append(f"users {row['users_listed']:,}")
+    if calls and seconds > 0:
+        parts.append(f"{calls / seconds:.1f} calls/s")
+    return " · ".join([*parts, f"{row['calls_made']:,} calls"])

@@ -15,6 +15,7 @@ from include.gong.local.settings import DAG_ID, DAG_IDS, LocalError
 from include.gong.sync.summary import summary
 
 FINAL = ("success", "failed")
+UNFINISHED = ["queued", "running"]
 _PARSE_SECONDS = 120.0
 _REQUEST_SECONDS = 5.0
 """Time in which Airflow creates a run after its request was sent."""
@@ -24,18 +25,32 @@ _MAX_REASONS = 3
 _MAX_NOTE_CHARS = 1000
 
 
-def make_ready(session: Session, dag_id: str = DAG_ID) -> None:
-    """Wait until Airflow has parsed the DAG, and unpause it."""
+def make_ready(
+    session: Session, dag_id: str = DAG_ID, *, is_run_now: bool = True, say: Callable[[str], None] = print
+) -> bool:
+    """Wait until Airflow has parsed the DAG, unpause it, and return whether its schedule is live.
+
+    :param is_run_now: unpause it also where its user has paused it, for runs of a paused one do not begin.
+    """
     airflow = session.airflow
     session.wait(lambda: _is_parsed(airflow, dag_id, session.started_at), f"The DAG {dag_id}", _PARSE_SECONDS)
-    airflow.patch(f"dags/{dag_id}", {"is_paused": False})
+    if not airflow.get(f"dags/{dag_id}")["is_paused"]:
+        return True
+    is_new = not airflow.get(f"dags/{dag_id}/dagRuns", limit=1)["dag_runs"]  # Airflow creates it paused
+    if is_new or is_run_now:
+        airflow.patch(f"dags/{dag_id}", {"is_paused": False})
+    if is_run_now and not is_new:
+        say(f"{dag_id} was paused in Airflow's UI; now it is not.")
+    return is_new or is_run_now
 
 
 def end_leftovers(airflow: Airflow) -> None:
-    """Mark unfinished runs of a stopped or killed command as failed."""
-    close_backfills(airflow)
+    """Mark unfinished runs of a stopped or killed command as failed, and its backfills as complete."""
+    for each in airflow.get("backfills", dag_id=DAG_ID, order_by="-id").get("backfills", []):
+        if each["completed_at"] is None:
+            airflow.put(f"backfills/{each['id']}/cancel")
     for dag_id in DAG_IDS:
-        for run in runs(airflow, dag_id, state=["queued", "running"]):
+        for run in runs(airflow, dag_id, state=UNFINISHED):
             airflow.patch(path_of(run["dag_run_id"], dag_id), {"state": "failed"})
 
 
@@ -77,7 +92,7 @@ def _find_run(session: Session, run_id: str) -> str:
 
 
 def follow(session: Session, run_id: str, show: Callable[[str], None], dag_id: str = DAG_ID) -> str:
-    """Wait for a run's end, showing its state every half second, and return its final state."""
+    """Wait for a run's end, showing its state every half second, and return its final state, or "deleted"."""
     airflow = session.airflow
     with note_what_continues(session, *_name_and_page(run_id)):
         while True:
@@ -151,13 +166,6 @@ def set_note(airflow: Airflow, run_id: str, why: str = "") -> None:
         returned = airflow.get(f"{path}/taskInstances/finish/xcomEntries/return_value").get("value")
         if text := why or (summary(returned) if returned else ""):
             airflow.patch(path, {"note": text[:_MAX_NOTE_CHARS]})
-
-
-def close_backfills(airflow: Airflow) -> None:
-    """Cancel open backfills; Airflow marks finished ones as complete only every half minute."""
-    for each in airflow.get("backfills", dag_id=DAG_ID, order_by="-id").get("backfills", []):
-        if each["completed_at"] is None:
-            airflow.put(f"backfills/{each['id']}/cancel")
 
 
 def _is_parsed(airflow: Airflow, dag_id: str, since: float) -> bool:

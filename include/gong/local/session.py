@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TextIO
 
 import psutil
@@ -61,9 +61,9 @@ class Session:
         url = url if self.embedded else url._replace(password=None)
         return f"{psql()} '{url.render_as_string(hide_password=False)}'"
 
-    @property
+    @cached_property
     def airflow(self) -> Airflow:
-        """A client of its REST API."""
+        """A client of its REST API, which signs in once."""
         return Airflow(self.address, self.login, self.password)
 
     def wait(self, condition: Callable[[], bool], what: str, seconds: float) -> None:

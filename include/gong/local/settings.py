@@ -21,6 +21,10 @@ class LocalError(RuntimeError):
     """A command can't go on; the message is printed as it is."""
 
 
+class UsageError(LocalError):
+    """A command was called with arguments that are wrong."""
+
+
 @dataclass(frozen=True)
 class StateDir:
     """The folder with all local state."""

@@ -8,7 +8,8 @@ from importlib.metadata import version
 
 from include.gong.local import connections
 from include.gong.local.airflow_api import Airflow
-from include.gong.local.connections import GONG, WAREHOUSE, Sources, variable
+from include.gong.local.connections import DATABASES, GONG, WAREHOUSE, Sources, variable
+from include.gong.local.output import Output
 from include.gong.local.postgres import Cluster, free_port
 from include.gong.local.processes import Processes, stop_leftovers
 from include.gong.local.runs import end_leftovers
@@ -22,14 +23,24 @@ _SECONDS = 120.0
 class Stack:
     """One stack in one folder.
 
-    :param persistent: for `make up`: with the schedule, and with connections that the UI can edit.
+    :param persistent: for `make up`: with the schedule, a triggerer, and connections that the UI can edit.
+    :param output: shows what happens; None: nothing is shown.
     """
 
-    def __init__(self, state_dir: StateDir, sources: Sources, *, persistent: bool, port: int) -> None:
+    def __init__(
+        self,
+        state_dir: StateDir,
+        sources: Sources,
+        *,
+        persistent: bool,
+        port: int,
+        output: Output | None = None,
+    ) -> None:
         self._state_dir = state_dir
         self._sources = sources
         self._persistent = persistent
         self._port = port
+        self._output = output or Output()
         self._sandbox_port = free_port()
         self._processes = Processes(state_dir)
         self._cluster = Cluster(state_dir.directory / "postgres")
@@ -40,14 +51,15 @@ class Stack:
         environment = session.environment
         self._start_gong(environment)
         self._migrate(environment)
+        self._output.doing("Starting Airflow")
         self._start_airflow(environment, "api-server", "dag-processor")
         session.wait(lambda: session.airflow.is_up() and self._gong_is_up(), "Airflow", _SECONDS)
         # Before the scheduler starts: it would continue a stopped command's runs, with today's connections.
         end_leftovers(session.airflow)
         if self._persistent:
             self._keep_connections(session.airflow)
-        self._start_airflow(environment, "scheduler")
-        return session.at_its_warehouse()
+        self._start_airflow(environment, "scheduler", *(["triggerer"] if self._persistent else []))
+        return session
 
     def start_without_airflow(self) -> Session:
         """Start only Postgres, and the sandbox if no Gong connection is given."""
@@ -69,10 +81,11 @@ class Stack:
 
     def _start_databases(self) -> Session:
         started_at = time.time()
-        given_warehouse = self._sources.check_warehouse()
+        given_warehouse = self._sources.check_warehouse(self._output.say)
+        self._output.doing("Starting PostgreSQL")
         stop_leftovers(self._state_dir)
         self._cluster.start()
-        for name in ("airflow", "gong", "gong_sandbox"):
+        for name in ("airflow", *DATABASES):
             self._cluster.ensure_database(name)
         environment = self._environment()
         return Session(
@@ -112,7 +125,7 @@ class Stack:
     def _start_gong(self, environment: dict[str, str]) -> None:
         """Start the sandbox, or the check that the given service responds."""
         if self._sources.gong:
-            command = [sys.executable, "-m", "include.gong.local.gong_probe", "check"]
+            command = [sys.executable, "-m", "include.gong.local.probe", "gong", GONG]
             own = json.dumps(self._postgres_connection(self._sources.database))
             counted_in = {variable(WAREHOUSE): self._sources.postgres or own}
             self._processes.start("gong-check", command, environment | counted_in, one_off=True)
@@ -120,6 +133,7 @@ class Stack:
         secrets = self._state_dir.secrets
         sandbox = {"GONG_SANDBOX_KEY": secrets["gong_key"], "GONG_SANDBOX_SECRET": secrets["gong_secret"]}
         command = [sys.executable, "-m", "include.gong.sandbox", "--port", str(self._sandbox_port)]
+        command += ["--variant", self._sources.variant or "contract"]
         self._processes.start("sandbox", command, environment | sandbox)
 
     def _gong_is_up(self) -> bool:
@@ -132,7 +146,7 @@ class Stack:
         mark = self._cluster.directory / "airflow-version"
         if mark.exists() and mark.read_text() == version("apache-airflow-core"):
             return
-        print("Preparing Airflow's metadata, once …", flush=True)
+        self._output.doing("Preparing Airflow's metadata, once")
         self._processes.start("migrate", [*_AIRFLOW, "db", "migrate"], environment, one_off=True)
         while self._processes.runs("migrate"):
             self._processes.check()
@@ -142,7 +156,7 @@ class Stack:
     def _start_airflow(self, environment: dict[str, str], *names: str) -> None:
         for name in names:
             # The api-server reads the log files itself.
-            options = ["--skip-serve-logs"] if name == "scheduler" else []
+            options = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
             self._processes.start(name, [*_AIRFLOW, name, *options], environment)
 
     def _keep_connections(self, airflow: Airflow) -> None:
@@ -151,7 +165,7 @@ class Stack:
             airflow, GONG, self._sandbox_connection()
         )
         if not self._sources.postgres:
-            database = "gong_sandbox" if sandbox else "gong"
+            database = self._sources.database if sandbox else "gong"
             connections.upsert_connection(airflow, WAREHOUSE, self._postgres_connection(database))
 
     def _sandbox_connection(self) -> dict[str, object]:
