@@ -206,6 +206,9 @@ def test_the_hook_makes_no_call_without_ids(service: GongService, connect: Conne
         assert list(hook.iter_users_by_filter(user_ids=[])) == []
         with pytest.raises(GongConfigError):
             hook.list_users_by_filter(user_ids=[])
+        for read in (hook.list_users_by_filter, lambda **ids: list(hook.iter_users_by_filter(**ids))):
+            with pytest.raises(GongConfigError):
+                read(user_ids="123")  # a sequence of text, too
     assert service.calls == []
 
 

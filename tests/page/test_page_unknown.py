@@ -88,6 +88,8 @@ def test_everything_is_unknown_before_any_sync(warehouse: Engine) -> None:
     for name in ("recorded-without-consent-page", "not-recorded", "still-importing", "deleted"):
         for on in (None, BEFORE):
             assert report_of(warehouse, name, on=on).unknown == Unknown(None, on, None)
+    for name in ("users", "not-seen-recently"):
+        assert report_of(warehouse, name).unknown == Unknown(None, None, None)
     with served_from(warehouse.url) as client:
         assert empty_texts(Markup(client.get("/deleted").text)) == ["Not known: there was no sync yet."]
 

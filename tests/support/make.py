@@ -50,12 +50,15 @@ class Make:
         return done.returncode, done.stdout
 
     def typed(self, reply: bytes, *words: str) -> tuple[int, str]:
-        """Run a command at a terminal and type a reply; return its exit code and the terminal's output."""
+        """Run a command at a terminal and type a reply; return its exit code and the terminal's output.
+
+        The terminal can't move its cursor: progress is lines.
+        """
         ours, theirs = pty.openpty()
         try:
             process = subprocess.Popen(
-                ["make", *words], cwd=self.folder, env=self.environment, stdin=theirs, stdout=theirs,
-                stderr=theirs, start_new_session=True,
+                ["make", *words], cwd=self.folder, env=self.environment | {"TERM": "dumb"}, stdin=theirs,
+                stdout=theirs, stderr=theirs, start_new_session=True,
             )  # fmt: skip
             os.close(theirs)
             os.write(ours, reply)

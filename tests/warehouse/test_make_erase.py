@@ -18,7 +18,7 @@ from sqlalchemy import Engine, make_url
 from include.gong.local.postgres import Cluster
 from include.gong.local.session import Lock, Session
 from include.gong.local.settings import StateDir
-from include.gong.warehouse.connect import engine_for
+from include.gong.warehouse.connect import engine_for, transaction
 from include.gong.warehouse.migrate import migrate
 from tests.support.make import Make
 from tests.warehouse.making import rows
@@ -90,7 +90,8 @@ def test_at_a_terminal_it_shows_warehouse_and_user_and_prompts(
 ) -> None:
     code, shown = make.typed(answer, "erase", f"USER_ID={PAULA}")
     assert code == 0, shown
-    first, *rest = shown.removeprefix(answer.decode().replace("\n", "\r\n")).splitlines()
+    lines = shown.splitlines()
+    first, *rest = lines[next(n for n, line in enumerate(lines) if "Warehouse" in line) :]
     assert f"{world.url.host}:{world.url.port}/{world.url.database}" in first
     assert "schema gong" in first
     assert "Paulina Privatissima" in rest[0]
@@ -157,6 +158,16 @@ def test_an_empty_database_stays_empty(make: Make, database_url: str) -> None:
     assert rows(empty, "SELECT nspname FROM pg_namespace WHERE nspname = 'gong'") == []
     assert make.run("erase", f"USER_ID={PAULA}", "YES=1", "FORCE=1")[0] == 0
     assert records(empty) == 1
+
+
+def test_tables_of_another_version_stay_as_they_are(make: Make, world: Engine) -> None:
+    with transaction(world) as connection:
+        connection.exec_driver_sql("DROP TABLE oauth_tokens")
+    code, output = make.run("erase", f"USER_ID={PAULA}", "YES=1")
+    assert code != 0
+    assert "make migrate" in output
+    assert rows(world, "SELECT to_regclass('oauth_tokens')") == [(None,)]
+    assert found_in(world, PAULA)
 
 
 def test_a_name_does_nothing_to_a_terminal(make: Make, world: Engine) -> None:

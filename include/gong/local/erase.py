@@ -75,7 +75,7 @@ def erase(warehouses: Sequence[URL], request: Request, output: Output) -> None:
     for line in _describe(request.user_id, user):
         output.say(line)
     _confirm(request, output)
-    migrate(engine)
+    migrate(engine)  # an empty database, with FORCE=1
     try:
         text, rows = _lift(engine, request) if request.undo else _erase(engine, request)
     except UnknownUserError as error:
@@ -87,9 +87,14 @@ def erase(warehouses: Sequence[URL], request: Request, output: Output) -> None:
 
 
 def _find_user(engine: Engine, user_id: str) -> KnownUser:
-    if is_current(engine) is None:  # no table is created in an empty database: it may be the wrong one
+    current = is_current(engine)
+    if current is None:  # no table is created in an empty database: it may be the wrong one
         return KnownUser()
-    migrate(engine)
+    if not current:
+        raise LocalError(
+            f"The tables in {display_address(engine.url)} are of an older version: run a sync or "
+            "`make migrate` first. Nothing was changed."
+        )
     return known_user(engine, user_id)
 
 

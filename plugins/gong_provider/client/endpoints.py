@@ -64,7 +64,7 @@ def users_by_filter(
     if user_ids is not None and not user_ids:  # a service may take it for no filter, and list everyone
         raise GongConfigError("user_ids is empty: there is no user to list")
     if user_ids is not None:
-        chosen["userIds"] = list(user_ids)
+        chosen["userIds"] = check_user_ids(user_ids)
     if created_from is not None:
         chosen["createdFromDateTime"] = _instant(created_from)
     if created_to is not None:
@@ -148,6 +148,16 @@ def check_user_id(user_id: str) -> str:
     if len(user_id) > MAX_ID_CHARS:
         raise GongConfigError(f"A Gong user id has at most {MAX_ID_CHARS} characters")
     return user_id
+
+
+def check_user_ids(user_ids: Sequence[str]) -> list[str]:
+    """Return the ids, each once.
+
+    :raises GongConfigError: an id can't be one, or text stands where a list is expected.
+    """
+    if isinstance(user_ids, str):  # a sequence of text, too: its characters
+        raise GongConfigError("user_ids must be a list of ids, not text")
+    return list(dict.fromkeys(map(check_user_id, user_ids)))
 
 
 def check_instant(name: str, value: datetime | str | None) -> datetime | None:

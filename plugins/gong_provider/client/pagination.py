@@ -8,7 +8,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
-from gong_provider.client.endpoints import IDS_PER_CALL, UsersFilter, check_instant, check_span, check_user_id
+from gong_provider.client.endpoints import (
+    IDS_PER_CALL,
+    UsersFilter,
+    check_instant,
+    check_span,
+    check_user_ids,
+)
 from gong_provider.client.errors import GongBadRequestError, GongPagingError
 from gong_provider.client.models import ListingCheckpoint, ListingStatus, User, UsersPage
 
@@ -186,7 +192,7 @@ async def pages_by_filter(client: GongClient, **filters: Unpack[UsersFilter]) ->
     since = check_instant("created_from", filters.get("created_from"))
     until = check_instant("created_to", filters.get("created_to"))
     user_ids = filters.get("user_ids")
-    chosen = None if user_ids is None else list(dict.fromkeys(map(check_user_id, user_ids)))
+    chosen = None if user_ids is None else check_user_ids(user_ids)
     check_span(since, until)
     wider: UsersFilter = {
         **filters,

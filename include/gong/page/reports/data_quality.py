@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection
 
 from include.gong.page.db import decode_cursor, encode_cursor, paginate, parse_instant, read_rows
@@ -67,7 +69,9 @@ def _not_seen_recently(connection: Connection, query: PageQuery) -> Table:
                Column("history_age", "History age", "span"))  # fmt: skip
     (begin,) = decode_cursor(query.after, 1)
     rows = read_rows(_NOT_SEEN_RECENTLY, connection, after=begin, limit=query.limit + 1)
-    return Table(columns, *paginate(rows, query.limit, "user_id"), _CURRENT_ONLY if query.on else "")
+    unknown = None if rows else unknown_before_first_sync(connection, replace(query, on=None))
+    note = _CURRENT_ONLY if query.on else ""
+    return Table(columns, *paginate(rows, query.limit, "user_id"), note, unknown)
 
 
 def _conflicts(connection: Connection, query: PageQuery) -> Table:

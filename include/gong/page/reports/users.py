@@ -98,7 +98,8 @@ def _read(connection: Connection, query: PageQuery) -> Table:
     searches = bool(query.search.strip())
     if query.moment is None:
         ids, after = _found(_FIND if searches else _NEXT, connection, query)
-        return Table(_COLUMNS, read_rows(_STATES, connection, ids=ids), after)
+        unknown = None if ids else unknown_before_first_sync(connection, query)
+        return Table(_COLUMNS, read_rows(_STATES, connection, ids=ids), after, unknown=unknown)
     if not searches:
         return read_window(_ALL_AS_OF, connection, query, _COLUMNS_AS_OF, UNKNOWN_EXISTENCE)
     ids, after = _found(_FIND_AS_OF, connection, query, moment=query.moment)
