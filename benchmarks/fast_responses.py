@@ -22,7 +22,7 @@ class Responses:
 
     def __init__(self, company: Company) -> None:
         self._company = company
-        self._cursors = Cursors("bench", _CURSOR_TTL_S)
+        self._cursors = Cursors(_CURSOR_TTL_S)
         self._numbers = {company.user_id(number): number for number in range(company.users)}
         assert len(self._numbers) == company.users, "ids must differ"
         histories = [response(200, {"userSettingsHistory": kind.changes}) for kind in company.kinds]

@@ -291,7 +291,7 @@ def test_an_invalid_host_makes_no_call(connect: Connect) -> None:
 
 
 def test_a_connection_that_is_not_secure_is_not_used(connect: Connect, tmp_path: Path) -> None:
-    with untrusted_port(tmp_path) as (port, callers), connect(f"https://127.0.0.1:{port}") as hook:
+    with untrusted_port() as (port, callers), connect(f"https://127.0.0.1:{port}") as hook:
         with pytest.raises(errors.GongTLSError) as caught:
             hook.list_users()
         assert len(callers) == caught.value.calls == 1

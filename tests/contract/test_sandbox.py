@@ -230,24 +230,24 @@ def test_the_command_prints_when_it_listens_and_stops_at_once() -> None:
         process.wait(5)
 
 
-def _contract() -> dict[str, Any]:
+def contract() -> dict[str, Any]:
     """The contract, with two things that it leaves out.
 
     Any endpoint may respond with 400 (Gong's public reference says so), and cursors can't be generated:
     without one from a response there is only the empty one.
     """
-    contract: dict[str, Any] = yaml.safe_load(CONTRACT.read_text())
+    found: dict[str, Any] = yaml.safe_load(CONTRACT.read_text())
     no_cursor = {"type": "string", "enum": [""]}
-    contract["components"]["schemas"]["UsersFilterRequest"]["properties"]["cursor"] = no_cursor
-    contract["paths"]["/users"]["get"]["parameters"][0]["schema"] = no_cursor
-    bad_request = contract["paths"]["/users/filter"]["post"]["responses"]["400"]
-    for operations in contract["paths"].values():
+    found["components"]["schemas"]["UsersFilterRequest"]["properties"]["cursor"] = no_cursor
+    found["paths"]["/users"]["get"]["parameters"][0]["schema"] = no_cursor
+    bad_request = found["paths"]["/users/filter"]["post"]["responses"]["400"]
+    for operations in found["paths"].values():
         for operation in operations.values():
             operation["responses"].setdefault("400", bad_request)
-    return contract
+    return found
 
 
-schema = schemathesis.openapi.from_dict(_contract())
+schema = schemathesis.openapi.from_dict(contract())
 schema.app = sandbox("contract").app
 schema.config.update(base_url="http://sandbox/v2")
 

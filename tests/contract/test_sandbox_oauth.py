@@ -67,13 +67,6 @@ def test_only_the_app_may_renew_and_only_valid_access_tokens_may_read() -> None:
     assert [status(gong, token) for token in (pair["access_token"], pair["refresh_token"], "x")] == [401] * 3
 
 
-def test_tokens_outlive_a_restart() -> None:
-    _, pair = renewed(TestClient(app()), "first")
-    restarted = TestClient(app())
-    assert status(restarted, pair["access_token"]) == 200
-    assert renewed(restarted, pair["refresh_token"])[0] == 200
-
-
 @pytest.fixture
 def address() -> Iterator[str]:
     """A sandbox on a real port, whose tokens are valid for a second."""

@@ -141,7 +141,7 @@ def a_wrong_database(**change: Any) -> Provoke:
 
 
 def no_certificate(setup: Setup) -> None:
-    with untrusted_port(setup.directory) as (port, _), setup.connect(f"https://127.0.0.1:{port}") as hook:
+    with untrusted_port() as (port, _), setup.connect(f"https://127.0.0.1:{port}") as hook:
         hook.list_users(cursor=EMAIL)
 
 
@@ -183,7 +183,7 @@ def renewal(fault: WireFault | None = None, **change: Any) -> Provoke:
 
 
 def no_certificate_of_tokens(setup: Setup) -> None:
-    with untrusted_port(setup.directory) as (port, _):
+    with untrusted_port() as (port, _):
         renewal(oauth_endpoint=f"https://127.0.0.1:{port}/o")(setup)
 
 
@@ -524,7 +524,7 @@ def warnings_of(captured: list[str]) -> list[str]:
 def test_tls_without_verification_is_warned_of_by_each_client(
     connect: Connect, tmp_path: Path, captured: list[str], name: str
 ) -> None:
-    with untrusted_port(tmp_path) as (port, callers):
+    with untrusted_port() as (port, callers):
         for number in (1, 2):
             with (
                 connect(f"https://127.0.0.1:{port}", attempts=1, **{name: False}) as hook,
@@ -553,7 +553,7 @@ def test_nothing_else_turns_verification_off(
     for name, value in variables.items():
         setup.setenv(name, value)
     with (
-        untrusted_port(setup.directory) as (port, _),
+        untrusted_port() as (port, _),
         setup.connect(f"https://127.0.0.1:{port}", **extra) as hook,
         pytest.raises((errors.GongTLSError, errors.GongConfigError)),
     ):

@@ -115,7 +115,7 @@ class Endpoints:
         return [user for user in users if users_filter.matches(user)]
 
     def _page(self, users: list[Json], users_filter: UsersFilter, cursor: str) -> JSONResponse:
-        request = repr(users_filter)  # a lone surrogate has no JSON
+        request = repr(users_filter)
         start = self._cursors.read(cursor, request) if cursor else 0
         page = users[start : start + self._page_size]
         records: Json = {
@@ -148,8 +148,7 @@ def create_app(
     :param oauth: the token endpoint, if it has one.
     """
     app = FastAPI(openapi_url=None, redirect_slashes=False)
-    cursors = Cursors(access_key_secret, cursor_ttl_s)
-    app.include_router(Endpoints(world, API_VARIANTS[variant], cursors, page_size).router())
+    app.include_router(Endpoints(world, API_VARIANTS[variant], Cursors(cursor_ttl_s), page_size).router())
     if oauth is not None:
         app.add_api_route(PATH, oauth.refresh, methods=["POST"])
     credentials = Credentials(access_key, access_key_secret, access_token, oauth)

@@ -60,8 +60,7 @@ class CallLimit:
 
     def __init__(self, calls_per_second: float) -> None:
         self._rate = calls_per_second
-        self._capacity = max(1.0, calls_per_second)
-        self._calls = self._capacity
+        self._calls = self._capacity = max(1.0, calls_per_second)
         self._filled_at = time.monotonic()
 
     def seconds_to_wait(self) -> float:
