@@ -115,7 +115,7 @@ class Result(Generic[T]):
 class _Client(MeteredClient):
     """A client that keeps its exchanges, and what models drop of responses."""
 
-    calls = 0
+    calls: int = 0
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -136,6 +136,7 @@ class _Client(MeteredClient):
             return Result(self.exchanges[-1] if len(self.exchanges) > before else None, error=error)
 
     async def ask_page(self, request: GongRequest, *, with_avatars: bool = False) -> Result[UsersPage]:
+        """Make a call for a page of users."""
         return await self.ask(request, partial(endpoints.parse_users_page, include_avatars=with_avatars))
 
     async def _send(self, request: GongRequest, access: Access) -> tuple[int, Mapping[str, str], bytes]:
@@ -200,8 +201,8 @@ class Survey:
         self.empty: Result[UsersPage] | None = None
         self.histories: list[tuple[User, Result[SettingsHistory]]] = []
         self.exchanges: list[Exchange] = []
-        self.calls = 0
-        self.ended_early = ""
+        self.calls: int = 0
+        self.ended_early: str = ""
 
     @property
     def read_pages(self) -> list[UsersPage]:

@@ -59,6 +59,7 @@ class GongRetryPolicy(ExceptionRetryPolicy):
         max_tries: int,
         context: Context | None = None,
     ) -> RetryDecision:
+        """Return whether to retry after this error, and when; Airflow calls it in the task's process."""
         decision = super().evaluate(exception, try_number, max_tries, context)
         if decision.action is RetryAction.FAIL:
             return decision

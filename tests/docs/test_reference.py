@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gong_provider import metrics
 from gong_provider.client import errors, models
 from gong_provider.client.client import GongClient
 from gong_provider.get_provider_info import get_provider_info
@@ -19,7 +20,7 @@ from gong_provider.hooks.connection import (
     DEFAULT_HOST,
     DEFAULT_TIMEOUT_S,
 )
-from gong_provider.hooks.gong import GongHook
+from gong_provider.hooks.gong import GongAsyncHook, GongHook
 from gong_provider.operators import gong as operators
 from tests.support.documents import ROOT
 
@@ -44,24 +45,39 @@ def test_every_class_is_on_its_page(site: Path, page: str, module: object) -> No
     assert [name for name in names if f'id="{module.__name__}.{name}"' not in text] == []  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", made_here(operators))
+OPERATORS = [name for name in made_here(operators) if name.endswith("Operator")]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
 def test_an_operators_docstring_names_its_template_fields(name: str) -> None:
     operator = getattr(operators, name)
     documented = re.findall(r":param (\w+):((?:(?!:param).)*)", inspect.getdoc(operator) or "", re.S)
     assert {field for field, words in documented if "(templated)" in words} == set(operator.template_fields)
 
 
-def test_every_method_of_the_hook_is_on_its_page_and_explained(site: Path) -> None:
+@pytest.mark.parametrize("hook", [GongHook, GongAsyncHook])
+def test_every_method_of_a_hook_is_on_its_page_and_explained(site: Path, hook: type) -> None:
     text = (site / "reference" / "hook.html").read_text()
     methods = [
         name
-        for name, value in vars(GongHook).items()
+        for name, value in vars(hook).items()
         if not name.startswith("_") and (callable(value) or isinstance(value, classmethod))
     ]
     assert len(methods) > 10
     for name in methods:
-        assert f'id="gong_provider.hooks.gong.GongHook.{name}"' in text, name
-        assert inspect.getdoc(getattr(GongHook, name)), name
+        assert f'id="gong_provider.hooks.gong.{hook.__name__}.{name}"' in text, name
+        assert inspect.getdoc(getattr(hook, name)), name
+
+
+def test_both_hooks_have_the_same_methods() -> None:
+    own = {name for name in vars(GongHook) if name[0] != "_"} - {"test_connection", "api_base_url", "usage"}
+    assert own == {name for name in vars(GongAsyncHook) if name[0] != "_"}
+
+
+def test_every_metric_is_on_the_page() -> None:
+    names = [value for name, value in vars(metrics).items() if name.isupper()]
+    rows = re.findall(r"^\| `(gong\.\w+)` \|", (DOCS / "operators.md").read_text(), re.M)
+    assert sorted(rows) == sorted(names)
 
 
 @pytest.mark.parametrize("page", ["docs/operators.md", "plugins/gong_provider/README.md"])
@@ -71,8 +87,8 @@ def test_each_endpoint_is_in_the_table_with_its_operator_and_method(page: str) -
         for name, value in vars(GongClient).items()
         if inspect.iscoroutinefunction(value) and name[0] != "_"
     ]
-    names = {*made_here(operators), *methods} - {"close"}
-    rows = [line for line in (ROOT / page).read_text().splitlines() if line.startswith("| `")]
+    names = {*OPERATORS, *methods} - {"close"}
+    rows = [line for line in (ROOT / page).read_text().splitlines() if re.match(r"\| `(GET|POST) ", line)]
     assert len(names) == 2 * len(rows)
     assert [name for name in sorted(names) if not any(f"`{name}`" in row for row in rows)] == []
 

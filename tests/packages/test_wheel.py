@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.gong_service import GongService
+
 ROOT = Path(__file__).resolve().parents[2]
 FORM = """
 import json
@@ -67,10 +69,10 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     }
     environment = clean | {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
 
-    def run(program: str, *arguments: str) -> str:
+    def run(program: str, *arguments: str, **settings: str) -> str:
         done = subprocess.run(
             [str(programs / program), *arguments],
-            cwd=home, env=environment, capture_output=True, text=True, check=False,
+            cwd=home, env=environment | settings, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -94,5 +96,39 @@ def test_airflow_lists_it_with_its_hook_and_connection_form(installed: Run) -> N
     assert form["labels"]["login"] == "Access key"
 
 
-def test_its_operators_import_alone(installed: Run) -> None:
-    installed("python", "-c", "import gong_provider.operators.gong, gong_provider.hooks.gong")
+LOOK = """
+import sys, warnings
+import gong_provider.operators.gong, gong_provider.hooks.gong
+assert "psycopg2" not in sys.modules
+try:
+    import psycopg2
+except ModuleNotFoundError:
+    print(gong_provider.hooks.gong.GongHook().test_connection())
+"""
+
+
+def test_without_postgres_its_hook_command_and_examples_work(installed: Run) -> None:
+    with GongService([{"id": "1"}, {"id": "2"}]) as service:
+        connection = {
+            "conn_type": "gong", "host": service.base_url, "login": service.key, "password": service.secret,
+            "extra": {"coordination_conn_id": "none"},
+        }  # fmt: skip
+        alone = {"AIRFLOW_CONN_GONG_DEFAULT": json.dumps(connection)}
+        assert "2 users" in installed("python", "-c", LOOK, **alone).splitlines()[-1]
+        report = json.loads(installed("airflow", "gong", "doctor", "--json", **alone))
+        assert report["host"] == service.base_url.removeprefix("http://")
+        examples = installed("python", "-c", "import gong_provider.example_dags as it; print(*it.__path__)")
+        folder = {"AIRFLOW__CORE__DAGS_FOLDER": examples.strip()}
+        installed("airflow", "db", "migrate")
+        calls = len(service.calls)
+        tried = installed("airflow", "dags", "test", "gong_how_many", **alone, **folder)
+        assert "state=success" in tried
+        assert len(service.calls) == calls + 1
+
+
+def test_a_shared_database_asks_for_its_driver(installed: Run) -> None:
+    shared = {
+        "AIRFLOW_CONN_GONG_DEFAULT": "gong://key:secret@gong.invalid",
+        "AIRFLOW_CONN_GONG_POSTGRES": "postgres://nowhere.invalid/gong",
+    }
+    assert "airflow-provider-gong[postgres]" in installed("python", "-c", LOOK, **shared).splitlines()[-1]

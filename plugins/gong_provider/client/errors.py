@@ -95,7 +95,7 @@ class GongApiError(GongError):
     :param advice: what to do, where it differs from the advice of the class.
     """
 
-    advice = ""
+    advice: str = ""
 
     def __init__(
         self,
@@ -111,10 +111,10 @@ class GongApiError(GongError):
     ) -> None:
         self.what = what
         self.method = method
-        self.path = _UNUSUAL_ID.sub(HIDDEN, path)
+        self.path: str = _UNUSUAL_ID.sub(HIDDEN, path)
         self.status = status
-        self.request_id = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else None
-        self.errors = tuple(dict.fromkeys(map(_redact, errors)))
+        self.request_id: str | None = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else None
+        self.errors: tuple[str, ...] = tuple(dict.fromkeys(map(_redact, errors)))
         self.calls = calls
         if advice:
             self.advice = advice

@@ -55,7 +55,7 @@ _FATAL = (
     errors.GongRateLimitError,
 )
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 def calls_in_flight(calls_per_second: float) -> int:

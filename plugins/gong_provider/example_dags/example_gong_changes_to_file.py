@@ -11,6 +11,7 @@ from gong_provider.operators.gong import GongGetUserSettingsHistoryOperator
 
 
 def keep(group: list[HistoryOutcome]) -> None:
+    """Append each change as a line of JSON."""
     with Path(os.environ["GONG_CHANGES_FILE"]).open("a") as file:
         for outcome in group:
             if isinstance(outcome, SettingsHistory):  # a HistoryFailure has a reason instead

@@ -12,6 +12,7 @@ from gong_provider.operators.gong import GongListUsersOperator
 
 
 def keep(page: UsersPage) -> int:
+    """Append each user as a line of JSON; return how many were listed so far."""
     with Path(os.environ["GONG_USERS_FILE"]).open("a") as file:
         for user in page.users:
             file.write(json.dumps(asdict(user), default=str) + "\n")

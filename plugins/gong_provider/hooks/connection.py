@@ -27,7 +27,7 @@ from gong_provider.client.models import UsersPage
 from gong_provider.oauth.token_endpoint import DEFAULT_OAUTH_ENDPOINT, OAuthSettings, is_bare_url
 from gong_provider.rate_limit.base import CallsRemaining, Limits
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 DEFAULT_HOST = "https://api.gong.io"
 API_VERSION = "/v2"

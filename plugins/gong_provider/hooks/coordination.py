@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # at run time only where a database is used: the extra "postg
     from gong_provider.oauth.token_store import Cipher
     from gong_provider.rate_limit.postgres import PostgresRateLimiter
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 DEFAULT_CONN_ID = "gong_postgres"
 """Used when the Gong connection names no other: the warehouse's connection."""

@@ -26,7 +26,7 @@ from gong_provider.oauth.token_endpoint import (
 )
 from gong_provider.oauth.token_store import Cipher, TokenRow, TokenRows
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 DEADLINE_S = 30.0
 LEASE_MARGIN_S = 30.0

@@ -15,7 +15,7 @@ IDS_PER_VALUE = 500
 KEPT_FOR = timedelta(days=365)
 """More than Airflow's 30 days: the ids of a large account may take more days of calls than that."""
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 class ProcessedIds:

@@ -30,7 +30,7 @@ UNLIMITED_RESERVED = 1000
 MAX_GUESSED_PAUSE_S = 900.0
 """The longest pause after 429s without a Retry-After."""
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class InProcessRateLimiter:
     def __init__(
         self, limits: Limits, clock: Callable[[], float] = time.monotonic, account: _Account | None = None
     ) -> None:
-        self.max_reserved = limits.max_reserved
+        self.max_reserved: int = limits.max_reserved
         self._limits = limits
         self._interval_s = limits.interval_s
         self._clock = clock

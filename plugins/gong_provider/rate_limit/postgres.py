@@ -135,7 +135,7 @@ class PostgresRateLimiter:
         limits: Limits,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self.max_reserved = limits.max_reserved
+        self.max_reserved: int = limits.max_reserved
         self._database = database
         self._account = account
         self._limits = limits
