@@ -30,6 +30,7 @@ from tests.support.gong_service import GongService
 from tests.support.hooks import Connect, ids_of, world
 from tests.support.ports import closed_port
 from tests.support.token_service import TokenService
+from tests.support.wire_faults import instead
 
 ROOT = Path(__file__).parents[2]
 
@@ -247,6 +248,14 @@ def test_the_21st_call_is_never_made(connect: Connect, gong: Gong) -> None:
         assert len(service.calls) == MAX_CALLS
     assert "ended early" in printed
     assert_holds_nothing_of(service.users, printed)
+
+
+def test_no_redirect_is_followed(connect: Connect, gong: Gong) -> None:
+    away = instead(302, Location="/v2/users?again")
+    with GongService([user(1)], faults=Faults(wire=away)) as service:
+        connect(service, allow_redirects=True)
+        assert "302" in gong("doctor").code
+        assert len(service.calls) == 1
 
 
 def test_an_exhausted_quota_ends_the_check(connect: Connect, gong: Gong) -> None:
