@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
@@ -154,7 +154,10 @@ class _DoctorHook(GongAsyncHook):
 
     @cached_property
     def client(self) -> _Client:
-        return _Client(**self._client_options(), rate_limiter=self._rate_limiter())
+        """Does not follow redirects: these calls would not be counted."""
+        options = self._client_options()
+        options["http_options"] = replace(options["http_options"], allow_redirects=False)
+        return _Client(**options, rate_limiter=self._rate_limiter())
 
     def is_shared(self) -> bool:
         """Whether there is a Postgres for all workers; the check works without it."""

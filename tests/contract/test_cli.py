@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -28,6 +30,7 @@ from tests.support.gong_service import GongService
 from tests.support.hooks import Connect, ids_of, world
 from tests.support.ports import closed_port
 from tests.support.token_service import TokenService
+from tests.support.wire_faults import instead
 
 ROOT = Path(__file__).parents[2]
 
@@ -247,6 +250,14 @@ def test_the_21st_call_is_never_made(connect: Connect, gong: Gong) -> None:
     assert_holds_nothing_of(service.users, printed)
 
 
+def test_no_redirect_is_followed(connect: Connect, gong: Gong) -> None:
+    away = instead(302, Location="/v2/users?again")
+    with GongService([user(1)], faults=Faults(wire=away)) as service:
+        connect(service, allow_redirects=True)
+        assert "302" in gong("doctor").code
+        assert len(service.calls) == 1
+
+
 def test_an_exhausted_quota_ends_the_check(connect: Connect, gong: Gong) -> None:
     with GongService([user(1)], faults=Faults(rate_limited_at={4: 9000.0})) as service:
         connect(service)
@@ -351,3 +362,21 @@ def test_airflows_own_commands_load_neither_an_http_client_nor_the_hook() -> Non
     )
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "['gong_provider.cli']"
+
+
+def test_make_check_live_has_the_quota_and_the_tokens_of_make_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="gong-check-"))  # PostgreSQL's user can't enter pytest's own
+    monkeypatch.setenv("GONG_LOCAL_DIR", str(folder))
+    monkeypatch.delenv("AIRFLOW_CONN_GONG_POSTGRES", raising=False)
+    with TokenService() as tokens, GongService([user(1)], tokens=tokens) as service:
+        app = {"client_id": tokens.client_id, "client_secret": tokens.client_secret}
+        extra = {**app, "refresh_token": tokens.consent_token, "oauth_endpoint": tokens.url}
+        given = {"conn_type": "gong", "host": service.base_url, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_GONG_DEFAULT", json.dumps(given))
+        command = [sys.executable, "-m", "include.gong.local", "check-live"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        shutil.rmtree(folder)
+    assert done.returncode == 0, done.stderr
+    assert "| through Postgres" in done.stdout
+    assert tokens.issued == 1
+    assert service.calls

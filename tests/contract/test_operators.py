@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
-from airflow.sdk.observability import stats
 
 from gong_provider import metrics
 from gong_provider.client.errors import GongBadRequestError, GongConfigError, GongError, GongNotFoundError
@@ -31,6 +29,7 @@ from tests.support.gong_service import ApiVariantName, GongService
 from tests.support.hooks import Connect, ids_of, world
 from tests.support.odd_world import odd_world
 from tests.support.people import quoting
+from tests.support.stats import recorded_stats
 
 OPERATORS: list[tuple[type[Any], str, Any]] = [
     (GongListUsersOperator, "include_avatars", False),
@@ -330,42 +329,20 @@ def test_flags_and_the_connection_are_templates(service: GongService, connect: C
     assert operator.hook.gong_conn_id == "gong_default"
 
 
-class Backend(NoStatsLogger):
-    """A backend of Airflow's stats that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, dict[str, Any]]] = []
-        self.gauges: dict[str, float] = {}
-
-    def incr(self, stat: str, *_: Any, tags: Any = None, **__: Any) -> None:  # type: ignore[override]
-        self.got.append((stat, tags))
-
-    def timing(self, stat: str, dt: Any, *, tags: Any = None) -> None:  # type: ignore[override]
-        assert 0 <= dt < 60_000
-        self.got.append((stat, tags))
-
-    def gauge(self, stat: str, value: float, *_: Any, **__: Any) -> None:  # type: ignore[override]
-        self.gauges[stat] = value
-
-
 def test_a_task_reports_calls_and_the_time_of_its_groups_to_airflows_stats(connect: Connect) -> None:
-    backend = Backend()
-    stats.initialize(factory=lambda: backend, export_legacy_names=False)
-    try:
-        with world(130, faults=Faults(rate_limited_at={2: 0.0})) as running:
-            connect(running, calls_per_day=500, calls_reserve=0)
-            run(GongListUsersOperator(task_id="t", handler=str))
-    finally:
-        stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
-    assert Counter(name for name, _ in backend.got) == {
+    faults = Faults(rate_limited_at={2: 0.0})
+    with recorded_stats() as recorded, world(130, faults=faults) as running:
+        connect(running, calls_per_day=500, calls_reserve=0)
+        run(GongListUsersOperator(task_id="t", handler=str))
+    assert Counter(name for name, _ in recorded.events) == {
         metrics.CALLS: 3,
         metrics.CALL_DURATION: 3,
         metrics.RATE_LIMITED: 1,
         metrics.GROUP_DURATION: 2,
     }
-    assert backend.gauges == {metrics.CALLS_REMAINING: 497}
-    assert (metrics.CALLS, {"endpoint": "list_users", "status": "429"}) in backend.got
-    assert {tags["task_id"] for name, tags in backend.got if name == metrics.GROUP_DURATION} == {"t"}
+    assert recorded.gauges == {metrics.CALLS_REMAINING: 497}
+    assert (metrics.CALLS, {"endpoint": "list_users", "status": "429"}) in recorded.events
+    assert {tags["task_id"] for name, tags in recorded.events if name == metrics.GROUP_DURATION} == {"t"}
 
 
 def test_openlineage_gets_what_a_task_read(service: GongService, connect: Connect) -> None:

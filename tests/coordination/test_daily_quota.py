@@ -16,11 +16,13 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import Engine
 
+from gong_provider import metrics
 from gong_provider.client.errors import GongDailyQuotaExceededError
 from include.gong.sync import run
 from include.gong.warehouse.connect import transaction
 from tests.coordination.days import BEGIN, DAY, World, most_calls_in_24_hours
 from tests.support import Faults, GongService
+from tests.support.stats import recorded_stats
 from tests.warehouse.making import rows, value
 
 USERS, DAILY, RESERVE = 1000, 400, 40
@@ -121,6 +123,13 @@ def test_a_run_that_cant_publish_fails(
     with pytest.raises(OSError, match="no room"):
         world.run()
     assert [*states, value(warehouse, "SELECT state FROM sync_runs")] == ["running", "failed"]
+
+
+def test_the_backlog_and_the_calls_that_remain_are_metrics(world: World) -> None:
+    with recorded_stats() as recorded:
+        done = world.run()
+    assert recorded.gauges[metrics.BACKLOG] == done["histories_remaining"] > 0
+    assert recorded.gauges[metrics.CALLS_REMAINING] == 0
 
 
 @pytest.mark.parametrize("changing", [50, 400])

@@ -13,6 +13,7 @@ from tests.dags.conftest import airflow_environment
 from tests.dags.dag_runner import DagRunner
 from tests.support.documents import ROOT, named
 from tests.support.gong_service import GongService
+from tests.support.stored_rows import query
 
 IDS = ["7012345678901234567", "7012345678901234568", "7012345678901234569"]
 CREATED = ["2026-02-28T23:59:59Z", "2026-03-01T00:00:00Z", "2026-03-31T23:59:59Z"]
@@ -74,6 +75,8 @@ def results(airflow_database: str, tmp_path_factory: pytest.TempPathFactory) -> 
         for name in ("users.jsonl", "changes.jsonl"):
             found[name] = [json.loads(line) for line in (home / name).read_text().splitlines()]
         found["requested"] = dict(service.histories_requested)
+    links = "SELECT task_id FROM public.xcom WHERE key LIKE '\\_link\\_%' AND value::text LIKE '%gong.io%'"
+    found["links"] = {row["task_id"] for row in query(airflow_database, links)}
     return found
 
 
@@ -91,6 +94,11 @@ def test_an_example_returns_the_documented_results(results: dict[str, Any], dag_
     done = results[dag_id]
     assert done.succeeded, done.log
     assert {task: done.values[task] for task in RESULTS[dag_id]} == RESULTS[dag_id]
+
+
+def test_each_operators_link_is_stored_also_of_a_mapped_one(results: dict[str, Any]) -> None:
+    operators = {"list_users", "joined", "these_or_all", "get_user", "fetch_histories"}
+    assert results["links"] == operators
 
 
 def test_an_unknown_user_is_a_result_and_no_failure(results: dict[str, Any]) -> None:

@@ -132,6 +132,8 @@ def test_only_the_extra_headers_is_sent_as_headers() -> None:
     "extras",
     [
         {"headers": "X-Trace: 7"},
+        {"proxies": ["s3cret"]},
+        {"proxy": '{"https": s3cret}'},
         {"headers": ["X-Trace"]},
         {"headers": {"X-Trace": "s3cret\nX: y"}},
         {"headers": {"X\r\nY": "s3cret"}},
@@ -150,7 +152,8 @@ def test_http_options_that_cant_be_used_are_one_error_without_their_values(extra
 
 
 def test_a_proxy_is_text_or_an_object_by_scheme() -> None:
-    for given in ("http://proxy:3128", {"https": "http://proxy:3128"}):
+    by_scheme = {"https": "http://proxy:3128"}
+    for given in ("http://proxy:3128", by_scheme, json.dumps(by_scheme)):
         for name in ("proxy", "proxies"):
             assert http_options_of({name: given}, "https://us-1.api.gong.io").proxy == "http://proxy:3128"
 

@@ -219,6 +219,7 @@ def _finish(context: Any, run: runs.RunKey, failed_tasks: Sequence[str], cause: 
         failed_histories = plan.failed_histories(connection, run)
         _record_backlog(connection, run, limits, calls)
         row = runs.run_row(connection, run)
+    stats.gauge(metrics.BACKLOG, row.histories_remaining or 0)
     failure = f"{cause}. Loaded data stays" if failed_tasks else None
     if failed_histories and not failure:
         failure = (
@@ -283,7 +284,6 @@ def _close(run: runs.RunKey, state: runs.State, failure: str | None = None) -> r
 def _record_backlog(connection: Connection, run: runs.RunKey, limits: Limits, calls: CallsRemaining) -> None:
     newest = runs.newest_listing(connection)
     remaining = plan.histories_remaining(connection, run)
-    stats.gauge(metrics.BACKLOG, remaining)
     eta = budget.backlog_eta(remaining, limits, calls, newest.users if newest else 0)
     status = None
     if remaining and runs.run_row(connection, run).scope == "everyone":

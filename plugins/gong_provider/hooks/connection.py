@@ -223,14 +223,15 @@ def http_options_of(extras: Mapping[str, Any], base_url: str) -> HttpOptions:
     """
     session = Session()
     session.trust_env = _is_true(extras.get("trust_env", True))
-    session.proxies = extras.get("proxies", extras.get("proxy")) or {}
-    if not isinstance(session.proxies, Mapping):
-        session.proxies = {"all": str(session.proxies)}
+    name = "proxies" if "proxies" in extras else "proxy"
+    proxy = extras.get(name)
+    is_address = isinstance(proxy, str) and "{" not in proxy and proxy.strip()
+    session.proxies = {"all": str(proxy).strip()} if is_address else _texts(extras, name)
     verify = extras.get("verify", extras.get("verify_ssl", True))
     effective = session.merge_environment_settings(base_url, {}, None, verify, extras.get("cert"))
     verify = cast("bool | str", effective["verify"])
     secure = base_url.startswith("https:")
-    headers, redirects = _headers(extras.get("headers")), _is_true(extras.get("allow_redirects"))
+    headers, redirects = _texts(extras, "headers"), _is_true(extras.get("allow_redirects"))
     if redirects and any(word in name.lower() for name in headers for word in _SECRET_WORDS):
         raise GongConfigError(
             "The connection's extra headers has a secret, which allow_redirects would send to other hosts: "
@@ -254,16 +255,17 @@ def _is_true(value: Any) -> bool:
     return str(value).strip().lower() in ("true", "1", "yes")
 
 
-def _headers(given: Any) -> dict[str, str]:
-    """Return the extra ``headers``, an object or its JSON text."""
+def _texts(extras: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Return the texts of an extra that is an object, or its JSON text."""
+    given = extras.get(name)
     try:
-        headers = json.loads(given) if isinstance(given, str) and given.strip() else given or {}
-        pairs = {name: str(value) for name, value in headers.items()}
+        members = json.loads(given) if isinstance(given, str) and given.strip() else given or {}
+        texts = {key: str(value) for key, value in members.items()}
     except (AttributeError, ValueError):
-        raise_without_context(GongConfigError("The connection's extra headers must be a JSON object"))
-    if any(not text.isprintable() for pair in pairs.items() for text in pair):
-        raise GongConfigError("The connection's extra headers has an invalid character, such as a line break")
-    return pairs
+        raise_without_context(GongConfigError(f"The connection's extra {name} must be a JSON object"))
+    if any(not text.isprintable() for pair in texts.items() for text in pair):
+        raise GongConfigError(f"The connection's extra {name} has an invalid character, such as a line break")
+    return texts
 
 
 def _is_this_machine(url: str) -> bool:
