@@ -24,6 +24,7 @@ from benchmarks.harness import Account, Outcome, Runner, Server, environment, ex
 from benchmarks.limit import SOCKETS, Service, load
 from benchmarks.ours_load import EXTRA
 from benchmarks.page import READERS, api_p95_ms
+from benchmarks.workers import RATE, USERS, run_workers
 from gong_provider.client.history_fetcher import calls_in_flight
 from include.gong.local.settings import ROOT
 from include.gong.warehouse.connect import engine_for
@@ -160,8 +161,7 @@ def page(cluster: Server, users: int) -> list[Goal]:
 
 def client(cluster: Server, users: int) -> list[Goal]:
     """Measure the client alone, without a limit; and a commit's beside it, in turns (``BASELINE``)."""
-    baseline = os.environ.get(BASELINE)
-    trees = {"": ROOT} | ({"baseline": Path(baseline)} if baseline else {})
+    trees = _trees()
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in trees}
     with service(Account(users)) as address:
         for _ in range(CLIENT_ROUNDS):
@@ -173,7 +173,7 @@ def client(cluster: Server, users: int) -> list[Goal]:
         Goal(name, f"{seconds:.2f} s"),
         Goal(f"{name}: processor time", f"{cpu_s:.2f} s", "≤ 2 s for 10,000", cpu_s <= 2 * users / 10_000),
     ]
-    if baseline:
+    if "baseline" in trees:
         for what in ("seconds", "cpu_seconds"):
             pairs = zip(runs[""], runs["baseline"], strict=True)
             ratio = median(ours_[what] / theirs[what] for ours_, theirs in pairs)
@@ -181,6 +181,29 @@ def client(cluster: Server, users: int) -> list[Goal]:
             measured = f"{ratio:.2f} × its {before:.2f} s"
             rows.append(Goal(f"{name}: {what} to the baseline", measured, "≤ 0.6 ×", ratio <= 0.6))
     return rows
+
+
+def workers(cluster: Server, users: int) -> list[Goal]:
+    """Measure processes that share a limit; and a commit's beside it (``BASELINE``)."""
+    rows = []
+    for number in (1, 4, 16):
+        for name, tree in _trees().items():
+            found = run_workers(cluster, tree, number)
+            measured = ", ".join(f"{what} {value:.2f}" for what, value in found.items())
+            fits = found["of the limit"] >= 0.97 and not found["429s"]
+            what = f"{number} workers, {USERS} histories at {RATE} a second {name}".strip()
+            rows.append(
+                Goal(what, measured, "≥ 0.97 of the limit, no 429", fits)
+                if not name
+                else Goal(what, measured)
+            )
+    return rows
+
+
+def _trees() -> dict[str, Path]:
+    """Return this checkout, and the one to compare it with."""
+    baseline = os.environ.get(BASELINE)
+    return {"": ROOT} | ({"baseline": Path(baseline)} if baseline else {})
 
 
 def _client_run(address: str, users: int, tree: Path) -> dict[str, float]:
@@ -204,6 +227,7 @@ GOALS: dict[str, Callable[[Server, int], list[Goal]]] = {
     "ceiling": ceiling,
     "client": client,
     "rate": rate,
+    "workers": workers,
     "latency": latency,
     "memory": memory,
     "second_run": second_run,

@@ -249,6 +249,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._search_path = schemas.search_path(engine.url)
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
 
@@ -273,7 +274,7 @@ class Database:
                 raise
 
     def _run(self, statements: str, parameters: Mapping[str, Any], once: bool) -> Row[Any] | None:
-        values = {"search_path": schemas.search_path(self._engine.url), **parameters}
+        values = {"search_path": self._search_path, **parameters}
         for is_last in (True,) if once else (False, True):
             connection = self._connected()
             try:
