@@ -100,7 +100,7 @@ def test_the_image_has_the_services_programs_in_locked_versions(image: Run) -> N
 
 @pytest.mark.timeout(400)
 def test_airflow_makes_pods_of_the_template_of_the_page(image: Run, tmp_path: Path) -> None:
-    (template,) = named("yaml", "docs/install.md")
+    (template,) = [block for block in named("yaml", "docs/install.md") if "kind: Pod" in block.text]
     (tmp_path / "pod.yaml").write_text(template.text)
     locked = str(ROOT / "constraints.txt")
     image("pip", "install", "--quiet", "-c", locked, "apache-airflow-providers-cncf-kubernetes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,7 +91,7 @@ def test_at_a_terminal_it_shows_warehouse_and_user_and_prompts(
 ) -> None:
     code, shown = make.typed(answer, "erase", f"USER_ID={PAULA}")
     assert code == 0, shown
-    first, *rest = shown.removeprefix(answer.decode().replace("\n", "\r\n")).splitlines()
+    first, *rest = re.sub(r"\x1b\[[\d;?]*\w", "", shown).partition("Warehouse:")[2].splitlines()
     assert f"{world.url.host}:{world.url.port}/{world.url.database}" in first
     assert "schema gong" in first
     assert "Paulina Privatissima" in rest[0]
@@ -163,7 +164,7 @@ def test_a_name_does_nothing_to_a_terminal(make: Make, world: Engine) -> None:
     rows(world, "UPDATE user_facts SET first_name = E'\\x1b[2J\\x07Mallory' RETURNING 1")
     _, shown = make.typed(b"n\n", "erase", f"USER_ID={PAULA}")
     assert "Mallory" in shown
-    assert "\x1b" not in shown
+    assert "\x1b[2J" not in shown
     assert "\x07" not in shown
 
 
