@@ -8,7 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from airflow.configuration import retrieve_configuration_description
 
+from include.gong.local.connections import GONG, WAREHOUSE, variable
+from tests.support.compose import compose, dockerfile
 from tests.support.documents import ROOT, named
 
 BLOCKS = [block.text for block in named("bash", "docs/install.md")]
@@ -61,3 +65,25 @@ def test_the_page_names_only_our_requirements() -> None:
     }
     assert named_there <= set((ROOT / "requirements.txt").read_text().split())
     assert WHEEL.startswith("python -m pip wheel --no-deps")
+
+
+OF_THE_CHART = {
+    "airflowVersion", "apiSecretKeySecretName", "config", "data", "executor", "fernetKeySecretName", "images",
+    "jwtSecretName", "postgresql", "secret",
+}  # fmt: skip
+"""Values of Airflow's Helm chart, compared by hand with its values.schema.json."""
+
+
+def test_the_values_for_the_chart_name_our_image_connections_and_airflows_settings() -> None:
+    (block,) = [block.text for block in named("yaml", "docs/install.md") if "airflowVersion" in block.text]
+    values = yaml.safe_load(block)
+    assert set(values) == OF_THE_CHART
+    image = values["images"]["airflow"]
+    ours = compose()["services"]["worker"]["image"]
+    assert f"{image['repository'].rpartition('/')[2]}:{image['tag']}" == ours
+    assert dockerfile("FROM") == [[f"apache/airflow:{values['airflowVersion']}-python3.12"]]
+    assert [entry["envName"] for entry in values["secret"]] == [variable(GONG), variable(WAREHOUSE)]
+    assert all(entry["secretKey"] == entry["envName"] for entry in values["secret"])
+    known = retrieve_configuration_description()
+    for section, options in values["config"].items():
+        assert options.keys() <= known[section]["options"].keys()

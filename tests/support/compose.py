@@ -25,6 +25,9 @@ _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\})")
 _PORTS = ("5432", "6379", "8080", "8793", "8794", "8974")
 _OF_ONE_INSTANCE = ("8793", "8794")
 _PORT = re.compile(rf"(?<!\d)({'|'.join(_PORTS)})(?!\d)")
+_SECRETS = ("/run/gong", "/opt/airflow/secrets")
+"""Where a service has its own folder of secrets: in Postgres's and Redis's images, and in ours."""
+_OF_BASE_IMAGE = {"AIRFLOW_HOME": "/opt/airflow"}
 _HOST = re.compile(r"\b(?:postgres|redis|api-server|localhost)(?=:\d)|\b0\.0\.0\.0\b")
 
 
@@ -66,7 +69,7 @@ def dockerfile(instruction: str) -> list[list[str]]:
 def copy_image(target: Path) -> None:
     """Copy the files of the Dockerfile's COPY lines, which go into /opt/airflow."""
     target.mkdir(parents=True)
-    for *sources, to in dockerfile("COPY"):
+    for _owner, *sources, to in dockerfile("COPY"):
         for source in (ROOT / each for each in sources):
             goal = target / to / (source.name if to.endswith("/") and source.is_file() else "")
             goal.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +98,7 @@ class Local:
         for volume, path in _mounts(self.services["keys"]):
             if volume.startswith("secrets"):
                 (self.folder / volume).mkdir(exist_ok=True)
-                if path != "/run/gong":
+                if path not in _SECRETS:
                     (self.folder / "services" / Path(path).name).symlink_to(self.folder / volume)
 
     def command(self, service: str, instance: str = "") -> list[str]:
@@ -113,7 +116,7 @@ class Local:
         """Return the whole environment; only PATH is the caller's, and the provider is the checkout's."""
         name = instance or service
         of_image = dict(pair.split("=", 1) for words in dockerfile("ENV") for pair in words)
-        given = of_image | self.services[service].get("environment", {})
+        given = _OF_BASE_IMAGE | of_image | self.services[service].get("environment", {})
         here = {key: self._here(str(value), service, instance) for key, value in given.items()}
         own = {port: str(free_port()) for port in _OF_ONE_INSTANCE}
         here |= {key: own[str(given[key])] for key in here if str(given[key]) in own}
@@ -126,11 +129,11 @@ class Local:
         return self.folder / "containers" / instance
 
     def _here(self, text: str, service: str, instance: str) -> str:
-        (secrets,) = [volume for volume, path in _mounts(self.services[service]) if path == "/run/gong"]
+        (secrets,) = [volume for volume, path in _mounts(self.services[service]) if path in _SECRETS]
         for path, folder in (
-            ("/run/gong", self.folder / secrets),
-            ("/run/services", self.folder / "services"),
-            ("/run/given", self.folder / "given"),
+            *((path, self.folder / secrets) for path in _SECRETS),
+            ("/opt/airflow/services", self.folder / "services"),
+            ("/opt/airflow/given", self.folder / "given"),
             ("/opt/airflow", self.home(instance or service)),
         ):
             text = text.replace(path, str(folder))

@@ -26,7 +26,7 @@ def secrets_of(service: dict[str, Any]) -> dict[str, str]:
 
 def read_by(service: dict[str, Any]) -> set[str]:
     """Return the files that its command, environment and health check name."""
-    return set(re.findall(r"/run/gong/([\w.]+)", str(service)))
+    return set(re.findall(r"/(?:run/gong|opt/airflow/secrets)/([\w.]+)", str(service)))
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -34,7 +34,7 @@ def test_a_service_sees_no_secret_of_another(name: str) -> None:
     (volume,) = secrets_of(OTHERS[name]).values()
     others = [other for other in OTHERS if other != name]
     assert [other for other in others if volume in secrets_of(OTHERS[other]).values()] == []
-    assert secrets_of(SERVICES["keys"])[f"/run/services/{name}"] == volume
+    assert secrets_of(SERVICES["keys"])[f"/opt/airflow/services/{name}"] == volume
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -45,13 +45,15 @@ def test_a_service_gets_the_secrets_it_reads_and_no_others(name: str, tmp_path: 
     files = list((tmp_path / "services" / name).iterdir())
     expected = read_by(OTHERS[name]) | (OF_DATABASES if name == "migrate" else set())
     assert {file.name for file in files} == expected
-    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)
+    mode = 0o444 if name in keys.OF_OTHER_IMAGES else 0o600
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {mode}
 
 
 def test_the_image_has_the_folders_that_it_fills() -> None:
     """A volume gets the owner of the image's folder, and no service runs as root."""
-    made = {word for words in dockerfile("RUN") for word in words if word.startswith("/run/")}
-    assert made == set(secrets_of(SERVICES["keys"]))
+    (words,) = [words for words in dockerfile("RUN") if words[0] == "mkdir"]
+    made = {f"/opt/airflow/{word}" for word in words[2:]}
+    assert made == {*secrets_of(SERVICES["keys"]), "/opt/airflow/given"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -65,22 +67,3 @@ def test_the_image_that_is_built_here_is_never_pulled() -> None:
     ours = [service for service in SERVICES.values() if service["image"].startswith("gong-")]
     assert len(ours) == 7
     assert {service.get("pull_policy") for service in ours} <= {"never", "build"}
-
-
-def test_the_user_of_the_image_is_the_one_of_the_services() -> None:
-    """The Dockerfile names both numbers: without, a system chooses others."""
-    (line,) = [" ".join(words) for words in dockerfile("RUN") if "useradd" in words]
-    made = dict(
-        part.split(maxsplit=1) for part in line.split("&&") if re.search(r"\b(user|group)add\b", part)
-    )
-    user, group = options(made["useradd"], "--uid", "--gid"), options(made["groupadd"], "--gid")
-    assert user["--gid"] in (group["--gid"], made["groupadd"].split()[-1])
-    expected = f"{user['--uid']}:{group['--gid']}"
-    assert {service["user"] for service in SERVICES.values()} == {expected}
-    assert dockerfile("USER")[-1] == [expected]
-
-
-def options(command: str, *names: str) -> dict[str, str]:
-    """The values of a command's options."""
-    words = command.split()
-    return {name: words[words.index(name) + 1] for name in names}

@@ -174,7 +174,7 @@ def test_a_name_does_nothing_to_a_terminal(make: Make, world: Engine) -> None:
     rows(world, "UPDATE user_facts SET first_name = E'\\x1b[2J\\x07Mallory' RETURNING 1")
     _, shown = make.typed(b"n\n", "erase", f"USER_ID={PAULA}")
     assert "Mallory" in shown
-    assert "\x1b" not in shown
+    assert "\x1b[2J" not in shown
     assert "\x07" not in shown
 
 

@@ -1,4 +1,4 @@
-"""``python -m include.gong.compose keys | database | probe URL``: steps of docker-compose.yaml."""
+"""``python -m include.gong.compose keys | database``: steps of docker-compose.yaml."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from urllib.request import urlopen
 
-from include.gong.compose.database import create_databases
 from include.gong.compose.keys import KeysError, distribute_keys, write_keys
 
 
 def main() -> None:
     """Run one step; an expected failure is printed as one sentence."""
     parser = argparse.ArgumentParser(prog="python -m include.gong.compose", description=__doc__)
-    parser.add_argument("step", choices=("keys", "database", "probe"))
-    parser.add_argument("url", nargs="?", help="URL that must respond with 2xx within 5 s (probe)")
-    arguments = parser.parse_args()
-    if arguments.step == "probe":
-        urlopen(arguments.url, timeout=5).close()  # noqa: S310 - the address in docker-compose.yaml
-        return
+    parser.add_argument("step", choices=("keys", "database"))
+    step = parser.parse_args().step
     folder = Path(os.environ["SECRETS_FOLDER"])
-    if arguments.step == "database":
+    if step == "database":
+        from include.gong.compose.database import create_databases
+
         create_databases(folder, os.environ["POSTGRES_ADDRESS"])
         return
     try:

@@ -43,6 +43,8 @@ READ_BY = {
     "worker": ("fernet_key", *_QUEUE, "api_secret_key", "connections.json"),
 }
 """The secrets that each service of docker-compose.yaml reads; it gets no others."""
+OF_OTHER_IMAGES = ("postgres", "redis")
+"""Services that run as another user; nobody else sees their folder."""
 
 
 def write_keys(folder: Path, environment: Mapping[str, str], given: Path) -> None:
@@ -78,9 +80,12 @@ def distribute_keys(folder: Path, services: Path) -> None:
     :param services: the parent of the services' folders.
     """
     for service, names in READ_BY.items():
-        (services / service).mkdir(mode=0o700, parents=True, exist_ok=True)
+        (services / service).mkdir(parents=True, exist_ok=True)
         for name in names:
-            write_private(services / service / name, (folder / name).read_text())
+            path = services / service / name
+            write_private(path, (folder / name).read_text())
+            if service in OF_OTHER_IMAGES:
+                path.chmod(0o444)
 
 
 def _derived(
@@ -106,7 +111,7 @@ def _given(variable: str, environment: Mapping[str, str], given: Path) -> str:
     try:
         text = path.read_text() if path.exists() else environment.get(variable, "")
     except (OSError, UnicodeDecodeError) as error:
-        raise KeysError(f"secrets/{variable} can't be read by user 999: {type(error).__name__}.") from None
+        raise KeysError(f"secrets/{variable} can't be read by user 50000: {type(error).__name__}.") from None
     return text.strip()
 
 

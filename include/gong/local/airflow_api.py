@@ -4,10 +4,12 @@ from typing import Any
 
 import requests
 
+from include.gong.local.settings import LocalError
+
 TIMEOUT_S = 30
 
 
-class AirflowApiError(RuntimeError):
+class AirflowApiError(LocalError):
     """Airflow rejected a request, or did not respond; the message says why.
 
     :ivar status: of its response; None: there was none.

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from include.gong.local.airflow_api import AirflowApiError
@@ -64,7 +65,10 @@ def backfill(session: Session, output: Output, begin: date, end: date) -> list[d
     make_ready(session, say=output.say)
     output.doing("Creating a run for each day")
     wanted = {str(begin + timedelta(days=number)) for number in range((end - begin).days + 1)}
-    with note_what_continues(session, "The backfill", "backfills", _finder(session)):
+    before = _newest(session)
+    with note_what_continues(
+        session, "The backfill", "backfills", lambda: "The backfill" if _newest(session) > before else ""
+    ):
         made = _create(session, begin, end)
         # Only one backfill of a DAG is open at a time, so these are its runs.
         found = runs(session.airflow, run_type="backfill", start_date_gte=made["created_at"])
@@ -75,14 +79,15 @@ def backfill(session: Session, output: Output, begin: date, end: date) -> list[d
     warehouse = Warehouse(session.warehouse_url)
     with note_what_continues(session, "The backfill", "backfills"):
         for number, (day, run_id) in enumerate(sorted(ours.items()), 1):
-            state = follow(session, run_id, _shower(output, f"{day} ({number} of {len(ours)})"))
+            show = partial(_show, output, f"{day} ({number} of {len(ours)})")
+            state = follow(session, run_id, show)
             results.append(_result(session, output, day, run_id, state, warehouse))
     _close(session, made["id"])
     return sorted(results, key=lambda result: str(result["day"]))
 
 
-def _shower(output: Output, day: str) -> Any:
-    return lambda state: output.doing(f"{day} is {state}")
+def _show(output: Output, day: str, state: str) -> None:
+    output.doing(f"{day} is {state}")
 
 
 def _create(session: Session, begin: date, end: date) -> dict[str, Any]:
@@ -103,15 +108,10 @@ def _create(session: Session, begin: date, end: date) -> dict[str, Any]:
         time.sleep(1)
 
 
-def _finder(session: Session) -> Any:
-    """Return a function that says whether a backfill was created since."""
-
-    def newest() -> int:
-        found = session.airflow.get("backfills", dag_id=DAG_ID, order_by="-id", limit=1).get("backfills", [])
-        return int(found[0]["id"]) if found else 0
-
-    before = newest()
-    return lambda: "The backfill" if newest() > before else ""
+def _newest(session: Session) -> int:
+    """Return the id of the DAG's newest backfill; 0: there is none."""
+    found = session.airflow.get("backfills", dag_id=DAG_ID, order_by="-id", limit=1).get("backfills", [])
+    return int(found[0]["id"]) if found else 0
 
 
 def _close(session: Session, number: int) -> None:

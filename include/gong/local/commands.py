@@ -32,13 +32,15 @@ from include.gong.warehouse.errors import WarehouseError
 def _run(output: Output, given: argparse.Namespace) -> int:
     began_at = time.monotonic()
     sources = Sources.from_environment(given.variant)
-    with _stack("run", output, sources, free_port()) as session:
+    with _stack("run", output, sources) as session:
         output.doing(f"Reading the DAG {DAG_ID}")
         make_ready(session, say=output.say)
         warehouse = Warehouse(session.warehouse_url)
         run_id = start(session, given.conf)
         state = follow(session, run_id, _progress(output, warehouse, run_id))
         output.doing("")
+        if state == "deleted":
+            raise LocalError(f"The run {run_id} was deleted in Airflow.")
         why = "" if state == "success" else reasons(session.airflow, run_id)
         set_note(session.airflow, run_id, why)
         if why:
@@ -63,14 +65,7 @@ def _progress(output: Output, warehouse: Warehouse, run_id: str) -> Callable[[st
 
 
 def _up(output: Output, given: argparse.Namespace) -> int:
-    try:
-        with socket.create_server(("127.0.0.1", given.port)):
-            pass
-    except (OSError, OverflowError):
-        raise LocalError(
-            f"Port {given.port} can't be used; choose another: make up PORT={(given.port + 1) % 65536}."
-        ) from None
-    with _stack("up", output, Sources.from_environment(given.variant), given.port) as session:
+    with _stack("up", output, Sources.from_environment(given.variant), port=given.port) as session:
         try:
             while True:
                 session.check()
@@ -108,8 +103,7 @@ def _print_addresses(output: Output, session: Session, *, is_live: bool) -> Sess
 def _backfill(output: Output, given: argparse.Namespace) -> int:
     if wrong := check_days(given.begin, given.end):
         raise UsageError(f"{wrong} Give --from and --to (FROM= and TO= of make): days in UTC, both included.")
-    sources = Sources.from_environment()
-    with _stack("backfill", output, sources, free_port(), airflow=not given.dry_run) as session:
+    with _stack("backfill", output, Sources.from_environment(), airflow=not given.dry_run) as session:
         output.doing("Estimating")
         sentence, fields = estimate(session, given.begin, given.end)
         if given.dry_run:
@@ -191,21 +185,22 @@ def _warehouse_of_airflow(given: URL | None, session: Session) -> URL:
 
 @contextmanager
 def _stack(
-    command: str, output: Output, sources: Sources, port: int, *, airflow: bool = True
+    command: str, output: Output, sources: Sources, *, port: int = 0, airflow: bool = True
 ) -> Iterator[Session]:
-    """Yield the stack of a running `make up`, or start one and stop it at the end whatever happens."""
+    """Yield the stack of a running `make up`, or start one and stop it at the end whatever happens.
+
+    :param port: of the UI; 0: any.
+    """
     state_dir = StateDir.from_environment()
     lock = Lock(state_dir)
     other = lock.acquire(command)
-    if other is not None:
-        session = _join(lock, state_dir, other, command)
-        if sources.fingerprint not in ("", session.fingerprint):
-            raise LocalError("`make up` is running with other connections; stop it, or set GONG_LOCAL_DIR.")
-        output.say(f"Using the stack of `make up` ({session.address}).")
-        yield session.at_its_warehouse()
-        return
-    stack = Stack(state_dir, sources, persistent=command == "up", port=port, output=output)
+    stack: Stack | None = None
     try:
+        if other is not None:
+            yield _joined(lock, state_dir, sources, output, other, command)
+            return
+        port = _checked(port) if port else free_port()
+        stack = Stack(state_dir, sources, persistent=command == "up", port=port, output=output)
         session = stack.start() if airflow else stack.start_without_airflow()
         if command == "up":
             output.doing(f"Reading the DAG {DAG_ID}")
@@ -213,17 +208,37 @@ def _stack(
             session = _print_addresses(output, session, is_live=is_live)
             lock.publish(session)
         yield session
-    except AirflowApiError as error:
-        stack.check()  # the error of a process that died says more than a missing response
-        raise LocalError(str(error)) from error
+    except AirflowApiError:
+        if stack:
+            stack.check()  # the error of a process that died says more than a missing response
+        raise
     except WarehouseError as error:
         raise LocalError(str(error)) from error
     finally:
-        _ignore_signals()
-        output.doing("Stopping")
-        stack.stop()
-        output.doing("")
+        if stack:
+            _ignore_signals()
+            output.doing("Stopping")
+            stack.stop()
+            output.doing("")
         lock.release()
+
+
+def _joined(
+    lock: Lock, state_dir: StateDir, sources: Sources, output: Output, other: str, command: str
+) -> Session:
+    session = _join(lock, state_dir, other, command)
+    if sources.fingerprint not in ("", session.fingerprint):
+        raise LocalError("`make up` is running with other connections; stop it, or set GONG_LOCAL_DIR.")
+    output.say(f"Using the stack of `make up` ({session.address}).")
+    return session.at_its_warehouse()
+
+
+def _checked(port: int) -> int:
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            return port
+    except (OSError, OverflowError):
+        raise LocalError(f"Port {port} can't be used; choose another: make up PORT=8081.") from None
 
 
 def _ignore_signals() -> None:

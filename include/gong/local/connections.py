@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import URL, make_url, text
-from sqlalchemy.exc import ArgumentError
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from include.gong.local.airflow_api import Airflow
-from include.gong.local.probe import ask
-from include.gong.local.settings import LocalError, StateDir
+from include.gong.local.settings import LocalError, StateDir, UsageError
 from include.gong.warehouse.connect import address, display_address, engine_for, schema_of, transaction
 from include.gong.warehouse.errors import WarehouseError
 
@@ -21,6 +21,10 @@ WAREHOUSE = "gong_postgres"
 SANDBOX_ACCOUNT = "sandbox"
 SANDBOX_CALLS_PER_SECOND = 90  # a little less than it allows
 _DESCRIPTION = "Kept by `make up` at {host}, port {port}. Change login, host or port and it is yours."
+_STORED = text("""
+    SELECT conn_type, host, port, login, password, schema, extra, is_encrypted, is_extra_encrypted
+    FROM connection WHERE conn_id = :id
+""")
 DATABASES = ("gong_sandbox", "gong_sandbox_live", "gong")
 """The embedded databases: of the sandbox in either API variant, and of a Gong account. They share nothing."""
 
@@ -41,7 +45,7 @@ class Sources:
         """Read AIRFLOW_CONN_GONG_DEFAULT and AIRFLOW_CONN_GONG_POSTGRES; empty means not set."""
         gong, postgres = (os.environ.get(variable(name)) or None for name in (GONG, WAREHOUSE))
         if gong and variant:
-            raise LocalError(f"{variable(GONG)} names a Gong; only the sandbox has a variant to choose.")
+            raise UsageError(f"{variable(GONG)} names a Gong; only the sandbox has a variant to choose.")
         return cls(gong, postgres, variant)
 
     @property
@@ -85,17 +89,35 @@ def variable(connection_id: str) -> str:
 def connection_in(environment: Mapping[str, str], connection_id: str) -> str:
     """Return the connection that an Airflow of this environment uses, with its password, as JSON or URI.
 
+    It reads Airflow's metadata: REST shows no password, and Airflow's own code takes seconds to import.
+
     :raises LocalError: Airflow has no such connection.
     """
-    given = environment.get(variable(connection_id))
-    if given:
+    if given := environment.get(variable(connection_id)):
         return given
-    found = str(ask(environment, "connection", connection_id))
-    if not found:
+    engine = create_engine(environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    try:
+        with engine.connect() as connection:
+            row = connection.execute(_STORED, {"id": connection_id}).mappings().one_or_none()
+    except SQLAlchemyError as error:
+        raise LocalError(f"Airflow's metadata can't be read ({type(error).__name__}).") from None
+    finally:
+        engine.dispose()
+    if row is None:
         raise LocalError(
             f"Airflow has no connection {connection_id}: create it in its UI, Admin, Connections."
         )
-    return found
+    fields = dict(row)
+    keys = environment["AIRFLOW__CORE__FERNET_KEY"].split(",")
+    for name, is_encrypted in (("password", "is_encrypted"), ("extra", "is_extra_encrypted")):
+        if fields.pop(is_encrypted) and fields[name]:
+            try:
+                fields[name] = MultiFernet(map(Fernet, keys)).decrypt(fields[name]).decode()
+            except InvalidToken:
+                raise LocalError(
+                    f"The connection {connection_id} was stored with another Fernet key; save it again."
+                ) from None
+    return json.dumps(fields)
 
 
 def sandbox_connection(state_dir: StateDir, port: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Looks at a connection or at Gong in a process that has Airflow's environment: python -m …probe NAME [ID]"""
+"""Looks at Gong in a process that has its connection: python -m include.gong.local.probe gong | users ID"""
 
 import json
 import math
@@ -33,17 +33,6 @@ def ask(environment: Mapping[str, str], *words: str) -> Any:
     return json.loads(results[-1].removeprefix(RESULT))
 
 
-def _connection(connection_id: str) -> str:
-    """Return a connection as Airflow finds it, as JSON; empty: there is none."""
-    from airflow.models.connection import Connection
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
-    try:
-        return str(Connection.get_connection_from_secrets(connection_id).as_json())
-    except AirflowNotFoundException:
-        return ""
-
-
 def _gong(connection_id: str) -> str:
     """Test the connection with one call, before a stack relies on it."""
     from gong_provider.hooks.gong import GongHook
@@ -71,5 +60,5 @@ def _users(connection_id: str) -> dict[str, int | None]:
 
 
 if __name__ == "__main__":
-    probes = {"connection": _connection, "gong": _gong, "users": _users}
+    probes = {"gong": _gong, "users": _users}
     print(f"{RESULT}{json.dumps(probes[sys.argv[1]](sys.argv[2]))}", flush=True)

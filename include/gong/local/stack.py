@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from include.gong.local import connections
 from include.gong.local.airflow_api import Airflow
-from include.gong.local.connections import DATABASES, GONG, WAREHOUSE, Sources, variable
+from include.gong.local.connections import GONG, WAREHOUSE, Sources, variable
 from include.gong.local.output import Output
 from include.gong.local.postgres import Cluster, free_port
 from include.gong.local.processes import Processes, stop_leftovers
@@ -85,7 +85,7 @@ class Stack:
         self._output.doing("Starting PostgreSQL")
         stop_leftovers(self._state_dir)
         self._cluster.start()
-        for name in ("airflow", *DATABASES):
+        for name in sorted({"airflow", "gong", self._sources.database}):
             self._cluster.ensure_database(name)
         environment = self._environment()
         return Session(
