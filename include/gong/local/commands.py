@@ -118,7 +118,7 @@ def _backfill(output: Output, given: argparse.Namespace) -> int:
 def _check_live(output: Output, given: argparse.Namespace) -> int:
     """Run ``airflow gong doctor`` with the connections of `make run`, or of a running `make up`."""
     sources = Sources.from_environment()
-    with _stack("check-live", output, sources, free_port(), airflow=False) as session:
+    with _stack("check-live", output, sources, airflow=False) as session:
         if session.owned and not sources.gong:
             name = variable(GONG)
             raise LocalError(f'Set {name} to your Gong connection first; the README\'s "Your Gong" says how.')
