@@ -8,6 +8,8 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from airflow.api_fastapi.common.parameters import LimitFilter
@@ -16,7 +18,7 @@ from gong_provider.operators.progress import duration
 from include.gong.local import airflow_api
 from include.gong.local.__main__ import main
 from include.gong.local.progress import describe
-from include.gong.local.runs import reasons, runs
+from include.gong.local.runs import make_ready, reasons, runs
 from include.gong.local.session import Session
 from include.gong.local.settings import StateDir, airflow_environment, base_environment
 from tests.support.make import Make
@@ -219,3 +221,33 @@ class _FailedRun:
         return {
             "content": [{"event": "begin"}, {"event": "failed", "error_detail": [dict(self._ERRORS)[task]]}]
         }
+
+
+class PausedAirflow:
+    """Airflow with the DAG paused, and so many runs of it."""
+
+    def __init__(self, runs: int) -> None:
+        self._runs = runs
+        self.is_paused = True
+
+    def get(self, path: str, **_: object) -> dict[str, Any]:
+        if path.endswith("dagRuns"):
+            return {"dag_runs": [{}] * self._runs}
+        return {"is_paused": self.is_paused}
+
+    def patch(self, path: str, body: dict[str, Any]) -> None:
+        self.is_paused = body["is_paused"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "is_run_now", "is_live", "said"),
+    [(0, False, True, 0), (3, False, False, 0), (0, True, True, 0), (3, True, True, 1)],
+    ids=["up, first", "up, paused by its user", "run, first", "run, paused by its user"],
+)
+def test_a_dag_that_its_user_paused_is_unpaused_only_to_run_it(
+    runs: int, is_run_now: bool, is_live: bool, said: int
+) -> None:
+    airflow, lines = PausedAirflow(runs), list[str]()
+    session: Any = SimpleNamespace(airflow=airflow, wait=lambda *_: None, started_at=0)
+    assert make_ready(session, is_run_now=is_run_now, say=lines.append) == is_live
+    assert (airflow.is_paused, len(lines)) == (not is_live, said)
