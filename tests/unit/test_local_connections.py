@@ -19,13 +19,15 @@ from include.gong.warehouse.connect import transaction
 
 
 def test_account_and_either_sandbox_never_share_the_embedded_database() -> None:
-    each = [
-        Sources(None, None),
-        Sources(None, None, "contract"),
-        Sources(None, None, "live"),
-        Sources("{}", None),
-    ]
-    assert [source.database for source in each] == ["gong_sandbox", *DATABASES]
+    each = [Sources(None, None), Sources(None, None, "live"), Sources("{}", None)]
+    assert [source.database for source in each] == list(DATABASES)
+
+
+def test_to_choose_the_default_variant_is_to_choose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AIRFLOW_CONN_GONG_DEFAULT", "AIRFLOW_CONN_GONG_POSTGRES"):
+        monkeypatch.delenv(name, raising=False)
+    assert Sources.from_environment("contract") == Sources.from_environment()
+    assert Sources.from_environment("live").fingerprint
 
 
 def test_only_the_sandbox_has_a_variant_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:

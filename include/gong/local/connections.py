@@ -33,7 +33,7 @@ DATABASES = ("gong_sandbox", "gong_sandbox_live", "gong")
 class Sources:
     """The two connections that the environment sets; None where it sets none.
 
-    :ivar variant: the API variant of the sandbox, "contract" or "live"; empty: not chosen.
+    :ivar variant: the API variant of the sandbox, "live"; empty: the contract's.
     """
 
     gong: str | None
@@ -46,7 +46,7 @@ class Sources:
         gong, postgres = (os.environ.get(variable(name)) or None for name in (GONG, WAREHOUSE))
         if gong and variant:
             raise UsageError(f"{variable(GONG)} names a Gong; only the sandbox has a variant to choose.")
-        return cls(gong, postgres, variant)
+        return cls(gong, postgres, "" if variant == "contract" else variant)  # the default
 
     @property
     def fingerprint(self) -> str:
