@@ -40,16 +40,16 @@ class Person:
 
 
 _SYNC_STATE = """
-    SELECT first_seen_at, last_seen_at, CASE WHEN deleted_at > last_seen_at THEN deleted_at END AS deleted_at,
+    SELECT first_seen_at, last_seen_at, deleted_at,
            history_fetched_at, history_covers_until, now() - history_covers_until AS history_age,
            history_failed_at, history_failure
     FROM user_sync_state
     WHERE user_id = :user_id
 """
 # The loader's role may read the whole address of a consent page: the token is masked for everyone.
-_CURRENT = r"""
+_CURRENT = """
     SELECT state.*, users.phone_number, users.email_aliases, users.created,
-           regexp_replace(users.meeting_consent_page_url, '([?&]tkn=)[^&#]*', '\1***') AS consent_page_url,
+           without_token(users.meeting_consent_page_url) AS consent_page_url,
            manager.name AS manager_name,
            CASE WHEN state.manager_id IS NULL THEN NULL
                 WHEN manager.user_id IS NULL THEN 'unknown'
@@ -96,7 +96,7 @@ _AUDIT_TRAIL = """
 # Histories do not report that a user was deleted.
 _TIMELINE = """
     SELECT setting_key, value, valid_from,
-           least(valid_to, CASE WHEN deleted_at > last_seen_at THEN deleted_at END) AS valid_to,
+           least(valid_to, deleted_at) AS valid_to,
            provenance, change.changed_by
     FROM setting_periods AS period
     JOIN user_sync_state USING (user_id)

@@ -14,7 +14,6 @@ from gong_provider.client.models import HistoryFailure, HistoryOutcome, Settings
 from include.gong.warehouse import copy
 from include.gong.warehouse.anomalies import record_stats
 from include.gong.warehouse.copy import Encoder
-from include.gong.warehouse.coverage import invalidate_coverage
 from include.gong.warehouse.erasures import read_erasures
 from include.gong.warehouse.periods import refresh_periods, refresh_settings_by_history
 from include.gong.warehouse.runs import RunKey
@@ -56,7 +55,8 @@ _MERGED = ", ".join(f"merged.{name}" for name in _REPORTED)
 _LOCK = text(f"""
     SELECT user_id, coalesce(history_covers_until, created, first_seen_at) AS unknown_from,
            coalesce(history_fetched_at < first_seen_at, true) AS is_first_history
-    FROM user_sync_state AS states LEFT JOIN user_facts USING (user_id)
+    FROM user_sync_state AS states
+    LEFT JOIN (SELECT user_id, created FROM user_versions WHERE is_current) AS version USING (user_id)
     WHERE user_id IN (SELECT user_id FROM {_OUTCOME})
     ORDER BY user_id
     FOR UPDATE OF states
@@ -203,7 +203,6 @@ def load_histories(
         periods_since = refresh_periods(connection, first.union(improved, (each.user_id for each in added)))
         refresh_settings_by_history(connection, [each.user_id for each in histories])
     since = [each.unknown_from for each in states] + [each.changed_at for each in added]
-    invalidate_coverage(connection, *since, periods_since)
     not_found = sum(outcome.not_found for outcome in outcomes if isinstance(outcome, HistoryFailure))
     loaded = HistoriesLoaded(
         len(histories), changes_new, len(outcomes) - len(histories) - not_found, not_found
@@ -213,6 +212,7 @@ def load_histories(
         run,
         [(record, history.requested_at) for history in histories for record in history.rejected],
         sum((history.counts for history in histories), Counter[str]()),
+        (*since, periods_since),
         histories_fetched=loaded.fetched,
         changes_new=loaded.changes_new,
         histories_failed=loaded.failed,
