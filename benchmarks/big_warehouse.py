@@ -6,10 +6,11 @@ from sqlalchemy import Connection, text
 
 # Each user's switches flip back and forth, one after the other, from the user's creation until today.
 _USERS = """
-    INSERT INTO user_versions (user_id, valid_from, valid_to, is_current, email_address, first_name, last_name,
-                               title, settings, manager_id, meeting_consent_page_url, active, created)
-    SELECT (7000000000000000000 + n)::text, valid_from, valid_to, valid_to IS NULL, 'user' || n || '@example.com',
-           'First' || n % 5000, 'Last' || n,
+    INSERT INTO user_versions (user_id, valid_from, valid_to, is_current, email_address, first_name,
+                               last_name, title, settings, manager_id, meeting_consent_page_url, active,
+                               created)
+    SELECT (7000000000000000000 + n)::text, valid_from, valid_to, valid_to IS NULL,
+           'user' || n || '@example.com', 'First' || n % 5000, 'Last' || n,
            'Title ' || n % 40 || CASE WHEN valid_to IS NOT NULL THEN ', before' ELSE '' END,
            jsonb_build_object(
                'webConferencesRecorded', n % 5 <> 0, 'preventWebConferenceRecording', n % 50 = 0,

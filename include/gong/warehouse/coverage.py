@@ -6,8 +6,8 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, text
 
-# The first day that is out of date is noted on a run's row: loads write there anyhow, and concurrent runs don't
-# wait for each other. Other changes are noted on the newest run.
+# The first day that is out of date is noted on a run's row: loads write there anyhow, and concurrent runs do
+# not wait for each other. Other changes are noted on the newest run.
 _NOTE = text("""
     UPDATE sync_runs
     SET coverage_from = least(coverage_from, (CAST(:since AS timestamptz) AT TIME ZONE 'UTC')::date)

@@ -27,7 +27,8 @@ _EXPORT = text("""
     SELECT encode(erasure_key, 'hex') AS key, ARRAY(
         SELECT jsonb_build_object(
             'user_hash', encode(user_hash, 'hex'), 'requested_at', requested_at, 'listed_at', listed_at,
-            'address_hashes', ARRAY(SELECT encode(each, 'hex') FROM unnest(address_hashes) AS each ORDER BY each))
+            'address_hashes', ARRAY(SELECT encode(each, 'hex') FROM unnest(address_hashes) AS each
+                                    ORDER BY each))
         FROM erasures ORDER BY user_hash) AS erasures
     FROM account
 """)

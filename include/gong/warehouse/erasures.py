@@ -27,8 +27,8 @@ _BLOCK_AND_READ = f"""
     SELECT 'address', unnest(address_hashes) FROM erasures
 """  # noqa: S608 (a constant)
 
-# Rows may name the user by a new address: the erasure is unfinished until they are redacted. Locked in a fixed
-# order, so that two loads of the same users do not deadlock.
+# Rows may name the user by a new address: the erasure is unfinished until they are redacted. Locked in a
+# fixed order, so that two loads of the same users do not deadlock.
 _ADD_ADDRESSES = text("""
     WITH given AS (
         SELECT user_hash, array_agg(DISTINCT address_hash) AS hashes

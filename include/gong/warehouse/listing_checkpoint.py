@@ -11,8 +11,10 @@ from include.gong.warehouse.erasures import read_erasures
 from include.gong.warehouse.runs import RunKey
 
 _SAVE = text("""
-    INSERT INTO listing_pages (dag_id, run_id, page, user_ids, cursor, started_at, server_time, rejected, totals)
-    VALUES (:dag_id, :run_id, :pages, CAST(:ids AS text[]), :cursor, :started_at, :server_time, :rejected, :totals)
+    INSERT INTO listing_pages (dag_id, run_id, page, user_ids, cursor, started_at, server_time, rejected,
+                               totals)
+    VALUES (:dag_id, :run_id, :pages, CAST(:ids AS text[]), :cursor, :started_at, :server_time, :rejected,
+            :totals)
     ON CONFLICT (dag_id, run_id, page) DO UPDATE
     SET (user_ids, cursor, started_at, server_time, rejected, totals)
         = ROW (excluded.user_ids, excluded.cursor, excluded.started_at, excluded.server_time,

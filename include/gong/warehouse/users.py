@@ -52,8 +52,9 @@ _MARK = text(f"""
         JOIN user_versions AS stored USING (user_id)
         WHERE is_current AND last_seen_at < greatest(deleted_at, (SELECT max(started_at) FROM listings))
     ), marked AS (
-        INSERT INTO user_sync_state AS stored (user_id, first_seen_at, last_seen_at, first_settings,
-                                               listed_at, listed_with_avatars_at, consent_page_with_token, extra)
+        INSERT INTO user_sync_state AS stored
+            (user_id, first_seen_at, last_seen_at, first_settings, listed_at, listed_with_avatars_at,
+             consent_page_with_token, extra)
         SELECT user_id, :at, :at, all_settings(settings, active),
                CASE WHEN :listed AND NOT :with_avatars THEN CAST(:at AS timestamptz) END,
                CASE WHEN :listed AND :with_avatars THEN CAST(:at AS timestamptz) END,
@@ -99,9 +100,9 @@ _SEEN_COLUMNS = ", ".join(f"{_AS_SEEN.get(name, f'staged.{name}')} AS {name}" fo
 
 # After the marks, because only a later statement sees what was committed while they waited for a lock.
 #
-# A difference splits the current version. Of a user who is still deleted it is a late response, and the second
-# half is the deleted one. A deleted user who is seen again gets another version. Differences that begin no
-# version (the order of lists), or at the instant at which it began, are written into it.
+# A difference splits the current version. Of a user who is still deleted it is a late response, and the
+# second half is the deleted one. A deleted user who is seen again gets another version. Differences that begin
+# no version (the order of lists), or at the instant at which it began, are written into it.
 #
 # A history requested later has the changes that this response shows: until then it is pending.
 _STORE = text(f"""
@@ -133,7 +134,8 @@ _STORE = text(f"""
         WHERE NOT is_older
     ), closed AS (
         UPDATE user_versions AS stored
-        SET valid_to = CASE WHEN is_back THEN stored.valid_to ELSE :at END, is_deleted = is_back, is_current = false
+        SET valid_to = CASE WHEN is_back THEN stored.valid_to ELSE :at END, is_deleted = is_back,
+            is_current = false
         FROM planned
         WHERE stored.user_id = planned.user_id AND stored.is_current AND begins_version
         RETURNING 1

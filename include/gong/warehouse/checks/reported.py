@@ -158,15 +158,7 @@ CHECKS = (
         "warning",
         "{found} users are in or below a cycle of managers",
         text("""
-            WITH RECURSIVE person AS (
-                SELECT user_id, manager_id FROM users WHERE deleted_at IS NULL
-            ), ordered AS (
-                SELECT user_id FROM person
-                WHERE NOT EXISTS (SELECT FROM person AS manager WHERE manager.user_id = person.manager_id)
-                UNION ALL
-                SELECT person.user_id FROM person JOIN ordered ON person.manager_id = ordered.user_id
-            )
-            SELECT (SELECT count(*) FROM person) - (SELECT count(*) FROM ordered)
+            SELECT count(*) FROM manager_cycles('infinity')
         """),
     ),
 )
