@@ -56,9 +56,7 @@ ANSWERED = """
         FROM user_states AS person
         LEFT JOIN user_states_as_of(ends) AS state USING (user_id)
         WHERE person.joined_at <= ends
-          AND NOT EXISTS (SELECT FROM absences
-                          WHERE absences.user_id = person.user_id AND absences.deleted_at <= ends
-                            AND coalesce(ends < returned_at, true))
+          AND person.user_id NOT IN (SELECT user_id FROM absent_at(ends))
     ) AS each_
     WHERE setting_key = 'is_recorded'
     GROUP BY day

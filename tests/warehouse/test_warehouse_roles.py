@@ -31,7 +31,8 @@ READABLE = {
 SOME = {"user_sync_state": "user_id, first_seen_at, last_seen_at, first_settings, deleted_at"}
 """Columns that the reader may read, where it may not read all."""
 CALLABLE = {
-    "changes_since", "derived_recording_coverage", "effective_settings_as_of", "setting_audit_trail",
+    "absent_at", "changes_since", "derived_recording_coverage", "effective_settings_as_of",
+    "setting_audit_trail",
     "in_effect", "import_words", "manager_cycles", "manager_status", "not_recorded_words",
     "recorded_without_consent_page_as_of", "setting_seen_since", "settings_as_of",
     "users_not_seen_recently_at", "user_states_as_of", "users_as_of",

@@ -101,8 +101,8 @@ _SEEN_COLUMNS = ", ".join(f"{_AS_SEEN.get(name, f'staged.{name}')} AS {name}" fo
 # After the marks, because only a later statement sees what was committed while they waited for a lock.
 #
 # A difference splits the current version. Of a user who is still deleted it is a late response, and the
-# second half is the deleted one. A deleted user who is seen again gets another version. Differences that begin
-# no version (the order of lists), or at the instant at which it began, are written into it.
+# second half is the deleted one. A deleted user who is seen again gets another version. Differences that
+# begin no version (the order of lists), or at the instant at which it began, are written into it.
 #
 # A history requested later has the changes that this response shows: until then it is pending.
 _STORE = text(f"""

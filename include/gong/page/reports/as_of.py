@@ -90,7 +90,7 @@ def unknown_count_sql(condition: str) -> str:
         FROM (
             SELECT user_id FROM users
             WHERE user_id > :after AND user_id <= :last AND {_MAY_HAVE_EXISTED}
-              AND (deleted_at IS NULL OR :moment < deleted_at)
+              AND NOT EXISTS (SELECT FROM absent_at(:moment) AS absent WHERE absent.user_id = users.user_id)
         ) AS each_user
         LEFT JOIN LATERAL (
             SELECT * FROM user_states_as_of(:moment) AS past

@@ -60,7 +60,8 @@ def users_as_of_sql(users: str) -> str:
             WHERE state.user_id IS NOT NULL OR seen.user_id IS NOT NULL
                OR EXISTS (SELECT FROM users AS person
                           WHERE person.user_id = each_user.user_id AND created <= :moment
-                            AND (deleted_at IS NULL OR :moment < deleted_at))
+                            AND NOT EXISTS (SELECT FROM absent_at(:moment) AS absent
+                                            WHERE absent.user_id = person.user_id))
             ORDER BY each_user.user_id
             LIMIT :limit
         ) AS each_user

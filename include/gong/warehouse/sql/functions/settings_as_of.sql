@@ -15,12 +15,7 @@ BEGIN ATOMIC
     JOIN users USING (user_id)
     WHERE valid_from <= moment AND (valid_to IS NULL OR moment < valid_to)
       AND (created IS NULL OR created <= moment)
-      AND NOT EXISTS (
-          SELECT
-          FROM absences
-          WHERE absences.user_id = setting_periods.user_id
-            AND absences.deleted_at <= moment AND (returned_at IS NULL OR moment < returned_at)
-      );
+      AND NOT EXISTS (SELECT FROM absent_at(moment) AS absent WHERE absent.user_id = setting_periods.user_id);
 END;
 
 COMMENT ON FUNCTION settings_as_of IS

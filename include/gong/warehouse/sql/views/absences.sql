@@ -1,4 +1,4 @@
--- The one place that says when a user was not in Gong: from a deletion until they came back, if they did.
+-- When a user was not in Gong: from a deletion until they came back, if they did.
 CREATE OR REPLACE VIEW absences AS
 SELECT user_id,
        valid_to AS deleted_at,
