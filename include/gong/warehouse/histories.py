@@ -64,8 +64,8 @@ _LOCK = text(f"""
 """)  # noqa: S608 (only names)
 
 # After the lock, because only a later statement sees what an earlier try committed while this one waited. A
-# group is one transaction: if one of its outcomes is recorded, all of it is loaded, and nothing is written. The
-# ids are an array, so that rows of the plan are looked up by their whole key: a join reads all of the run's.
+# group is one transaction: if one of its outcomes is recorded, all of it is loaded, and nothing is written.
+# The ids are an array, so that rows of the plan are looked up by their whole key: a join reads all of them.
 _STORE = text(f"""
     WITH outcomes AS MATERIALIZED (
         SELECT *, CASE WHEN failure IS NULL THEN 'fetched'
