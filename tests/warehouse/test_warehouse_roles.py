@@ -114,7 +114,7 @@ def test_a_reader_gets_rows_without_secrets(roles: Roles) -> None:
     assert set(functions) == CALLABLE
     for name in sorted(CALLABLE):
         answer = rows(roles.reader, call(name, functions[name]))
-        assert answer or name == "users_not_seen_recently_at", name  # nobody is
+        assert answer or name in ("absent_at", "manager_cycles", "users_not_seen_recently_at"), name
         output += repr(answer)
     assert TOKEN not in output
     for column in ("consent_page_with_token", "extra"):

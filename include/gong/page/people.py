@@ -70,8 +70,9 @@ _AS_OF = """
            full_name(manager.first_name, manager.last_name) AS manager_name,
            manager_status(
                seen.manager_id,
-               EXISTS (SELECT FROM user_versions AS earlier
-                       WHERE earlier.user_id = seen.manager_id AND earlier.valid_from <= :moment),
+               -- Not EXISTS, which PostgreSQL may answer by reading all versions.
+               (SELECT true FROM user_versions AS earlier
+                WHERE earlier.user_id = seen.manager_id AND earlier.valid_from <= :moment LIMIT 1),
                manager.user_id IS NOT NULL, manager.active)
     FROM (SELECT) AS single_row
     LEFT JOIN users_as_of(:moment) AS seen ON seen.user_id = :user_id

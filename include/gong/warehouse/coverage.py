@@ -6,12 +6,18 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, text
 
+from include.gong.warehouse.runs import RunKey
+
 # The first day that is out of date is noted on a run's row: loads write there anyhow, and concurrent runs do
 # not wait for each other. Other changes are noted on the newest run.
 _NOTE = text("""
     UPDATE sync_runs
     SET coverage_from = least(coverage_from, (CAST(:since AS timestamptz) AT TIME ZONE 'UTC')::date)
-    WHERE (dag_id, run_id) = (SELECT dag_id, run_id FROM sync_runs ORDER BY started_at DESC LIMIT 1)
+    WHERE (dag_id, run_id) = (
+        SELECT dag_id, run_id
+        FROM sync_runs
+        ORDER BY (dag_id, run_id) = (:dag_id, :run_id) DESC NULLS LAST, started_at DESC
+        LIMIT 1)
 """)
 _NOTES = text("""
     SELECT dag_id, run_id, coverage_from, xmin::text AS version
@@ -39,14 +45,18 @@ _WRITE = text("""
 _COMPLETE_UNTIL = text("SELECT max(day) FROM recording_coverage_daily WHERE complete")
 
 
-def invalidate_coverage(connection: Connection, *since: datetime | None) -> None:
+def invalidate_coverage(connection: Connection, *since: datetime | None, run: RunKey | None = None) -> None:
     """Note that the coverage is out of date from the earliest of some instants on; None is skipped.
 
-    For changes outside of loads, which note it on their run (``runs.add_to_run``).
+    For changes outside of loads, which note it with their numbers (``runs.add_to_run``). After rows of users,
+    as in loads: it locks the run's row.
+
+    :param run: the run that changed it; None: none did, and no load is under way.
     """
     instants = [each for each in since if each is not None]
     if instants:
-        connection.execute(_NOTE, {"since": min(instants)})
+        key = run or RunKey("", "")
+        connection.execute(_NOTE, key._asdict() | {"since": min(instants)})
 
 
 def rewrite_coverage(connection: Connection, at: datetime) -> int:

@@ -146,7 +146,7 @@ def apply_deletions(connection: Connection, run: RunKey, *, accept: bool) -> App
     else:
         applied = AppliedDeletions(number, 0, present)
         deleted_at, known_until = connection.execute(_DELETE, verified).one()
-        invalidate_coverage(connection, deleted_at, known_until)
+        invalidate_coverage(connection, deleted_at, known_until, run=run)
     connection.execute(_COUNT, run._asdict() | {"deleted": applied.deleted, "blocked": applied.blocked})
     return applied
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from include.gong.warehouse.coverage import invalidate_coverage
 from include.gong.warehouse.erasures import block_erasures
 from include.gong.warehouse.periods import LOCK_USERS
+from include.gong.warehouse.runs import RunKey
 
 _SINCE = text("""
     SELECT min(since)
@@ -92,9 +93,12 @@ class Retention:
     api_calls: timedelta | None = timedelta(days=730)
 
 
-def remove_users(connection: Connection, user_ids: Sequence[str]) -> dict[str, int]:
+def remove_users(
+    connection: Connection, user_ids: Sequence[str], run: RunKey | None = None
+) -> dict[str, int]:
     """Delete all rows of users, and invalidate the coverage of the days on which they counted.
 
+    :param run: the run that does so, if one does.
     :return: the number of deleted rows by table.
     """
     ids = {"ids": list(user_ids)}
@@ -104,13 +108,16 @@ def remove_users(connection: Connection, user_ids: Sequence[str]) -> dict[str, i
     for table in TABLES_OF_USERS:
         remove = text(f"DELETE FROM {table} WHERE user_id = ANY (CAST(:ids AS text[]))")  # noqa: S608
         counts[table] = connection.execute(remove, ids).rowcount
-    invalidate_coverage(connection, since)
+    invalidate_coverage(connection, since, run=run)
     return counts
 
 
-def remove_outdated(connection: Connection, retention: Retention, now: datetime) -> dict[str, int]:
+def remove_outdated(
+    connection: Connection, retention: Retention, now: datetime, run: RunKey | None = None
+) -> dict[str, int]:
     """Remove data older than its retention, and invalidate the coverage of the days that it counted for.
 
+    :param run: the run that does so.
     :return: the number of removed rows, by name; no zeros.
     """
     block_erasures(connection)
@@ -118,12 +125,12 @@ def remove_outdated(connection: Connection, retention: Retention, now: datetime)
     if retention.deleted_users is not None:
         users = list(connection.scalars(_DELETED, {"before": now - retention.deleted_users}))
         if users:
-            remove_users(connection, users)
+            remove_users(connection, users, run)
         removed["deleted users"] = len(users)
     if retention.versions is not None:
         old = {"before": now - retention.versions}
         removed["versions"], since = connection.execute(_REMOVE_VERSIONS, old).one()
-        invalidate_coverage(connection, since)
+        invalidate_coverage(connection, since, run=run)
     if retention.runs is not None:
         connection.execute(_REMOVE_LISTINGS, {"before": now - retention.runs})
     kept = {
