@@ -108,7 +108,7 @@ SOON_S = 30
 
 NO_JSON, NO_HTTP = "with a body that is not a JSON object", "answered something that is not HTTP"
 BROKE_OFF, CLOSED = "broke off in the middle of the response", "closed the connection without a response"
-TOO_SLOW = f"did not answer within {SHORT_S} s"
+TOO_SLOW = f"did not answer within {SHORT_S:g} s"
 DEEP = b'{"users": %s1%s}' % (b"[" * 900, b"]" * 900)
 
 TRANSIENT: Mapping[str, Case] = {
