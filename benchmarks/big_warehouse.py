@@ -6,30 +6,28 @@ from sqlalchemy import Connection, text
 
 # Each user's switches flip back and forth, one after the other, from the user's creation until today.
 _USERS = """
-    INSERT INTO user_facts (user_id, email_address, first_name, last_name, title, settings, manager_id,
-                            meeting_consent_page_url, active, created)
-    SELECT (7000000000000000000 + n)::text, 'user' || n || '@example.com', 'First' || n % 5000, 'Last' || n,
-           'Title ' || n % 40,
+    INSERT INTO user_versions (user_id, valid_from, valid_to, is_current, email_address, first_name,
+                               last_name, title, settings, manager_id, meeting_consent_page_url, active,
+                               created)
+    SELECT (7000000000000000000 + n)::text, valid_from, valid_to, valid_to IS NULL,
+           'user' || n || '@example.com', 'First' || n % 5000, 'Last' || n,
+           'Title ' || n % 40 || CASE WHEN valid_to IS NOT NULL THEN ', before' ELSE '' END,
            jsonb_build_object(
                'webConferencesRecorded', n % 5 <> 0, 'preventWebConferenceRecording', n % 50 = 0,
                'emailsImported', n % 3 = 0, 'preventEmailImport', n % 60 = 0,
                'telephonyCallsImported', n % 4 = 0, 'nonRecordedMeetingsImported', n % 7 = 0),
            CASE WHEN n > 1 THEN (7000000000000000000 + n / 8)::text END,
-           CASE WHEN n % 6 <> 0 THEN 'https://join.example.com/c/' || n || '?tkn=' || md5(n::text) END,
+           CASE WHEN n % 6 <> 0 THEN 'https://join.example.com/c/' || n || '?tkn=***' END,
            n % 20 <> 0, timestamptz '2019-01-01' + (n % 2000) * interval '1 day'
-    FROM generate_series(1, {users}) AS n;
+    FROM generate_series(1, {users}) AS n,
+         (VALUES (timestamptz '2025-06-01', timestamptz '2026-01-01'), ('2026-01-01', NULL))
+             AS each (valid_from, valid_to);
     INSERT INTO user_sync_state (user_id, first_seen_at, last_seen_at, history_fetched_at,
-                                 history_covers_until, first_settings, listed_at)
+                                 history_covers_until, first_settings, listed_at, consent_page_with_token)
     SELECT user_id, '2025-06-01', '2026-06-01 00:30', '2026-06-01 00:40', '2026-06-01 00:30',
-           settings || jsonb_build_object('active', active), '2026-06-01 00:30'
-    FROM user_facts;
-    INSERT INTO user_versions (user_id, valid_from, valid_to, email_address, first_name, last_name, title,
-                               settings, manager_id, meeting_consent_page_url, active, created)
-    SELECT user_id, begins, CASE WHEN begins < '2026-01-01' THEN timestamptz '2026-01-01' END, email_address,
-           first_name, last_name, title || CASE WHEN begins < '2026-01-01' THEN ', before' ELSE '' END,
-           settings, manager_id,
-           regexp_replace(meeting_consent_page_url, 'tkn=.*', 'tkn=***'), active, created
-    FROM user_facts, (VALUES (timestamptz '2025-06-01'), ('2026-01-01')) AS each (begins);
+           all_settings(settings, active), '2026-06-01 00:30',
+           replace(meeting_consent_page_url, '***', md5(user_id))
+    FROM user_versions WHERE is_current;
     INSERT INTO sync_runs (dag_id, run_id, started_at, finished_at, state, history, scope, histories_since,
                            failures_since)
     VALUES ('gong_users_sync', 'generated', '2026-06-01 00:30', '2026-06-01 01:30', 'success', 'all',
@@ -46,7 +44,7 @@ _CHANGES = """
         SELECT user_id, n, key, changed_at,
                ((settings || jsonb_build_object('active', active)) ->> key)::boolean
                    <> (({changes} / {users} - 1 - n) / 5 % 2 = 1) AS value
-        FROM user_facts
+        FROM (SELECT * FROM user_versions WHERE is_current) AS version
         CROSS JOIN generate_series(0, {changes} / {users} - 1) AS n
         CROSS JOIN LATERAL (
             SELECT (ARRAY['webConferencesRecorded', 'emailsImported', 'telephonyCallsImported',

@@ -17,7 +17,10 @@ from unittest.mock import MagicMock
 from benchmarks.contestant import ACCESS_KEY, ACCESS_KEY_SECRET, contest
 
 # Set before the imports read them; without them, Airflow would look in its database.
-os.environ |= {"AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS": "", "AIRFLOW_VAR_GONG_KEEP_LEFT_USERS_DAYS": ""}
+os.environ |= {
+    f"AIRFLOW_VAR_GONG_KEEP_{kept}_DAYS": ""
+    for kept in ("VERSIONS", "DELETED_USERS", "RUNS", "REJECTED_RECORDS", "API_CALLS")
+}
 
 from gong_provider.operators.gong import GongListUsersByFilterOperator, GongListUsersOperator
 from include.gong.sync import run, tasks, warehouse

@@ -42,7 +42,7 @@ QUERIES = {
 }
 
 READS = {
-    "every user": "SELECT count(*), max(length(settings::text)) FROM user_facts",
+    "every user": "SELECT count(*), max(length(first_settings::text)) FROM user_sync_state",
     "every version": "SELECT count(*), max(length(settings::text)) FROM user_versions",
     "every change": "SELECT count(*), max(changed_at) FROM user_settings_history",
     "every setting period": "SELECT count(*), max(valid_from) FROM setting_periods",

@@ -321,11 +321,14 @@ def test_an_error_text_is_shown_only_if_it_is_a_known_one(text: str, shown: bool
 # --- failures of Postgres, which quotes rows -------------------------------------------------------------
 
 ROW = {"id": "1", "mail": EMAIL, "name": NAME}
-INSERT = text("INSERT INTO user_facts (user_id, email_address, first_name) VALUES (:id, :mail, :name)")
+INSERT = text("""
+    INSERT INTO user_versions (user_id, valid_from, email_address, first_name)
+    VALUES (:id, '2026-03-10', :mail, :name)
+""")
 TRIGGER = """
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RAISE EXCEPTION 'who is %%?', new.email_address USING ERRCODE = 'check_violation'; END $$;
-    CREATE TRIGGER refuse BEFORE INSERT ON user_facts FOR EACH ROW EXECUTE FUNCTION refuse();
+    CREATE TRIGGER refuse BEFORE INSERT ON user_versions FOR EACH ROW EXECUTE FUNCTION refuse();
 """
 
 SEEN = {"first_seen_at": copy.instant, "last_seen_at": copy.instant}

@@ -70,8 +70,8 @@ def test_a_second_run_changes_no_row_but_removes_outdated_versions(
 
 
 OLD_VERSIONS = """
-    INSERT INTO user_versions (user_id, valid_from, valid_to)
-    SELECT user_id, '2024-01-01', '2024-02-01' FROM user_facts
+    INSERT INTO user_versions (user_id, valid_from, valid_to, is_current)
+    SELECT user_id, '2024-01-01', '2024-02-01', false FROM user_sync_state
     RETURNING user_id
 """
 
@@ -141,7 +141,7 @@ def test_another_account_is_refused_and_the_warehouse_is_as_it_was(
 
 
 def contents(url: str) -> dict[str, Any]:
-    tables = ("user_facts", "user_sync_state", "user_settings_history", "account", "sync_runs", "listings")
+    tables = ("user_versions", "user_sync_state", "user_settings_history", "sync_runs", "listings")
     return {table: query(url, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables}
 
 

@@ -5,6 +5,7 @@ import signal
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -79,7 +80,8 @@ def test_a_server_of_which_a_process_lives_is_waited_for(cluster: Cluster, direc
     server = psutil.Process(cluster.running_pid() or 0)
     remaining = server.children()
     for process in remaining:
-        process.suspend()
+        with suppress(psutil.NoSuchProcess):  # one that lives for a moment only
+            process.suspend()
     server.kill()
     cluster.stop()
     with ThreadPoolExecutor() as pool:
@@ -88,7 +90,8 @@ def test_a_server_of_which_a_process_lives_is_waited_for(cluster: Cluster, direc
         with pytest.raises(TimeoutError):
             start.result(1)
         for process in remaining:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         start.result(20)
     successor.stop()
 

@@ -219,7 +219,7 @@ def test_a_wrong_key_is_reported_in_a_sentence(fresh: Checkout, database_url: st
     assert "Traceback" not in output
     assert fresh.processes() == []
     # Calls are counted, so the quota is there.
-    made = query(database_url, "SELECT FROM pg_class WHERE relname IN ('user_facts', 'account')")
+    made = query(database_url, "SELECT FROM pg_class WHERE relname IN ('user_versions', 'account')")
     assert made == [], "something was written"
 
 

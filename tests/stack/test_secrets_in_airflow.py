@@ -76,7 +76,7 @@ def erasure(stack: Stack, warehouse_of_people: str) -> str:
         stack.point_to(service, warehouse_of_people, calls_per_second=3, **extra)
         run_id = stack.trigger(conf={"include_avatars": True})
         engine = engine_for(warehouse_of_people)
-        eventually(lambda: found_in(engine, PAULA).get("user_facts"), "the page")
+        eventually(lambda: found_in(engine, PAULA).get("user_versions"), "the page")
         erasing = stack.trigger(ERASE, conf={"user_id": PAULA, "undo": False})
         assert stack.finished(erasing, dag=ERASE) == "success"
         assert last_run(warehouse_of_people)["state"] == "running", "the erasure came after the sync"
@@ -127,7 +127,7 @@ def test_a_warehouse_that_refuses_a_row(stack: Stack, database_url: str) -> None
     engine = engine_for(database_url)
     migrate(engine)
     with transaction(engine) as connection:
-        connection.exec_driver_sql("ALTER TABLE user_facts ADD CHECK (title IS NULL)")
+        connection.exec_driver_sql("ALTER TABLE user_versions ADD CHECK (title IS NULL)")
     with service_of_people() as service:
         stack.point_to(service, database_url)
         run_id = fails_once(stack, "list_users", "up_for_retry")

@@ -39,7 +39,7 @@ def test_only_the_sandbox_has_a_variant_to_choose(monkeypatch: pytest.MonkeyPatc
 def test_sandbox_data_is_refused_in_a_warehouse_of_an_unnamed_account(warehouse: Engine) -> None:
     with transaction(warehouse) as connection:
         connection.exec_driver_sql(
-            "INSERT INTO account (base_url, key_hash, settled_at) VALUES ('https://gong.example', 'h', now())"
+            "UPDATE account SET base_url = 'https://gong.example', key_hash = 'h', settled_at = now()"
         )
     given = Sources(None, warehouse.url.render_as_string(hide_password=False))
     with pytest.raises(LocalError, match="stores a Gong account"):

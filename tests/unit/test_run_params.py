@@ -63,7 +63,7 @@ def test_another_partition_key_is_refused(key: str) -> None:
 
 def set_retention(monkeypatch: pytest.MonkeyPatch, versions: str, left_users: str) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_GONG_KEEP_VERSIONS_DAYS", versions)
-    monkeypatch.setenv("AIRFLOW_VAR_GONG_KEEP_LEFT_USERS_DAYS", left_users)
+    monkeypatch.setenv("AIRFLOW_VAR_GONG_KEEP_DELETED_USERS_DAYS", left_users)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def set_retention(monkeypatch: pytest.MonkeyPatch, versions: str, left_users: st
     [
         ("", " ", Retention()),
         ("365", "", Retention(versions=timedelta(days=365))),
-        ("1", " 30\n", Retention(timedelta(days=1), timedelta(days=30))),
+        ("1", " 30\n", Retention(versions=timedelta(days=1), deleted_users=timedelta(days=30))),
     ],
 )
 def test_days_to_keep_are_read(
@@ -84,5 +84,5 @@ def test_days_to_keep_are_read(
 @pytest.mark.parametrize("days", ["0", "-1", "1.5", "a year", "100001", "9" * 5000, "²"])
 def test_an_invalid_number_of_days_is_rejected(days: str, monkeypatch: pytest.MonkeyPatch) -> None:
     set_retention(monkeypatch, "", days)
-    with pytest.raises(GongConfigError, match="gong_keep_left_users_days"):
+    with pytest.raises(GongConfigError, match="gong_keep_deleted_users_days"):
         read_retention()

@@ -80,7 +80,7 @@ def _section(*paragraphs: str, columns: Sequence[Sequence[str | None]]) -> str:
 
 
 def with_sections(page: str, sections: str) -> str:
-    """Return the page with other sections between its head and the one about run_anomalies."""
+    """Return the page with other sections between its head and the one about anomalies."""
     head, _, rest = page.partition("\n## ")
     _, found, end = rest.partition("\n## Kinds in ")
     return f"{head}\n{sections}{found}{end}"

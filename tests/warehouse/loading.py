@@ -58,7 +58,7 @@ def full_load(engine: Engine) -> None:
     with transaction(engine) as connection:
         lift_erasure(connection, "nobody")
         keep = timedelta(days=365)
-        remove_outdated(connection, Retention(keep, keep), NOON)
+        remove_outdated(connection, Retention(versions=keep, deleted_users=keep), NOON)
         rewrite_coverage(connection, NOON + HOUR)
         run_checks(connection, RUN, NOON + HOUR)
         runs.add_warning(connection, RUN, "odd")

@@ -25,7 +25,7 @@ def upgrade():
 '''
 _EDITS = {
     "views/org_chart.sql": (r"SELECT user_id,\n       name,", "SELECT name,\n       user_id,"),
-    "views/active_not_recorded.sql": ("'recording is off'", "'it is off'"),
+    "views/active_not_recorded.sql": (r"\) AS why", ") || '.' AS why"),
     "functions/settings_as_of.sql": (r"covers_until timestamptz", "complete_until timestamptz"),
     "functions/effective_settings_as_of.sql": ("reported.covers_until", "reported.complete_until"),
     "functions/setting_words.sql": (r"setting_key text\)", "setting_key text, also text DEFAULT '')"),

@@ -54,7 +54,7 @@ def test_stored_data_is_counted_by_table_and_not_shown_by_accident(world: Engine
     user = known_user(world, PAULA)
     assert user
     assert not user.is_erased
-    assert user.rows["user_facts"] == 1
+    assert user.rows["user_sync_state"] == 1
     assert user.rows["user_settings_history"] == 2
     assert user.rows["listing_pages"] == 1
     assert 0 not in user.rows.values()
@@ -68,7 +68,7 @@ def test_a_user_being_loaded_is_known(warehouse: Engine) -> None:
         looking = in_background(lambda: known_user(warehouse, PAULA))
         until_one_waits(warehouse)
         commit()
-        assert looking.result(30).rows["user_facts"] == 1
+        assert looking.result(30).rows["user_sync_state"] == 1
 
 
 def test_a_user_stored_meanwhile_is_erased(warehouse: Engine) -> None:
@@ -112,7 +112,7 @@ def test_an_unknown_id_leaves_no_record_unless_it_is_forced(world: Engine) -> No
 def test_again_it_is_fine(world: Engine) -> None:
     first = erase_on_request(world, PAULA, NOON + HOUR)
     assert first.is_new
-    assert first.rows["user_facts"] >= 1
+    assert first.rows["user_sync_state"] >= 1
     again = erase_on_request(world, PAULA, NOON + 2 * HOUR)
     assert (again.is_new, again.rows) == (False, {})
 

@@ -96,7 +96,7 @@ def test_at_a_terminal_it_shows_warehouse_and_user_and_prompts(
     assert "schema gong" in first
     assert "Paulina Privatissima" in rest[0]
     assert PAULA in rest[0]
-    assert "1 in user_facts" in rest[1]
+    assert "1 in user_sync_state" in rest[1]
     assert found_in(world, *HERS) == {}
     assert records(world) == 1
 
@@ -113,7 +113,7 @@ def test_without_a_terminal_it_names_nobody_and_wants_a_yes(make: Make, world: E
     before = dump(world)
     code, output = make.run("erase", f"USER_ID={PAULA}")
     assert code != 0
-    assert "1 in user_facts" in output
+    assert "1 in user_sync_state" in output
     assert "YES=1" in output
     assert dump(world) == before
     code, done = make.run("erase", f"USER_ID={PAULA}", "YES=1")
@@ -171,7 +171,7 @@ def test_tables_of_another_version_stay_as_they_are(make: Make, world: Engine) -
 
 
 def test_a_name_does_nothing_to_a_terminal(make: Make, world: Engine) -> None:
-    rows(world, "UPDATE user_facts SET first_name = E'\\x1b[2J\\x07Mallory' RETURNING 1")
+    rows(world, "UPDATE user_versions SET first_name = E'\\x1b[2J\\x07Mallory' RETURNING 1")
     _, shown = make.typed(b"n\n", "erase", f"USER_ID={PAULA}")
     assert "Mallory" in shown
     assert "\x1b[2J" not in shown

@@ -150,7 +150,7 @@ def test_views_of_others_on_what_stays_stay(warehouse: Engine, next_: Path) -> N
         """)
     assert value(warehouse, "SELECT * FROM others.mine") == "recording is off"
     assert migrate(warehouse, next_)
-    assert value(warehouse, "SELECT * FROM others.mine") == "it is off"
+    assert value(warehouse, "SELECT * FROM others.mine") == "recording is off."
 
 
 @pytest.mark.parametrize(

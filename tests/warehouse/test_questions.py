@@ -26,15 +26,14 @@ READ_WHOLE = text("SELECT relname, seq_tup_read FROM pg_stat_xact_user_tables WH
 def crowd(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
     """The company among 3,000 others, each with a version and four periods, and statistics of them."""
     others = """
-        INSERT INTO user_facts (user_id, active, settings)
-        SELECT 'other-' || n, true, '{"webConferencesRecorded": true}' FROM generate_series(1, 3000) AS n;
         INSERT INTO user_sync_state (user_id, first_seen_at, last_seen_at)
-        SELECT user_id, '2026-03-02', '2026-03-06' FROM user_facts WHERE user_id LIKE 'other-%';
+        SELECT 'other-' || n, '2026-03-02', '2026-03-06' FROM generate_series(1, 3000) AS n;
         INSERT INTO user_versions (user_id, valid_from, active, settings)
-        SELECT user_id, '2026-03-02', active, settings FROM user_facts WHERE user_id LIKE 'other-%';
+        SELECT user_id, '2026-03-02', true, '{"webConferencesRecorded": true}'
+        FROM user_sync_state WHERE user_id LIKE 'other-%';
         INSERT INTO setting_periods (user_id, setting_key, value, valid_from, provenance)
         SELECT user_id, 'setting' || n, 'true', '2026-03-01', 'inferred'
-        FROM user_facts, generate_series(1, 4) AS n WHERE user_id LIKE 'other-%';
+        FROM user_sync_state, generate_series(1, 4) AS n WHERE user_id LIKE 'other-%';
         INSERT INTO user_settings_history (user_id, setting_key, new_value, changed_at, change_key,
                                            first_seen_at)
         SELECT user_id, setting_key, value, valid_from, sha256((user_id || setting_key)::bytea), valid_from

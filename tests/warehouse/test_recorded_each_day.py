@@ -55,16 +55,16 @@ ANSWERED = """
         SELECT state.is_recorded
         FROM user_states AS person
         LEFT JOIN user_states_as_of(ends) AS state USING (user_id)
-        WHERE person.joined_at <= ends AND coalesce(ends < person.deleted_at, true)
+        WHERE person.joined_at <= ends
+          AND person.user_id NOT IN (SELECT user_id FROM absent_at(ends))
     ) AS each_
     WHERE setting_key = 'is_recorded'
     GROUP BY day
 """
 
 TABLES = (
-    "user_facts", "user_sync_state", "user_versions", "user_settings_history", "setting_periods",
-    "deletion_candidates", "sync_runs", "run_anomalies", "listings", "recording_coverage_daily",
-    "coverage_invalidations",
+    "user_sync_state", "user_versions", "user_settings_history", "setting_periods", "sync_runs", "listings",
+    "recording_coverage_daily",
 )  # fmt: skip
 
 

@@ -139,6 +139,7 @@ def test_settings_as_of(company: Engine, moment: datetime) -> None:
         for user_id, setting, on, since, until, provenance in periods()
         if since <= moment and (until is None or moment < until)
         and not (user_id == "10" and moment >= at(5, "00:32"))
+        and not (user_id == "9" and at(4, "00:32") <= moment < at(6, "00:30"))
     }  # fmt: skip
     assert (len(stored), set(stored)) == (len(expected), expected)
 
@@ -189,15 +190,15 @@ DAYS = (26, 27, 28, 1, 2, 3, 4, 5)
 # On, off, unknown, and changes, at the end of each of these days.
 COVERAGE = {
     RECORDED: [(7, 0, 2, 0), (5, 2, 2, 2), (6, 1, 2, 3), (6, 1, 2, 0), (7, 0, 2, 1), (7, 1, 2, 3),
-               (6, 1, 3, 0), (6, 1, 2, 0)],
-    PREVENTED: [(0, 8, 1, 0)] * 5 + [(1, 8, 1, 0), (1, 7, 2, 0), (1, 7, 1, 0)],
-    CALLS: [(8, 0, 1, 0)] * 5 + [(9, 0, 1, 1), (7, 1, 2, 1), (7, 1, 1, 0)],
+               (5, 1, 3, 0), (5, 1, 2, 0)],
+    PREVENTED: [(0, 8, 1, 0)] * 5 + [(1, 8, 1, 0), (1, 6, 2, 0), (1, 6, 1, 0)],
+    CALLS: [(8, 0, 1, 0)] * 5 + [(9, 0, 1, 1), (6, 1, 2, 1), (6, 1, 1, 0)],
     "is_recorded": [(7, 0, 2, 0), (4, 3, 2, 3), (5, 2, 2, 3), (5, 2, 2, 0), (7, 1, 1, 1), (6, 3, 1, 3),
-                    (6, 3, 1, 0), (5, 3, 1, 0)],
-    "active": [(8, 0, 1, 0), (7, 1, 1, 1)] + [(7, 1, 1, 0)] * 3 + [(8, 1, 1, 0), (7, 1, 2, 0), (7, 1, 1, 0)],
+                    (5, 3, 1, 0), (4, 3, 1, 0)],
+    "active": [(8, 0, 1, 0), (7, 1, 1, 1)] + [(7, 1, 1, 0)] * 3 + [(8, 1, 1, 0), (6, 1, 2, 0), (6, 1, 1, 0)],
 }  # fmt: skip
 JOINED = {26: 9, 3: 1}
-LEFT = {5: 1}
+LEFT = {4: 1, 5: 1}
 
 
 def test_coverage_of_each_day(company: Engine) -> None:

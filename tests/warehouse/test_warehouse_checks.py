@@ -143,7 +143,6 @@ def fewer_changes(connection: Connection) -> None:
 def one_missing_and_one_new(connection: Connection) -> None:
     load_users(connection, RUN, page([{"id": "4"}], NOON + HOUR / 2))  # by a refresh, not in the listing
     for table in (
-        "user_facts",
         "user_sync_state",
         "user_versions",
         "user_settings_history",
@@ -159,27 +158,27 @@ def a_deleted_user_with_a_version(connection: Connection) -> None:
 TWICE = "INSERT INTO {0} SELECT * FROM {0} WHERE user_id = '3'"
 SPOILED = [
     Spoiled("users_stored", 1, [f"DELETE FROM {table} WHERE user_id = '3'" for table in (
-        "user_facts", "user_sync_state", "user_versions", "user_settings_history", "setting_periods")]),
+        "user_sync_state", "user_versions", "user_settings_history", "setting_periods")]),
     Spoiled("users_stored", 1, one_missing_and_one_new),
     Spoiled("keys_enforced", 1, ["ALTER TABLE user_versions DISABLE TRIGGER user_versions_apart_insert"]),
-    Spoiled("user_ids_unique", 1, ["ALTER TABLE user_facts DROP CONSTRAINT user_facts_pkey",
-                                   TWICE.format("user_facts")], also=frozenset({"keys_enforced"})),
-    Spoiled("user_ids_unique", 1, ["DELETE FROM user_facts WHERE user_id = '3'"],
-            also=frozenset({"users_stored", "versions_match", "periods_derived"})),
+    Spoiled("versions_match", 1,
+            ["ALTER TABLE user_sync_state DROP CONSTRAINT user_sync_state_pkey",
+             TWICE.format("user_sync_state")], also=frozenset({"keys_enforced", "periods_derived"})),
+    Spoiled("versions_match", 1, ["DELETE FROM user_sync_state WHERE user_id = '3'"],
+            also=frozenset({"users_stored"})),
     Spoiled("change_keys_unique", 2,
             ["ALTER TABLE user_settings_history DROP CONSTRAINT user_settings_history_pkey",
              TWICE.format("user_settings_history")], also=frozenset({"keys_enforced"})),
-    Spoiled("versions_match", 1, ["UPDATE user_versions SET title = 'Chief' WHERE user_id = '1'"]),
-    Spoiled("versions_match", 1, ["UPDATE user_facts SET settings = '{}' WHERE user_id = '3'"],
-            also=frozenset({"periods_derived"})),
+    Spoiled("periods_derived", 1, ["UPDATE user_versions SET settings = '{}' WHERE user_id = '3'"]),
     Spoiled("periods_derived", 1,
             ["UPDATE user_sync_state SET settings_by_history = '{\"active\": true}' WHERE user_id = '3'"]),
-    Spoiled("versions_match", 2, ["DELETE FROM user_versions WHERE user_id <> '1'"]),
+    Spoiled("versions_match", 2, ["DELETE FROM user_versions WHERE user_id <> '1'"],
+            also=frozenset({"periods_derived"})),
     Spoiled("versions_match", 1, a_deleted_user_with_a_version),
     Spoiled("versions_apart", 1,
             ["ALTER TABLE user_versions DISABLE TRIGGER user_versions_apart_insert",
-             """INSERT INTO user_versions (user_id, valid_from, valid_to)
-                SELECT user_id, valid_from - interval '2 days', valid_from + interval '1 day'
+             """INSERT INTO user_versions (user_id, valid_from, valid_to, is_current)
+                SELECT user_id, valid_from - interval '2 days', valid_from + interval '1 day', false
                 FROM user_versions WHERE user_id = '3'"""], also=frozenset({"keys_enforced"})),
     Spoiled("periods_derived", 2,
             ["UPDATE setting_periods SET value = 'maybe' WHERE user_id = '3' AND valid_to IS NOT NULL"]),
@@ -201,12 +200,9 @@ SPOILED = [
     Spoiled("histories_promised", 1,
             ["UPDATE sync_runs SET backlog_eta = '2026-03-09', histories_since = '2026-03-10 12:30+00'",
              "UPDATE user_sync_state SET history_fetched_at = '2026-03-10 12:40+00' WHERE user_id <> '2'"]),
-    Spoiled("managers_exist", 1, ["UPDATE user_facts SET manager_id = '99' WHERE user_id = '2'",
-                                  "UPDATE user_versions SET manager_id = '99' WHERE user_id = '2'"]),
-    Spoiled("managers_active", 1, [f"UPDATE {table} SET active = false WHERE user_id = '1'"
-                                   for table in ("user_facts", "user_versions")]),
-    Spoiled("managers_in_order", 3, [f"UPDATE {table} SET manager_id = '3' WHERE user_id = '1'"
-                                     for table in ("user_facts", "user_versions")]),
+    Spoiled("managers_exist", 1, ["UPDATE user_versions SET manager_id = '99' WHERE user_id = '2'"]),
+    Spoiled("managers_active", 1, ["UPDATE user_versions SET active = false WHERE user_id = '1'"]),
+    Spoiled("managers_in_order", 3, ["UPDATE user_versions SET manager_id = '3' WHERE user_id = '1'"]),
 ]  # fmt: skip
 
 

@@ -90,25 +90,25 @@ def test_only_days_from_the_oldest_new_fact_on_are_written(warehouse: Engine) ->
     assert value(warehouse, off) == date(2026, 1, 31)
 
 
-def test_deleted_users_count_until_then_and_returned_ones_all_the_time(warehouse: Engine) -> None:
+def test_deleted_users_count_until_then_and_returned_ones_not_in_between(warehouse: Engine) -> None:
     anna = user(1, "2026-02-26T09:00:00Z", True)
     listed(warehouse, [anna], MARCH - 2 * DAY)
     load_group(warehouse, history("1", at=MARCH - 2 * DAY))
     rewritten(warehouse)
     with transaction(warehouse) as connection:
         connection.exec_driver_sql(f"UPDATE user_sync_state SET deleted_at = '{MARCH - DAY}'")
-        connection.exec_driver_sql(f"UPDATE user_versions SET valid_to = '{MARCH - DAY}'")
-        connection.exec_driver_sql("INSERT INTO coverage_invalidations VALUES ('2026-02-26')")
+        connection.exec_driver_sql(f"UPDATE user_versions SET valid_to = '{MARCH - DAY}', is_deleted = true")
+        connection.exec_driver_sql("UPDATE sync_runs SET coverage_from = '2026-02-26'")
     listed(warehouse, [], MARCH)
     rewritten(warehouse)
     assert counts(warehouse) == {26: (1, 0, 0, 1, 0, 0, True), 27: (0, 0, 1, 0, 0, 0, True),
                                  28: (0, 0, 0, 0, 1, 0, True)}  # fmt: skip
     listed(warehouse, [anna], MARCH + DAY)
     rewritten(warehouse)
-    assert {day: counted[2] for day, counted in counts(warehouse).items()} == {26: 0, 27: 1, 28: 1, 1: 1}
+    assert {day: counted[2] for day, counted in counts(warehouse).items()} == {26: 0, 27: 1, 28: 0, 1: 0}
     load_group(warehouse, history("1", at=MARCH + DAY))
     rewritten(warehouse)
-    assert {day: counted[0] for day, counted in counts(warehouse).items()} == {26: 1, 27: 1, 28: 1, 1: 1}
+    assert {day: counted[0] for day, counted in counts(warehouse).items()} == {26: 1, 27: 1, 28: 0, 1: 0}
     assert coverage_differs(warehouse) == []
 
 

@@ -79,7 +79,7 @@ def test_users_missing_and_unknown_to_gong_are_deleted(warehouse: Engine) -> Non
     spans = "SELECT user_id, valid_from, valid_to FROM user_versions ORDER BY user_id"
     assert rows(warehouse, spans) == [("1", NOON, NOON + HOUR + MINUTE), ("2", NOON, None)]
     assert rows(warehouse, "SELECT users_deleted, deletions_blocked FROM sync_runs") == [(1, 0)]
-    assert rows(warehouse, "SELECT * FROM deletion_candidates") == []
+    assert rows(warehouse, "SELECT 1 FROM user_sync_state WHERE flagged_at IS NOT NULL") == []
 
 
 def test_users_are_not_deleted_without_verification(warehouse: Engine) -> None:
@@ -98,7 +98,7 @@ def test_users_that_gong_returns_by_id_stay(warehouse: Engine) -> None:
     apply_deletions(warehouse)
     assert list(deleted(warehouse)) == ["2"]
     assert value(warehouse, "SELECT last_seen_at FROM users WHERE user_id = '1'") == NOON + HOUR + MINUTE
-    assert rows(warehouse, "SELECT * FROM deletion_candidates") == []
+    assert rows(warehouse, "SELECT 1 FROM user_sync_state WHERE flagged_at IS NOT NULL") == []
     # A request by id is no listing: the next listing that lacks the user flags them again.
     listing(warehouse, ["3"], NOON + 2 * HOUR)
     assert unverified(warehouse) == ["1"]
@@ -111,7 +111,7 @@ def test_users_seen_after_the_verification_stay(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1"}], NOON + HOUR + 2 * MINUTE)
     assert apply_deletions(warehouse).deleted == 0
     listing(warehouse, ["1", "2"], NOON + 2 * HOUR)
-    assert rows(warehouse, "SELECT * FROM deletion_candidates") == []
+    assert rows(warehouse, "SELECT 1 FROM user_sync_state WHERE flagged_at IS NOT NULL") == []
 
 
 def test_a_listing_that_changed_while_it_was_read_flags_no_new_users_but_renews(warehouse: Engine) -> None:
@@ -120,7 +120,9 @@ def test_a_listing_that_changed_while_it_was_read_flags_no_new_users_but_renews(
     listing(warehouse, ["3"], NOON + 2 * HOUR, whole=False)
     assert unverified(warehouse) == ["1"]
     listing(warehouse, ["2", "3"], NOON + 3 * HOUR, whole=False)
-    assert rows(warehouse, "SELECT * FROM deletion_candidates") == [("1", NOON + 3 * HOUR, None)]
+    assert rows(
+        warehouse, "SELECT user_id, flagged_at, verified_at FROM user_sync_state WHERE flagged_at IS NOT NULL"
+    ) == [("1", NOON + 3 * HOUR, None)]
 
 
 def test_only_users_of_an_earlier_full_listing_can_be_missing(warehouse: Engine) -> None:
@@ -214,8 +216,12 @@ def test_a_response_from_before_the_deletion_does_not_restore_the_user(warehouse
     left_after(warehouse, 1, 2)
     load_page(warehouse, [{"id": "0000", "title": "VP"}], NOON + HOUR + MINUTE / 2)
     assert deleted(warehouse) == {"0000": NOON + HOUR + MINUTE}
-    spans = "SELECT valid_from, valid_to FROM user_versions WHERE user_id = '0000'"
-    assert rows(warehouse, spans) == [(NOON, NOON + HOUR + MINUTE)]
+    spans = (
+        "SELECT title, valid_from, valid_to, is_deleted FROM user_versions WHERE user_id = '0000' ORDER BY 2"
+    )
+    late = NOON + HOUR + MINUTE / 2
+    assert rows(warehouse, spans) == [(None, NOON, late, False), ("VP", late, NOON + HOUR + MINUTE, True)]
+    assert value(warehouse, "SELECT title FROM users WHERE user_id = '0000'") == "VP"
 
 
 def test_a_killed_task_requests_only_the_rest(warehouse: Engine) -> None:
@@ -232,8 +238,8 @@ def test_a_killed_task_requests_only_the_rest(warehouse: Engine) -> None:
 
 
 def test_coverage_is_invalidated_from_the_deletion_or_the_end_of_the_history(warehouse: Engine) -> None:
-    invalid_from = "SELECT min(from_day)::text FROM coverage_invalidations"
-    clear_invalid = "DELETE FROM coverage_invalidations RETURNING 1"
+    invalid_from = "SELECT min(coverage_from)::text FROM sync_runs"
+    clear_invalid = "UPDATE sync_runs SET coverage_from = NULL RETURNING 1"
     listing(warehouse, ["1", "2", "3"], NOON)
     listing(warehouse, ["2", "3"], MIDNIGHT - MINUTE)
     rows(warehouse, clear_invalid)

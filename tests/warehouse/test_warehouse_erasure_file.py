@@ -56,7 +56,7 @@ from tests.warehouse.paula import (
 PROJECT = Path(__file__).parents[2]
 NEW = "p.neu@firm.example"
 RECORDS = "SELECT user_hash, requested_at, listed_at FROM erasures ORDER BY 1"
-ADDRESSES = "SELECT user_hash, address_hash FROM erased_addresses ORDER BY 1, 2"
+ADDRESSES = "SELECT user_hash, unnest(address_hashes) FROM erasures ORDER BY 1, 2"
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def records(engine: Engine) -> list[list[Any]]:
 
 def give_another_key(engine: Engine) -> None:
     with transaction(engine) as connection:
-        connection.execute(text("UPDATE erasure_key SET key = sha256('another')"))
+        connection.execute(text("UPDATE account SET erasure_key = sha256('another')"))
 
 
 def test_erasures_are_applied_to_a_restored_backup(
@@ -106,10 +106,10 @@ def test_erasures_are_applied_to_a_restored_backup(
     load_page(warehouse, [paula(NEW)], NOON + 3 * HOUR, listed=True)
     repeat_erasures(warehouse, RUN, NOON + 4 * HOUR)
     file = exported(warehouse, tmp_path)
-    assert set(found_in(restored, *HERS, NEW)) > {"user_facts", "user_settings_history"}
+    assert set(found_in(restored, *HERS, NEW)) > {"user_versions", "user_settings_history"}
     applied = apply_erasures(restored, file, NOON + 5 * HOUR)
     assert (applied.records, applied.new) == (1, 1)
-    assert applied.rows["user_facts"] == 2
+    assert applied.rows["user_sync_state"] == 2
     assert found_in(restored, *HERS, NEW) == {}
     assert records(restored) == records(warehouse)
     assert value(restored, "SELECT erased_at FROM erasures") == NOON + 5 * HOUR
@@ -135,13 +135,13 @@ def test_users_named_only_in_rows_of_others_are_redacted_too(
     load_page(warehouse, [paula(), otto()])
     load_group(warehouse, history(OTTO, OTTOS))
     with transaction(warehouse) as connection:
-        for table in ("user_facts", "user_sync_state", "user_versions"):
+        for table in ("user_sync_state", "user_versions"):
             connection.exec_driver_sql(f"DELETE FROM {table} WHERE user_id = %s", (PAULA,))
     restored = backup()
     erase_user(warehouse, PAULA, NOON + HOUR)
     load_page(warehouse, [paula()], NOON + 2 * HOUR)  # Gong returns her: her addresses are learned
     file = exported(warehouse, tmp_path)
-    assert {"user_facts", "user_settings_history"} <= set(found_in(restored, PAULA, MAIL, ALIAS))
+    assert {"user_versions", "user_settings_history"} <= set(found_in(restored, PAULA, MAIL, ALIAS))
     apply_erasures(restored, file, NOON + 5 * HOUR)
     assert found_in(restored, PAULA, MAIL, ALIAS) == {}
 
@@ -158,7 +158,7 @@ def test_records_of_the_same_key_are_put_together(
     with transaction(restored) as connection:
         people = read_erasures(connection)
     assert all(people.has(each) for each in (OTTO, NORA, PAULA))
-    assert rows(restored, "SELECT user_id FROM user_facts") == []
+    assert rows(restored, "SELECT user_id FROM users") == []
 
 
 def test_a_warehouse_that_erased_nobody_takes_the_files_key(warehouse: Engine, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_each_is_a_command(warehouse: Engine, backup: Callable[[], Engine], tmp_
     assert (code, output.count("\n")) == (1, 1)
     code, output = run("apply-erasures", restored)
     assert code == 0
-    assert "2 in user_facts" in output
+    assert "2 in user_sync_state" in output
     assert found_in(restored, *HERS) == {}
     code, output = run("apply-erasures", restored, "")
     assert (code, output.count("\n")) == (1, 1)

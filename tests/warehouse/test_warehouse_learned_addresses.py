@@ -276,7 +276,7 @@ def test_an_erasure_that_was_cut_off_is_finished_when_a_run_ends(warehouse: Engi
     with transaction(warehouse) as connection:
         record_erasure(connection, PAULA, NOON)
     removed = end_run(warehouse)
-    assert removed["user_facts"] == 2
+    assert removed["user_sync_state"] == 2
     assert found_in(warehouse, *HERS) == {}
     assert rows(warehouse, "SELECT erased_at FROM erasures") == [(NOON + 4 * HOUR,)]
     assert end_run(warehouse) == {}

@@ -69,7 +69,7 @@ OTHERS = """
     CREATE SCHEMA crm;
     CREATE TABLE {schema}.users (user_id text PRIMARY KEY, note text);
     INSERT INTO {schema}.users VALUES ('1', 'theirs');
-    CREATE TABLE {schema}.user_facts AS TABLE {schema}.users;
+    CREATE TABLE {schema}.user_versions AS TABLE {schema}.users;
     CREATE TABLE {schema}.user_sync_state AS TABLE {schema}.users;
     CREATE TABLE {schema}.sync_runs AS TABLE {schema}.users;
     CREATE TABLE {schema}.api_quota AS TABLE {schema}.users;

@@ -131,7 +131,8 @@ def test_another_response_of_the_same_instant_leaves_no_empty_version(warehouse:
 def test_the_database_itself_refuses_an_overlap(warehouse: Engine) -> None:
     load_page(warehouse, [BEN, {"id": "2"}])
     version = """
-        INSERT INTO user_versions (user_id, valid_from, valid_to) VALUES ('1', :since, :until) RETURNING 1
+        INSERT INTO user_versions (user_id, valid_from, valid_to, is_current)
+        VALUES ('1', :since, :until, false) RETURNING 1
     """
     rows(warehouse, version, since=NOON - HOUR, until=NOON)  # up to the next one: no overlap
     with pytest.raises(WarehouseError, match="SQLSTATE 23P01"):

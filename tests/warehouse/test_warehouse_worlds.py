@@ -38,8 +38,8 @@ EACH_WORLD = settings(
 )
 
 TABLES = (
-    "user_facts", "user_sync_state", "user_versions", "user_settings_history", "setting_periods", "sync_runs",
-    "run_anomalies", "listings", "recording_coverage_daily", "coverage_invalidations",
+    "user_sync_state", "user_versions", "user_settings_history", "setting_periods", "sync_runs", "listings",
+    "recording_coverage_daily",
 )  # fmt: skip
 
 
@@ -93,21 +93,19 @@ def mark_deleted(connection: Connection, user_id: str, moment: datetime) -> None
     one = {"user_id": user_id, "at": moment}
     connection.execute(
         text("""
-        UPDATE user_sync_state SET deleted_at = greatest(deleted_at, :at) WHERE user_id = :user_id
-    """),
-        one,
-    )
-    connection.execute(
-        text("""
-        UPDATE user_versions AS version SET valid_to = :at FROM user_sync_state AS mark
-        WHERE version.user_id = :user_id AND mark.user_id = :user_id AND valid_to IS NULL
-          AND deleted_at > last_seen_at AND deleted_at = :at
+        WITH deleted AS (
+            UPDATE user_sync_state SET deleted_at = :at
+            WHERE user_id = :user_id AND last_seen_at < :at AND deleted_at IS NULL
+            RETURNING user_id
+        )
+        UPDATE user_versions AS version SET valid_to = :at, is_deleted = true FROM deleted
+        WHERE version.user_id = deleted.user_id AND is_current
     """),
         one,
     )
     began_at = connection.scalar(
         text("""
-        SELECT coalesce(created, first_seen_at) FROM user_sync_state JOIN user_facts USING (user_id)
+        SELECT coalesce(created, first_seen_at) FROM users
         WHERE user_id = :user_id
     """),
         one,

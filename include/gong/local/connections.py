@@ -207,7 +207,8 @@ def _account_in(url: URL) -> str | None:
         with transaction(engine_for(url)) as connection:
             if connection.scalar(text("SELECT to_regclass('account')")) is None:
                 return None
-            row = connection.execute(text("SELECT account FROM account")).one_or_none()
+            bound = text("SELECT account FROM account WHERE base_url IS NOT NULL")
+            row = connection.execute(bound).one_or_none()
             return (row.account or "") if row else None
     except WarehouseError as error:
         raise LocalError(str(error)) from error

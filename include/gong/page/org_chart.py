@@ -17,25 +17,7 @@ _UNREACHED = """
     SELECT coalesce((SELECT found FROM check_results WHERE check_name = 'managers_in_order'
                      ORDER BY checked_at DESC LIMIT 1), 0)::bigint AS users
 """
-# The least id of each management cycle, as in the view org_chart.
-_CYCLES = """
-    WITH RECURSIVE person AS MATERIALIZED (
-        SELECT user_id, manager_id FROM users_as_of(:moment)
-    ), reached AS (
-        SELECT user_id FROM person
-        WHERE NOT EXISTS (SELECT FROM person AS manager WHERE manager.user_id = person.manager_id)
-        UNION ALL
-        SELECT person.user_id FROM reached JOIN person ON person.manager_id = reached.user_id
-    ), cyclic AS (
-        SELECT user_id, manager_id FROM person
-        WHERE NOT EXISTS (SELECT FROM reached WHERE reached.user_id = person.user_id)
-    ), up AS (
-        SELECT user_id, manager_id AS above_id FROM cyclic
-        UNION
-        SELECT up.user_id, cyclic.manager_id FROM up JOIN cyclic ON cyclic.user_id = above_id
-    )
-    SELECT user_id FROM up GROUP BY user_id HAVING bool_or(user_id = above_id) AND user_id = min(above_id)
-"""
+_CYCLES = "SELECT user_id FROM manager_cycles(:moment) WHERE is_entry"
 # No user id has more than 200 characters, so a longer manager_id matches no user and is in no index.
 # OFFSET 0: few managers are missing, which the planner can't know.
 _TOPS = """
@@ -67,7 +49,7 @@ _BELOW = """
     LIMIT :limit
 """
 _PEOPLE = """
-    SELECT person.user_id, nullif(concat_ws(' ', person.first_name, person.last_name), '') AS name,
+    SELECT person.user_id, full_name(person.first_name, person.last_name) AS name,
            person.title, person.active, person.manager_id,
            CASE WHEN manager.active THEN 'active'
                 WHEN NOT manager.active THEN 'inactive'

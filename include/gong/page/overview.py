@@ -50,7 +50,7 @@ class Overview:
 
 _USERS = """
     SELECT count(*) FILTER (WHERE first_seen_at < :moment) AS total,
-           count(*) FILTER (WHERE (deleted_at > last_seen_at) IS NOT TRUE) AS in_gong
+           count(*) FILTER (WHERE deleted_at IS NULL) AS in_gong
     FROM user_sync_state
 """
 _COVERAGE = """

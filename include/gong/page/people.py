@@ -40,22 +40,18 @@ class Person:
 
 
 _SYNC_STATE = """
-    SELECT first_seen_at, last_seen_at, CASE WHEN deleted_at > last_seen_at THEN deleted_at END AS deleted_at,
+    SELECT first_seen_at, last_seen_at, deleted_at,
            history_fetched_at, history_covers_until, now() - history_covers_until AS history_age,
            history_failed_at, history_failure
     FROM user_sync_state
     WHERE user_id = :user_id
 """
 # The loader's role may read the whole address of a consent page: the token is masked for everyone.
-_CURRENT = r"""
+_CURRENT = """
     SELECT state.*, users.phone_number, users.email_aliases, users.created,
-           regexp_replace(users.meeting_consent_page_url, '([?&]tkn=)[^&#]*', '\1***') AS consent_page_url,
+           without_token(users.meeting_consent_page_url) AS consent_page_url,
            manager.name AS manager_name,
-           CASE WHEN state.manager_id IS NULL THEN NULL
-                WHEN manager.user_id IS NULL THEN 'unknown'
-                WHEN NOT manager.is_in_gong THEN 'deleted'
-                WHEN manager.active THEN 'active'
-                WHEN NOT manager.active THEN 'inactive' END AS manager_status
+           manager_status(state.manager_id, manager.user_id IS NOT NULL, manager.is_in_gong, manager.active)
     FROM user_states AS state
     JOIN users ON users.user_id = state.user_id
     LEFT JOIN LATERAL (
@@ -65,20 +61,19 @@ _CURRENT = r"""
 """
 # OFFSET 0: as in the function setting_audit_trail.
 _AS_OF = """
-    SELECT state.*, nullif(concat_ws(' ', seen.first_name, seen.last_name), '') AS name, seen.email_address,
+    SELECT state.*, full_name(seen.first_name, seen.last_name) AS name, seen.email_address,
            seen.title, seen.manager_id,
            CASE WHEN seen.user_id IS NOT NULL
                 THEN coalesce(seen.meeting_consent_page_url, '') <> '' END AS has_consent_page,
            seen.phone_number, seen.email_aliases, seen.created,
            seen.meeting_consent_page_url AS consent_page_url,
-           nullif(concat_ws(' ', manager.first_name, manager.last_name), '') AS manager_name,
-           CASE WHEN seen.manager_id IS NULL THEN NULL
-                WHEN manager.active THEN 'active'
-                WHEN NOT manager.active THEN 'inactive'
-                WHEN EXISTS (SELECT FROM user_versions AS earlier
-                             WHERE earlier.user_id = seen.manager_id AND earlier.valid_from <= :moment)
-                     AND manager.user_id IS NULL THEN 'deleted'
-                WHEN manager.user_id IS NULL THEN 'unknown' END AS manager_status
+           full_name(manager.first_name, manager.last_name) AS manager_name,
+           manager_status(
+               seen.manager_id,
+               -- Not EXISTS, which PostgreSQL may answer by reading all versions.
+               (SELECT true FROM user_versions AS earlier
+                WHERE earlier.user_id = seen.manager_id AND earlier.valid_from <= :moment LIMIT 1),
+               manager.user_id IS NOT NULL, manager.active)
     FROM (SELECT) AS single_row
     LEFT JOIN users_as_of(:moment) AS seen ON seen.user_id = :user_id
     LEFT JOIN (
@@ -96,7 +91,7 @@ _AUDIT_TRAIL = """
 # Histories do not report that a user was deleted.
 _TIMELINE = """
     SELECT setting_key, value, valid_from,
-           least(valid_to, CASE WHEN deleted_at > last_seen_at THEN deleted_at END) AS valid_to,
+           least(valid_to, deleted_at) AS valid_to,
            provenance, change.changed_by
     FROM setting_periods AS period
     JOIN user_sync_state USING (user_id)

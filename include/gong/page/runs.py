@@ -20,7 +20,10 @@ _CHECKS = """
     ORDER BY passed, severity, check_name
 """
 _ANOMALIES = """
-    SELECT kind, count FROM run_anomalies WHERE (dag_id, run_id) = (:dag_id, :run_id) ORDER BY kind
+    SELECT kind, count::bigint AS count
+    FROM sync_runs CROSS JOIN LATERAL jsonb_each_text(anomalies) AS each (kind, count)
+    WHERE (dag_id, run_id) = (:dag_id, :run_id)
+    ORDER BY kind
 """
 
 

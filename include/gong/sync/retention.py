@@ -1,4 +1,4 @@
-"""Reads how long the warehouse keeps outdated rows: Airflow variables, unset by default."""
+"""Reads how long the warehouse keeps outdated rows: Airflow variables."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ from airflow.sdk import Variable
 from gong_provider.client.errors import GongConfigError
 from include.gong.warehouse.retention import Retention
 
+VARIABLES = {
+    "versions": "gong_keep_versions_days",
+    "deleted_users": "gong_keep_deleted_users_days",
+    "runs": "gong_keep_runs_days",
+    "rejected_records": "gong_keep_rejected_records_days",
+    "api_calls": "gong_keep_api_calls_days",
+}
+"""Names of the variables, by field of ``Retention``, which has the defaults."""
+
 
 def read_retention() -> Retention:
     """Read and check the variables.
 
     :raises GongConfigError: a value is no number of days.
     """
-    return Retention(_days("gong_keep_versions_days"), _days("gong_keep_left_users_days"))
+    given = {field: _days(name) for field, name in VARIABLES.items()}
+    return Retention(**{field: days for field, days in given.items() if days is not None})
 
 
 def _days(name: str) -> timedelta | None:

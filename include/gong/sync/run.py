@@ -212,7 +212,8 @@ def _finish(context: Any, run: runs.RunKey, failed_tasks: Sequence[str], cause: 
     with transaction(engine) as connection:
         if "check" not in failed_tasks:  # wrong data must not enter the coverage
             if runs.run_row(connection, run).scope == "everyone":
-                remove_outdated(connection, retention, utc_now())
+                for name, number in remove_outdated(connection, retention, utc_now(), run).items():
+                    log.info("Removed, as they are old: %d %s", number, name)
             rewrite_coverage(connection, utc_now())
     limits, calls = calls_remaining()
     with transaction(engine) as connection:

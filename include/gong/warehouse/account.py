@@ -10,12 +10,12 @@ from sqlalchemy import Connection, text
 
 from include.gong.warehouse.errors import AccountMismatchError
 
-_STORED = "SELECT base_url, key_hash, account FROM account"
+_STORED = "SELECT base_url, key_hash, account FROM account WHERE base_url IS NOT NULL"
 
 _FIRST = text("""
-    INSERT INTO account (account, base_url, key_hash, settled_at)
-    VALUES (:account, :base_url, :key_hash, :at)
-    ON CONFLICT DO NOTHING
+    UPDATE account
+    SET account = :account, base_url = :base_url, key_hash = :key_hash, settled_at = :at
+    WHERE base_url IS NULL
 """)
 
 _UPDATE = text("""

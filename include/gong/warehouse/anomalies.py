@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from operator import itemgetter
 
@@ -23,31 +23,25 @@ _STORE_REJECTED = text("""
         last_seen_at = greatest(stored.last_seen_at, excluded.last_seen_at)
 """)
 
-_ADD_COUNTS = text("""
-    INSERT INTO run_anomalies AS stored (dag_id, run_id, kind, count)
-    VALUES (:dag_id, :run_id, :kind, :count)
-    ON CONFLICT (dag_id, run_id, kind) DO UPDATE SET count = stored.count + excluded.count
-""")
-
 
 def record_stats(
     connection: Connection,
     run: RunKey,
     rejected: Sequence[tuple[Rejected, datetime]],
     counts: Counter[str],
+    coverage_since: Iterable[datetime | None],
     **increments: int,
 ) -> None:
     """Add a load's statistics to its run; last in a transaction, as ``add_to_run`` is.
 
     :param rejected: with the times of their requests; each record is stored once.
     :param counts: anomalies by kind.
+    :param coverage_since: instants from which on the daily coverage is out of date; the first one counts.
     :raises WarehouseError: the run was never opened.
     """
     _store_rejected(connection, rejected)
-    rows = [run._asdict() | {"kind": kind, "count": count} for kind, count in sorted(counts.items()) if count]
-    if rows:
-        connection.execute(_ADD_COUNTS, rows)
-    add_to_run(connection, run, rejected_records=len(rejected), **increments)
+    since = min((each for each in coverage_since if each is not None), default=None)
+    add_to_run(connection, run, counts, since, rejected_records=len(rejected), **increments)
 
 
 def _store_rejected(connection: Connection, rejected: Sequence[tuple[Rejected, datetime]]) -> None:

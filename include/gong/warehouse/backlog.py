@@ -7,11 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from include.gong.warehouse.deletions import IS_PRESENT
-
 # As for a complete day, histories that failed or were not found count neither as missing nor as fetched.
 # Plans are kept for a week.
-_BACKLOG = text(f"""
+_BACKLOG = text("""
     WITH recent AS (
         SELECT dag_id, run_id, started_at FROM sync_runs
         WHERE scope = 'everyone' AND started_at > CAST(:at AS timestamptz) - interval '7 days'
@@ -23,10 +21,10 @@ _BACKLOG = text(f"""
             WHERE reason = 'never' AND history_fetched_at IS NOT NULL) AS recent,
            (SELECT coalesce(CAST(:at AS timestamptz)::date - min(started_at)::date, 0) + 1 FROM recent)
     FROM user_sync_state
-    WHERE {IS_PRESENT}
+    WHERE deleted_at IS NULL
       AND last_seen_at >= (SELECT max(started_at) FROM listings)
       AND (history_fetched_at IS NOT NULL OR (history_failed_at IS NULL AND history_not_found_at IS NULL))
-""")  # noqa: S608 (a constant)
+""")
 
 
 @dataclass(frozen=True, slots=True)

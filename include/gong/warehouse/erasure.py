@@ -26,12 +26,9 @@ WAIT_FOR_LOADS = """
 
 _ADDRESSES = text("""
     SELECT user_id, email_address, trusted_email_address, email_aliases
-    FROM user_facts WHERE user_id = ANY (CAST(:ids AS text[]))
-    UNION ALL
-    SELECT user_id, email_address, trusted_email_address, email_aliases
     FROM user_versions WHERE user_id = ANY (CAST(:ids AS text[]))
 """)
-_KNOWN_ADDRESSES = text("SELECT address_hash FROM erased_addresses WHERE user_hash = :user_hash")
+_KNOWN_ADDRESSES = text("SELECT unnest(address_hashes) FROM erasures WHERE user_hash = :user_hash")
 
 _RECORD = text("""
     INSERT INTO erasures (user_hash, requested_at) VALUES (:user_hash, :at) ON CONFLICT DO NOTHING
@@ -58,16 +55,18 @@ _INCOMPLETE = text("""
         WHERE erased_at IS NULL
            OR listed_at >= (SELECT started_at FROM sync_runs WHERE (dag_id, run_id) = (:dag_id, :run_id)))
 """)
-_INVALID = text("SELECT EXISTS (SELECT FROM coverage_invalidations)")
+_INVALID = text("SELECT EXISTS (SELECT FROM sync_runs WHERE coverage_from IS NOT NULL)")
 # The newest listing, and one that is under way, counted the user, too; the check users_stored needs that.
 _STILL_LISTED = text("""
-    INSERT INTO run_anomalies AS stored (dag_id, run_id, kind, count)
-    SELECT DISTINCT dag_id, run_id, 'lifted_erasure', 1
-    FROM (SELECT dag_id, run_id, started_at FROM listing_checkpoints
+    UPDATE sync_runs AS run
+    SET anomalies = anomalies || jsonb_build_object(
+        'lifted_erasure', coalesce((anomalies ->> 'lifted_erasure')::bigint, 0) + 1)
+    FROM (SELECT dag_id, run_id, started_at FROM listing_pages
           UNION
           (SELECT dag_id, run_id, started_at FROM listings ORDER BY started_at DESC LIMIT 1)) AS listing
-    WHERE started_at <= (SELECT greatest(listed_at, requested_at) FROM erasures WHERE user_hash = :user_hash)
-    ON CONFLICT (dag_id, run_id, kind) DO UPDATE SET count = stored.count + 1
+    WHERE (run.dag_id, run.run_id) = (listing.dag_id, listing.run_id)
+      AND listing.started_at <= (SELECT greatest(listed_at, requested_at) FROM erasures
+                                 WHERE user_hash = :user_hash)
 """)
 _LIFT = text("DELETE FROM erasures WHERE user_hash = :user_hash")
 

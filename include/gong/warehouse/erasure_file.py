@@ -15,26 +15,27 @@ from sqlalchemy import Connection, Engine, text
 
 from include.gong.warehouse import copy
 from include.gong.warehouse.connect import in_transaction, transaction
-from include.gong.warehouse.copy import copy_rows
 from include.gong.warehouse.erasure import WAIT_FOR_LOADS, delete_all_erased, refresh_coverage
 from include.gong.warehouse.erasures import read_erasures
 from include.gong.warehouse.errors import WarehouseError
+from include.gong.warehouse.staging import Staging
 
 _VERSION = 1
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 _EXPORT = text("""
-    SELECT encode(key, 'hex') AS key, ARRAY(
+    SELECT encode(erasure_key, 'hex') AS key, ARRAY(
         SELECT jsonb_build_object(
             'user_hash', encode(user_hash, 'hex'), 'requested_at', requested_at, 'listed_at', listed_at,
-            'address_hashes', ARRAY(SELECT encode(address_hash, 'hex') FROM erased_addresses AS theirs
-                                    WHERE theirs.user_hash = erasures.user_hash ORDER BY address_hash))
+            'address_hashes', ARRAY(SELECT encode(each, 'hex') FROM unnest(address_hashes) AS each
+                                    ORDER BY each))
         FROM erasures ORDER BY user_hash) AS erasures
-    FROM erasure_key
+    FROM account
 """)
 
-_KEY = {"key": copy.bytea}
-_REMOVE_KEY = text("DELETE FROM erasure_key")
+# Copied, because statements may be written to the server's log.
+_KEYS = Staging("adopted_key", {"key": copy.bytea})
+_USE_KEY = text(f"UPDATE account SET erasure_key = (SELECT key FROM {_KEYS.name})")  # noqa: S608 (a name of ours)
 _ADD_RECORDS = text("""
     INSERT INTO erasures (user_hash, requested_at, listed_at)
     SELECT decode(user_hash, 'hex'), requested_at, listed_at
@@ -43,11 +44,14 @@ _ADD_RECORDS = text("""
     ON CONFLICT DO NOTHING
 """)
 _ADD_ADDRESSES = text("""
-    INSERT INTO erased_addresses (user_hash, address_hash)
-    SELECT decode(user_hash, 'hex'), decode(address_hash, 'hex')
+    UPDATE erasures
+    SET address_hashes = ARRAY(
+        SELECT unnest(erasures.address_hashes)
+        UNION
+        SELECT decode(unnest(record.address_hashes), 'hex')
+        ORDER BY 1)
     FROM jsonb_to_recordset(CAST(:erasures AS jsonb)) AS record (user_hash text, address_hashes text[])
-    CROSS JOIN unnest(address_hashes) AS address_hash
-    ON CONFLICT DO NOTHING
+    WHERE erasures.user_hash = decode(record.user_hash, 'hex')
 """)
 
 
@@ -117,8 +121,8 @@ def _use_key(connection: Connection, key: bytes) -> None:
             "The warehouse has erasure records of its own, under another key than the file's: their hashes "
             "can't be compared, and nothing was changed. What to do then is in docs/privacy.md."
         )
-    connection.execute(_REMOVE_KEY)
-    copy_rows(connection, "erasure_key", _KEY, [(key,)])  # not part of a statement, so in no log
+    _KEYS.fill(connection, [(key,)])
+    connection.execute(_USE_KEY)
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ _ROWS = text(
 )
 _NAME = text("""
     SELECT concat_ws(' ', first_name, last_name, '<' || email_address || '>')
-    FROM user_facts WHERE user_id = :user_id
+    FROM user_versions WHERE user_id = :user_id AND is_current
 """)
 
 

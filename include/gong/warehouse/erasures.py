@@ -20,22 +20,30 @@ from gong_provider.client.models import HistoryOutcome, SettingsChange, Settings
 BLOCK_ERASURES = "LOCK TABLE erasures IN ROW EXCLUSIVE MODE"
 _BLOCK_AND_READ = f"""
     {BLOCK_ERASURES};
-    SELECT 'key' AS kind, key AS value FROM erasure_key
+    SELECT 'key' AS kind, erasure_key AS value FROM account
     UNION ALL
     SELECT 'id', user_hash FROM erasures
     UNION ALL
-    SELECT 'address', address_hash FROM erased_addresses
+    SELECT 'address', unnest(address_hashes) FROM erasures
 """  # noqa: S608 (a constant)
 
-# Rows may name the user by a new address: the erasure is unfinished until they are redacted.
+# Rows may name the user by a new address: the erasure is unfinished until they are redacted. Locked in a
+# fixed order, so that two loads of the same users do not deadlock.
 _ADD_ADDRESSES = text("""
-    WITH added AS (
-        INSERT INTO erased_addresses (user_hash, address_hash)
-        SELECT * FROM unnest(CAST(:users AS bytea[]), CAST(:addresses AS bytea[])) ORDER BY 1, 2
-        ON CONFLICT DO NOTHING
-        RETURNING user_hash
+    WITH given AS (
+        SELECT user_hash, array_agg(DISTINCT address_hash) AS hashes
+        FROM unnest(CAST(:users AS bytea[]), CAST(:addresses AS bytea[])) AS pair (user_hash, address_hash)
+        GROUP BY user_hash
+    ), locked AS (
+        SELECT user_hash, hashes FROM erasures JOIN given USING (user_hash)
+        WHERE NOT hashes <@ address_hashes
+        ORDER BY user_hash FOR UPDATE OF erasures
     )
-    UPDATE erasures SET erased_at = NULL WHERE user_hash IN (SELECT user_hash FROM added)
+    UPDATE erasures
+    SET erased_at = NULL,
+        address_hashes = ARRAY(SELECT unnest(address_hashes) UNION SELECT unnest(hashes) ORDER BY 1)
+    FROM locked
+    WHERE erasures.user_hash = locked.user_hash
 """)
 
 _SEPARATORS = r"""\s@<>"()\[\],;:/\\?&=|"""

@@ -14,9 +14,8 @@ from gong_provider.client.models import HistoryFailure, HistoryOutcome, Settings
 from include.gong.warehouse import copy
 from include.gong.warehouse.anomalies import record_stats
 from include.gong.warehouse.copy import Encoder
-from include.gong.warehouse.coverage import invalidate_coverage
 from include.gong.warehouse.erasures import read_erasures
-from include.gong.warehouse.periods import refresh_periods, refresh_settings_by_history
+from include.gong.warehouse.periods import add_periods, refresh_periods, refresh_settings_by_history
 from include.gong.warehouse.runs import RunKey
 from include.gong.warehouse.staging import Staging, index_lookups
 
@@ -55,43 +54,60 @@ _MERGED = ", ".join(f"merged.{name}" for name in _REPORTED)
 # since they were first seen gets setting periods even without a change.
 _LOCK = text(f"""
     SELECT user_id, coalesce(history_covers_until, created, first_seen_at) AS unknown_from,
-           coalesce(history_fetched_at < first_seen_at, true) AS is_first_history
-    FROM user_sync_state AS states LEFT JOIN user_facts USING (user_id)
+           coalesce(history_fetched_at < first_seen_at, true) AS is_first_history,
+           history_fetched_at IS NULL AS has_no_periods
+    FROM user_sync_state AS states
+    LEFT JOIN (SELECT user_id, created FROM user_versions WHERE is_current) AS version USING (user_id)
     WHERE user_id IN (SELECT user_id FROM {_OUTCOME})
     ORDER BY user_id
     FOR UPDATE OF states
 """)  # noqa: S608 (only names)
 
 # After the lock, because only a later statement sees what an earlier try committed while this one waited. A
-# group is one transaction: if one of its outcomes is recorded, all of it is loaded.
-_RECORD = text(f"""
-    WITH outcomes AS (
-        SELECT user_id, requested_at,
-               CASE WHEN failure IS NULL THEN 'fetched'
-                    WHEN not_found THEN 'not_found' ELSE 'failed' END AS status
+# group is one transaction: if one of its outcomes is recorded, all of it is loaded, and nothing is written.
+# The ids are an array, so that rows of the plan are looked up by their whole key: a join reads all of them.
+_STORE = text(f"""
+    WITH outcomes AS MATERIALIZED (
+        SELECT *, CASE WHEN failure IS NULL THEN 'fetched'
+                       WHEN not_found THEN 'not_found' ELSE 'failed' END AS status
         FROM {_OUTCOME}
+    ), planned AS MATERIALIZED (
+        SELECT user_id, status, requested_at
+        FROM history_plan
+        WHERE dag_id = :dag_id AND run_id = :run_id AND user_id = ANY (CAST(:ids AS text[]))
+    ), loaded AS MATERIALIZED (
+        SELECT EXISTS (SELECT FROM outcomes JOIN planned USING (user_id, status, requested_at)) AS is_loaded
     ), recorded AS (
         UPDATE history_plan AS plan
         SET (status, requested_at) = ROW (outcomes.status, outcomes.requested_at)
-        FROM outcomes
-        WHERE (dag_id, run_id, plan.user_id) = (:dag_id, :run_id, outcomes.user_id)
-    )
-    SELECT EXISTS (
-        SELECT FROM outcomes JOIN history_plan AS plan USING (user_id)
-        WHERE (dag_id, run_id) = (:dag_id, :run_id)
-          AND (plan.status, plan.requested_at) = (outcomes.status, outcomes.requested_at))
-""")  # noqa: S608 (only names)
-
-_ADD = text(f"""
-    WITH added AS (
+        FROM outcomes, loaded
+        WHERE NOT is_loaded
+          AND dag_id = :dag_id AND run_id = :run_id AND plan.user_id = ANY (CAST(:ids AS text[]))
+          AND plan.user_id = outcomes.user_id
+    ), added AS (
         INSERT INTO user_settings_history ({_NAMES})
         SELECT {_NAMES}
-        FROM {_STAGED}
+        FROM {_STAGED}, loaded
+        WHERE NOT is_loaded
         ORDER BY change_key
         ON CONFLICT (change_key) DO NOTHING
         RETURNING user_id, changed_at
+    ), added_by_user AS (
+        SELECT user_id, count(*) AS changes, min(changed_at) AS changed_at FROM added GROUP BY user_id
+    ), marked AS (
+        UPDATE user_sync_state AS stored
+        SET history_fetched_at = greatest(stored.history_fetched_at, outcome.requested_at),
+            history_covers_until = greatest(stored.history_covers_until, outcome.covers_until),
+            history_pending_since = CASE WHEN history_pending_since >= requested_at
+                                         THEN history_pending_since END,
+            history_failed_at = CASE WHEN history_failed_at > requested_at THEN history_failed_at END,
+            history_failure = CASE WHEN history_failed_at > requested_at THEN stored.history_failure END,
+            history_not_found_at = CASE WHEN history_not_found_at > requested_at THEN history_not_found_at END
+        FROM outcomes AS outcome, loaded
+        WHERE NOT is_loaded AND stored.user_id = outcome.user_id AND failure IS NULL
     )
-    SELECT user_id, count(*) AS changes, min(changed_at) AS changed_at FROM added GROUP BY user_id
+    SELECT is_loaded, user_id, changes, changed_at
+    FROM loaded LEFT JOIN added_by_user ON true
 """)  # noqa: S608 (only names)
 
 # The value from the newer response is preferred, but null never is.
@@ -132,19 +148,6 @@ _IMPROVE = text(f"""
     WHERE stored.change_key = merged.change_key
       AND (stored.first_seen_at, {_STORED}) IS DISTINCT FROM (merged.first_seen_at, {_MERGED})
     RETURNING stored.user_id
-""")  # noqa: S608 (only names)
-
-_MARK_FETCHED = text(f"""
-    UPDATE user_sync_state AS stored
-    SET history_fetched_at = greatest(stored.history_fetched_at, outcome.requested_at),
-        history_covers_until = greatest(stored.history_covers_until, outcome.covers_until),
-        history_pending_since = CASE WHEN history_pending_since >= requested_at
-                                     THEN history_pending_since END,
-        history_failed_at = CASE WHEN history_failed_at > requested_at THEN history_failed_at END,
-        history_failure = CASE WHEN history_failed_at > requested_at THEN history_failure END,
-        history_not_found_at = CASE WHEN history_not_found_at > requested_at THEN history_not_found_at END
-    FROM {_OUTCOME}
-    WHERE stored.user_id = outcome.user_id AND outcome.failure IS NULL
 """)  # noqa: S608 (only names)
 
 _MARK_FAILED = text(f"""
@@ -191,19 +194,24 @@ def load_histories(
     staged = {_OUTCOMES: [_outcome_row(each, propagation_delay) for each in outcomes], _CHANGES: changes}
     with index_lookups(connection, staged):
         states = connection.execute(_LOCK).all()
-        if connection.scalar(_RECORD, run._asdict()):
+        ids = [outcome.user_id for outcome in outcomes]
+        stored = connection.execute(_STORE, run._asdict() | {"ids": ids}).all()
+        if stored[0].is_loaded:
             return HistoriesLoaded(0, 0, 0, 0)
-        added = connection.execute(_ADD).all()
+        added = [each for each in stored if each.changes]
         changes_new = sum(each.changes for each in added)
         improved = connection.scalars(_IMPROVE).all() if changes_new < len(changes) else ()
-        connection.execute(_MARK_FETCHED)
         if len(histories) < len(outcomes):
             connection.execute(_MARK_FAILED)
-        first = {state.user_id for state in states if state.is_first_history}
-        periods_since = refresh_periods(connection, first.union(improved, (each.user_id for each in added)))
+        touched = {each.user_id for each in added}.union(improved)
+        touched |= {state.user_id for state in states if state.is_first_history}
+        new = {state.user_id for state in states if state.has_no_periods}
+        periods_since = (
+            add_periods(connection, touched & new),
+            refresh_periods(connection, touched - new),
+        )
         refresh_settings_by_history(connection, [each.user_id for each in histories])
     since = [each.unknown_from for each in states] + [each.changed_at for each in added]
-    invalidate_coverage(connection, *since, periods_since)
     not_found = sum(outcome.not_found for outcome in outcomes if isinstance(outcome, HistoryFailure))
     loaded = HistoriesLoaded(
         len(histories), changes_new, len(outcomes) - len(histories) - not_found, not_found
@@ -213,6 +221,7 @@ def load_histories(
         run,
         [(record, history.requested_at) for history in histories for record in history.rejected],
         sum((history.counts for history in histories), Counter[str]()),
+        (*since, *periods_since),
         histories_fetched=loaded.fetched,
         changes_new=loaded.changes_new,
         histories_failed=loaded.failed,

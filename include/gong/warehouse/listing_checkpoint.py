@@ -11,33 +11,23 @@ from include.gong.warehouse.erasures import read_erasures
 from include.gong.warehouse.runs import RunKey
 
 _SAVE = text("""
-    INSERT INTO listing_checkpoints (dag_id, run_id, cursor, started_at, server_time, pages, rejected, totals)
-    VALUES (:dag_id, :run_id, :cursor, :started_at, :server_time, :pages, :rejected, :totals)
-    ON CONFLICT (dag_id, run_id) DO UPDATE
-    SET (cursor, started_at, server_time, pages, rejected, totals)
-        = ROW (excluded.cursor, excluded.started_at, excluded.server_time, excluded.pages,
+    INSERT INTO listing_pages (dag_id, run_id, page, user_ids, cursor, started_at, server_time, rejected,
+                               totals)
+    VALUES (:dag_id, :run_id, :pages, CAST(:ids AS text[]), :cursor, :started_at, :server_time, :rejected,
+            :totals)
+    ON CONFLICT (dag_id, run_id, page) DO UPDATE
+    SET (user_ids, cursor, started_at, server_time, rejected, totals)
+        = ROW (excluded.user_ids, excluded.cursor, excluded.started_at, excluded.server_time,
                excluded.rejected, excluded.totals)
 """)
-_ADD_USERS = text("""
-    INSERT INTO listing_pages (dag_id, run_id, page, user_ids)
-    VALUES (:dag_id, :run_id, :pages, CAST(:ids AS text[]))
-    ON CONFLICT (dag_id, run_id, page) DO UPDATE SET user_ids = excluded.user_ids
-""")
 _LOAD = text("""
-    SELECT cursor, started_at, server_time, pages, rejected, totals
-    FROM listing_checkpoints WHERE (dag_id, run_id) = (:dag_id, :run_id)
+    SELECT cursor, started_at, server_time, page, rejected, totals
+    FROM listing_pages WHERE (dag_id, run_id) = (:dag_id, :run_id)
+    ORDER BY page DESC LIMIT 1
 """)
 _LOAD_USERS = text("SELECT unnest(user_ids) FROM listing_pages WHERE (dag_id, run_id) = (:dag_id, :run_id)")
-_CLEAR = (
-    text("DELETE FROM listing_checkpoints WHERE (dag_id, run_id) = (:dag_id, :run_id)"),
-    text("DELETE FROM listing_pages WHERE (dag_id, run_id) = (:dag_id, :run_id)"),
-)
-_PURGE = (
-    text("DELETE FROM listing_pages USING listing_checkpoints AS checkpoint "
-         "WHERE (listing_pages.dag_id, listing_pages.run_id) = (checkpoint.dag_id, checkpoint.run_id) "
-         "AND started_at < :before"),
-    text("DELETE FROM listing_checkpoints WHERE started_at < :before"),
-)  # fmt: skip
+_CLEAR = text("DELETE FROM listing_pages WHERE (dag_id, run_id) = (:dag_id, :run_id)")
+_PURGE = text("DELETE FROM listing_pages WHERE started_at < :before")
 
 
 def save_checkpoint(connection: Connection, run: RunKey, page: UsersPage) -> None:
@@ -48,7 +38,12 @@ def save_checkpoint(connection: Connection, run: RunKey, page: UsersPage) -> Non
         clear_checkpoint(connection, run)
     if page.cursor is None and not listing.finished:
         return  # it is read once more, from its start
+    ids: list[str] = []
+    if page.cursor is not None:
+        erasures = read_erasures(connection)  # erased users count, too: a listing without them is not whole
+        ids = [erasures.alias(user.user_id) for user in page.users]
     checkpoint = {
+        "ids": ids,
         "cursor": page.cursor,
         "started_at": listing.started_at,
         "server_time": listing.server_time,
@@ -57,10 +52,6 @@ def save_checkpoint(connection: Connection, run: RunKey, page: UsersPage) -> Non
         "totals": list(listing.totals),
     }
     connection.execute(_SAVE, run._asdict() | checkpoint)
-    if page.cursor is not None:
-        erasures = read_erasures(connection)  # erased users count, too: a listing without them is not whole
-        ids = [erasures.alias(user.user_id) for user in page.users]
-        connection.execute(_ADD_USERS, run._asdict() | {"pages": listing.pages, "ids": ids})
 
 
 def load_checkpoint(connection: Connection, run: RunKey) -> ListingCheckpoint | None:
@@ -72,7 +63,7 @@ def load_checkpoint(connection: Connection, run: RunKey) -> ListingCheckpoint | 
         cursor=row.cursor,
         started_at=row.started_at,
         server_time=row.server_time,
-        pages=row.pages,
+        pages=row.page,
         rejected=row.rejected,
         totals=frozenset(row.totals),
         ids=frozenset(connection.scalars(_LOAD_USERS, run._asdict())),
@@ -81,11 +72,9 @@ def load_checkpoint(connection: Connection, run: RunKey) -> ListingCheckpoint | 
 
 def clear_checkpoint(connection: Connection, run: RunKey) -> None:
     """Delete the checkpoint of the run's listing: it begins again, or is no longer needed."""
-    for statement in _CLEAR:
-        connection.execute(statement, run._asdict())
+    connection.execute(_CLEAR, run._asdict())
 
 
 def purge_checkpoints(connection: Connection, before: datetime) -> None:
     """Delete checkpoints of listings that began before a moment and whose histories were never planned."""
-    for statement in _PURGE:
-        connection.execute(statement, {"before": before})
+    connection.execute(_PURGE, {"before": before})

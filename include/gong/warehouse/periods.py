@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 # The view derives the periods. It is queried user by user (OFFSET 0 forces that): for many users at once, the
 # planner would read the changes of all users.
-DERIVED_AND_STORED = """
+DERIVED = """
     derived AS (
         SELECT period.*
         FROM unnest(CAST(:ids AS text[])) AS one (user_id)
         CROSS JOIN LATERAL (
             SELECT * FROM derived_setting_periods AS each WHERE each.user_id = one.user_id OFFSET 0
         ) AS period
-    ), stored AS (
-        SELECT * FROM setting_periods WHERE user_id = ANY (CAST(:ids AS text[]))
     )
 """
+"""SQL: the setting periods of users ``:ids``, as derived."""
+DERIVED_AND_STORED = f"""
+    {DERIVED}, stored AS (
+        SELECT * FROM setting_periods WHERE user_id = ANY (CAST(:ids AS text[]))
+    )
+"""  # noqa: S608 (a constant)
 """SQL: the setting periods of users ``:ids``, as derived and as stored."""
 
 # In a fixed order, so that loads, erasures and removals do not deadlock.
@@ -71,6 +75,15 @@ _REFRESH_SETTINGS_BY_HISTORY = text("""
 """)
 
 
+# Of users without any, all at once: comparing takes as long as writing them.
+_ADD = text(f"""
+    WITH {DERIVED}, added AS (
+        INSERT INTO setting_periods SELECT * FROM derived RETURNING valid_from
+    )
+    SELECT min(valid_from) FROM added
+""")  # noqa: S608 (a constant)
+
+
 def refresh_derived(connection: Connection, user_ids: Collection[str]) -> datetime | None:
     """Refresh the setting periods and the settings in effect of users whose rows the caller has locked.
 
@@ -92,7 +105,19 @@ def refresh_periods(connection: Connection, user_ids: Collection[str]) -> dateti
 
     :return: the earliest instant of a difference; None: nothing changed.
     """
+    return _since(connection, _REFRESH, user_ids)
+
+
+def add_periods(connection: Connection, user_ids: Collection[str]) -> datetime | None:
+    """Write the setting periods of users who have none; the caller has locked their rows in user_sync_state.
+
+    :return: the earliest instant; None: no period was written.
+    """
+    return _since(connection, _ADD, user_ids)
+
+
+def _since(connection: Connection, statement: TextClause, user_ids: Collection[str]) -> datetime | None:
     if not user_ids:
         return None
-    since: datetime | None = connection.scalar(_REFRESH, {"ids": list(user_ids)})
+    since: datetime | None = connection.scalar(statement, {"ids": list(user_ids)})
     return since

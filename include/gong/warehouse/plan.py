@@ -35,14 +35,15 @@ _PLAN = text("""
                    greatest(history_fetched_at, history_failed_at, history_not_found_at) AS requested_at
             FROM user_sync_state
         ) AS state USING (user_id)
-        LEFT JOIN user_facts USING (user_id)
+        LEFT JOIN (SELECT user_id, active FROM user_versions WHERE is_current) AS profile USING (user_id)
         WHERE (dag_id, run_id) = (:dag_id, :run_id)
           AND last_seen_at >= coalesce(CAST(:listed_since AS timestamptz), '-infinity')
           AND (NOT :only_changed OR history_pending_since IS NOT NULL OR history_fetched_at IS NULL)
           AND (CAST(:user_ids AS text[]) IS NULL OR user_id = ANY (CAST(:user_ids AS text[])))
           AND (NOT :by_created OR user_id IN (
-                SELECT user_id FROM user_facts
-                WHERE created >= coalesce(CAST(:created_from AS timestamptz), '-infinity')
+                SELECT user_id FROM user_versions
+                WHERE is_current
+                  AND created >= coalesce(CAST(:created_from AS timestamptz), '-infinity')
                   AND created < coalesce(CAST(:created_to AS timestamptz), 'infinity')))
     ), halves AS (
         SELECT *, CASE WHEN age_rank <= (CAST(:budget AS integer) + 1) / 2 THEN 0

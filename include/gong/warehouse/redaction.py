@@ -19,9 +19,8 @@ _BATCH = 2_000
 
 # Key, and the columns that may name another user.
 _TABLES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
-    "user_facts": (("user_id",), ("manager_id", "settings", "extra")),
     "user_versions": (("user_id", "valid_from"), ("manager_id", "settings")),
-    "user_sync_state": (("user_id",), ("first_settings",)),
+    "user_sync_state": (("user_id",), ("first_settings", "extra")),
     "user_settings_history": (
         ("user_id", "change_key"),
         ("changed_by", "previous_value", "new_value", "extra"),

@@ -11,12 +11,14 @@ from sqlalchemy import Connection, text
 from include.gong.warehouse.coverage import invalidate_coverage
 from include.gong.warehouse.erasures import block_erasures
 from include.gong.warehouse.periods import LOCK_USERS
+from include.gong.warehouse.runs import RunKey
 
 _SINCE = text("""
     SELECT min(since)
     FROM (
         SELECT least(created, first_seen_at) AS since
-        FROM user_sync_state LEFT JOIN user_facts USING (user_id)
+        FROM user_sync_state
+        LEFT JOIN (SELECT user_id, created FROM user_versions WHERE is_current) AS version USING (user_id)
         WHERE user_id = ANY (CAST(:ids AS text[]))
         UNION ALL
         SELECT min(valid_from) FROM setting_periods WHERE user_id = ANY (CAST(:ids AS text[]))
@@ -26,14 +28,14 @@ _SINCE = text("""
 """)
 
 TABLES_OF_USERS = (
-    "user_sync_state", "user_facts", "user_versions", "user_settings_history", "setting_periods",
-    "deletion_candidates", "history_plan", "history_claims",
+    "user_sync_state", "user_versions", "user_settings_history", "setting_periods", "history_plan",
+    "history_claims",
 )  # fmt: skip
 
 # Locked, so that no user is removed who is seen again at this moment.
 _DELETED = text("""
     SELECT user_id FROM user_sync_state
-    WHERE deleted_at > last_seen_at AND deleted_at < :before
+    WHERE deleted_at < :before
     ORDER BY user_id
     FOR UPDATE
 """)
@@ -54,21 +56,49 @@ _REMOVE_VERSIONS = text("""
 """)
 
 
-@dataclass(frozen=True, slots=True)
+# A listing stays until there is a newer one of its kind, with its run: checks compare with it.
+_REMOVE_OLD = {
+    "runs": text("""
+        DELETE FROM sync_runs
+        WHERE started_at < :before AND state <> 'running' AND coverage_from IS NULL
+          AND (dag_id, run_id) NOT IN (SELECT dag_id, run_id FROM listings)
+    """),
+    "check results": text("DELETE FROM check_results WHERE checked_at < :before"),
+    "rejected records": text("DELETE FROM rejected_records WHERE last_seen_at < :before"),
+    "API calls": text("DELETE FROM api_calls WHERE minute < :before"),
+}
+_REMOVE_LISTINGS = text("""
+    DELETE FROM listings
+    WHERE started_at < :before
+      AND started_at < (SELECT max(started_at) FROM listings AS newer
+                        WHERE newer.with_avatars = listings.with_avatars)
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
     """How long to keep outdated data; None: for good.
 
     :ivar versions: versions of users, from their end on.
     :ivar deleted_users: all data of users deleted in Gong, from then on.
+    :ivar runs: runs, their listings and results of their checks.
+    :ivar rejected_records: from when they were last returned on.
+    :ivar api_calls: numbers of calls by minute.
     """
 
     versions: timedelta | None = None
     deleted_users: timedelta | None = None
+    runs: timedelta | None = timedelta(days=730)
+    rejected_records: timedelta | None = timedelta(days=180)
+    api_calls: timedelta | None = timedelta(days=730)
 
 
-def remove_users(connection: Connection, user_ids: Sequence[str]) -> dict[str, int]:
+def remove_users(
+    connection: Connection, user_ids: Sequence[str], run: RunKey | None = None
+) -> dict[str, int]:
     """Delete all rows of users, and invalidate the coverage of the days on which they counted.
 
+    :param run: the run that does so, if one does.
     :return: the number of deleted rows by table.
     """
     ids = {"ids": list(user_ids)}
@@ -78,24 +108,38 @@ def remove_users(connection: Connection, user_ids: Sequence[str]) -> dict[str, i
     for table in TABLES_OF_USERS:
         remove = text(f"DELETE FROM {table} WHERE user_id = ANY (CAST(:ids AS text[]))")  # noqa: S608
         counts[table] = connection.execute(remove, ids).rowcount
-    invalidate_coverage(connection, since)
+    invalidate_coverage(connection, since, run=run)
     return counts
 
 
-def remove_outdated(connection: Connection, retention: Retention, now: datetime) -> dict[str, int]:
+def remove_outdated(
+    connection: Connection, retention: Retention, now: datetime, run: RunKey | None = None
+) -> dict[str, int]:
     """Remove data older than its retention, and invalidate the coverage of the days that it counted for.
 
-    :return: the number of removed versions and users, by name; empty if no retention is set.
+    :param run: the run that does so.
+    :return: the number of removed rows, by name; no zeros.
     """
     block_erasures(connection)
     removed = {}
     if retention.deleted_users is not None:
         users = list(connection.scalars(_DELETED, {"before": now - retention.deleted_users}))
         if users:
-            remove_users(connection, users)
+            remove_users(connection, users, run)
         removed["deleted users"] = len(users)
     if retention.versions is not None:
         old = {"before": now - retention.versions}
         removed["versions"], since = connection.execute(_REMOVE_VERSIONS, old).one()
-        invalidate_coverage(connection, since)
-    return removed
+        invalidate_coverage(connection, since, run=run)
+    if retention.runs is not None:
+        connection.execute(_REMOVE_LISTINGS, {"before": now - retention.runs})
+    kept = {
+        "runs": retention.runs,
+        "check results": retention.runs,
+        "rejected records": retention.rejected_records,
+        "API calls": retention.api_calls,
+    }
+    for name, time in kept.items():
+        if time is not None:
+            removed[name] = connection.execute(_REMOVE_OLD[name], {"before": now - time}).rowcount
+    return {name: number for name, number in removed.items() if number}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime, timedelta
@@ -132,6 +133,18 @@ _NEWEST_LISTING = select(_LISTINGS).order_by(_LISTINGS.c.started_at.desc()).limi
 _LISTING_COVERS = text("SELECT EXISTS (SELECT FROM listings WHERE covers_until >= :moment)")
 
 
+_IS_RUN = "(dag_id, run_id) = (:dag_id, :run_id)"
+_DAY_OF_SINCE = "(CAST(:since AS timestamptz) AT TIME ZONE 'UTC')::date"
+_ADD_ANOMALIES = """
+    (SELECT jsonb_object_agg(kind, number)
+     FROM (SELECT key AS kind, sum(value::bigint) AS number
+           FROM (SELECT * FROM jsonb_each_text(anomalies)
+                 UNION ALL
+                 SELECT * FROM jsonb_each_text(CAST(:anomalies AS jsonb))) AS each
+           GROUP BY key) AS counted)
+"""
+
+
 def open_run(
     connection: Connection,
     run: RunKey,
@@ -204,14 +217,30 @@ def add_warning(connection: Connection, run: RunKey, warning: str) -> None:
     connection.execute(statement, run._asdict() | {"warning": warning})
 
 
-def add_to_run(connection: Connection, run: RunKey, **increments: int) -> None:
-    """Increment columns of the run's row.
+def add_to_run(
+    connection: Connection,
+    run: RunKey,
+    anomalies: Mapping[str, int],
+    coverage_since: datetime | None = None,
+    **increments: int,
+) -> None:
+    """Increment columns of the run's row, and its anomaly counts.
 
     Call it last in a transaction: it locks the row for other tasks of the run.
 
+    :param coverage_since: an instant from which on the daily coverage is out of date.
     :raises WarehouseError: the run was never opened.
     """
-    set_on_run(connection, run, {name: _RUNS.c[name] + by for name, by in increments.items()})
+    added = {kind: number for kind, number in anomalies.items() if number}
+    more = {"anomalies": json.dumps(added), "since": coverage_since}
+    assignments = [f"{name} = {name} + :{name}" for name in increments]
+    if added:
+        assignments.append(f"anomalies = {_ADD_ANOMALIES}")
+    if coverage_since:
+        assignments.append(f"coverage_from = least(coverage_from, {_DAY_OF_SINCE})")
+    statement = f"UPDATE sync_runs SET {', '.join(assignments)} WHERE {_IS_RUN}"  # noqa: S608 (names of columns)
+    if connection.execute(text(statement), run._asdict() | increments | more).rowcount == 0:
+        raise _never_opened(run)
 
 
 def close_run(

@@ -1,4 +1,4 @@
-"""Columns of users, and the SQL that compares a stored user with a staged one."""
+"""Columns of users, and the SQL that compares the current version of a user with a staged one."""
 
 from __future__ import annotations
 
@@ -26,19 +26,16 @@ COLUMNS: dict[str, Encoder] = {
     "email_aliases": copy.text_array,
     "extra": copy.jsonb,
 }
-"""Columns of user_facts, and attributes of the model User."""
+"""Columns of the view users, and attributes of the model User."""
 
 USER_COLUMNS = tuple(name for name in COLUMNS if name not in ("user_id", "extra"))
-"""The columns that user_versions has, too; it has no extra, because the meaning of its changes is unknown."""
+"""The columns of user_versions; extra is not among them, because the meaning of its changes is unknown."""
 
 USERS = Staging("staged_users", COLUMNS)
-STAGED = f"{USERS.name} AS staged"
-"""SQL: the page of users that is being loaded."""
 
 _LISTS = ("personal_meeting_urls", "email_aliases")
 _JSON_LISTS = ("spoken_languages",)
-_CONSENT = "meeting_consent_page_url"
-_PLAIN = tuple(name for name in USER_COLUMNS if name not in (*_LISTS, *_JSON_LISTS, _CONSENT, "settings"))
+_PLAIN = tuple(name for name in USER_COLUMNS if name not in (*_LISTS, *_JSON_LISTS, "settings"))
 
 
 def settings_changed(stored: str, staged: str) -> str:
@@ -60,7 +57,7 @@ def settings_added(stored: str, staged: str) -> str:
 
 
 def user_changed(stored: str, staged: str) -> str:
-    """SQL: whether a column differs; the order of lists and the consent page's token do not count."""
+    """SQL: whether a column differs; the order of lists does not count."""
 
     def row(relation: str) -> str:
         values = [f"{relation}.{name}" for name in _PLAIN]
@@ -68,12 +65,6 @@ def user_changed(stored: str, staged: str) -> str:
         values += [
             f"ARRAY(SELECT jsonb_array_elements({relation}.{name}) ORDER BY 1)" for name in _JSON_LISTS
         ]
-        return f"ROW ({', '.join([*values, f'without_token({relation}.{_CONSENT})'])})"
+        return f"ROW ({', '.join(values)})"
 
     return f"({row(stored)} IS DISTINCT FROM {row(staged)} OR {settings_changed(stored, staged)})"
-
-
-def as_version(relation: str) -> str:
-    """SQL: a relation's USER_COLUMNS, as a version stores them."""
-    names = [f"{relation}.{name}" for name in USER_COLUMNS]
-    return ", ".join(f"without_token({name})" if name.endswith(_CONSENT) else name for name in names)

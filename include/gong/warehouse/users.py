@@ -1,4 +1,4 @@
-"""Loads pages of users: the sync state always, the columns only if a newer response differs."""
+"""Loads pages of users: the sync state always, a new version (SCD type 2) if a newer response differs."""
 
 from __future__ import annotations
 
@@ -13,26 +13,23 @@ from sqlalchemy import Connection, text
 
 from gong_provider.client.models import UsersPage
 from include.gong.warehouse.anomalies import record_stats
-from include.gong.warehouse.coverage import invalidate_coverage
 from include.gong.warehouse.erasure_filter import filter_page
 from include.gong.warehouse.periods import refresh_derived
 from include.gong.warehouse.runs import RunKey, run_row
 from include.gong.warehouse.staging import index_lookups
-from include.gong.warehouse.user_columns import COLUMNS, STAGED, USERS, settings_changed, user_changed
-from include.gong.warehouse.versions import store_versions
+from include.gong.warehouse.user_columns import (
+    COLUMNS,
+    USER_COLUMNS,
+    USERS,
+    settings_added,
+    settings_changed,
+    user_changed,
+)
 
-_NAMES = ", ".join(COLUMNS)
-_STORED = ", ".join(f"stored.{name}" for name in COLUMNS)
-_EXCLUDED = ", ".join(f"excluded.{name}" for name in COLUMNS)
-_NEW = ", ".join(f"staged.{name}" for name in COLUMNS)
+_NAMES = ", ".join(USER_COLUMNS)
+_STORED = ", ".join(f"stored.{name}" for name in USER_COLUMNS)
+_SEEN = ", ".join(f"seen.{name}" for name in USER_COLUMNS)
 _row_of = attrgetter(*COLUMNS)
-
-# Days that were complete without users who were deleted, or missing from the newest listing, need them again.
-_MISSED = text(f"""
-    SELECT min(greatest(coalesce(stored.created, first_seen_at), history_covers_until))
-    FROM {STAGED} JOIN user_sync_state USING (user_id) JOIN user_facts AS stored USING (user_id)
-    WHERE last_seen_at < greatest(deleted_at, (SELECT max(started_at) FROM listings))
-""")  # noqa: S608 (only names)
 
 
 def _with_values(settings: str) -> str:
@@ -44,101 +41,133 @@ def _with_values(settings: str) -> str:
 
 
 # First and in a fixed order, because it locks: two loads of the same users do not deadlock. A setting that is
-# new in this response, or had no value, is first seen now.
+# new in this response, or had no value, is first seen now. ``missed``: days that were complete without users
+# who were deleted, or missing from the newest listing, need them again. ``recorded`` is empty where the run's
+# last page is loaded again; a run loads its pages one after the other.
 _MARK = text(f"""
-    INSERT INTO user_sync_state AS stored (user_id, first_seen_at, last_seen_at, first_settings,
-                                           listed_at, listed_with_avatars_at)
-    SELECT user_id, :at, :at, coalesce(settings, '{{}}') || jsonb_build_object('active', active),
-           CASE WHEN :listed AND NOT :with_avatars THEN CAST(:at AS timestamptz) END,
-           CASE WHEN :listed AND :with_avatars THEN CAST(:at AS timestamptz) END
-    FROM {STAGED} ORDER BY user_id
-    ON CONFLICT (user_id) DO UPDATE
-    SET first_settings = CASE
-            WHEN excluded.first_seen_at < stored.first_seen_at
-            THEN stored.first_settings || {_with_values("excluded.first_settings")}
-            WHEN excluded.last_seen_at >= stored.last_seen_at
-            THEN excluded.first_settings || {_with_values("stored.first_settings")}
-            ELSE stored.first_settings END,
-        first_seen_at = least(stored.first_seen_at, excluded.first_seen_at),
-        last_seen_at = greatest(stored.last_seen_at, excluded.last_seen_at),
-        listed_at = greatest(stored.listed_at, excluded.listed_at),
-        listed_with_avatars_at = greatest(stored.listed_with_avatars_at, excluded.listed_with_avatars_at)
-""")  # noqa: S608 (only names)
-
-# A run loads its pages one after the other.
-_RECORD_PAGE = text("""
-    UPDATE sync_runs SET newest_page = :page
-    WHERE (dag_id, run_id) = (:dag_id, :run_id) AND newest_page IS DISTINCT FROM :page
-""")
-
-_IGNORE_OLDER = text(f"""
-    DELETE FROM {STAGED}
-    USING user_sync_state AS state
-    WHERE state.user_id = staged.user_id AND state.last_seen_at > :at
-""")  # noqa: S608 (only names)
-
-_KEEP_AVATARS = text(f"""
-    UPDATE {STAGED}
-    SET avatar_url = (SELECT avatar_url FROM user_facts AS stored WHERE stored.user_id = staged.user_id)
-""")  # noqa: S608 (only names)
-
-# A history requested later has the changes that this response shows.
-_MARK_PENDING = text(f"""
-    UPDATE user_sync_state AS state
-    SET history_pending_since = greatest(history_pending_since, :at)
-    FROM {STAGED} JOIN user_facts AS stored USING (user_id)
-    WHERE state.user_id = staged.user_id
-      AND coalesce(history_fetched_at < :at, true)
-      AND (stored.active <> staged.active
-           OR (stored.active IS NOT NULL AND staged.active IS NULL)
-           OR {settings_changed("stored", "staged")})
-""")  # noqa: S608 (only names of columns)
-
-# Users of whom this page changes what is derived from profile and history.
-_TOUCHED = text(f"""
-    SELECT user_id
-    FROM {STAGED} JOIN user_facts AS stored USING (user_id) JOIN user_sync_state USING (user_id)
-    WHERE history_fetched_at IS NOT NULL
-      AND (deleted_at IS NOT NULL
-           OR (stored.settings, stored.active, stored.created)
-              IS DISTINCT FROM (staged.settings, staged.active, staged.created))
-    UNION
-    SELECT user_id FROM user_sync_state
-    WHERE user_id = ANY (CAST(:ids AS text[])) AND first_seen_at = :at AND history_fetched_at IS NOT NULL
-""")  # noqa: S608 (only names)
-
-_STORE = text(f"""
-    WITH different AS (
-        SELECT staged.*,
-               stored.user_id IS NULL AS is_new,
-               {user_changed("stored", "staged")} AS is_changed,
-               CASE WHEN stored.created IS DISTINCT FROM staged.created
-                    THEN least(stored.created, staged.created, first_seen_at) END AS began_at
-        FROM {STAGED}
+    WITH missed AS (
+        SELECT min(greatest(coalesce(stored.created, first_seen_at), history_covers_until)) AS since
+        FROM {USERS.name}
         JOIN user_sync_state USING (user_id)
-        LEFT JOIN user_facts AS stored USING (user_id)
-        WHERE ROW ({_STORED}) IS DISTINCT FROM ROW ({_NEW})
-    ), written AS (
-        INSERT INTO user_facts ({_NAMES})
-        SELECT {_NAMES} FROM different
+        JOIN user_versions AS stored USING (user_id)
+        WHERE is_current AND last_seen_at < greatest(deleted_at, (SELECT max(started_at) FROM listings))
+    ), marked AS (
+        INSERT INTO user_sync_state AS stored
+            (user_id, first_seen_at, last_seen_at, first_settings, listed_at, listed_with_avatars_at,
+             consent_page_with_token, extra)
+        SELECT user_id, :at, :at, all_settings(settings, active),
+               CASE WHEN :listed AND NOT :with_avatars THEN CAST(:at AS timestamptz) END,
+               CASE WHEN :listed AND :with_avatars THEN CAST(:at AS timestamptz) END,
+               nullif(meeting_consent_page_url, without_token(meeting_consent_page_url)), extra
+        FROM {USERS.name} ORDER BY user_id
         ON CONFLICT (user_id) DO UPDATE
-        SET ({_NAMES}) = ROW ({_EXCLUDED})
+        SET first_settings = CASE
+                WHEN excluded.first_seen_at < stored.first_seen_at
+                THEN stored.first_settings || {_with_values("excluded.first_settings")}
+                WHEN excluded.last_seen_at >= stored.last_seen_at
+                THEN excluded.first_settings || {_with_values("stored.first_settings")}
+                ELSE stored.first_settings END,
+            consent_page_with_token = CASE WHEN excluded.last_seen_at >= stored.last_seen_at
+                THEN excluded.consent_page_with_token ELSE stored.consent_page_with_token END,
+            extra = CASE WHEN excluded.last_seen_at >= stored.last_seen_at
+                THEN excluded.extra ELSE stored.extra END,
+            first_seen_at = least(stored.first_seen_at, excluded.first_seen_at),
+            last_seen_at = greatest(stored.last_seen_at, excluded.last_seen_at),
+            listed_at = greatest(stored.listed_at, excluded.listed_at),
+            listed_with_avatars_at = greatest(stored.listed_with_avatars_at, excluded.listed_with_avatars_at),
+            flagged_at = CASE WHEN excluded.last_seen_at < greatest(stored.flagged_at, stored.verified_at)
+                              THEN stored.flagged_at END,
+            verified_at = CASE WHEN excluded.last_seen_at < greatest(stored.flagged_at, stored.verified_at)
+                               THEN stored.verified_at END,
+            deleted_at = CASE WHEN excluded.last_seen_at < stored.deleted_at THEN stored.deleted_at END
+    ), recorded AS (
+        UPDATE sync_runs SET newest_page = :page
+        WHERE (dag_id, run_id) = (:dag_id, :run_id) AND newest_page IS DISTINCT FROM :page
+        RETURNING 1
     )
-    SELECT count(*) AS different,
+    SELECT since, (SELECT count(*) FROM recorded) = 1 AS is_recorded FROM missed
+""")  # noqa: S608 (only names)
+
+_AS_SEEN = {
+    "meeting_consent_page_url": "without_token(staged.meeting_consent_page_url)",
+    "avatar_url": """
+        CASE WHEN :with_avatars THEN staged.avatar_url
+             ELSE (SELECT avatar_url FROM user_versions WHERE user_id = staged.user_id AND is_current) END
+    """,
+}
+"""SQL of the columns that a version stores otherwise than the response had them."""
+_SEEN_COLUMNS = ", ".join(f"{_AS_SEEN.get(name, f'staged.{name}')} AS {name}" for name in USER_COLUMNS)
+
+# After the marks, because only a later statement sees what was committed while they waited for a lock.
+#
+# A difference splits the current version. Of a user who is still deleted it is a late response, and the
+# second half is the deleted one. A deleted user who is seen again gets another version. Differences that
+# begin no version (the order of lists), or at the instant at which it began, are written into it.
+#
+# A history requested later has the changes that this response shows: until then it is pending.
+_STORE = text(f"""
+    WITH compared AS MATERIALIZED (
+        SELECT seen.*, stored.valid_to, first_seen_at,
+               last_seen_at > :at AS is_older,
+               stored.user_id IS NULL AS is_new,
+               coalesce(stored.is_deleted AND deleted_at IS NULL, false) AS is_back,
+               stored.valid_from < :at AND (stored.valid_to > :at) IS NOT FALSE AS may_split,
+               ROW ({_STORED}) IS DISTINCT FROM ROW ({_SEEN}) AS is_different,
+               {user_changed("stored", "seen")} AS is_changed,
+               {settings_added("stored", "seen")} AS has_more_settings,
+               coalesce(history_fetched_at < :at, true)
+                   AND (stored.active IS NOT NULL AND stored.active IS DISTINCT FROM seen.active
+                        OR {settings_changed("stored", "seen")}) AS is_pending,
+               history_fetched_at IS NOT NULL
+                   AND (first_seen_at = :at
+                        OR last_seen_at <= :at
+                           AND (stored.settings, stored.active, stored.created)
+                               IS DISTINCT FROM (seen.settings, seen.active, seen.created)) AS is_touched,
+               CASE WHEN stored.created IS DISTINCT FROM seen.created
+                    THEN least(stored.created, seen.created, first_seen_at) END AS began_at
+        FROM (SELECT staged.user_id, {_SEEN_COLUMNS} FROM {USERS.name} AS staged) AS seen
+        JOIN user_sync_state USING (user_id)
+        LEFT JOIN user_versions AS stored ON stored.user_id = seen.user_id AND is_current
+    ), planned AS MATERIALIZED (
+        SELECT *, is_new OR is_back OR may_split AND (is_changed OR has_more_settings) AS begins_version
+        FROM compared
+        WHERE NOT is_older
+    ), closed AS (
+        UPDATE user_versions AS stored
+        SET valid_to = CASE WHEN is_back THEN stored.valid_to ELSE :at END, is_deleted = is_back,
+            is_current = false
+        FROM planned
+        WHERE stored.user_id = planned.user_id AND stored.is_current AND begins_version
+        RETURNING 1
+    ), adjusted AS (
+        UPDATE user_versions AS stored
+        SET ({_NAMES}) = ROW ({_SEEN.replace("seen.", "planned.")})
+        FROM planned
+        WHERE stored.user_id = planned.user_id AND stored.is_current AND is_different AND NOT begins_version
+    ), opened AS (
+        INSERT INTO user_versions (user_id, valid_from, valid_to, is_deleted, {_NAMES},
+                                   seen_in_dag, seen_in_run, only_adds_settings)
+        SELECT user_id, :at, CASE WHEN NOT is_back THEN valid_to END, NOT is_back AND valid_to IS NOT NULL,
+               {_NAMES}, :dag_id, :run_id, NOT (is_new OR is_back OR is_changed)
+        FROM planned, (SELECT count(*) FROM closed) AS after_closing
+        WHERE begins_version
+    ), pending AS (
+        UPDATE user_sync_state AS state
+        SET history_pending_since = greatest(history_pending_since, :at)
+        FROM planned
+        WHERE state.user_id = planned.user_id AND is_pending
+    )
+    SELECT count(*) FILTER (WHERE is_older) AS older,
            count(*) FILTER (WHERE is_new) AS new,
-           count(*) FILTER (WHERE is_changed AND NOT is_new) AS changed,
-           min(began_at) AS began_at
-    FROM different
+           count(*) FILTER (WHERE is_changed AND NOT is_new AND NOT is_older) AS changed,
+           least(min(began_at) FILTER (WHERE NOT is_older),
+                 min(valid_to) FILTER (WHERE is_back),
+                 min(coalesce(created, first_seen_at)) FILTER (WHERE first_seen_at = :at)) AS since,
+           array_agg(user_id) FILTER (WHERE is_touched OR is_back) AS touched
+    FROM compared
 """)  # noqa: S608 (only names of columns)
 
-# Users who are new, or were there earlier than known, count from an earlier day on.
-_FIRST_SEEN = text("""
-    SELECT min(coalesce(created, first_seen_at))
-    FROM user_sync_state JOIN user_facts USING (user_id)
-    WHERE user_id = ANY (CAST(:ids AS text[])) AND first_seen_at = :at
-""")
-
-_SEEN = text("""
+_SEEN_SINCE = text("""
     SELECT user_id FROM user_sync_state
     WHERE user_id = ANY (CAST(:ids AS text[])) AND last_seen_at >= :since
 """)
@@ -162,28 +191,30 @@ def load_users(connection: Connection, run: RunKey, page: UsersPage, *, listed: 
     :raises WarehouseError: the run was never opened.
     """
     page = filter_page(connection, page, listed=listed)
-    at = {"at": page.requested_at}
+    of_page = run._asdict() | {
+        "at": page.requested_at,
+        "with_avatars": page.with_avatars,
+        "listed": listed,
+        "page": _page_key(page),
+    }
     with index_lookups(connection, {USERS: map(_row_of, page.users)}):
-        invalidate_coverage(connection, connection.scalar(_MISSED))
-        connection.execute(_MARK, at | {"listed": listed, "with_avatars": page.with_avatars})
-        if connection.execute(_RECORD_PAGE, run._asdict() | {"page": _page_key(page)}).rowcount == 0:
+        marked = connection.execute(_MARK, of_page).one()
+        if not marked.is_recorded:
             run_row(connection, run)
             return UsersLoaded(0, 0)
-        older = connection.execute(_IGNORE_OLDER, at).rowcount
-        if not page.with_avatars:
-            connection.execute(_KEEP_AVATARS)
-        connection.execute(_MARK_PENDING, at)
-        new, changed = _store(connection, run, page)
+        loaded = connection.execute(_STORE, of_page).one()
+        periods_since = refresh_derived(connection, loaded.touched or ())
     record_stats(
         connection,
         run,
         [(record, page.requested_at) for record in page.rejected],
-        page.counts + Counter(older_response=older),
-        users_new=new,
-        users_changed=changed,
+        page.counts + Counter(older_response=loaded.older),
+        (marked.since, loaded.since, periods_since),
+        users_new=loaded.new,
+        users_changed=loaded.changed,
         calls_made=page.calls,
     )
-    return UsersLoaded(new, changed)
+    return UsersLoaded(loaded.new, loaded.changed)
 
 
 def _page_key(page: UsersPage) -> str:
@@ -192,18 +223,6 @@ def _page_key(page: UsersPage) -> str:
     return hashlib.sha256(content.encode(errors="backslashreplace")).hexdigest()
 
 
-def _store(connection: Connection, run: RunKey, page: UsersPage) -> tuple[int, int]:
-    """Store users and the rows derived from them; return how many are new, and how many changed."""
-    at = {"at": page.requested_at}
-    theirs = at | {"ids": [user.user_id for user in page.users]}
-    touched = list(connection.scalars(_TOUCHED, theirs))
-    different, new, changed, began_at = connection.execute(_STORE, at).one()
-    away_since = store_versions(connection, run, page.requested_at, some_differ=different > new)
-    first_seen = connection.scalar(_FIRST_SEEN, theirs)
-    invalidate_coverage(connection, began_at, away_since, first_seen, refresh_derived(connection, touched))
-    return new, changed
-
-
 def seen_since(connection: Connection, ids: Sequence[str], since: datetime) -> set[str]:
     """Return the users among some ids that a request started then or later returned."""
-    return set(connection.scalars(_SEEN, {"ids": list(ids), "since": since}))
+    return set(connection.scalars(_SEEN_SINCE, {"ids": list(ids), "since": since}))

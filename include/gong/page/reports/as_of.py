@@ -45,15 +45,6 @@ UNKNOWN_EXISTENCE = f"""
 """  # noqa: S608 (constants)
 """SQL: counts the users of a window of whom nothing shows whether they existed at ``:moment``."""
 
-# The same texts as in the views active_not_recorded and inactive_but_importing.
-_REASONS = """
-    concat_ws(' and ', CASE WHEN NOT web_conferences_recorded THEN 'recording is off' END,
-                       CASE WHEN prevent_web_conference_recording THEN 'recording is prevented' END) AS why,
-    concat_ws(', ', CASE WHEN emails_imported AND NOT prevent_email_import THEN 'e-mails' END,
-                    CASE WHEN telephony_calls_imported THEN 'calls' END,
-                    CASE WHEN non_recorded_meetings_imported THEN 'meetings' END) AS imports
-"""
-
 
 def states_as_of_sql(condition: str) -> str:
     """Return SQL of the first ``:limit`` users of a window whose state at ``:moment`` meets a condition.
@@ -62,7 +53,9 @@ def states_as_of_sql(condition: str) -> str:
     """
     return f"""
         SELECT state.*, manager.name AS manager_name,
-               {_REASONS},
+               not_recorded_words(web_conferences_recorded, prevent_web_conference_recording) AS why,
+               import_words(emails_imported, prevent_email_import, telephony_calls_imported,
+                            non_recorded_meetings_imported) AS imports,
                inactive.valid_from AS inactive_since, inactive.provenance
         FROM (
             SELECT state.*
@@ -76,7 +69,7 @@ def states_as_of_sql(condition: str) -> str:
             LIMIT :limit
         ) AS state
         LEFT JOIN LATERAL (
-            SELECT nullif(concat_ws(' ', first_name, last_name), '') AS name
+            SELECT full_name(first_name, last_name) AS name
             FROM users_as_of(:moment) AS manager WHERE manager.user_id = state.manager_id
         ) AS manager ON true
         LEFT JOIN LATERAL (
@@ -97,7 +90,7 @@ def unknown_count_sql(condition: str) -> str:
         FROM (
             SELECT user_id FROM users
             WHERE user_id > :after AND user_id <= :last AND {_MAY_HAVE_EXISTED}
-              AND (deleted_at IS NULL OR :moment < deleted_at)
+              AND NOT EXISTS (SELECT FROM absent_at(:moment) AS absent WHERE absent.user_id = users.user_id)
         ) AS each_user
         LEFT JOIN LATERAL (
             SELECT * FROM user_states_as_of(:moment) AS past

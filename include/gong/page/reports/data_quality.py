@@ -57,8 +57,7 @@ _DELETED = """
     SELECT sync_state.deleted_at, user_id, name, email_address, title, joined_at
     FROM user_sync_state AS sync_state
     JOIN user_states USING (user_id)
-    WHERE sync_state.deleted_at > last_seen_at
-      AND (sync_state.deleted_at, user_id) < (CAST(:before AS timestamptz), :user_id)
+    WHERE (sync_state.deleted_at, user_id) < (CAST(:before AS timestamptz), :user_id)
     ORDER BY sync_state.deleted_at DESC, user_id DESC
     LIMIT :limit
 """

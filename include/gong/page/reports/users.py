@@ -20,7 +20,7 @@ from include.gong.page.table import Column, PageQuery, Report, Table
 # Lower case is cheaper than ILIKE. Name and address are joined by a line break, which no search contains.
 _MATCHING = """
     WHERE user_id > :after AND (CAST(:last AS text) IS NULL OR user_id <= :last)
-      AND (lower(concat_ws(chr(10), concat_ws(' ', first_name, last_name), email_address))
+      AND (lower(concat_ws(chr(10), full_name(first_name, last_name), email_address))
                LIKE lower(:pattern)
            OR user_id = :search)
     ORDER BY user_id
@@ -42,9 +42,9 @@ def users_as_of_sql(users: str) -> str:
     OFFSET 0: as in ``states_as_of_sql``.
     """
     return f"""
-        SELECT each_user.*, nullif(concat_ws(' ', manager.first_name, manager.last_name), '') AS manager_name
+        SELECT each_user.*, full_name(manager.first_name, manager.last_name) AS manager_name
         FROM (
-            SELECT each_user.user_id, nullif(concat_ws(' ', seen.first_name, seen.last_name), '') AS name,
+            SELECT each_user.user_id, full_name(seen.first_name, seen.last_name) AS name,
                    seen.email_address, seen.title, seen.manager_id, state.active, is_recorded, is_importing,
                    CASE WHEN seen.user_id IS NOT NULL
                         THEN coalesce(seen.meeting_consent_page_url, '') <> '' END AS has_consent_page
@@ -60,7 +60,8 @@ def users_as_of_sql(users: str) -> str:
             WHERE state.user_id IS NOT NULL OR seen.user_id IS NOT NULL
                OR EXISTS (SELECT FROM users AS person
                           WHERE person.user_id = each_user.user_id AND created <= :moment
-                            AND (deleted_at IS NULL OR :moment < deleted_at))
+                            AND NOT EXISTS (SELECT FROM absent_at(:moment) AS absent
+                                            WHERE absent.user_id = person.user_id))
             ORDER BY each_user.user_id
             LIMIT :limit
         ) AS each_user

@@ -3,7 +3,6 @@
 from sqlalchemy import text
 
 from include.gong.warehouse.checks.check import Check
-from include.gong.warehouse.deletions import IS_PRESENT
 
 CHECKS = (
     Check(
@@ -106,12 +105,12 @@ CHECKS = (
         "histories_fresh",
         "warning",
         "The oldest settings history is {found} days old",
-        text(f"""
+        text("""
             SELECT extract(epoch FROM CAST(:at AS timestamptz) - min(oldest)) / 86400
             FROM user_sync_state
             CROSS JOIN LATERAL (SELECT coalesce(history_fetched_at, first_seen_at)) AS each_ (oldest)
-            WHERE {IS_PRESENT} AND history_failed_at IS NULL AND history_not_found_at IS NULL
-        """),  # noqa: S608 (a constant)
+            WHERE deleted_at IS NULL AND history_failed_at IS NULL AND history_not_found_at IS NULL
+        """),
         allowed=60,
     ),
     Check(
@@ -119,7 +118,7 @@ CHECKS = (
         "warning",
         "{found} settings histories are pending that an earlier run promised by now",
         # Only runs for everyone promise all histories; users no longer listed are not requested.
-        text(f"""
+        text("""
             SELECT count(*)
             FROM (SELECT * FROM sync_runs
                   WHERE scope = 'everyone' AND history IN ('auto', 'all')
@@ -127,9 +126,9 @@ CHECKS = (
                   ORDER BY backlog_eta DESC, started_at DESC LIMIT 1) AS run
             JOIN (SELECT dag_id, run_id, user_id FROM history_backlog) AS pending USING (dag_id, run_id)
             JOIN user_sync_state USING (user_id)
-            WHERE first_seen_at <= run.started_at AND {IS_PRESENT}
+            WHERE first_seen_at <= run.started_at AND deleted_at IS NULL
               AND last_seen_at >= (SELECT max(started_at) FROM listings)
-        """),  # noqa: S608 (a constant)
+        """),
     ),
     Check(
         "managers_exist",
@@ -159,15 +158,7 @@ CHECKS = (
         "warning",
         "{found} users are in or below a cycle of managers",
         text("""
-            WITH RECURSIVE person AS (
-                SELECT user_id, manager_id FROM users WHERE deleted_at IS NULL
-            ), ordered AS (
-                SELECT user_id FROM person
-                WHERE NOT EXISTS (SELECT FROM person AS manager WHERE manager.user_id = person.manager_id)
-                UNION ALL
-                SELECT person.user_id FROM person JOIN ordered ON person.manager_id = ordered.user_id
-            )
-            SELECT (SELECT count(*) FROM person) - (SELECT count(*) FROM ordered)
+            SELECT count(*) FROM manager_cycles('infinity')
         """),
     ),
 )

@@ -3,11 +3,7 @@
 from sqlalchemy import text
 
 from include.gong.warehouse.checks.check import Check
-from include.gong.warehouse.deletions import IS_PRESENT
 from include.gong.warehouse.periods import DERIVED_AND_STORED
-from include.gong.warehouse.user_columns import USER_COLUMNS, as_version
-
-_VERSION = ", ".join(f"version.{name}" for name in USER_COLUMNS)
 
 CHECKS = (
     Check(
@@ -16,14 +12,13 @@ CHECKS = (
         "{found} users of the newest listing are not stored",
         text("""
             SELECT listing.users
-                   - (SELECT count(*) FROM user_facts JOIN user_sync_state USING (user_id)
+                   - (SELECT count(*) FROM user_sync_state
                       WHERE CASE WHEN listing.with_avatars THEN listed_with_avatars_at ELSE listed_at END
                             >= listing.started_at)
                    - (SELECT count(*) FROM erasures
                       WHERE greatest(listed_at, requested_at) >= listing.started_at)
-                   - coalesce((SELECT count FROM run_anomalies AS anomaly
-                               WHERE (anomaly.dag_id, anomaly.run_id) = (listing.dag_id, listing.run_id)
-                                 AND kind = 'lifted_erasure'), 0)
+                   - coalesce((SELECT (anomalies ->> 'lifted_erasure')::bigint FROM sync_runs AS run
+                               WHERE (run.dag_id, run.run_id) = (listing.dag_id, listing.run_id)), 0)
             FROM listings AS listing
             ORDER BY started_at DESC LIMIT 1
         """),
@@ -35,9 +30,8 @@ CHECKS = (
         text("""
             SELECT count(*)
             FROM unnest(ARRAY[
-                'user_facts_pkey', 'user_sync_state_pkey', 'user_settings_history_pkey',
-                'user_versions_pkey', 'user_versions_open',
-                'user_versions_apart_insert', 'user_versions_apart_update'
+                'user_sync_state_pkey', 'user_settings_history_pkey', 'user_versions_pkey',
+                'user_versions_current', 'user_versions_apart_insert', 'user_versions_apart_update'
             ]) AS needed (name)
             WHERE NOT EXISTS (
                 SELECT FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
@@ -46,18 +40,6 @@ CHECKS = (
                 SELECT FROM pg_trigger
                 WHERE tgrelid = 'user_versions'::regclass AND tgname = needed.name
                   AND tgenabled IN ('O', 'A'))
-        """),
-    ),
-    Check(
-        "user_ids_unique",
-        "error",
-        "{found} users are stored twice, or in only one of two tables",
-        text("""
-            SELECT count(*)
-            FROM (SELECT user_id, count(*) AS number FROM user_facts GROUP BY user_id) AS facts
-            FULL JOIN (SELECT user_id, count(*) AS number FROM user_sync_state GROUP BY user_id) AS states
-                USING (user_id)
-            WHERE facts.number IS DISTINCT FROM 1 OR states.number IS DISTINCT FROM 1
         """),
     ),
     Check(
@@ -73,14 +55,17 @@ CHECKS = (
     Check(
         "versions_match",
         "error",
-        "{found} users differ from their open version, or have none, or have one after their deletion",
-        text(f"""
+        "{found} users have no current version, several, or one that ends otherwise than with their deletion",
+        text("""
             SELECT count(*)
-            FROM (SELECT * FROM users WHERE deleted_at IS NULL) AS stored
-            FULL JOIN (SELECT * FROM user_versions WHERE valid_to IS NULL) AS version USING (user_id)
-            WHERE ROW (stored.user_id, {as_version("stored")})
-                  IS DISTINCT FROM ROW (version.user_id, {_VERSION})
-        """),  # noqa: S608 (only names of columns)
+            FROM (SELECT user_id, count(*) AS number, min(valid_to) AS deleted_at
+                  FROM user_versions WHERE is_current GROUP BY user_id) AS version
+            FULL JOIN (SELECT user_id, count(*) AS number, min(deleted_at) AS deleted_at
+                       FROM user_sync_state GROUP BY user_id) AS state USING (user_id)
+            WHERE version.number IS DISTINCT FROM 1
+               OR state.number IS DISTINCT FROM 1
+               OR version.deleted_at IS DISTINCT FROM state.deleted_at
+        """),
     ),
     Check(
         "versions_apart",
@@ -107,7 +92,7 @@ CHECKS = (
                           (TABLE derived EXCEPT ALL TABLE stored)) AS wrong)
                    + (SELECT count(*)
                       FROM user_sync_state
-                      WHERE user_id = ANY (CAST(:sample AS text[])) AND {IS_PRESENT}
+                      WHERE user_id = ANY (CAST(:sample AS text[])) AND deleted_at IS NULL
                         AND settings_by_history IS DISTINCT FROM derived_settings_by_history(user_id))
         """),  # noqa: S608 (constants)
     ),

@@ -112,7 +112,7 @@ BEGIN ATOMIC
                     AND coalesce(period.valid_to > after.valid_from - interval '15 minutes', true))
             UNION ALL
             SELECT 'came back', NULL, NULL, NULL
-            WHERE before.valid_to < after.valid_from
+            WHERE before.is_deleted
         ) AS event (kind, what, old_value, new_value)
         WHERE after.valid_from >= moment
         UNION ALL
@@ -124,21 +124,9 @@ BEGIN ATOMIC
         FROM users
         WHERE created IS NULL AND first_seen_at >= moment
         UNION ALL
-        -- Of users who came back, the version before says when they were deleted; of others, the mark.
-        SELECT version.valid_to, version.user_id, 'deleted', NULL, NULL, NULL, NULL, true
-        FROM user_versions AS version
-        CROSS JOIN LATERAL (
-            SELECT later.valid_from
-            FROM user_versions AS later
-            WHERE later.user_id = version.user_id AND later.valid_from > version.valid_from
-            ORDER BY later.valid_from
-            LIMIT 1
-        ) AS after
-        WHERE version.valid_to < after.valid_from AND version.valid_to >= moment
-        UNION ALL
         SELECT deleted_at, user_id, 'deleted', NULL, NULL, NULL, NULL, true
-        FROM user_sync_state
-        WHERE deleted_at > last_seen_at AND deleted_at >= moment
+        FROM absences
+        WHERE deleted_at >= moment
     ) AS change (at, user_id, kind, what, old_value, new_value, changed_by, is_seen)
     CROSS JOIN LATERAL (
         SELECT CASE kind WHEN 'setting' THEN 'not known' ELSE 'none' END

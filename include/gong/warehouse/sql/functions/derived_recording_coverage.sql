@@ -18,11 +18,20 @@ BEGIN ATOMIC
         SELECT day, day::timestamp AT TIME ZONE 'UTC' AS begins_at
         FROM (SELECT greatest(first_day, '2015-01-01'::date) AS day) AS asked
     ), present AS (
-        SELECT user_id, coalesce(created, first_seen_at) AS began_at,
-               CASE WHEN deleted_at > last_seen_at THEN deleted_at END AS deleted_at,
+        SELECT user_id, coalesce(created, first_seen_at) AS began_at, deleted_at,
                history_covers_until, history_failed_at, history_not_found_at, last_seen_at
-        FROM user_facts
+        FROM user_versions
         JOIN user_sync_state USING (user_id)
+        WHERE is_current
+    ), gaps AS (
+        -- Users who were deleted and came back: in between they do not count.
+        SELECT user_id, absences.deleted_at AS begins, returned_at AS ends
+        FROM absences
+        WHERE returned_at > deleted_at
+    ), away AS (
+        SELECT user_id, range_agg(tstzrange(begins, ends)) AS gaps
+        FROM gaps
+        GROUP BY user_id
     ), horizon AS (
         SELECT max(covers_until) AS listed_until,
                max(started_at) AS listed_at,
@@ -106,10 +115,13 @@ BEGIN ATOMIC
         FROM decided
         JOIN present USING (user_id)
         CROSS JOIN LATERAL (VALUES ('true', is_recorded), ('false', is_not)) AS each_ (value, spans)
-        CROSS JOIN LATERAL unnest(spans * tstzmultirange(tstzrange(began_at, deleted_at))) AS span
+        LEFT JOIN away USING (user_id)
+        CROSS JOIN LATERAL unnest(
+            spans * tstzmultirange(tstzrange(began_at, deleted_at)) - coalesce(away.gaps, '{}')
+        ) AS span
         WHERE (began_at < deleted_at) IS NOT FALSE
-    ), spans AS (
-        SELECT setting_key, value, begins, ends
+    ), switch_spans AS NOT MATERIALIZED (
+        SELECT user_id, setting_key, value, begins, ends
         FROM first, setting_periods
         JOIN present USING (user_id)
         CROSS JOIN LATERAL (
@@ -117,8 +129,18 @@ BEGIN ATOMIC
         ) AS span (begins, ends)
         WHERE value IN ('true', 'false') AND length(setting_key) <= 200 AND setting_key <> 'is_recorded'
           AND begins < ends AND ends >= begins_at
+    ), spans AS (
+        -- How many users more have the value from begins on; those in a gap are taken off again.
+        SELECT setting_key, value, begins, ends, 1 AS number
+        FROM switch_spans
         UNION ALL
-        SELECT 'is_recorded', value, begins, ends
+        SELECT setting_key, value, greatest(switch_spans.begins, gaps.begins),
+               least(switch_spans.ends, gaps.ends), -1
+        FROM gaps
+        JOIN switch_spans USING (user_id)
+        WHERE gaps.begins < switch_spans.ends AND switch_spans.begins < gaps.ends
+        UNION ALL
+        SELECT 'is_recorded', value, begins, ends, 1
         FROM recorded
     ), settings AS (
         SELECT setting_key, (min(valid_from) AT TIME ZONE 'UTC')::date AS first_day
@@ -136,17 +158,27 @@ BEGIN ATOMIC
                sum(step) FILTER (WHERE value = 'true') AS on_step,
                sum(step) FILTER (WHERE value = 'false') AS off_step
         FROM first, spans
-        CROSS JOIN LATERAL (VALUES (begins, 1), (ends, -1)) AS one (at, step)
+        CROSS JOIN LATERAL (VALUES (begins, number), (ends, -number)) AS one (at, step)
         WHERE at IS NOT NULL
         GROUP BY 1, 2
     ), user_steps AS (
         SELECT greatest((at AT TIME ZONE 'UTC')::date, first.day) AS day,
                sum(step) AS users_step,
-               count(*) FILTER (WHERE step > 0 AND (at AT TIME ZONE 'UTC')::date >= first.day) AS joined,
+               count(*) FILTER (WHERE is_new AND (at AT TIME ZONE 'UTC')::date >= first.day) AS joined,
                count(*) FILTER (WHERE step < 0 AND (at AT TIME ZONE 'UTC')::date >= first.day) AS deleted
-        FROM first, present
-        CROSS JOIN LATERAL (VALUES (began_at, 1), (deleted_at, -1)) AS one (at, step)
-        WHERE at IS NOT NULL AND (deleted_at IS NULL OR began_at < deleted_at)
+        FROM first, (
+            SELECT began_at AS at, 1 AS step, true AS is_new
+            FROM present
+            WHERE (began_at < deleted_at) IS NOT FALSE
+            UNION ALL
+            SELECT deleted_at, -1, false
+            FROM present
+            WHERE began_at < deleted_at
+            UNION ALL
+            SELECT at, step, false
+            FROM gaps
+            CROSS JOIN LATERAL (VALUES (begins, -1), (ends, 1)) AS gap (at, step)
+        ) AS one
         GROUP BY 1
     ), users_daily AS (
         SELECT day, sum(users_step) OVER (ORDER BY day) AS users,
@@ -191,6 +223,6 @@ users_on: Users with the value true; of is_recorded: users who were recorded
 users_off: Users with the value false; of is_recorded: users who were not recorded
 users_unknown: The other users of that day: not known, or, of a switch, known only until before
 joined: Users created in Gong that day (of any setting)
-deleted: Users deleted in Gong that day (of any setting)
+deleted: Users deleted in Gong that day (of any setting), also those who came back later
 changes: Changes of this setting that day; of is_recorded: of the three settings that decide it
 complete: Whether everyone was listed after the day''s end and every history covers it, failing ones aside';

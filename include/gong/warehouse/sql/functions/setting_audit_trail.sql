@@ -22,7 +22,10 @@ BEGIN ATOMIC
            coalesce(history_covers_until >= moment, false), history_fetched_at, history_covers_until,
            proving.changed_at, proving.changed_by, encode(proving.change_key, 'hex'), first_seen.seen_in_run,
            CASE WHEN source IS NULL AND moment < joined_at THEN 'Not in Gong yet'
-                WHEN state.deleted_at <= moment THEN 'No longer in Gong'
+                WHEN absence.returned_at IS NOT NULL
+                    THEN 'Not in Gong from ' || minute_words(absence.deleted_at)
+                         || ' to ' || minute_words(absence.returned_at)
+                WHEN absence.user_id IS NOT NULL THEN 'No longer in Gong'
                 WHEN source = 'seen'
                     THEN 'Seen in the profile from ' || minute_words(first_seen.valid_from) || ' on'
                 WHEN provenance = 'changed'
@@ -37,7 +40,6 @@ BEGIN ATOMIC
                    WHEN history_covers_until >= moment
                        THEN '; the history, fetched ' || minute_words(history_fetched_at) || ', covers the moment'
                    ELSE '; the history covers only until ' || minute_words(history_covers_until) END
-           || coalesce('; but Gong did not know the user then, from ' || minute_words(away.since) || ' on', '')
     FROM users
     JOIN user_states AS state USING (user_id)
     CROSS JOIN LATERAL (
@@ -83,13 +85,9 @@ BEGIN ATOMIC
         ORDER BY version.valid_from
         LIMIT 1
     ) AS first_seen ON true
-    LEFT JOIN (
-        -- Histories lack that a user was deleted and came back; versions have it.
-        SELECT max(valid_to) AS since
-        FROM user_versions
-        WHERE user_id = wanted_user_id AND valid_from <= moment
-        HAVING max(valid_to) <= moment AND count(*) = count(valid_to)
-    ) AS away ON state.deleted_at IS NULL
+    LEFT JOIN absences AS absence
+           ON absence.user_id = wanted_user_id
+          AND absence.deleted_at <= moment AND (returned_at IS NULL OR moment < returned_at)
     WHERE users.user_id = wanted_user_id
     ORDER BY setting_key;
 END;

@@ -15,12 +15,12 @@ BEGIN ATOMIC
     JOIN users USING (user_id)
     WHERE valid_from <= moment AND (valid_to IS NULL OR moment < valid_to)
       AND (created IS NULL OR created <= moment)
-      AND (deleted_at IS NULL OR moment < deleted_at);
+      AND NOT EXISTS (SELECT FROM absent_at(moment) AS absent WHERE absent.user_id = setting_periods.user_id);
 END;
 
 COMMENT ON FUNCTION settings_as_of IS
     'Each setting of each user at a moment, from the histories
-user_id: A user who had been created and was not deleted
+user_id: A user who had been created and was not deleted at that moment
 setting_key: The setting; active is the user''s own flag
 value: Its value then; null: not known
 provenance: How the value is known, as in setting_periods

@@ -31,6 +31,8 @@ CREATE TABLE sync_runs (
     backlog_status      text,
     newest_page         text,
     failure             text,
+    anomalies           jsonb       NOT NULL DEFAULT '{}',
+    coverage_from       date,
     PRIMARY KEY (dag_id, run_id),
     CHECK (history IN ('auto', 'all', 'changed', 'none')),
     CHECK (scope IN ('everyone', 'selection')),
@@ -77,3 +79,7 @@ COMMENT ON COLUMN sync_runs.newest_page IS
     'Hash of the page of users that was loaded last: loaded twice, it counts once';
 COMMENT ON COLUMN sync_runs.failure IS
     'The failure of a failed run, in a sentence; the log of the task that it names has the cause';
+COMMENT ON COLUMN sync_runs.anomalies IS
+    'Anomalies of responses that the run met and handled: number by kind. Values are never logged';
+COMMENT ON COLUMN sync_runs.coverage_from IS
+    'The first day of recording_coverage_daily that loads of the run made out of date; null once it is rewritten';

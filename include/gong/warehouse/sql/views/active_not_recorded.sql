@@ -6,9 +6,7 @@ SELECT person.user_id,
        person.title,
        person.manager_id,
        manager.name AS manager_name,
-       concat_ws(' and ',
-                 CASE WHEN NOT person.web_conferences_recorded THEN 'recording is off' END,
-                 CASE WHEN person.prevent_web_conference_recording THEN 'recording is prevented' END) AS why
+       not_recorded_words(person.web_conferences_recorded, person.prevent_web_conference_recording) AS why
 FROM user_states AS person
 LEFT JOIN user_states AS manager ON manager.user_id = person.manager_id
 WHERE person.is_in_gong AND person.active AND NOT person.is_recorded;

@@ -5,9 +5,9 @@ WITH persons AS NOT MATERIALIZED (
            coalesce(created, first_seen_at) AS began_at,
            first_settings,
            first_seen_at <= history_fetched_at AS is_fetched_since
-    FROM user_facts
+    FROM user_versions
     JOIN user_sync_state USING (user_id)
-    WHERE history_fetched_at IS NOT NULL
+    WHERE is_current AND history_fetched_at IS NOT NULL
 ), points AS NOT MATERIALIZED (
     -- Each change, and before the first one its previous value.
     SELECT user_id, setting_key, point.*

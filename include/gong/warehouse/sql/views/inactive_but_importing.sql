@@ -4,10 +4,8 @@ SELECT user_id,
        name,
        email_address,
        title,
-       concat_ws(', ',
-                 CASE WHEN emails_imported AND NOT prevent_email_import THEN 'e-mails' END,
-                 CASE WHEN telephony_calls_imported THEN 'calls' END,
-                 CASE WHEN non_recorded_meetings_imported THEN 'meetings' END) AS imports,
+       import_words(emails_imported, prevent_email_import, telephony_calls_imported,
+                    non_recorded_meetings_imported) AS imports,
        period.valid_from AS inactive_since,
        period.provenance
 FROM user_states

@@ -18,7 +18,7 @@ CROSS JOIN LATERAL (
 ) AS settled (at)
 CROSS JOIN LATERAL jsonb_each_text(all_settings(settings, active)) AS profile (setting_key, value)
 JOIN setting_periods AS period USING (user_id, setting_key)
-WHERE version.valid_to IS NULL
+WHERE is_current AND NOT is_deleted
   AND version.valid_from < settled.at
   AND period.valid_from < settled.at
   AND period.valid_to IS NULL

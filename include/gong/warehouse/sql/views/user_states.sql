@@ -13,19 +13,17 @@ SELECT user_id,
        prevent_email_import,
        telephony_calls_imported,
        non_recorded_meetings_imported,
-       is_in_gong AND switches.is_recorded AS is_recorded,
-       is_in_gong AND switches.is_importing AS is_importing,
-       is_in_gong,
+       deleted_at IS NULL AND switches.is_recorded AS is_recorded,
+       deleted_at IS NULL AND switches.is_importing AS is_importing,
+       deleted_at IS NULL AS is_in_gong,
        coalesce(created, first_seen_at) AS joined_at,
-       CASE WHEN NOT is_in_gong THEN deleted_at END AS deleted_at
-FROM user_facts
+       deleted_at
+FROM user_versions AS version
 JOIN user_sync_state USING (user_id)
-CROSS JOIN LATERAL (
-    SELECT (deleted_at > last_seen_at) IS NOT TRUE
-) AS presence (is_in_gong)
 CROSS JOIN LATERAL in_effect(
-    user_facts.active, settings, CASE WHEN is_in_gong THEN settings_by_history END
-) AS switches;
+    version.active, settings, CASE WHEN deleted_at IS NULL THEN settings_by_history END
+) AS switches
+WHERE is_current;
 
 COMMENT ON VIEW user_states IS
     'Each user today in the terms of the glossary, deleted users too; settings as in '

@@ -1,15 +1,33 @@
 -- What Gong last returned of each user; the token of a consent page only for logins that may see it.
 CREATE OR REPLACE VIEW users AS
-SELECT user_id, email_address, first_name, last_name, title, phone_number, extension, personal_meeting_urls,
-       settings, manager_id,
-       CASE WHEN has_column_privilege('user_facts'::regclass, 'meeting_consent_page_url', 'SELECT')
-            THEN meeting_consent_page_url
-            ELSE without_token(meeting_consent_page_url) END AS meeting_consent_page_url,
-       spoken_languages, active, created, avatar_url, trusted_email_address, email_aliases, extra,
-       first_seen_at, last_seen_at, history_fetched_at, history_covers_until,
-       CASE WHEN deleted_at > last_seen_at THEN deleted_at END AS deleted_at
-FROM user_facts
-JOIN user_sync_state USING (user_id);
+SELECT user_id,
+       email_address,
+       first_name,
+       last_name,
+       title,
+       phone_number,
+       extension,
+       personal_meeting_urls,
+       settings,
+       manager_id,
+       CASE WHEN has_column_privilege('user_sync_state'::regclass, 'consent_page_with_token', 'SELECT')
+            THEN coalesce(consent_page_with_token, meeting_consent_page_url)
+            ELSE meeting_consent_page_url END AS meeting_consent_page_url,
+       spoken_languages,
+       active,
+       created,
+       avatar_url,
+       trusted_email_address,
+       email_aliases,
+       extra,
+       first_seen_at,
+       last_seen_at,
+       history_fetched_at,
+       history_covers_until,
+       deleted_at
+FROM user_versions
+JOIN user_sync_state USING (user_id)
+WHERE is_current;
 
 COMMENT ON VIEW users IS 'Every user as last returned by Gong, deleted users too';
 COMMENT ON COLUMN users.user_id IS 'Gong''s id of the user, exactly as returned';

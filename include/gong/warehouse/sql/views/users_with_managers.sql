@@ -8,11 +8,8 @@ SELECT person.user_id,
        person.manager_id,
        manager.name AS manager_name,
        manager.email_address AS manager_email_address,
-       CASE WHEN person.manager_id IS NULL THEN NULL
-            WHEN manager.user_id IS NULL   THEN 'unknown'
-            WHEN NOT manager.is_in_gong    THEN 'deleted'
-            WHEN manager.active            THEN 'active'
-            WHEN NOT manager.active        THEN 'inactive' END AS manager_status
+       manager_status(person.manager_id, manager.user_id IS NOT NULL, manager.is_in_gong, manager.active)
+           AS manager_status
 FROM user_states AS person
 LEFT JOIN user_states AS manager ON manager.user_id = person.manager_id
 WHERE person.is_in_gong;
