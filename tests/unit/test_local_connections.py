@@ -23,11 +23,11 @@ def test_account_and_either_sandbox_never_share_the_embedded_database() -> None:
     assert [source.database for source in each] == list(DATABASES)
 
 
-def test_to_choose_the_default_variant_is_to_choose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AIRFLOW_CONN_GONG_DEFAULT", "AIRFLOW_CONN_GONG_POSTGRES"):
-        monkeypatch.delenv(name, raising=False)
-    assert Sources.from_environment("contract") == Sources.from_environment()
-    assert Sources.from_environment("live").fingerprint
+def test_the_contracts_variant_is_the_default_and_yet_a_choice() -> None:
+    contract, nothing, live = (Sources(None, None, variant) for variant in ("contract", "", "live"))
+    assert contract.fingerprint == nothing.fingerprint == ""
+    assert (contract.is_chosen, nothing.is_chosen) == (True, False)
+    assert live.fingerprint
 
 
 def test_only_the_sandbox_has_a_variant_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:

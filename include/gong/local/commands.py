@@ -227,7 +227,7 @@ def _joined(
     lock: Lock, state_dir: StateDir, sources: Sources, output: Output, other: str, command: str
 ) -> Session:
     session = _join(lock, state_dir, other, command)
-    if sources.fingerprint not in ("", session.fingerprint):
+    if sources.is_chosen and sources.fingerprint != session.fingerprint:
         raise LocalError("`make up` is running with other connections; stop it, or set GONG_LOCAL_DIR.")
     output.say(f"Using the stack of `make up` ({session.address}).")
     return session.at_its_warehouse()

@@ -33,7 +33,7 @@ DATABASES = ("gong_sandbox", "gong_sandbox_live", "gong")
 class Sources:
     """The two connections that the environment sets; None where it sets none.
 
-    :ivar variant: the API variant of the sandbox, "live"; empty: the contract's.
+    :ivar variant: the API variant of the sandbox; empty: not chosen, which is the contract's.
     """
 
     gong: str | None
@@ -46,13 +46,18 @@ class Sources:
         gong, postgres = (os.environ.get(variable(name)) or None for name in (GONG, WAREHOUSE))
         if gong and variant:
             raise UsageError(f"{variable(GONG)} names a Gong; only the sandbox has a variant to choose.")
-        return cls(gong, postgres, "" if variant == "contract" else variant)  # the default
+        return cls(gong, postgres, variant)
 
     @property
     def fingerprint(self) -> str:
-        """A hash that identifies what was chosen without showing it; empty when nothing was."""
-        given = [self.gong, self.postgres, self.variant]
+        """A hash that identifies what is used without showing it; empty for the defaults."""
+        given = [self.gong, self.postgres, self.variant == "live"]
         return hashlib.sha256(json.dumps(given).encode()).hexdigest() if any(given) else ""
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether anything was chosen; otherwise any running stack will do."""
+        return any((self.gong, self.postgres, self.variant))
 
     @property
     def warehouse(self) -> URL | None:
