@@ -17,12 +17,8 @@ def test_the_glossary_decides_only_known_states(company: Engine) -> None:
     maybe = (True, False, None)
     query = """
         SELECT is_recorded, is_importing
-        FROM in_effect(CAST(:a AS boolean), jsonb_build_object(
-            'webConferencesRecorded', CAST(:b AS boolean),
-            'preventWebConferenceRecording', CAST(:c AS boolean),
-            'emailsImported', CAST(:d AS boolean), 'preventEmailImport', CAST(:e AS boolean),
-            'telephonyCallsImported', CAST(:f AS boolean), 'nonRecordedMeetingsImported', CAST(:g AS boolean)
-        ), NULL)
+        FROM in_effect(CAST(:a AS boolean), CAST(:b AS boolean), CAST(:c AS boolean),
+                       CAST(:d AS boolean), CAST(:e AS boolean), CAST(:f AS boolean), CAST(:g AS boolean))
     """
 
     def both(*switches: bool | None) -> tuple[Any, ...]:

@@ -37,7 +37,8 @@ CALLABLE = {
     "recorded_without_consent_page_as_of", "setting_seen_since", "settings_as_of",
     "users_not_seen_recently_at", "user_states_as_of", "users_as_of",
     "all_settings", "canonical_value", "derived_settings_by_history", "fact_words", "full_name",
-    "minute_words", "report_settings", "setting_words", "switch_value", "value_words", "without_token",
+    "minute_words", "report_settings", "setting_words", "switch_value", "switches",
+    "value_words", "without_token",
 }  # fmt: skip
 SOME = {"user_sync_state": "user_id, first_seen_at, last_seen_at, first_settings, deleted_at"}
 """Columns that the reader may read, where it may not read all."""

@@ -1,4 +1,4 @@
--- The settings that in_effect reads: others are not looked up for it.
+-- The settings that user_states has: others are not looked up for it.
 CREATE OR REPLACE FUNCTION report_settings()
 RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -7,4 +7,4 @@ BEGIN ATOMIC
                  'preventEmailImport', 'telephonyCallsImported', 'nonRecordedMeetingsImported'];
 END;
 
-COMMENT ON FUNCTION report_settings IS 'The settings that in_effect reads';
+COMMENT ON FUNCTION report_settings IS 'The settings that user_states has';

@@ -22,17 +22,39 @@ BEGIN ATOMIC
     -- Also users without settings: what was seen of them is known.
     SELECT user_id, full_name(first_name, last_name), email_address, title, profile.manager_id,
            CASE WHEN profile.valid_from IS NOT NULL THEN coalesce(meeting_consent_page_url, '') <> '' END,
-           switches.active, web_conferences_recorded, prevent_web_conference_recording, emails_imported,
-           prevent_email_import, telephony_calls_imported, non_recorded_meetings_imported,
-           switches.is_recorded, switches.is_importing
+           switches.active, switches.web_conferences_recorded, switches.prevent_web_conference_recording,
+           switches.emails_imported, switches.prevent_email_import, switches.telephony_calls_imported,
+           switches.non_recorded_meetings_imported, effect.is_recorded, effect.is_importing
     FROM (
-        SELECT user_id, jsonb_object_agg(setting_key, value) AS settings
+        SELECT user_id,
+               min(value) FILTER (WHERE setting_key = 'active') AS active,
+               min(value) FILTER (WHERE setting_key = 'webConferencesRecorded') AS web_conferences_recorded,
+               min(value) FILTER (WHERE setting_key = 'preventWebConferenceRecording')
+                   AS prevent_web_conference_recording,
+               min(value) FILTER (WHERE setting_key = 'emailsImported') AS emails_imported,
+               min(value) FILTER (WHERE setting_key = 'preventEmailImport') AS prevent_email_import,
+               min(value) FILTER (WHERE setting_key = 'telephonyCallsImported') AS telephony_calls_imported,
+               min(value) FILTER (WHERE setting_key = 'nonRecordedMeetingsImported')
+                   AS non_recorded_meetings_imported
         FROM effective_settings_as_of(moment)
-        WHERE setting_key = ANY (report_settings())
         GROUP BY user_id
-    ) AS effective
+    ) AS setting
     FULL JOIN users_as_of(moment) AS profile USING (user_id)
-    CROSS JOIN LATERAL in_effect(NULL, NULL, effective.settings) AS switches;
+    CROSS JOIN LATERAL (
+        SELECT switch_value(setting.active),
+               switch_value(setting.web_conferences_recorded),
+               switch_value(setting.prevent_web_conference_recording),
+               switch_value(setting.emails_imported),
+               switch_value(setting.prevent_email_import),
+               switch_value(setting.telephony_calls_imported),
+               switch_value(setting.non_recorded_meetings_imported)
+    ) AS switches (active, web_conferences_recorded, prevent_web_conference_recording, emails_imported,
+                   prevent_email_import, telephony_calls_imported, non_recorded_meetings_imported)
+    CROSS JOIN LATERAL in_effect(
+        switches.active, switches.web_conferences_recorded, switches.prevent_web_conference_recording,
+        switches.emails_imported, switches.prevent_email_import, switches.telephony_calls_imported,
+        switches.non_recorded_meetings_imported
+    ) AS effect;
 END;
 
 COMMENT ON FUNCTION user_states_as_of IS

@@ -13,16 +13,20 @@ SELECT user_id,
        prevent_email_import,
        telephony_calls_imported,
        non_recorded_meetings_imported,
-       deleted_at IS NULL AND switches.is_recorded AS is_recorded,
-       deleted_at IS NULL AND switches.is_importing AS is_importing,
+       deleted_at IS NULL AND effect.is_recorded AS is_recorded,
+       deleted_at IS NULL AND effect.is_importing AS is_importing,
        deleted_at IS NULL AS is_in_gong,
        coalesce(created, first_seen_at) AS joined_at,
        deleted_at
 FROM user_versions AS version
 JOIN user_sync_state USING (user_id)
-CROSS JOIN LATERAL in_effect(
+CROSS JOIN LATERAL switches(
     version.active, settings, CASE WHEN deleted_at IS NULL THEN settings_by_history END
 ) AS switches
+CROSS JOIN LATERAL in_effect(
+    switches.active, web_conferences_recorded, prevent_web_conference_recording, emails_imported,
+    prevent_email_import, telephony_calls_imported, non_recorded_meetings_imported
+) AS effect
 WHERE is_current;
 
 COMMENT ON VIEW user_states IS
