@@ -110,11 +110,12 @@ def connection_in(environment: Mapping[str, str], connection_id: str) -> str:
         raise LocalError(
             f"Airflow has no connection {connection_id}: create it in its UI, Admin, Connections."
         )
-    try:
-        (found,) = json.loads(done.stdout)
-    except ValueError:
+    # Airflow may log to the same stream.
+    shown = next((line for line in done.stdout.splitlines() if line.startswith("[{")), "")
+    if not shown:
         last = (done.stderr.strip() or "no output").splitlines()[-1]
-        raise LocalError(f"Airflow's connection {connection_id} can't be read: {last}") from None
+        raise LocalError(f"Airflow's connection {connection_id} can't be read: {last}")
+    (found,) = json.loads(shown)
     return json.dumps({name: found[name] for name in _FIELDS} | {"extra": found["extra_dejson"]})
 
 
