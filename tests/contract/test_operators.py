@@ -207,6 +207,10 @@ def test_without_a_handler_another_failure_of_a_user_is_raised_as_it_is(service:
 
 
 KNOWN = [str(user["id"]) for user in odd_world(130).users]
+BAD_GROUPS: list[dict[str, Any]] = [
+    *({"group_size": value} for value in (0, -1, "50", None, 1.5, True)),
+    *({"group_seconds": value} for value in (0, -1, "1", None, float("inf"), float("nan"))),
+]
 
 
 @pytest.mark.parametrize(
@@ -275,6 +279,10 @@ def test_without_a_handler_a_task_can_succeed_with_the_results_before_the_quota_
         GongGetUserSettingsHistoryOperator(task_id="long", user_ids=["1", "x" * 201]),
         GongGetUserSettingsHistoryOperator(task_id="dots", user_ids=["1", ".."]),
     ],
+        *(
+            GongGetUserSettingsHistoryOperator(task_id=f"group_{number}", user_ids=["1"], **given)
+            for number, given in enumerate(BAD_GROUPS)
+        ),
     ids=lambda operator: operator.task_id,
 )
 def test_bad_input_is_refused_before_any_call(service: GongService, operator: Any) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import cached_property, partial
+from math import inf
 from time import monotonic
 from typing import Any, Literal, Self, Unpack
 
@@ -146,6 +147,10 @@ class _Hook(BaseHook):
             list(dict.fromkeys(map(check_user_id, user_ids))),
             group_size=group_size,
             group_seconds=group_seconds,
+        if type(group_size) is not int or group_size < 1:
+            raise GongConfigError("group_size must be an integer of 1 or more")
+        if type(group_seconds) not in (int, float) or not 0 < group_seconds < inf:
+            raise GongConfigError("group_seconds must be a number greater than 0")
             calls_per_second=self.settings.limits.calls_per_second,
             claim=claim,
         )
@@ -290,7 +295,7 @@ class GongHook(_Hook):
 
         :param claim: called with the next ids, shortly before their calls, and how many to claim; returns a
             ``ClaimResult``. May read a database.
-        :raises GongConfigError: an id is invalid; no call was made.
+        :raises GongConfigError: an id, the size or the seconds are invalid; no call was made.
         :raises GongApiError: an error that every other call would meet (credentials, limit, service down),
             after all outcomes were yielded.
         """
