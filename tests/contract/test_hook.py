@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 from sqlalchemy import Engine, text
 
+from gong_provider import metrics
 from gong_provider.client import errors
 from gong_provider.client.client import GongClient
 from gong_provider.client.history_fetcher import LARGE_GROUP, MAX_IN_FLIGHT
@@ -22,6 +23,7 @@ from gong_provider.hooks.gong import GongAsyncHook, GongHook, current_hook
 from tests.support.gong_faults import Faults
 from tests.support.gong_service import ApiVariantName, GongService
 from tests.support.hooks import Connect, ids_of, world
+from tests.support.stats import recorded_stats
 
 
 def test_every_user_and_history_arrives_through_all_endpoints(
@@ -192,7 +194,28 @@ def test_any_endpoint_has_the_limiter_the_retries_and_the_errors_of_all_calls(
         assert len(service.calls) == 4
     with warehouse.connect() as connection:
         counted = connection.execute(text("SELECT endpoint, sum(calls) FROM gong.api_calls GROUP BY 1"))
-        assert [tuple(row) for row in counted] == [("other", 4)]
+        assert [tuple(row) for row in counted] == [("other", 5)]
+
+
+def test_no_call_remains_by_the_metric_while_gong_reports_the_day_as_used_up(
+    connect: Connect, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = warehouse.url.set(drivername="postgres").render_as_string(hide_password=False)
+    monkeypatch.setenv("AIRFLOW_CONN_SHARED", address)
+    limits = {"calls_per_day": 100, "coordination_conn_id": "shared"}
+    faults = Faults(rate_limited_at={1: 7200})
+    with recorded_stats() as recorded, world(1, faults=faults) as service, connect(service, **limits) as hook:
+        with pytest.raises(errors.GongDailyQuotaExceededError):
+            hook.list_users()
+        hook.calls_remaining()
+    assert recorded.gauges == {metrics.CALLS_REMAINING: 0}
+
+
+def test_both_hooks_have_the_same_methods() -> None:
+    plain, asynchronous = (
+        {name for name in vars(hook) if not name.startswith("_")} for hook in (GongHook, GongAsyncHook)
+    )
+    assert plain ^ asynchronous == {"test_connection"}
 
 
 def test_async_code_gets_the_same_results(connect: Connect, variant: ApiVariantName) -> None:

@@ -136,7 +136,9 @@ class _Hook(BaseHook):
     async def _calls_remaining(self) -> CallsRemaining:
         remaining = await self._coordination.rate_limiter.calls_remaining()
         if remaining.now is not None:
-            stats.gauge(metrics.CALLS_REMAINING, remaining.now)
+            is_exhausted = remaining.exhausted_until and remaining.exhausted_until > remaining.at
+            tags = {"gong_conn_id": self.gong_conn_id}
+            stats.gauge(metrics.CALLS_REMAINING, 0 if is_exhausted else remaining.now, tags=tags)
         return remaining
 
     def _history_groups(
