@@ -112,6 +112,8 @@ def quota(args: Namespace) -> None:
     if args.json:
         _print_json(state | {"by_hour": [row._asdict() for row in usage.by_hour]})
         return
+    if not limits.daily_limit:
+        state |= dict.fromkeys(("limit", "remaining"), "unlimited")
     _print_table(["calls", ""], [(name.replace("_", " "), value) for name, value in state.items()])
     if usage.by_hour:
         _print_table(["hour", "endpoint", "calls"], usage.by_hour)

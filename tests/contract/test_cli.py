@@ -364,6 +364,18 @@ def test_without_a_shared_database_the_quota_is_unknown(connect: Connect, gong: 
     assert "coordination_conn_id" in gong("quota").code
 
 
+@pytest.mark.usefixtures("database")
+def test_without_a_daily_limit_the_quota_is_unlimited_and_without_any_it_is_not_counted(
+    connect: Connect, gong: Gong
+) -> None:
+    connect("http://gong.invalid", coordination_conn_id="shared", calls_per_second=3)
+    state = json.loads(gong("quota", "--json").out)
+    assert (state["limit"], state["remaining"], state["used"]) == (None, None, 0)
+    assert gong("quota").out.count("| unlimited") == 2
+    connect("http://gong.invalid", coordination_conn_id="shared")
+    assert "neither calls_per_second nor calls_per_day" in gong("quota").code
+
+
 def test_a_user_and_their_history_are_printed(connect: Connect, variant: ApiVariantName, gong: Gong) -> None:
     change = {"settingName": "active", "newValue": "no\x1b[31m", "changedAt": "2026-03-01T00:00:00Z"}
     if variant == "live":

@@ -328,7 +328,7 @@ class GongHook(_Hook):
     def usage(self) -> Usage:
         """Return the account's calls of the last 24 hours, by hour and endpoint; makes no call.
 
-        :raises GongConfigError: the workers share no database.
+        :raises GongConfigError: the workers share no database, or the connection has no limits.
         """
         return self._loop.run(self._coordination.usage())
 
