@@ -187,11 +187,14 @@ def test_any_endpoint_has_the_limiter_the_retries_and_the_errors_of_all_calls(
         assert len(hook.run("/v2/users/filter", method="POST", body={"filter": {}})["users"]) == 2
         with pytest.raises(errors.GongNoSuchPathError):
             hook.run("/workspaces")
-        for path in ("users", "/users?cursor=1", "/users#x", "/a b"):
+        with pytest.raises(errors.GongNoSuchPathError) as caught:
+            hook.run("/v2users")
+        assert caught.value.path == "/v2users"
+        for path in ("users", "/users?cursor=1", "/users#x", "/a b", "/users\n", "/\x00", "/üsers"):
             with pytest.raises(errors.GongConfigError):
                 hook.run(path)
         assert hook.get_conn() is hook.client
-        assert len(service.calls) == 4
+        assert len(service.calls) == 5
     with warehouse.connect() as connection:
         counted = connection.execute(text("SELECT endpoint, sum(calls) FROM gong.api_calls GROUP BY 1"))
         assert [tuple(row) for row in counted] == [("other", 5)]

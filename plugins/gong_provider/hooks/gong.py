@@ -33,6 +33,7 @@ from gong_provider.client.models import (
 )
 from gong_provider.client.pagination import follow, pages_by_filter
 from gong_provider.hooks.connection import (
+    API_VERSION,
     GongSettings,
     describe_success,
     http_options_of,
@@ -58,9 +59,11 @@ class MeteredClient(GongClient):
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Return the JSON object of any endpoint; see ``GongHook.run``."""
-        if not path.startswith("/") or any(character in path for character in "?#\\ "):
+        is_quoted = path.isascii() and path.isprintable() and set(path).isdisjoint("?#\\ ")
+        if not path.startswith("/") or not is_quoted:
             raise GongConfigError("A path must begin with '/', quoted, and without '?' and '#'")
-        request = GongRequest("other", method, path.removeprefix("/v2"), params or {}, body)
+        path = path.removeprefix(API_VERSION) if path.startswith(f"{API_VERSION}/") else path
+        request = GongRequest("other", method, path, params or {}, body)
         return await self._call(request, lambda response: response.body)
 
     async def _send(self, request: GongRequest, access: Access) -> tuple[int, Mapping[str, str], bytes]:
