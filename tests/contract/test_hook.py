@@ -258,6 +258,8 @@ def test_async_code_gets_the_same_results(connect: Connect, variant: ApiVariantN
         ("", "AirflowNotFoundException"),
         ("{s3cret", "could not be tested"),
     ],
+        ({"login": "k", "password": "s3cret", "extra": {"proxy": "not a s3cret"}}, "extra proxy "),
+        ({"login": "k", "password": "s3cret", "host": "\x00"}, "host"),
     ids=str,
 )
 def test_the_test_of_a_connection_answers_a_sentence_for_every_error(
@@ -268,4 +270,4 @@ def test_the_test_of_a_connection_answers_a_sentence_for_every_error(
     reached, sentence = GongHook().test_connection()
     assert not reached
     assert says in sentence
-    assert not {word for word in ("s3cret", "\n") if word in sentence}
+    assert not {word for word in ("s3cret", "\n", "\x00") if word in sentence}
