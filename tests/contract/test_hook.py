@@ -239,6 +239,9 @@ def test_async_code_gets_the_same_results(connect: Connect, variant: ApiVariantN
             assert (await hook.list_users_by_filter(user_ids=some[:1])).users == [first]
             assert len((await hook.run("/users"))["users"]) == 100
             assert (await hook.calls_remaining()).now is None
+            assert await hook.api_base_url() == f"{service.base_url}/v2"
+            with pytest.raises(errors.GongConfigError):
+                await hook.usage()
 
         async def twice() -> None:
             hook = GongAsyncHook()
@@ -255,11 +258,11 @@ def test_async_code_gets_the_same_results(connect: Connect, variant: ApiVariantN
         ({"conn_type": "gong"}, "no credentials"),
         ({"login": "k", "password": "s3cret", "extra": {"cert": "/nowhere/s3cret.pem"}}, "TLS"),
         ({"login": "k", "password": "s3cret", "extra": {"headers": "s3cret"}}, "headers"),
+        ({"login": "k", "password": "s3cret", "extra": {"proxy": "not a s3cret"}}, "extra proxy "),
+        ({"login": "k", "password": "s3cret", "host": "\x00"}, "host"),
         ("", "AirflowNotFoundException"),
         ("{s3cret", "could not be tested"),
     ],
-        ({"login": "k", "password": "s3cret", "extra": {"proxy": "not a s3cret"}}, "extra proxy "),
-        ({"login": "k", "password": "s3cret", "host": "\x00"}, "host"),
     ids=str,
 )
 def test_the_test_of_a_connection_answers_a_sentence_for_every_error(

@@ -147,15 +147,15 @@ class _Hook(BaseHook):
     def _history_groups(
         self, user_ids: Iterable[str], group_size: int, group_seconds: float, claim: Claim | None
     ) -> AsyncIterator[list[HistoryOutcome]]:
+        if type(group_size) is not int or group_size < 1:
+            raise GongConfigError("group_size must be an integer of 1 or more")
+        if type(group_seconds) not in (int, float) or not 0 < group_seconds < inf:
+            raise GongConfigError("group_seconds must be a number greater than 0")
         return history_groups(
             self.client,
             list(dict.fromkeys(map(check_user_id, user_ids))),
             group_size=group_size,
             group_seconds=group_seconds,
-        if type(group_size) is not int or group_size < 1:
-            raise GongConfigError("group_size must be an integer of 1 or more")
-        if type(group_seconds) not in (int, float) or not 0 < group_seconds < inf:
-            raise GongConfigError("group_seconds must be a number greater than 0")
             calls_per_second=self.settings.limits.calls_per_second,
             claim=claim,
         )
@@ -437,6 +437,16 @@ class GongAsyncHook(_Hook):
         """Return the calls that the account may still make today; makes no call."""
         await self.get_conn()
         return await self._calls_remaining()
+
+    async def usage(self) -> Usage:
+        """Return the account's calls of the last 24 hours, by hour and endpoint; makes no call."""
+        await self.get_conn()
+        return await self._coordination.usage()
+
+    async def api_base_url(self) -> str:
+        """Return the base URL of calls; with OAuth, the one that Gong gave with the tokens."""
+        await self.get_conn()
+        return (await self._credentials.current()).base_url
 
     async def close(self) -> None:
         """Close the connections to Gong; the hook can be used again."""
