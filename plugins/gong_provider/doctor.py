@@ -286,8 +286,8 @@ def _unread(survey: Survey) -> Seen:
     failed += [
         each.error.what for each in histories if each.error and type(each.error) is not GongNotFoundError
     ]
-    read = [*survey.read_pages, *(each.value for each in histories if each.value)]
-    rejected = sum(len(each.rejected) for each in read)
+    rejected = sum(len(page.rejected) for page in survey.read_pages)
+    rejected += sum(len(each.value.rejected) for each in histories if each.value)
     cursors = [page.cursor for page in survey.read_pages if page.cursor]
     found = sorted(set(failed))
     found += [f"{rejected} records can't be read"] if rejected else []
