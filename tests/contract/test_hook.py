@@ -214,13 +214,6 @@ def test_no_call_remains_by_the_metric_while_gong_reports_the_day_as_used_up(
     assert recorded.gauges == {metrics.CALLS_REMAINING: 0}
 
 
-def test_both_hooks_have_the_same_methods() -> None:
-    plain, asynchronous = (
-        {name for name in vars(hook) if not name.startswith("_")} for hook in (GongHook, GongAsyncHook)
-    )
-    assert plain ^ asynchronous == {"test_connection"}
-
-
 def test_async_code_gets_the_same_results(connect: Connect, variant: ApiVariantName) -> None:
     with world(230, variant) as service:
         connect(service)

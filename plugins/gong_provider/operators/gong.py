@@ -119,7 +119,10 @@ class _GongOperator(BaseOperator):
 
         return GongHook(self.gong_conn_id)
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:  # noqa: ARG002
+    def get_openlineage_facets_on_complete(
+        self,
+        task_instance: Any,  # noqa: ARG002
+    ) -> OperatorLineage[Any, Any]:
         """Return what the task read, for OpenLineage's provider, which calls this where it is installed."""
         from airflow.providers.common.compat.openlineage.facet import (
             Dataset,
