@@ -23,7 +23,9 @@ _CONN_ID = _arg(
     ("-c", "--conn-id"), default="gong_default", help="The Gong connection (default: gong_default)"
 )
 _JSON = _arg(("--json",), action="store_true", help="Print JSON")
-_STRICT = _arg(("--strict",), action="store_true", help="Exit with 1 where Gong differs from an assumption")
+_STRICT = _arg(
+    ("--strict",), action="store_true", help="Exit with 1 where Gong differs or the check ended early"
+)
 _USER_ID = _arg(("user_id",), help="The user's Gong id")
 
 
@@ -74,7 +76,10 @@ def get_gong_cli_commands() -> list[CLICommand]:
 
 @suppress_logs_and_warning
 def doctor(args: Namespace) -> None:
-    """Print a report on the connection; exit with 1 where it does not work, or differs with ``--strict``."""
+    """Print a report on the connection; exit with 1 where it does not work.
+
+    With ``--strict`` also where Gong differs, or where the report is not whole.
+    """
     import asyncio
 
     with _connections():
@@ -87,7 +92,7 @@ def doctor(args: Namespace) -> None:
                                   for each in report.findings]})  # fmt: skip
     else:
         _print_report(report)
-    if args.strict and any(finding.seen.differs for finding in report.findings):
+    if args.strict and (report.ended_early or any(finding.seen.differs for finding in report.findings)):
         raise SystemExit(1)
 
 
@@ -107,6 +112,8 @@ def quota(args: Namespace) -> None:
     if args.json:
         _print_json(state | {"by_hour": [row._asdict() for row in usage.by_hour]})
         return
+    if not limits.daily_limit:
+        state |= dict.fromkeys(("limit", "remaining"), "unlimited")
     _print_table(["calls", ""], [(name.replace("_", " "), value) for name, value in state.items()])
     if usage.by_hour:
         _print_table(["hour", "endpoint", "calls"], usage.by_hour)

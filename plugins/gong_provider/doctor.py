@@ -24,6 +24,7 @@ from gong_provider.client.errors import (
     GongApiError,
     GongCoordinationError,
     GongNoSuchPathError,
+    GongNotFoundError,
     GongRateLimitError,
 )
 from gong_provider.client.models import GongRequest, SettingsHistory, User, UsersPage, utc_now
@@ -276,6 +277,26 @@ def _changes(history: Result[SettingsHistory]) -> list[dict[str, Any]]:
     return [record for record in listed if isinstance(record, dict)] if isinstance(listed, list) else []
 
 
+def _unread(survey: Survey) -> Seen:
+    """Report what a sync could not load: pages, histories, records, and a list whose cursor leads back."""
+    histories = [result for _, result in survey.histories]
+    pages = [*survey.pages, *filter(None, [survey.with_avatars])]
+    failed = [page.error.what for page in pages if page.error]
+    # An unknown user is a result: they may have been deleted since they were listed.
+    failed += [
+        each.error.what for each in histories if each.error and type(each.error) is not GongNotFoundError
+    ]
+    rejected = sum(len(page.rejected) for page in survey.read_pages)
+    rejected += sum(len(each.value.rejected) for each in histories if each.value)
+    cursors = [page.cursor for page in survey.read_pages if page.cursor]
+    found = sorted(set(failed))
+    found += [f"{rejected} records can't be read"] if rejected else []
+    found += ["a cursor came twice"] if len(set(cursors)) < len(cursors) else []
+    return Seen(
+        "; ".join(found) or "all can be read", bool(found), "a sync fails, or lacks what can't be read"
+    )
+
+
 def _variant(survey: Survey) -> Seen:
     records = [record for _, result in survey.histories for record in _changes(result)]
     if not records:
@@ -301,7 +322,8 @@ def _first_entry(survey: Survey) -> Seen:
         if (dated := list(filter(itemgetter(0), map(_dated, _changes(result)))))
     ]
     if not begins:
-        return Seen(_why_no_history(survey), None)
+        is_undated = any(_changes(result) for _, result in survey.histories)
+        return Seen("not seen: no readable time" if is_undated else _why_no_history(survey), None)
     if not any(begins):
         return Seen(f"a change, in all {len(begins)} sampled")
     means = "the first entry is a setting's value from the start: read it as a value, not as a change"
@@ -477,6 +499,7 @@ def _latency(survey: Survey) -> Seen:
 
 
 CHECKS: tuple[tuple[str, str, Callable[[Survey], Seen]], ...] = (
+    ("pages and histories", "all can be read", _unread),
     ("API variant of histories", "contract or live", _variant),
     ("a history's first entry", "a change, no initial value", _first_entry),
     ("filter path", " or ".join(endpoints.FILTER_PATHS), _filter_path),

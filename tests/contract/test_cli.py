@@ -35,6 +35,7 @@ from tests.support.wire_faults import instead
 ROOT = Path(__file__).parents[2]
 
 ALIKE = {
+    "pages and histories": "all can be read",
     "a history's first entry": "a change, in all 5 sampled",
     "limits that all workers share": "not seen: counted in this process only",
     "no such path": "405 with errors in JSON",
@@ -261,8 +262,9 @@ def test_no_redirect_is_followed(connect: Connect, gong: Gong) -> None:
 def test_an_exhausted_quota_ends_the_check(connect: Connect, gong: Gong) -> None:
     with GongService([user(1)], faults=Faults(rate_limited_at={4: 9000.0})) as service:
         connect(service)
-        ended = gong("doctor", "--json")
+        ended = gong("doctor", "--json", "--strict")
         assert len(service.calls) == 4
+    assert (ended.differing(), ended.code) == (set(), 1)
     assert " 9000 s" in json.loads(ended.out)["ended_early"]
     assert ended.seen()["API variant of histories"].startswith("unknown")
 
@@ -275,6 +277,41 @@ def test_users_whose_history_fails_are_not_named(connect: Connect, gong: Gong) -
         ended = gong("doctor", "--json")
     assert re.findall(r"\d+", ended.seen()["a history's first entry"]) == ["403", "404"]
     assert_holds_nothing_of(users, ended.out)
+
+
+MANY = [user(n) for n in range(250)]
+BAD: dict[str, bytes] = {each["id"]: b'{"userSettingsHistory": [1, "x", null]}' for each in MANY}
+
+
+@pytest.mark.parametrize(
+    ("users", "faults", "says"),
+    [
+        (MANY, Faults(wire={2: instead(403, b"{}"), 3: instead(403, b"{}")}), "403"),
+        (MANY, Faults(wire=dict.fromkeys((2, 3), instead(200, b"<html>", "text/html"))), "HTML"),
+        (MANY, Faults(repeat_cursor=True), "cursor"),
+        (MANY, Faults(bad_history=dict.fromkeys(BAD, 403)), "403"),
+        (MANY, Faults(bad_history=BAD), "30 records"),
+        ([{"firstName": "Xanthippe"}, b"7"], Faults(), "2 records"),
+    ],
+    ids=["page 403", "page HTML", "cursor twice", "histories 403", "bad histories", "bad users"],
+)
+def test_what_a_sync_could_not_load_differs(
+    connect: Connect, gong: Gong, users: list[Any], faults: Faults, says: str
+) -> None:
+    with GongService(users, faults=faults) as service:
+        connect(service)
+        ended = gong("doctor", "--json", "--strict")
+    assert "pages and histories" in ended.differing()
+    assert says in ended.seen()["pages and histories"]
+    assert ended.code == 1
+    assert_holds_nothing_of([each for each in users if isinstance(each, dict)], ended.out)
+
+
+def test_a_history_whose_times_cant_be_read_is_not_called_empty(connect: Connect, gong: Gong) -> None:
+    change = {"settingName": "active", "newValue": "true", "changedAt": 1_750_000_000}
+    with GongService([user(1)], {user(1)["id"]: [change]}) as service:
+        connect(service)
+        assert gong("doctor", "--json").seen()["a history's first entry"] == "not seen: no readable time"
 
 
 def test_clocks_far_apart_differ() -> None:
@@ -325,6 +362,18 @@ def test_the_quota_is_that_of_all_workers_by_hour_and_endpoint(connect: Connect,
 def test_without_a_shared_database_the_quota_is_unknown(connect: Connect, gong: Gong) -> None:
     connect("http://gong.invalid", coordination_conn_id="none")
     assert "coordination_conn_id" in gong("quota").code
+
+
+@pytest.mark.usefixtures("database")
+def test_without_a_daily_limit_the_quota_is_unlimited_and_without_any_it_is_not_counted(
+    connect: Connect, gong: Gong
+) -> None:
+    connect("http://gong.invalid", coordination_conn_id="shared", calls_per_second=3)
+    state = json.loads(gong("quota", "--json").out)
+    assert (state["limit"], state["remaining"], state["used"]) == (None, None, 0)
+    assert gong("quota").out.count("| unlimited") == 2
+    connect("http://gong.invalid", coordination_conn_id="shared")
+    assert "neither calls_per_second nor calls_per_day" in gong("quota").code
 
 
 def test_a_user_and_their_history_are_printed(connect: Connect, variant: ApiVariantName, gong: Gong) -> None:

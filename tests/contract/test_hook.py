@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 from sqlalchemy import Engine, text
 
+from gong_provider import metrics
 from gong_provider.client import errors
 from gong_provider.client.client import GongClient
 from gong_provider.client.history_fetcher import LARGE_GROUP, MAX_IN_FLIGHT
@@ -22,6 +23,7 @@ from gong_provider.hooks.gong import GongAsyncHook, GongHook, current_hook
 from tests.support.gong_faults import Faults
 from tests.support.gong_service import ApiVariantName, GongService
 from tests.support.hooks import Connect, ids_of, world
+from tests.support.stats import recorded_stats
 
 
 def test_every_user_and_history_arrives_through_all_endpoints(
@@ -185,14 +187,31 @@ def test_any_endpoint_has_the_limiter_the_retries_and_the_errors_of_all_calls(
         assert len(hook.run("/v2/users/filter", method="POST", body={"filter": {}})["users"]) == 2
         with pytest.raises(errors.GongNoSuchPathError):
             hook.run("/workspaces")
-        for path in ("users", "/users?cursor=1", "/users#x", "/a b"):
+        with pytest.raises(errors.GongNoSuchPathError) as caught:
+            hook.run("/v2users")
+        assert caught.value.path == "/v2users"
+        for path in ("users", "/users?cursor=1", "/users#x", "/a b", "/users\n", "/\x00", "/üsers"):
             with pytest.raises(errors.GongConfigError):
                 hook.run(path)
         assert hook.get_conn() is hook.client
-        assert len(service.calls) == 4
+        assert len(service.calls) == 5
     with warehouse.connect() as connection:
         counted = connection.execute(text("SELECT endpoint, sum(calls) FROM gong.api_calls GROUP BY 1"))
-        assert [tuple(row) for row in counted] == [("other", 4)]
+        assert [tuple(row) for row in counted] == [("other", 5)]
+
+
+def test_no_call_remains_by_the_metric_while_gong_reports_the_day_as_used_up(
+    connect: Connect, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = warehouse.url.set(drivername="postgres").render_as_string(hide_password=False)
+    monkeypatch.setenv("AIRFLOW_CONN_SHARED", address)
+    limits = {"calls_per_day": 100, "coordination_conn_id": "shared"}
+    faults = Faults(rate_limited_at={1: 7200})
+    with recorded_stats() as recorded, world(1, faults=faults) as service, connect(service, **limits) as hook:
+        with pytest.raises(errors.GongDailyQuotaExceededError):
+            hook.list_users()
+        hook.calls_remaining()
+    assert recorded.gauges == {metrics.CALLS_REMAINING: 0}
 
 
 def test_async_code_gets_the_same_results(connect: Connect, variant: ApiVariantName) -> None:
@@ -213,6 +232,9 @@ def test_async_code_gets_the_same_results(connect: Connect, variant: ApiVariantN
             assert (await hook.list_users_by_filter(user_ids=some[:1])).users == [first]
             assert len((await hook.run("/users"))["users"]) == 100
             assert (await hook.calls_remaining()).now is None
+            assert await hook.api_base_url() == f"{service.base_url}/v2"
+            with pytest.raises(errors.GongConfigError):
+                await hook.usage()
 
         async def twice() -> None:
             hook = GongAsyncHook()
@@ -229,6 +251,8 @@ def test_async_code_gets_the_same_results(connect: Connect, variant: ApiVariantN
         ({"conn_type": "gong"}, "no credentials"),
         ({"login": "k", "password": "s3cret", "extra": {"cert": "/nowhere/s3cret.pem"}}, "TLS"),
         ({"login": "k", "password": "s3cret", "extra": {"headers": "s3cret"}}, "headers"),
+        ({"login": "k", "password": "s3cret", "extra": {"proxy": "not a s3cret"}}, "extra proxy "),
+        ({"login": "k", "password": "s3cret", "host": "\x00"}, "host"),
         ("", "AirflowNotFoundException"),
         ("{s3cret", "could not be tested"),
     ],
@@ -242,4 +266,4 @@ def test_the_test_of_a_connection_answers_a_sentence_for_every_error(
     reached, sentence = GongHook().test_connection()
     assert not reached
     assert says in sentence
-    assert not {word for word in ("s3cret", "\n") if word in sentence}
+    assert not {word for word in ("s3cret", "\n", "\x00") if word in sentence}

@@ -132,6 +132,9 @@ NO_IDS = [
     '"[1]"',
     '"None"',
     ["1 2"],
+    "1;2",
+    "1; 2;",
+    ["1;2"],
 ]
 
 
@@ -145,8 +148,8 @@ def test_an_invalid_id_is_refused_before_any_call(service: GongService, value: A
     assert service.calls == []
 
 
-@pytest.mark.parametrize("value", ["Jane Doe", "see 2: Jane", "1,,2", "1 None"], ids=repr)
-def test_text_with_a_comma_or_a_blank_is_an_id_only_in_a_list(service: GongService, value: str) -> None:
+@pytest.mark.parametrize("value", ["Jane Doe", "Jane;Doe", "see 2: Jane", "1,,2", "1 None"], ids=repr)
+def test_text_that_may_be_several_ids_is_one_only_in_a_list(service: GongService, value: str) -> None:
     for run in (filtered, histories):
         with pytest.raises(GongConfigError):
             run(user_ids=value)

@@ -6,6 +6,7 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -206,6 +207,10 @@ def test_without_a_handler_another_failure_of_a_user_is_raised_as_it_is(service:
         run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids_of(service)[:5]))
 
 
+BAD_GROUPS: list[dict[str, Any]] = [
+    *({"group_size": value} for value in (0, -1, "50", None, 1.5, True)),
+    *({"group_seconds": value} for value in (0, -1, "1", None, float("inf"), float("nan"))),
+]
 KNOWN = [str(user["id"]) for user in odd_world(130).users]
 
 
@@ -274,6 +279,10 @@ def test_without_a_handler_a_task_can_succeed_with_the_results_before_the_quota_
         GongGetUserSettingsHistoryOperator(task_id="half", user_ids=["1", "\ud800"]),
         GongGetUserSettingsHistoryOperator(task_id="long", user_ids=["1", "x" * 201]),
         GongGetUserSettingsHistoryOperator(task_id="dots", user_ids=["1", ".."]),
+        *(
+            GongGetUserSettingsHistoryOperator(task_id=f"group_{number}", user_ids=["1"], **given)
+            for number, given in enumerate(BAD_GROUPS)
+        ),
     ],
     ids=lambda operator: operator.task_id,
 )
@@ -341,8 +350,21 @@ def test_a_task_reports_calls_and_the_time_of_its_groups_to_airflows_stats(conne
         metrics.GROUP_DURATION: 2,
     }
     assert recorded.gauges == {metrics.CALLS_REMAINING: 497}
+    assert recorded.gauge_tags == {metrics.CALLS_REMAINING: {"gong_conn_id": "gong_default"}}
     assert (metrics.CALLS, {"endpoint": "list_users", "status": "429"}) in recorded.events
     assert {tags["task_id"] for name, tags in recorded.events if name == metrics.GROUP_DURATION} == {"t"}
+
+
+@pytest.mark.parametrize("options", [{}, {"handler": len}, {"on_quota_exhausted": "leave"}], ids=str)
+def test_a_task_that_the_quota_ends_reports_that_no_call_remains(
+    service: GongService, connect: Connect, options: dict[str, Any]
+) -> None:
+    connect(service, calls_per_day=3, calls_reserve=0)
+    ends = suppress(AirflowFailException, AirflowRescheduleException)
+    with recorded_stats() as recorded, ends:
+        run(GongGetUserSettingsHistoryOperator(task_id="t", user_ids=ids_of(service)[:9], **options))
+    assert len(service.calls) == 3
+    assert recorded.gauges == {metrics.CALLS_REMAINING: 0}
 
 
 def test_openlineage_gets_what_a_task_read(service: GongService, connect: Connect) -> None:

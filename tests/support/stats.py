@@ -14,12 +14,13 @@ class Recorded(NoStatsLogger):
     """What was reported inside ``recorded_stats``.
 
     :ivar events: name and tags of each count and each time.
-    :ivar gauges: the last value of each.
+    :ivar gauges: the last value of each, and ``gauge_tags`` its tags.
     """
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.gauges: dict[str, float] = {}
+        self.gauge_tags: dict[str, Any] = {}
 
     def incr(self, stat: str, *_: Any, tags: Any = None, **__: Any) -> None:  # type: ignore[override]
         self.events.append((stat, tags))
@@ -28,8 +29,11 @@ class Recorded(NoStatsLogger):
         assert 0 <= dt < 60_000
         self.events.append((stat, tags))
 
-    def gauge(self, stat: str, value: float, *_: Any, **__: Any) -> None:  # type: ignore[override]
+    def gauge(  # type: ignore[override]
+        self, stat: str, value: float, *_: Any, tags: Any = None, **__: Any
+    ) -> None:
         self.gauges[stat] = value
+        self.gauge_tags[stat] = tags
 
 
 @contextmanager

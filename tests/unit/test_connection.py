@@ -62,6 +62,7 @@ def test_the_base_url_comes_with_or_without_v2(
         ({"host": "https://user:pw@x"}, "bare URL"),
         ({"host": "https://x?token=1"}, "bare URL"),
         ({"host": "https://x:99999"}, "port"),
+        ({"host": "\x00"}, "must be a URL"),
         ({"extra": '{"calls_per_second": "fast"}'}, "calls_per_second must be a number"),
         ({"extra": '{"calls_per_day": -1}'}, "calls_per_day must be a number"),
         ({"extra": '{"calls_per_day": 1%s}' % ("0" * 400)}, "calls_per_day must be a number"),
@@ -139,6 +140,10 @@ def test_only_the_extra_headers_is_sent_as_headers() -> None:
         {"headers": {"X\r\nY": "s3cret"}},
         {"headers": {"X-Api-Key": "s3cret"}, "allow_redirects": "true"},
         {"max_redirects": "s3cret"},
+        {"proxy": "not a s3cret"},
+        {"proxies": {"http": 5}},
+        {"proxy": "http://x:s3cret"},
+        {"proxies": {"https": "s3cret:3128"}},
         {"cert": "/nowhere/s3cret.pem"},
         {"verify": __file__},
     ],
@@ -156,6 +161,15 @@ def test_a_proxy_is_text_or_an_object_by_scheme() -> None:
     for given in ("http://proxy:3128", by_scheme, json.dumps(by_scheme)):
         for name in ("proxy", "proxies"):
             assert http_options_of({name: given}, "https://us-1.api.gong.io").proxy == "http://proxy:3128"
+
+
+def test_a_proxy_that_is_no_url_is_named_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(GongConfigError, match="extra proxies"):
+        http_options_of({"proxies": {"https": "proxy"}}, "https://us-1.api.gong.io")
+    monkeypatch.setenv("HTTPS_PROXY", "proxy:3128")
+    with pytest.raises(GongConfigError, match="environment"):
+        http_options_of({}, "https://us-1.api.gong.io")
+    assert http_options_of({"trust_env": False, "proxy": ""}, "https://us-1.api.gong.io").proxy is None
 
 
 @pytest.fixture

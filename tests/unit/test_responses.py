@@ -12,7 +12,14 @@ import pytest
 
 from gong_provider.client import errors
 from gong_provider.client.models import GongRequest
-from gong_provider.client.responses import MAX_DEPTH, parse_response, retry_after_s, server_time
+from gong_provider.client.responses import (
+    MAX_DEPTH,
+    ResponseTooLargeError,
+    parse_response,
+    retry_after_s,
+    server_time,
+    transport_error,
+)
 
 NOW = datetime(2026, 3, 3, 12, 0, 0, tzinfo=UTC)
 
@@ -112,6 +119,11 @@ def test_an_error_of_many_long_texts_is_one_short_line() -> None:
     assert len(str(caught.value)) < 2_000
     assert "\n" not in str(caught.value)
     assert "\x00" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("error", "is_large"), [(ResponseTooLargeError(), True), (ValueError(), False)])
+def test_only_a_response_that_is_too_large_is_called_so(error: ValueError, is_large: bool) -> None:
+    assert ("too large" in str(transport_error(error, "GET", "/users", 30))) is is_large
 
 
 @pytest.mark.parametrize("none", [None, "Mon, 01 Jan 2026 00:00:00 +9999999"])

@@ -16,7 +16,7 @@ from yarl import URL
 from gong_provider.client import endpoints, errors
 from gong_provider.client.endpoints import UsersFilter
 from gong_provider.client.models import GongRequest, SettingsHistory, UserResponse, UsersPage, utc_now
-from gong_provider.client.responses import Response, parse_response, transport_error
+from gong_provider.client.responses import Response, ResponseTooLargeError, parse_response, transport_error
 from gong_provider.rate_limit.base import (
     DAILY_QUOTA_EXHAUSTED_S,
     MAX_PAUSE_S,
@@ -333,7 +333,7 @@ class GongClient:
 async def read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     """Return the whole body.
 
-    :raises ValueError: it is larger, and was not read to its end.
+    :raises ResponseTooLargeError: it is larger, and was not read to its end.
     """
     chunks: list[bytes] = []
     size = 0
@@ -341,7 +341,7 @@ async def read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         chunks.append(await response.content.readany())
         size += len(chunks[-1])
         if size > max_bytes:
-            raise ValueError("endless")
+            raise ResponseTooLargeError
     return b"".join(chunks)
 
 

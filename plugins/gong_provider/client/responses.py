@@ -224,6 +224,10 @@ def _http_date(text: str | None) -> datetime | None:
         return None
 
 
+class ResponseTooLargeError(ValueError):
+    """A response is larger than we read."""
+
+
 # The first match counts.
 _FAILURES: tuple[tuple[type[Exception], type[errors.GongApiError], str], ...] = (
     (TimeoutError, errors.GongUnavailableError, "did not answer within {timeout_s:g} s"),
@@ -240,7 +244,8 @@ _FAILURES: tuple[tuple[type[Exception], type[errors.GongApiError], str], ...] = 
         errors.GongMalformedResponseError,
         "broke off in the middle of the response",
     ),
-    (ValueError, errors.GongMalformedResponseError, "sent a response that is too large"),
+    (ResponseTooLargeError, errors.GongMalformedResponseError, "sent a response that is too large"),
+    (ValueError, errors.GongMalformedResponseError, "was sent, or answered, something that is not HTTP"),
     (Exception, errors.GongUnavailableError, "closed the connection without a response"),
 )
 

@@ -10,7 +10,7 @@ import logging
 import math
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -170,7 +170,7 @@ def _base_url(connection: Connection) -> str:
         parts = urlsplit(host)
     except ValueError:
         raise_without_context(GongConfigError(f"{name} is not a URL"))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not host.isprintable():
         raise GongConfigError(f"{name} must be a URL such as {DEFAULT_HOST} or https://us-12345.api.gong.io")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise GongConfigError(f"{name} must be a bare URL, without user, password, query or fragment")
@@ -219,7 +219,7 @@ def http_options_of(extras: Mapping[str, Any], base_url: str) -> HttpOptions:
     """Return headers, proxy, TLS options and redirects for calls below ``base_url``.
 
     :param extras: a connection's ``http_extras``; environment variables apply as in requests.
-    :raises GongConfigError: a header is invalid, or a certificate can't be read.
+    :raises GongConfigError: a header or a proxy is invalid, or a certificate can't be read.
     """
     session = Session()
     session.trust_env = _is_true(extras.get("trust_env", True))
@@ -229,6 +229,9 @@ def http_options_of(extras: Mapping[str, Any], base_url: str) -> HttpOptions:
     session.proxies = {"all": str(proxy).strip()} if is_address else _texts(extras, name)
     verify = extras.get("verify", extras.get("verify_ssl", True))
     effective = session.merge_environment_settings(base_url, {}, None, verify, extras.get("cert"))
+    chosen = select_proxy(base_url, effective["proxies"])
+    _check_proxies(f"The connection's extra {name}", session.proxies.values())
+    _check_proxies("The proxy in the environment", [chosen or ""])
     verify = cast("bool | str", effective["verify"])
     secure = base_url.startswith("https:")
     headers, redirects = _texts(extras, "headers"), _is_true(extras.get("allow_redirects"))
@@ -243,11 +246,23 @@ def http_options_of(extras: Mapping[str, Any], base_url: str) -> HttpOptions:
         log.warning("Credentials and personal data go unencrypted to %s: make it https", base_url)
     return HttpOptions(
         headers={"User-Agent": USER_AGENT, **headers},
-        proxy=select_proxy(base_url, effective["proxies"]),
+        proxy=chosen or None,
         tls=_tls(verify, effective["cert"]) if secure else True,
         allow_redirects=redirects,
         max_redirects=int(_number(extras, "max_redirects", session.max_redirects)),
     )
+
+
+def _check_proxies(name: str, addresses: Iterable[str]) -> None:
+    """Refuse what is no URL; an empty address means no proxy."""
+    for address in filter(None, addresses):
+        try:
+            parts = urlsplit(address)
+            is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_url = False
+        if not is_url or not address.isprintable() or " " in address:
+            raise GongConfigError(f"{name} must be a URL such as http://proxy.example.com:3128")
 
 
 def _is_true(value: Any) -> bool:

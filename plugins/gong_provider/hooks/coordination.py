@@ -131,12 +131,17 @@ class Coordination:
     async def usage(self) -> Usage:
         """Return the calls that all workers made in the last 24 hours, and those that remain.
 
-        :raises GongConfigError: the workers share no database.
+        :raises GongConfigError: the workers share no database, or count no calls.
         """
         if self.database is None:
             raise GongConfigError(
                 "Calls are known to the process only that makes them: name a Postgres connection in the "
                 "extra coordination_conn_id"
+            )
+        limits = self._settings.limits
+        if not (limits.calls_per_second or limits.calls_per_day):
+            raise GongConfigError(
+                "Calls are not counted: the connection has neither calls_per_second nor calls_per_day"
             )
         remaining = await self.rate_limiter.calls_remaining()  # makes the account's row if it is missing
         row: Any = await self.database.run(_USAGE, {"account": self._settings.quota_account})

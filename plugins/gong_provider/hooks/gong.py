@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import cached_property, partial
+from math import inf
 from time import monotonic
 from typing import Any, Literal, Self, Unpack
 
@@ -32,6 +33,7 @@ from gong_provider.client.models import (
 )
 from gong_provider.client.pagination import follow, pages_by_filter
 from gong_provider.hooks.connection import (
+    API_VERSION,
     GongSettings,
     describe_success,
     http_options_of,
@@ -57,9 +59,11 @@ class MeteredClient(GongClient):
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Return the JSON object of any endpoint; see ``GongHook.run``."""
-        if not path.startswith("/") or any(character in path for character in "?#\\ "):
+        is_quoted = path.isascii() and path.isprintable() and set(path).isdisjoint("?#\\ ")
+        if not path.startswith("/") or not is_quoted:
             raise GongConfigError("A path must begin with '/', quoted, and without '?' and '#'")
-        request = GongRequest("other", method, path.removeprefix("/v2"), params or {}, body)
+        path = path.removeprefix(API_VERSION) if path.startswith(f"{API_VERSION}/") else path
+        request = GongRequest("other", method, path, params or {}, body)
         return await self._call(request, lambda response: response.body)
 
     async def _send(self, request: GongRequest, access: Access) -> tuple[int, Mapping[str, str], bytes]:
@@ -135,12 +139,18 @@ class _Hook(BaseHook):
     async def _calls_remaining(self) -> CallsRemaining:
         remaining = await self._coordination.rate_limiter.calls_remaining()
         if remaining.now is not None:
-            stats.gauge(metrics.CALLS_REMAINING, remaining.now)
+            is_exhausted = remaining.exhausted_until and remaining.exhausted_until > remaining.at
+            tags = {"gong_conn_id": self.gong_conn_id}
+            stats.gauge(metrics.CALLS_REMAINING, 0 if is_exhausted else remaining.now, tags=tags)
         return remaining
 
     def _history_groups(
         self, user_ids: Iterable[str], group_size: int, group_seconds: float, claim: Claim | None
     ) -> AsyncIterator[list[HistoryOutcome]]:
+        if type(group_size) is not int or group_size < 1:
+            raise GongConfigError("group_size must be an integer of 1 or more")
+        if type(group_seconds) not in (int, float) or not 0 < group_seconds < inf:
+            raise GongConfigError("group_seconds must be a number greater than 0")
         return history_groups(
             self.client,
             list(dict.fromkeys(map(check_user_id, user_ids))),
@@ -290,7 +300,7 @@ class GongHook(_Hook):
 
         :param claim: called with the next ids, shortly before their calls, and how many to claim; returns a
             ``ClaimResult``. May read a database.
-        :raises GongConfigError: an id is invalid; no call was made.
+        :raises GongConfigError: an id, the size or the seconds are invalid; no call was made.
         :raises GongApiError: an error that every other call would meet (credentials, limit, service down),
             after all outcomes were yielded.
         """
@@ -321,7 +331,7 @@ class GongHook(_Hook):
     def usage(self) -> Usage:
         """Return the account's calls of the last 24 hours, by hour and endpoint; makes no call.
 
-        :raises GongConfigError: the workers share no database.
+        :raises GongConfigError: the workers share no database, or the connection has no limits.
         """
         return self._loop.run(self._coordination.usage())
 
@@ -427,6 +437,16 @@ class GongAsyncHook(_Hook):
         """Return the calls that the account may still make today; makes no call."""
         await self.get_conn()
         return await self._calls_remaining()
+
+    async def usage(self) -> Usage:
+        """Return the account's calls of the last 24 hours, by hour and endpoint; makes no call."""
+        await self.get_conn()
+        return await self._coordination.usage()
+
+    async def api_base_url(self) -> str:
+        """Return the base URL of calls; with OAuth, the one that Gong gave with the tokens."""
+        await self.get_conn()
+        return (await self._credentials.current()).base_url
 
     async def close(self) -> None:
         """Close the connections to Gong; the hook can be used again."""

@@ -119,7 +119,10 @@ class _GongOperator(BaseOperator):
 
         return GongHook(self.gong_conn_id)
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:  # noqa: ARG002
+    def get_openlineage_facets_on_complete(
+        self,
+        task_instance: Any,  # noqa: ARG002
+    ) -> OperatorLineage[Any, Any]:
         """Return what the task read, for OpenLineage's provider, which calls this where it is installed."""
         from airflow.providers.common.compat.openlineage.facet import (
             Dataset,
@@ -144,12 +147,19 @@ class _GongOperator(BaseOperator):
 
     @contextmanager
     def _calling(self) -> Iterator[GongHook]:
-        """Yield the open hook; report the calls that remain at the end."""
+        """Yield the open hook; report the calls that remain at the end, also where none does."""
         with self._rescheduled(), self.hook as hook:
-            yield hook
-            if hook.settings.limits.calls_per_day:
-                with suppress(errors.GongError):  # only a metric
-                    hook.calls_remaining()
+            try:
+                yield hook
+            except (errors.GongRateLimitError, AirflowFailException):  # the second, as _not_rescheduled
+                self._report_calls_remaining(hook)
+                raise
+            self._report_calls_remaining(hook)
+
+    def _report_calls_remaining(self, hook: GongHook) -> None:
+        if hook.settings.limits.calls_per_day:
+            with suppress(errors.GongError):  # only a metric
+                hook.calls_remaining()
 
     def _handle(self, handler: Callable[[Any], Any], items: Any) -> Any:
         began_at = monotonic()
@@ -392,8 +402,8 @@ class GongGetUserSettingsHistoryOperator(_GongOperator):
         ``ClaimResult``, so that concurrent runs never fetch the same user.
     :param on_quota_exhausted: what to do when no calls remain today. ``wait``: the task is rescheduled until
         some are free; without a handler it fails. ``leave``: it succeeds without the rest. (templated)
-    :param group_size: histories after which a group closes; it does at 5,000 changes, too.
-    :param group_seconds: seconds after which it closes.
+    :param group_size: histories after which a group closes, 1 or more; it does at 5,000 changes, too.
+    :param group_seconds: seconds after which it closes, more than 0.
     :param gong_conn_id: connection of type ``gong``. (templated)
     """
 

@@ -37,6 +37,8 @@ NoFilterType: TypeAlias = Literal[NoFilter.NO_FILTER]
 _PART: Final = re.compile(r"(?=\D*\d)[\w-]+", re.ASCII)
 """An id among ids that are only separated, as in "1, 2": anything else may be a sentence."""
 _SEPARATOR: Final = re.compile(r"\s*,\s*|\s+")
+_MAYBE_SEVERAL: Final = re.compile(r"[,;\s]")
+"""Text with one of these inside may be several ids."""
 _REPR: Final = re.compile(r"<.*>|[\w.]+\(.*\)", re.DOTALL)
 """Text of a Python object: "<generator object ...>", "dict_keys(['1'])"."""
 _JOINED_STRINGS: Final = re.compile(r"""['"]\s*['"]""")
@@ -48,8 +50,8 @@ def read_user_ids(value: Any, name: str, *, exact: bool = False) -> list[str]:
 
     Accepts an id (text, or an int, as Jinja renders digits), a list of ids, and text that Jinja renders:
     the JSON or Python text of an id or a list, or ids separated by commas, blanks or line breaks. Separated
-    ids have letters, digits, "_" and "-" only, and a digit each. Any other id with a comma or a blank
-    inside needs a list around it.
+    ids have letters, digits, "_" and "-" only, and a digit each. Any other id with a comma, a
+    semicolon or a blank inside needs a list around it.
 
     :param name: of the argument, for the error.
     :param exact: the value is not from a template: ids are taken as they are.
@@ -63,9 +65,9 @@ def read_user_ids(value: Any, name: str, *, exact: bool = False) -> list[str]:
             value = parts
         elif isinstance(parsed, list | tuple):
             value = parsed
-        elif not exact and isinstance(parsed, str) and len(_SEPARATOR.split(parsed.strip())) > 1:
+        elif not exact and isinstance(parsed, str) and _MAYBE_SEVERAL.search(parsed.strip()):
             raise GongConfigError(
-                f"{name} is text with a comma or a blank that can't be read as ids: give a list of ids"
+                f"{name} is text with a comma, a semicolon or a blank that can't be read as ids: give a list"
             )
         else:
             value = [value]
@@ -89,7 +91,7 @@ def read_user_id(value: Any, name: str, *, exact: bool = False) -> str:
         parsed = _parse_literal(value)
         if isinstance(parsed, str) and parsed != value:  # the JSON text of an id
             return read_user_id(parsed, name)
-        if _separated(value):
+        if _separated(value.replace(";", ",")):
             raise GongConfigError(f"{name} has several ids where one is expected")
         if not isinstance(parsed, int):
             _refuse_text_of_object(value, name)
