@@ -64,7 +64,7 @@ export-erasures: $(READY) ## Write the erasure records of that warehouse into a 
 apply-erasures: $(READY) ## Erase again the users whose records are in FILE=, after restoring a backup
 	@exec $(PY) -m include.gong.warehouse apply-erasures "$$FILE"
 
-test: $(TEST_READY) ## The tests, ten minutes (ARGS= for pytest instead: make test ARGS=tests/unit)
+test: $(TEST_READY) ## The tests, ten to fifteen minutes (ARGS= for pytest instead: make test ARGS=tests/unit)
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
