@@ -94,7 +94,7 @@ def remember_grants(connection: Connection) -> Grants:
 
 
 def restore_grants(connection: Connection, grants: Grants) -> None:
-    """Give views and functions that were created anew the owner and the rights they had."""
+    """Give views and functions that were dropped and created the owner and the rights they had."""
     for name, rows in remember_grants(connection).items():
         earlier = grants.get(name)
         if earlier is None or earlier[0].oid == rows[0].oid:

@@ -83,7 +83,7 @@ CHECKS = (
     Check(
         "periods_derived",
         "error",
-        "{found} setting periods, or settings in effect, of sampled users differ from those derived anew",
+        "{found} setting periods, or settings in effect, of sampled users differ from those derived again",
         text(f"""
             WITH {DERIVED_AND_STORED.replace(":ids", ":sample")}
             SELECT (SELECT count(*)

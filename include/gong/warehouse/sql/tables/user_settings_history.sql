@@ -1,4 +1,4 @@
--- What Gong reported about changes; never deleted, as Gong may forget them.
+-- What Gong reported about changes; never deleted, for Gong may stop returning them.
 CREATE TABLE user_settings_history (
     user_id        text        NOT NULL,
     setting_name   text,
