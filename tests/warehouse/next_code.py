@@ -28,7 +28,7 @@ _EDITS = {
     "views/active_not_recorded.sql": (r"\) AS why", ") || '.' AS why"),
     "functions/settings_as_of.sql": (r"covers_until timestamptz", "complete_until timestamptz"),
     "functions/effective_settings_as_of.sql": ("reported.covers_until", "reported.complete_until"),
-    "functions/setting_words.sql": (r"setting_key text\)", "setting_key text, also text DEFAULT '')"),
+    "functions/setting_label.sql": (r"setting_key text\)", "setting_key text, also text DEFAULT '')"),
 }
 """By file, what is replaced by what."""
 

@@ -89,7 +89,7 @@ def test_an_upgrade_keeps_rows_and_rights(roles: Roles, next_: Path) -> None:
     assert rows(roles.reader, "SELECT complete_until FROM settings_as_of(now())")
     with pytest.raises(WarehouseError, match="SQLSTATE 42501"):
         rows(roles.reader, "SELECT name FROM org_chart")
-    signatures = "SELECT pg_get_function_arguments(oid) FROM pg_proc WHERE proname = 'setting_words'"
+    signatures = "SELECT pg_get_function_arguments(oid) FROM pg_proc WHERE proname = 'setting_label'"
     assert rows(roles.owner, signatures) == [("setting_key text, also text DEFAULT ''::text",)]
     assert not migrate(roles.loader, next_)
     full_load(roles.loader)

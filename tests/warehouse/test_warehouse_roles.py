@@ -33,12 +33,12 @@ SOME = {"user_sync_state": "user_id, first_seen_at, last_seen_at, first_settings
 CALLABLE = {
     "absent_at", "changes_since", "derived_recording_coverage", "effective_settings_as_of",
     "setting_audit_trail",
-    "in_effect", "import_words", "manager_cycles", "manager_status", "not_recorded_words",
+    "in_effect", "import_labels", "manager_cycles", "manager_status", "not_recorded_reason",
     "recorded_without_consent_page_as_of", "setting_seen_since", "settings_as_of",
     "users_not_seen_recently_at", "user_states_as_of", "users_as_of",
-    "all_settings", "canonical_value", "derived_settings_by_history", "fact_words", "full_name",
-    "minute_words", "report_settings", "setting_words", "switch_value", "switches",
-    "value_words", "without_token",
+    "all_settings", "canonical_value", "derived_settings_by_history", "fact_text", "full_name",
+    "minute_text", "report_settings", "setting_label", "switch_value", "switches",
+    "value_label", "without_token",
 }  # fmt: skip
 SOME = {"user_sync_state": "user_id, first_seen_at, last_seen_at, first_settings, deleted_at"}
 """Columns that the reader may read, where it may not read all."""

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +11,8 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import ArgumentError
 
 from include.gong.local.airflow_api import Airflow
-from include.gong.local.settings import ROOT, LocalError, StateDir, UsageError
+from include.gong.local.probe import run_module
+from include.gong.local.settings import LocalError, StateDir, UsageError
 from include.gong.warehouse.connect import address, display_address, engine_for, schema_of, transaction
 from include.gong.warehouse.errors import WarehouseError
 
@@ -22,7 +21,6 @@ WAREHOUSE = "gong_postgres"
 SANDBOX_ACCOUNT = "sandbox"
 SANDBOX_CALLS_PER_SECOND = 90  # a little less than it allows
 _DESCRIPTION = "Kept by `make up` at {host}, port {port}. Change login, host or port and it is yours."
-_SECONDS = 120
 _FIELDS = ("conn_type", "host", "port", "login", "password", "schema")
 DATABASES = ("gong_sandbox", "gong_sandbox_live", "gong")
 """The embedded databases: of the sandbox in either API variant, and of a Gong account. They share nothing."""
@@ -99,13 +97,7 @@ def connection_in(environment: Mapping[str, str], connection_id: str) -> str:
     """
     if given := environment.get(variable(connection_id)):
         return given
-    command = [sys.executable, "-m", "airflow", "connections", "get", connection_id, "--output", "json"]
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise LocalError(f"Airflow did not answer within {_SECONDS} s: `airflow connections get`.") from None
+    done = run_module(environment, "airflow", "connections", "get", connection_id, "--output", "json")
     if "Connection not found" in done.stderr:
         raise LocalError(
             f"Airflow has no connection {connection_id}: create it in its UI, Admin, Connections."

@@ -14,18 +14,26 @@ RESULT = "Result: "
 _SECONDS = 120
 
 
+def run_module(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python module of this checkout, with its arguments, and return its output.
+
+    :raises LocalError: it did not end in time.
+    """
+    command = [sys.executable, "-m", *words]
+    try:
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise LocalError(f"`python -m {' '.join(words)}` did not end within {_SECONDS} seconds.") from None
+
+
 def ask(environment: Mapping[str, str], *words: str) -> Any:
     """Run a probe in a process of its own and return its result.
 
     :raises LocalError: it failed or did not end in time; the message is its own.
     """
-    command = [sys.executable, "-m", "include.gong.local.probe", *words]
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise LocalError(f"The look at {' '.join(words)} did not end within {_SECONDS} seconds.") from None
+    done = run_module(environment, "include.gong.local.probe", *words)
     results = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
     if done.returncode or not results:
         lines = (done.stderr or done.stdout).strip().splitlines()

@@ -61,7 +61,7 @@ def migrate(engine: Engine, code: Path = CODE) -> bool:
         grants = remember_grants(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        apply_objects(connection, files.objects)
+        apply_objects(connection, files.objects, grants)
         restore_grants(connection, grants)
         connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{files.digest}'")
         make_tables(connection)  # the provider's own, which it would create at its first call

@@ -68,13 +68,13 @@ _DEPENDENTS_OF_OTHERS = text("""
 """)
 
 
-def apply_objects(connection: Connection, objects: Mapping[str, str]) -> None:
+def apply_objects(connection: Connection, objects: Mapping[str, str], grants: Grants) -> None:
     """Create or replace views and functions.
 
     :param objects: statements by name, each object after those it uses.
+    :param grants: of the objects as they are.
     :raises WarehouseError: one must be dropped, and something that is not ours depends on it.
     """
-    before = remember_grants(connection)
     for name, statements in objects.items():
         statements = statements.replace("%", "%%")  # the driver looks for parameters
         try:
@@ -83,7 +83,7 @@ def apply_objects(connection: Connection, objects: Mapping[str, str]) -> None:
         except DBAPIError as error:
             if getattr(error.orig, "pgcode", None) not in _CANT_REPLACE:
                 raise
-            _drop(connection, before[name][0], objects)
+            _drop(connection, grants[name][0], objects)
             connection.exec_driver_sql(statements)
 
 

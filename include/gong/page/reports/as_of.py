@@ -53,8 +53,8 @@ def states_as_of_sql(condition: str) -> str:
     """
     return f"""
         SELECT state.*, manager.name AS manager_name,
-               not_recorded_words(web_conferences_recorded, prevent_web_conference_recording) AS why,
-               import_words(emails_imported, prevent_email_import, telephony_calls_imported,
+               not_recorded_reason(web_conferences_recorded, prevent_web_conference_recording) AS why,
+               import_labels(emails_imported, prevent_email_import, telephony_calls_imported,
                             non_recorded_meetings_imported) AS imports,
                inactive.valid_from AS inactive_since, inactive.provenance
         FROM (

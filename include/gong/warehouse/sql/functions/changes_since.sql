@@ -25,8 +25,8 @@ BEGIN ATOMIC
         -- Changes of the histories. One without a previous value flipped a switch, if a period begins with
         -- it: of several at one instant, the one whose value stayed.
         SELECT change.changed_at, change.user_id, 'setting',
-               coalesce(setting_words(change.setting_key), 'A setting without a name'),
-               value_words(coalesce(previous_value, opposite)), value_words(new_value), changed_by, false
+               coalesce(setting_label(change.setting_key), 'A setting without a name'),
+               value_label(coalesce(previous_value, opposite)), value_label(new_value), changed_by, false
         FROM user_settings_history AS change
         LEFT JOIN setting_periods AS period
                ON period.user_id = change.user_id
@@ -86,13 +86,13 @@ BEGIN ATOMIC
                  before.spoken_languages::text, after.spoken_languages::text)
             ) AS fact (kind, what, is_different, old_fact, new_fact)
             CROSS JOIN LATERAL (
-                SELECT fact_words(what, old_fact), fact_words(what, new_fact)
+                SELECT fact_text(what, old_fact), fact_text(what, new_fact)
             ) AS worded (old_value, new_value)
             -- Another order of a list is no change; another manager of the same name is one.
             WHERE is_different AND (kind = 'moved' OR old_value IS DISTINCT FROM new_value)
             UNION ALL
             -- A setting that was seen to change and whose change the history lacks (yet).
-            SELECT 'setting', setting_words(stored.key), value_words(stored.value), value_words(shown.value)
+            SELECT 'setting', setting_label(stored.key), value_label(stored.value), value_label(shown.value)
             FROM jsonb_each_text(all_settings(before.settings, before.active)) AS stored
             CROSS JOIN LATERAL (
                 SELECT all_settings(after.settings, after.active) ->> stored.key

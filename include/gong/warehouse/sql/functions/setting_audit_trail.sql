@@ -23,23 +23,23 @@ BEGIN ATOMIC
            proving.changed_at, proving.changed_by, encode(proving.change_key, 'hex'), first_seen.seen_in_run,
            CASE WHEN source IS NULL AND moment < joined_at THEN 'Not in Gong yet'
                 WHEN absence.returned_at IS NOT NULL
-                    THEN 'Not in Gong from ' || minute_words(absence.deleted_at)
-                         || ' to ' || minute_words(absence.returned_at)
+                    THEN 'Not in Gong from ' || minute_text(absence.deleted_at)
+                         || ' to ' || minute_text(absence.returned_at)
                 WHEN absence.user_id IS NOT NULL THEN 'No longer in Gong'
                 WHEN source = 'seen'
-                    THEN 'Seen in the profile from ' || minute_words(first_seen.valid_from) || ' on'
+                    THEN 'Seen in the profile from ' || minute_text(first_seen.valid_from) || ' on'
                 WHEN provenance = 'changed'
-                    THEN 'A change of ' || minute_words(proving.changed_at) || ' says so'
+                    THEN 'A change of ' || minute_text(proving.changed_at) || ' says so'
                 WHEN provenance = 'previous'
-                    THEN 'The change of ' || minute_words(proving.changed_at) || ' says that this was before'
+                    THEN 'The change of ' || minute_text(proving.changed_at) || ' says that this was before'
                 WHEN provenance = 'inferred' AND proving.changed_at IS NOT NULL
-                    THEN 'A switch that was flipped on ' || minute_words(proving.changed_at) || ' was this before'
+                    THEN 'A switch that was flipped on ' || minute_text(proving.changed_at) || ' was this before'
                 WHEN provenance = 'inferred' THEN 'The history has no change of it: as first seen'
                 ELSE 'Neither history nor profile has a value' END
            || CASE WHEN history_covers_until IS NULL THEN '; the history was never fetched'
                    WHEN history_covers_until >= moment
-                       THEN '; the history, fetched ' || minute_words(history_fetched_at) || ', covers the moment'
-                   ELSE '; the history covers only until ' || minute_words(history_covers_until) END
+                       THEN '; the history, fetched ' || minute_text(history_fetched_at) || ', covers the moment'
+                   ELSE '; the history covers only until ' || minute_text(history_covers_until) END
     FROM users
     JOIN user_states AS state USING (user_id)
     CROSS JOIN LATERAL (

@@ -6,7 +6,7 @@ SELECT person.user_id,
        person.title,
        person.manager_id,
        manager.name AS manager_name,
-       not_recorded_words(person.web_conferences_recorded, person.prevent_web_conference_recording) AS why
+       not_recorded_reason(person.web_conferences_recorded, person.prevent_web_conference_recording) AS why
 FROM user_states AS person
 LEFT JOIN user_states AS manager ON manager.user_id = person.manager_id
 WHERE person.is_in_gong AND person.active AND NOT person.is_recorded;

@@ -4,7 +4,7 @@ SELECT user_id,
        name,
        email_address,
        title,
-       import_words(emails_imported, prevent_email_import, telephony_calls_imported,
+       import_labels(emails_imported, prevent_email_import, telephony_calls_imported,
                     non_recorded_meetings_imported) AS imports,
        period.valid_from AS inactive_since,
        period.provenance

@@ -1,5 +1,5 @@
 -- What Gong imports of a user, in words.
-CREATE OR REPLACE FUNCTION import_words(
+CREATE OR REPLACE FUNCTION import_labels(
     emails_imported boolean,
     prevent_email_import boolean,
     telephony_calls_imported boolean,
@@ -14,4 +14,4 @@ BEGIN ATOMIC
                      CASE WHEN non_recorded_meetings_imported THEN 'meetings' END);
 END;
 
-COMMENT ON FUNCTION import_words IS 'The imports that are on: e-mails, calls, meetings';
+COMMENT ON FUNCTION import_labels IS 'The imports that are on: e-mails, calls, meetings';

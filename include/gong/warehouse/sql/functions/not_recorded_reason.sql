@@ -1,5 +1,5 @@
 -- Why an active user is not recorded, in words.
-CREATE OR REPLACE FUNCTION not_recorded_words(
+CREATE OR REPLACE FUNCTION not_recorded_reason(
     web_conferences_recorded boolean, prevent_web_conference_recording boolean
 )
 RETURNS text
@@ -10,4 +10,4 @@ BEGIN ATOMIC
                      CASE WHEN prevent_web_conference_recording THEN 'recording is prevented' END);
 END;
 
-COMMENT ON FUNCTION not_recorded_words IS 'recording is off, recording is prevented, or both';
+COMMENT ON FUNCTION not_recorded_reason IS 'recording is off, recording is prevented, or both';

@@ -1,5 +1,5 @@
--- Words of a column of users, for changes_since.
-CREATE OR REPLACE FUNCTION fact_words(what text, fact text)
+-- Text of a column of users, for changes_since.
+CREATE OR REPLACE FUNCTION fact_text(what text, fact text)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -18,5 +18,5 @@ BEGIN ATOMIC
         ELSE fact END;
 END;
 
-COMMENT ON FUNCTION fact_words IS
+COMMENT ON FUNCTION fact_text IS
     'A fact of a user in words: a manager by name, lists in alphabetical order; others as they are';
