@@ -162,9 +162,10 @@ def test_each_run_finds_what_is_new_and_what_is_resolved(warehouse: Engine) -> N
 
 def test_the_warehouse_has_each_time_that_a_finding_was_open(warehouse: Engine) -> None:
     live_through(warehouse)
+    periods = "SELECT user_id, kind, opened_at, resolved_at FROM finding_periods"
     stored = {
         (name, kind, opened.day, resolved and resolved.day)
-        for name, kind, opened, resolved in rows(warehouse, "SELECT * FROM finding_periods")
+        for name, kind, opened, resolved in rows(warehouse, periods)
     }
     assert stored == {
         ("abe", RECORDED_ONLY, 1, 3),
