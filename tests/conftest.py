@@ -29,7 +29,7 @@ from tests.support.pooled import PooledCluster
 
 our_folder = pytest.StashKey[Path]()
 PYTESTS = {f"pytest-of-{getpass.getuser()}"}
-SHARE_A_STACK = ("tests/stack/", "tests/end_to_end/", "tests/dags/", "tests/chaos/")
+SHARE_A_STACK = ("tests/stack/", "tests/end_to_end/", "tests/interrupted/", "tests/dags/", "tests/chaos/")
 _numbers = itertools.count(1)
 # The same cases each time; --hypothesis-profile default tries others.
 settings.register_profile("the same cases", derandomize=True, database=None)

@@ -1,4 +1,4 @@
-"""Queries on the warehouse of a small company, besides the samples of docs/questions.md."""
+"""Queries on the warehouse of a small company, besides the samples of docs/queries.md."""
 
 from __future__ import annotations
 
