@@ -119,6 +119,7 @@ class _Hook(BaseHook):
             "credentials": self._credentials,
             "timeout_s": settings.timeout_s,
             "filter_path": settings.users_filter_path,
+            "uncollected": settings.uncollected_fields,
             "attempts": self._attempts,
             "clock": self._clock,
         }
