@@ -220,7 +220,7 @@ def test_a_partial_run_and_one_of_a_past_day_change_none(warehouse: Engine, part
     load_day(warehouse, 5)
     run = RunKey("gong_users_sync", "another")
     with transaction(warehouse) as connection:
-        usual = {"day": at(4).date(), "history": "auto", "scope": "everyone"}
+        usual: dict[str, Any] = {"day": at(4).date(), "history": "auto", "scope": "everyone"}
         open_run(connection, run, started_at=at(5), **usual | partial)
     before = rows(warehouse, "SELECT * FROM finding_periods ORDER BY 1, 2, 3")
     assert finish(warehouse, run, at(5, "00:40")) is None
