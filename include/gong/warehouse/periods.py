@@ -60,9 +60,13 @@ _REFRESH_SETTINGS_BY_HISTORY = text("""
         ) AS changed (settings_now)
         WHERE is_current AND user_id = ANY (CAST(:ids AS text[]))
           AND EXISTS (SELECT
-                      FROM unnest(report_settings()) AS setting_key
-                      WHERE (first_settings || coalesce(settings_now, '{}')) ->> setting_key
-                            IS DISTINCT FROM all_settings(settings, active) ->> setting_key)
+                      FROM jsonb_each_text(first_settings || coalesce(settings_now, '{}'))
+                          AS each (setting_key, value)
+                      CROSS JOIN LATERAL (
+                          SELECT all_settings(settings, active) ->> setting_key
+                      ) AS profile (shown)
+                      WHERE value IS DISTINCT FROM shown
+                        AND (setting_key = ANY (report_settings()) OR shown IS NOT NULL))
     ), derived AS (
         SELECT user_id, CASE WHEN candidates.user_id IS NOT NULL
                              THEN derived_settings_by_history(user_id) END AS settings
