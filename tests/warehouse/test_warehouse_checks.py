@@ -266,6 +266,8 @@ def test_users_of_the_run_are_checked_first(sound: Engine, monkeypatch: pytest.M
     with transaction(sound) as connection:
         opened(connection, NEXT, at=NOW)
         plan_histories(connection, NEXT, user_ids=["2"])
-        connection.execute(text("UPDATE setting_timelines SET period_values[1] = 'maybe' WHERE user_id = '2'"))
+        connection.execute(
+            text("UPDATE setting_timelines SET period_values[1] = 'maybe' WHERE user_id = '2'")
+        )
     monkeypatch.setattr(checks, "SAMPLE_SIZE", 1)
     assert not checked(sound, NEXT)["periods_derived"].passed
