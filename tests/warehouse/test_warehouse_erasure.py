@@ -233,7 +233,7 @@ def test_readers_and_dumps_neither_wait_nor_are_waited_for(warehouse: Engine) ->
 
 def test_an_undo_of_a_wrong_id_takes_nobody_out_of_the_newest_listing(warehouse: Engine) -> None:
     load_world(warehouse)
-    erase_user(warehouse, "a wrong id", NOON + HOUR, force=True)
+    erase_user(warehouse, "a wrong id", NOON + HOUR)
     with transaction(warehouse) as connection:
         assert lift_erasure(connection, "a wrong id")
     assert value(warehouse, "SELECT users FROM listings") == 3

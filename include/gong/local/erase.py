@@ -123,7 +123,7 @@ def _confirm(request: Request, output: Output) -> None:
 
 
 def _erase(engine: Engine, request: Request) -> tuple[str, Mapping[str, int]]:
-    rows = erase_user(engine, request.user_id, utc_now(), force=request.force).rows
+    rows = erase_user(engine, request.user_id, utc_now(), only_known=not request.force).rows
     erased = "This user is erased: no sync loads them any more.\n"
     if not rows:
         return f"{erased}No row was stored of them.", rows

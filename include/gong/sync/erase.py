@@ -46,7 +46,8 @@ def erase_user() -> dict[str, Any]:
 
 
 def _erase(request: Request) -> dict[str, Any]:
-    erased = erasure.erase_user(warehouse_engine(), request.user_id, utc_now(), force=request.force)
+    only_known = not request.force
+    erased = erasure.erase_user(warehouse_engine(), request.user_id, utc_now(), only_known=only_known)
     log.info(
         "This user is erased: no load stores them any more"
         if erased.is_new

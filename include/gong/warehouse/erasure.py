@@ -136,19 +136,19 @@ def known_user(engine: Engine, user_id: str) -> KnownUser:
     return found or in_transaction(engine, lambda connection: _known_after_loads(connection, user_id))
 
 
-def erase_user(engine: Engine, user_id: str, at: datetime, *, force: bool = False) -> Erased:
+def erase_user(engine: Engine, user_id: str, at: datetime, *, only_known: bool = False) -> Erased:
     """Erase a user for good, also one who was erased before.
 
     Three transactions; if killed between them, run it again.
 
     :param at: when the erasure was requested.
-    :param force: also an unknown id: others' rows may name it, and no load will store it.
-    :raises UnknownUserError: the id is unknown, checked while no load runs; no erasure record was written.
+    :param only_known: refuse an unknown id; otherwise no load will store it, and others' rows may name it.
+    :raises UnknownUserError: the id is refused, checked while no load runs; no erasure record was written.
     :raises WarehouseError: the database can't be reached, or refuses.
     """
 
     def record(connection: Connection) -> bool:
-        if not force and not _known_after_loads(connection, user_id):
+        if only_known and not _known_after_loads(connection, user_id):
             raise UnknownUserError
         return record_erasure(connection, user_id, at)
 
