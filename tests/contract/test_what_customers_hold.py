@@ -71,6 +71,7 @@ SHOWN = {"host": "Base URL", "port": None, "login": "Access key", "password": "A
 EXTRAS = {
     "client_id", "client_secret", "refresh_token", "oauth_endpoint", "access_token", "calls_per_second",
     "calls_per_day", "calls_reserve", "coordination_conn_id", "timeout_s", "account", "users_filter_path",
+    "uncollected_fields",
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ HIDDEN = {
 READABLE = {
     "active_not_recorded", "inactive_but_importing", "org_chart", "recorded_without_consent_page",
     "users_not_seen_recently", "user_states", "users_with_managers",
-    "api_usage", "check_results", "derived_setting_periods", "listings", "history_backlog",
+    "api_usage", "check_results", "changed_setting_periods", "unchanged_settings", "setting_timelines", "listings", "history_backlog",
     "recording_coverage_daily", "absences", "setting_conflicts", "setting_instants", "setting_periods",
     "sync_runs", "user_sync_state", "user_settings_history", "user_versions", "users",
 }  # fmt: skip
@@ -36,7 +36,7 @@ CALLABLE = {
     "in_effect", "import_labels", "manager_cycles", "manager_status", "not_recorded_reason",
     "recorded_without_consent_page_as_of", "setting_seen_since", "settings_as_of",
     "users_not_seen_recently_at", "user_states_as_of", "users_as_of",
-    "all_settings", "canonical_value", "derived_settings_by_history", "fact_text", "full_name",
+    "all_settings", "canonical_value", "chain_of_values", "derived_setting_timelines", "derived_settings_by_history", "fact_text", "full_name",
     "minute_text", "report_settings", "setting_label", "switch_value", "switches",
     "value_label", "without_token",
 }  # fmt: skip
@@ -77,7 +77,7 @@ def call(name: str, types: list[str]) -> str:
     """A function called with values of its parameters' types."""
     values = {
         "timestamp with time zone": f"'{NOON}'", "date": "'2026-03-01'", "text": "'1'", "boolean": "true",
-        "jsonb": "'{}'",
+        "jsonb": "'{}'", "text[]": "NULL", "integer[]": "NULL",
     }  # fmt: skip
     return f"SELECT * FROM {name}({', '.join(values[each] for each in types)})"
 

@@ -28,7 +28,7 @@ _SINCE = text("""
 """)
 
 TABLES_OF_USERS = (
-    "user_sync_state", "user_versions", "user_settings_history", "setting_periods", "history_plan",
+    "user_sync_state", "user_versions", "user_settings_history", "setting_timelines", "history_plan",
     "history_claims",
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ SELECT user_id,
 FROM setting_instants
 WHERE is_conflict
 UNION ALL
-SELECT user_id, setting_key, 'profile', version.valid_from, period.value, profile.value
+SELECT version.user_id, setting_key, 'profile', version.valid_from, period.value, profile.value
 FROM user_versions AS version
 JOIN user_sync_state AS state USING (user_id)
 CROSS JOIN LATERAL (
@@ -17,11 +17,15 @@ CROSS JOIN LATERAL (
     SELECT least(last_seen_at, history_covers_until) - interval '15 minutes'
 ) AS settled (at)
 CROSS JOIN LATERAL jsonb_each_text(all_settings(settings, active)) AS profile (setting_key, value)
-JOIN setting_periods AS period USING (user_id, setting_key)
+JOIN LATERAL (
+    SELECT setting_key, value, valid_from, provenance
+    FROM setting_periods
+    WHERE setting_periods.user_id = version.user_id AND valid_to IS NULL
+    OFFSET 0  -- user by user
+) AS period USING (setting_key)
 WHERE is_current AND NOT is_deleted
   AND version.valid_from < settled.at
   AND period.valid_from < settled.at
-  AND period.valid_to IS NULL
   AND period.provenance IS NOT NULL
   AND profile.value <> period.value;
 
