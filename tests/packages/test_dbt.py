@@ -26,7 +26,9 @@ from tests.warehouse.small_company import replay
 PACKAGES = ("dbt-core==1.11.16", "dbt-postgres==1.11.0")
 PROJECT = {"name": "acme", "profile": "acme", "model-paths": ["models"]}
 MODEL = "select name from {{ ref('stg_gong__users') }} where is_recorded\n"
-GUESSED = "INSERT INTO setting_periods VALUES ('nobody', 'x', 'y', now(), NULL, 'guessed')"
+UNKNOWN = (
+    "INSERT INTO user_settings_history (user_id, change_key, first_seen_at) VALUES ('nobody', '', now())"
+)
 ENDED = "UPDATE sync_runs SET finished_at = :at WHERE started_at = (SELECT max(started_at) FROM sync_runs)"
 
 Dbt = Callable[..., Counter[str]]
@@ -95,10 +97,10 @@ def test_its_models_are_built_and_pass_their_tests(dbt: Dbt, roles: Roles) -> No
 
 def test_rows_that_no_load_writes_fail_its_tests(dbt: Dbt, roles: Roles) -> None:
     with transaction(roles.loader) as connection:
-        connection.exec_driver_sql(GUESSED)
-    assert dbt("test", "--select", "stg_gong__setting_periods") == {"pass": 3, "fail": 2}
+        connection.exec_driver_sql(UNKNOWN)
+    assert dbt("test", "--select", "stg_gong__setting_changes") == {"pass": 3, "fail": 1}
     with transaction(roles.loader) as connection:
-        connection.exec_driver_sql("DELETE FROM setting_periods WHERE user_id = 'nobody'")
+        connection.exec_driver_sql("DELETE FROM user_settings_history WHERE user_id = 'nobody'")
 
 
 @pytest.mark.parametrize(("hours", "status"), [(25, "pass"), (27, "error")])

@@ -13,7 +13,7 @@ from tests.warehouse.making import load_page, rows, value
 from tests.warehouse.small_company import ADA, CALLS, RECORDED, at, run_of
 
 
-def test_the_glossary_decides_only_known_states(company: Engine) -> None:
+def test_the_terms_decide_only_known_states(company: Engine) -> None:
     maybe = (True, False, None)
     query = """
         SELECT is_recorded, is_importing

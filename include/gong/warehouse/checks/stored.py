@@ -31,7 +31,8 @@ CHECKS = (
             SELECT count(*)
             FROM unnest(ARRAY[
                 'user_sync_state_pkey', 'user_settings_history_pkey', 'user_versions_pkey',
-                'user_versions_current', 'user_versions_apart_insert', 'user_versions_apart_update'
+                'user_versions_current', 'user_versions_apart_insert', 'user_versions_apart_update',
+                'finding_periods_pkey', 'finding_periods_open'
             ]) AS needed (name)
             WHERE NOT EXISTS (
                 SELECT FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
@@ -81,15 +82,26 @@ CHECKS = (
         """),
     ),
     Check(
+        "findings_apart",
+        "error",
+        "{found} periods of findings overlap, or are of users who are not stored",
+        text("""
+            SELECT count(*)
+            FROM (SELECT user_id, opened_at,
+                         lag(coalesce(resolved_at, 'infinity')) OVER (PARTITION BY user_id, kind
+                                                                      ORDER BY opened_at) AS before_until
+                  FROM finding_periods) AS period
+            WHERE opened_at < before_until
+               OR NOT EXISTS (SELECT FROM user_sync_state AS state WHERE state.user_id = period.user_id)
+        """),
+    ),
+    Check(
         "periods_derived",
         "error",
         "{found} setting periods, or settings in effect, of sampled users differ from those derived again",
         text(f"""
             WITH {DERIVED_AND_STORED.replace(":ids", ":sample")}
-            SELECT (SELECT count(*)
-                    FROM ((TABLE stored EXCEPT ALL TABLE derived)
-                          UNION ALL
-                          (TABLE derived EXCEPT ALL TABLE stored)) AS wrong)
+            SELECT (SELECT count(*) FROM (TABLE wrong UNION ALL TABLE missing) AS different)
                    + (SELECT count(*)
                       FROM user_sync_state
                       WHERE user_id = ANY (CAST(:sample AS text[])) AND deleted_at IS NULL
