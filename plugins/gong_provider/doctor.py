@@ -392,7 +392,7 @@ def _total_records(survey: Survey) -> Seen:
     if plain is None:
         return Seen("absent", True, "a list can't be checked for completeness")
     page = survey.with_avatars.value if survey.with_avatars else None
-    more = (page.total_records or 0) - plain if page else None
+    more = page.total_records - plain if page and page.total_records is not None else None
     if more is None:
         counts = ["with avatars: not seen"]
     elif more == 0:
