@@ -142,15 +142,16 @@ def test_a_view_of_others_that_a_drop_would_take_along_refuses_the_upgrade(
 
 
 def test_views_of_others_on_what_stays_stay(warehouse: Engine, next_: Path) -> None:
-    load_page(warehouse, [{"id": "1", "active": True, "settings": {"webConferencesRecorded": False}}])
+    load_page(warehouse, [{"id": "1", "managerId": "2"}, {"id": "2", "firstName": "Ann"}])
     with transaction(warehouse) as connection:
         connection.exec_driver_sql("""
             CREATE SCHEMA others;
-            CREATE VIEW others.mine AS SELECT why FROM gong.active_not_recorded;
+            CREATE VIEW others.mine AS
+                SELECT manager_name FROM gong.users_with_managers WHERE manager_id IS NOT NULL;
         """)
-    assert value(warehouse, "SELECT * FROM others.mine") == "recording is off"
+    assert value(warehouse, "SELECT * FROM others.mine") == "Ann"
     assert migrate(warehouse, next_)
-    assert value(warehouse, "SELECT * FROM others.mine") == "recording is off."
+    assert value(warehouse, "SELECT * FROM others.mine") == "Ann."
 
 
 @pytest.mark.parametrize(
