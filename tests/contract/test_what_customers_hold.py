@@ -36,6 +36,7 @@ RELATIONS = {
 """Names, types and order."""
 
 PARAMS: dict[str, dict[str, tuple[Any, Any]]] = {
+    "gong_freshness": {},
     "gong_users_sync": {
         "history": ("string", "auto"),
         "include_avatars": ("boolean", False),

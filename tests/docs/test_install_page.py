@@ -56,7 +56,7 @@ def test_the_page_copies_all_files_that_the_dags_need(tmp_path: Path, own: str |
     assert package.exists() == bool(own)
     assert not own or package.read_text() == own
     assert (home / "plugins" / "gong_plugin.py").is_file()
-    assert found == ["['gong_user_erase', 'gong_user_refresh', 'gong_users_sync'] {}"]
+    assert found == ["['gong_freshness', 'gong_user_erase', 'gong_user_refresh', 'gong_users_sync'] {}"]
 
 
 def test_the_page_names_only_our_requirements() -> None:
@@ -75,8 +75,7 @@ OF_THE_CHART = {
 
 
 def test_the_values_for_the_chart_name_our_image_connections_and_airflows_settings() -> None:
-    (block,) = [block.text for block in named("yaml", "docs/install.md") if "airflowVersion" in block.text]
-    values = yaml.safe_load(block)
+    values = yaml.safe_load((ROOT / "kubernetes" / "values.yaml").read_text())
     assert set(values) == OF_THE_CHART
     image = values["images"]["airflow"]
     ours = compose()["services"]["worker"]["image"]

@@ -180,6 +180,9 @@ SPOILED = [
              """INSERT INTO user_versions (user_id, valid_from, valid_to, is_current)
                 SELECT user_id, valid_from - interval '2 days', valid_from + interval '1 day', false
                 FROM user_versions WHERE user_id = '3'"""], also=frozenset({"keys_enforced"})),
+    Spoiled("findings_apart", 2, [
+        "INSERT INTO finding_periods VALUES ('1', 'a', '2026-03-01', '2026-03-03')",
+        "INSERT INTO finding_periods VALUES ('1', 'a', '2026-03-02'), ('gone', 'a', '2026-03-02')"]),
     Spoiled("periods_derived", 2,
             ["UPDATE setting_timelines SET period_values[1] = 'maybe' WHERE user_id = '3'"]),
     Spoiled("users_counted", 2, ["UPDATE listings SET total_records = users + 2"]),

@@ -80,7 +80,7 @@ def test_no_table_has_data_of_the_erased_user(warehouse: Engine) -> None:
     assert erased.is_new
     assert erased.rows == {
         "user_sync_state": 2, "user_versions": 4, "user_settings_history": 7,
-        "setting_timelines": 1, "history_plan": 1, "history_claims": 1,
+        "setting_timelines": 1, "finding_periods": 2, "history_plan": 1, "history_claims": 1,
         "listing_pages": 1, "rejected_records": 1,
     }  # fmt: skip
 

@@ -53,7 +53,7 @@ _REFRESH_SETTINGS_BY_HISTORY = text("""
         SELECT user_id
         FROM (
             SELECT user_id, first_settings || coalesce(settings_now, '{}') AS known,
-                   all_settings(settings, active) AS shown
+                   all_settings(settings, active) AS profile
             FROM user_versions
             JOIN user_sync_state AS state USING (user_id)
             CROSS JOIN LATERAL (
@@ -65,8 +65,10 @@ _REFRESH_SETTINGS_BY_HISTORY = text("""
             OFFSET 0  -- both are computed once a user, not once a setting
         ) AS settings
         WHERE EXISTS (SELECT
-                      FROM unnest(report_settings()) AS setting_key
-                      WHERE known ->> setting_key IS DISTINCT FROM shown ->> setting_key)
+                      FROM jsonb_each_text(known) AS each (setting_key, value)
+                      CROSS JOIN LATERAL (SELECT profile ->> setting_key) AS seen (shown)
+                      WHERE value IS DISTINCT FROM shown
+                        AND (setting_key = ANY (report_settings()) OR shown IS NOT NULL))
     ), derived AS (
         SELECT user_id, CASE WHEN candidates.user_id IS NOT NULL
                              THEN derived_settings_by_history(user_id) END AS settings
