@@ -1,0 +1,386 @@
+"""The page's lists: each is a query of the warehouse's views and functions, with filters, sorting and a total."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from fastapi import HTTPException
+from sqlalchemy import Connection
+
+from include.gong.page.db import Row, like_pattern, read_row, read_rows, stream_rows
+from include.gong.page.table import Column, Filter, PageQuery, Report, Table, days_before, end_of, start_of
+
+BAD_START = "This page of the list does not exist. Go back to the first page."
+RECENT_DAYS = 7
+_IDS_AT_ONCE = 500
+
+FINDINGS = {
+    "recorded_without_consent_page": "Recorded, no consent page",
+    "active_not_recorded": "Active, not recorded",
+    "inactive_but_importing": "Inactive, importing",
+    "setting_conflict": "Conflict",
+}
+"""The kinds of findings, and their words."""
+
+CHANGE_KINDS = {
+    "recording": "Recording settings",
+    "import": "Import settings",
+    "other": "Other settings",
+    "moved": "Manager or title",
+    "profile": "Profile",
+    "joined": "Joined",
+    "deleted": "Deleted",
+    "came back": "Came back",
+}
+SETTING_GROUPS = {
+    "webConferencesRecorded": "recording",
+    "preventWebConferenceRecording": "recording",
+    "emailsImported": "import",
+    "preventEmailImport": "import",
+    "telephonyCallsImported": "import",
+    "nonRecordedMeetingsImported": "import",
+}
+"""The group of each setting; others are in the group other."""
+
+USER = Column("name", "Person", "user")
+EMAIL = Column("email_address", "E-mail")
+TITLE = Column("title", "Title", absent="none")
+MANAGER = Column("manager_name", "Manager", "user", id_key="manager_id", absent="none")
+
+
+def contains(name: str, title: str, *texts: str) -> Filter:
+    """Return a filter for rows in which one of these texts contains its value, in any case."""
+    found = " OR ".join(f"lower({text}) LIKE :{name}_like" for text in texts)
+    return Filter(title, f"({found})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """The SQL of a list; all of it takes ``:moment``, and ``:since`` and ``:until`` where the list has days.
+
+    :param now: SQL of all rows.
+    :param past: the same on a past day; empty: ``now`` is for any day.
+    :param order: SQL of the order of a list that is not sorted; ends in a unique key.
+    :param sorts: SQL by key of the columns that the list can be sorted by.
+    :param detail: SQL of the rows of ``:ids``, for lists whose own rows are only user ids.
+    """
+
+    columns: Sequence[Column]
+    now: str
+    past: str = ""
+    order: str
+    sorts: Mapping[str, str] = field(default_factory=dict)
+    detail: str = ""
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    notes: Callable[[Connection, PageQuery], tuple[Sequence[str], bool]] = lambda _connection, _query: ((), False)
+
+    def read(self, connection: Connection, query: PageQuery) -> Table:
+        """Return the rows that the filters let through, in the order that is asked for."""
+        wanted = {name: value for name, value in query.filters.items() if name in self.filters}
+        conditions = "".join(f" AND {self.filters[name].condition}" for name in wanted)
+        values = _values(query) | wanted | {f"{name}_like": like_pattern(value) for name, value in wanted.items()}
+        for name, value in wanted.items():
+            if self.filters[name].options and value not in self.filters[name].options:
+                raise HTTPException(400, f"{name} must be one of: {', '.join(self.filters[name].options)}.")
+        listed = f"FROM ({self.past if query.on and self.past else self.now}) AS listed WHERE true{conditions}"  # noqa: S608
+        order = f" ORDER BY {self._order(query.sort)}"
+        notes, is_unknown = self.notes(connection, query)
+        if query.limit is None:
+            rows: Iterable[Row] = stream_rows(f"SELECT * {listed}{order}", connection, **values)
+            return Table(self.columns, self._detailed(connection, rows, values), 0, notes, is_unknown)
+        sql = f"SELECT *, count(*) OVER () AS total {listed}{order} LIMIT :limit OFFSET :start"
+        found = read_rows(sql, connection, limit=query.limit, start=query.start, **values)
+        if query.start and not found:
+            raise HTTPException(400, BAD_START)
+        total = found[0]["total"] if found else 0
+        rows = list(self._detailed(connection, found, values))
+        return Table(self.columns, rows, total, notes, is_unknown)
+
+    def _order(self, sort: str) -> str:
+        key = sort.removeprefix("-")
+        if not key:
+            return self.order
+        if key not in self.sorts:
+            raise HTTPException(400, f"sort must be one of: {', '.join(self.sorts)}.")
+        return f"{self.sorts[key]} {'DESC' if sort != key else 'ASC'} NULLS LAST, {self.order}"
+
+    def _detailed(self, connection: Connection, rows: Iterable[Row], values: Row) -> Iterator[Row]:
+        if not self.detail:
+            yield from rows
+            return
+        rows = iter(rows)
+        while ids := [row["user_id"] for row in islice(rows, _IDS_AT_ONCE)]:
+            by_id = {row["user_id"]: row for row in read_rows(self.detail, connection, ids=ids, **values)}
+            yield from (by_id[each] for each in ids if each in by_id)
+
+
+def _values(query: PageQuery) -> Row:
+    """Return the parameters that each list takes."""
+    since = query.since or days_before(query, RECENT_DAYS)
+    until: datetime = min(query.moment, end_of(query.until)) if query.until else query.moment
+    return {"moment": query.moment, "since": start_of(since), "until": until}
+
+
+def first_sync_note(connection: Connection, query: PageQuery) -> tuple[Sequence[str], bool]:
+    """Return a sentence where all is unknown, because the first sync was later or there was none."""
+    sql = "SELECT (min(first_seen_at) AT TIME ZONE 'UTC')::date AS day FROM user_sync_state"
+    first = read_row(sql, connection)["day"]
+    if first is not None and (query.on is None or query.on >= first):
+        return (), False
+    day = f" on {query.on:%-d %B %Y}" if query.on else ""
+    why = f"the first sync was on {first:%-d %B %Y}" if first else "there was no sync yet"
+    return (f"Not known{day}: {why}.",), True
+
+
+def known_note(connection: Connection, query: PageQuery) -> tuple[Sequence[str], bool]:
+    """Return a sentence for each kind of finding that is not known at the moment."""
+    sql = "SELECT kind, reason FROM findings_known_as_of(:moment) WHERE NOT is_known"
+    kind = query.filters.get("kind")
+    rows = [row for row in read_rows(sql, connection, moment=query.moment) if kind in (None, row["kind"])]
+    return [f"{FINDINGS[row['kind']]}: {row['reason']}." for row in rows], bool(rows)
+
+
+# On a past day a user may not have been seen yet: the name is the one of today then, and marked.
+_FINDINGS = Query(
+    columns=(USER, Column("kind", "Finding", "finding"), Column("since", "Since", "moment"),
+             Column("why", "Why"), Column("changed_by", "Changed by", absent="author not reported by Gong"),
+             TITLE, MANAGER, EMAIL, Column("first_seen_at", "First seen", "moment", absent="not yet by a daily run")),
+    now="SELECT *, false AS is_todays_name FROM findings",
+    past="""
+        SELECT user_id, kind, coalesce(past.name, today.name) AS name, past.name IS NULL AS is_todays_name,
+               past.email_address, past.title, past.manager_id, past.manager_name, since, why, changed_by,
+               first_seen_at
+        FROM findings_as_of(:moment) AS past
+        LEFT JOIN user_states AS today USING (user_id)
+    """,
+    order="lower(name), user_id, kind, since",
+    sorts={"name": "lower(name)", "kind": "kind", "since": "since", "changed_by": "lower(changed_by)",
+           "manager_name": "lower(manager_name)", "title": "lower(title)"},
+    filters={
+        "kind": Filter("Finding", "kind = :kind", FINDINGS),
+        "why": contains("why", "Why", "why"),
+        "manager": contains("manager", "Manager", "manager_name", "manager_id"),
+        "title": contains("title", "Title", "title"),
+        "by": contains("by", "Changed by", "changed_by"),
+    },
+    notes=known_note,
+)  # fmt: skip
+
+# Lower case is cheaper than ILIKE. Name and address are joined by a line break, which no search contains.
+_PEOPLE = """
+    SELECT person.user_id, lower({name}) AS sorted_by, person.title, person.manager_id,
+           lower(concat_ws(chr(10), {name}, person.email_address)) AS searched
+    FROM {people}
+"""
+_PEOPLE_NOW = _PEOPLE.format(
+    name="full_name(person.first_name, person.last_name)", people="users AS person"
+)
+# People without a name were not seen by then: what is known of them today finds them.
+_PEOPLE_THEN = _PEOPLE.format(
+    name="full_name(person.first_name, person.last_name)",
+    people="""(
+        SELECT user_id, coalesce(past.first_name, users.first_name) AS first_name,
+               coalesce(past.last_name, users.last_name) AS last_name,
+               coalesce(past.email_address, users.email_address) AS email_address, past.title, past.manager_id
+        FROM users
+        LEFT JOIN users_as_of(:moment) AS past USING (user_id)
+        WHERE past.user_id IS NOT NULL OR coalesce(users.created, users.first_seen_at) <= :moment
+    ) AS person
+    WHERE NOT EXISTS (SELECT FROM absent_at(:moment) AS absent WHERE absent.user_id = person.user_id)""",
+)
+_PEOPLE_DETAIL = """
+    SELECT today.user_id, coalesce(state.name, today.name) AS name,
+           state.name IS NULL AND today.name IS NOT NULL AS is_todays_name,
+           state.email_address, state.title, state.manager_id, manager.name AS manager_name, state.active,
+           is_recorded, is_importing, has_consent_page, today.deleted_at
+    FROM unnest(CAST(:ids AS text[])) AS each_user (user_id)
+    CROSS JOIN LATERAL (
+        SELECT user_id, name, deleted_at FROM user_states AS one WHERE one.user_id = each_user.user_id OFFSET 0
+    ) AS today
+    LEFT JOIN LATERAL (
+        SELECT * FROM user_states_as_of(:moment) AS past WHERE past.user_id = each_user.user_id OFFSET 0
+    ) AS state ON true
+    LEFT JOIN LATERAL (
+        SELECT full_name(first_name, last_name) AS name
+        FROM users_as_of(:moment) AS past WHERE past.user_id = state.manager_id OFFSET 0
+    ) AS manager ON true
+"""
+_USERS = Query(
+    columns=(USER, EMAIL, TITLE, MANAGER, Column("active", "Active", "yes_no"),
+             Column("is_recorded", "Recorded, in effect", "yes_no"),
+             Column("is_importing", "Importing", "yes_no"),
+             Column("has_consent_page", "Consent page", "yes_no"),
+             Column("deleted_at", "Deleted", "moment", absent="no")),
+    now=_PEOPLE_NOW,
+    past=_PEOPLE_THEN,
+    order="sorted_by, user_id",
+    sorts={"name": "sorted_by", "title": "lower(title)"},
+    detail=_PEOPLE_DETAIL,
+    filters={
+        "search": Filter("Name, e-mail or id", "(searched LIKE :search_like OR user_id = :search)"),
+        "title": contains("title", "Title", "title"),
+        "manager": Filter("Manager’s id", "manager_id = :manager"),
+    },
+    notes=first_sync_note,
+)  # fmt: skip
+
+_CHANGES = Query(
+    columns=(Column("at", "When", "moment"), USER, Column("what", "Setting or field"),
+             Column("old_value", "From", absent="none"), Column("new_value", "To", absent="none"),
+             Column("changed_by", "Changed by", absent="author not reported by Gong")),
+    now=f"""
+        SELECT at, user_id, name, false AS is_todays_name, old_value, new_value,
+               nullif(changed_by, 'not reported by Gong') AS changed_by,
+               coalesce(what, upper(left(kind, 1)) || substr(kind, 2)) AS what,
+               CASE WHEN kind <> 'setting' THEN kind
+                    {"".join(f"WHEN what = setting_label('{key}') THEN '{group}' "
+                             for key, group in SETTING_GROUPS.items())}
+                    ELSE 'other' END AS kind
+        FROM changes_since(:since)
+        WHERE at <= :until
+    """,  # noqa: S608 (constants of this file)
+    order="at DESC, user_id, kind, what, new_value, old_value",
+    sorts={"at": "at", "name": "lower(name)", "what": "what", "changed_by": "lower(changed_by)"},
+    filters={
+        "kind": Filter("Kind", "kind = :kind", CHANGE_KINDS),
+        "setting": contains("setting", "Setting or field", "what"),
+        "by": contains("by", "Changed by", "changed_by"),
+        "person": contains("person", "Person", "name", "user_id"),
+    },
+    notes=lambda connection, query: (_changes_notes(connection, query), False),
+)  # fmt: skip
+
+CHANGES_OF_A_USER = replace(_CHANGES, filters={"person": Filter("Person", "user_id = :person")})
+
+
+def _changes_notes(connection: Connection, query: PageQuery) -> Sequence[str]:
+    since = query.since or days_before(query, RECENT_DAYS)
+    until = f" until {query.until:%-d %B %Y}" if query.until else ""
+    notes = [f"Since {since:%-d %B %Y}{until}, UTC."]
+    _, before = first_sync_note(connection, PageQuery(on=since))
+    if before:
+        notes.append("Before the first sync only settings changes and the creation of users are known.")
+    return notes
+
+
+_SYNCS = Query(
+    columns=(Column("started_at", "Started", "run"), Column("took", "Duration", "span"),
+             Column("state", "State", "state"), Column("day", "Day", "day", absent="now"),
+             Column("users_listed", "Users", "number"), Column("users_new", "New", "number"),
+             Column("users_changed", "Changed", "number"), Column("users_deleted", "Deleted", "number"),
+             Column("changes_new", "Settings changes", "number"),
+             Column("histories_fetched", "Histories", "number"),
+             Column("histories_remaining", "Histories remaining", "number", absent="none"),
+             Column("calls_made", "Calls", "number"), Column("problems", "Failure and warnings", "list", absent="none")),
+    now="""
+        SELECT *, finished_at - started_at AS took,
+               array_remove(failure || warnings, NULL) AS problems
+        FROM sync_runs WHERE started_at <= :moment
+    """,
+    order="started_at DESC, dag_id, run_id",
+    filters={"kind": Filter("State", "state = :kind", {each: each.capitalize() for each in
+                                                       ("running", "success", "failed", "abandoned")})},
+)  # fmt: skip
+
+CHECK_COLUMNS = (
+    Column("passed", "Result", "state"),
+    Column("severity", "If it fails"),
+    Column("sentence", "Check"),
+    Column("checked_at", "Checked", "moment"),
+)
+CHECKS = """
+    SELECT CASE WHEN passed THEN 'passed' ELSE 'failed' END AS passed, severity, check_name, sentence, found,
+           allowed, checked_at, dag_id, run_id
+    FROM check_results
+"""
+_LAST_CHECKS = f"""{CHECKS}
+    WHERE (dag_id, run_id) = (SELECT dag_id, run_id FROM check_results WHERE checked_at <= :moment
+                              ORDER BY checked_at DESC LIMIT 1)
+"""  # noqa: S608 (a constant)
+
+_CURRENT_ONLY = ("Always as of now, whichever day is shown.",)
+
+_NOT_SEEN_RECENTLY = Query(
+    columns=(USER, Column("why", "Reason"), Column("profile_age", "Profile age", "span"),
+             Column("history_age", "History age", "span", absent="never fetched")),
+    now="SELECT *, false AS is_todays_name FROM users_not_seen_recently",
+    order="lower(name), user_id",
+    sorts={"name": "lower(name)", "profile_age": "profile_age", "history_age": "history_age"},
+    filters={"why": contains("why", "Reason", "why")},
+    notes=lambda connection, query: (
+        (_CURRENT_ONLY, False) if query.on else first_sync_note(connection, query)
+    ),
+)  # fmt: skip
+_DELETED = Query(
+    columns=(USER, Column("deleted_at", "Deleted", "moment"), EMAIL, TITLE, Column("joined_at", "Joined", "moment")),
+    now="""
+        SELECT *, false AS is_todays_name
+        FROM user_states JOIN absent_at(:moment) AS absent USING (user_id)
+    """,
+    order="lower(name), user_id",
+    sorts={"name": "lower(name)", "deleted_at": "deleted_at", "joined_at": "joined_at"},
+    notes=first_sync_note,
+)  # fmt: skip
+_SETTINGS = Query(
+    columns=(Column("setting", "Setting"), Column("users_on", "On", "number"), Column("users_off", "Off", "number"),
+             Column("users_unknown", "Not known", "number"), Column("changes", "Changes that day", "number"),
+             Column("day", "Day", "day"), Column("complete", "Day complete", "yes_no")),
+    now="""
+        SELECT *, CASE setting_key WHEN 'is_recorded' THEN 'Recorded, in effect'
+                                   ELSE setting_label(setting_key) END AS setting
+        FROM recording_coverage_daily
+        WHERE day = (SELECT max(day) FROM recording_coverage_daily WHERE day <= (:moment AT TIME ZONE 'UTC')::date)
+    """,
+    order="setting_key <> 'is_recorded', setting",
+)  # fmt: skip
+
+
+def _report(name: str, title: str, about: str, query: Query, empty: str, *, has_days: bool = False) -> Report:
+    return Report(name, title, about, query.read, query.filters, tuple(query.sorts), has_days, empty)
+
+
+REPORTS: dict[str, Report] = {
+    report.name: report
+    for report in (
+        _report(
+            "findings", "Findings",
+            "What someone should act on: users recorded without a consent page, active users who are not recorded, "
+            "inactive users with imports still on, and settings whose history contradicts itself or the profile.",
+            _FINDINGS, "No findings.",
+        ),
+        _report(
+            "users", "People", "All users. Recorded, in effect: active, web conferences recorded, recording not prevented.",
+            _USERS, "No user was found. Search by part of a name or e-mail address, or by a whole id.",
+        ),
+        _report(
+            "changes", "Changes",
+            "Settings, managers, titles and profiles, and users who joined, were deleted or came back. Where Gong "
+            "reports no change, the time is the sync that first showed it.",
+            _CHANGES, "No change is known in these days. Choose an earlier first day.", has_days=True,
+        ),
+        _report(
+            "syncs", "Syncs", "Each run that loaded the warehouse or failed, with its rows and its API calls.",
+            _SYNCS, "No run has loaded the warehouse yet: trigger the DAG gong_users_sync.",
+        ),
+        _report(
+            "checks", "Checks", "Results of the checks after the newest load.",
+            Query(columns=CHECK_COLUMNS, now=_LAST_CHECKS, order="passed, severity, check_name"),
+            "No check has run.",
+        ),
+        _report(
+            "not-seen-recently", "Not seen recently",
+            "Users whose profile was not seen for two days, or whose history was not fetched or could not be.",
+            _NOT_SEEN_RECENTLY, "All users were seen recently.",
+        ),
+        _report("deleted", "Deleted", "Users who are no longer in Gong.", _DELETED, "No deleted user is known."),
+        _report(
+            "settings", "Settings",
+            "Users with each setting on and off at the end of the newest counted day, deleted users left out.",
+            _SETTINGS, "No finished day is counted yet.",
+        ),
+    )
+}  # fmt: skip
