@@ -18,7 +18,7 @@ BEGIN ATOMIC
            CASE WHEN what IS NULL THEN upper(left(kind, 1)) || substr(kind, 2)
                 ELSE what || ': ' || coalesce(old_value, missing) || ' → ' || coalesce(new_value, missing) END
            || CASE WHEN is_seen OR (kind = 'joined' AND users.created IS NULL) THEN ', seen ' ELSE ', ' END
-           || to_char(at AT TIME ZONE 'UTC', 'FMDD FMMonth YYYY')
+           || date_text(at)
            || CASE WHEN kind <> 'setting' THEN ''
                    ELSE ', by ' || coalesce(changed_by, 'an author not reported by Gong') END
     FROM (

@@ -1,0 +1,47 @@
+-- What someone should act on today.
+CREATE OR REPLACE VIEW findings AS
+SELECT state.user_id,
+       kind,
+       name,
+       email_address,
+       title,
+       state.manager_id,
+       (SELECT full_name(first_name, last_name) FROM user_versions AS manager
+        WHERE manager.user_id = state.manager_id AND is_current) AS manager_name,
+       since,
+       finding_reason(kind, web_conferences_recorded, prevent_web_conference_recording, emails_imported,
+                      prevent_email_import, telephony_calls_imported, non_recorded_meetings_imported) AS why,
+       changed_by,
+       NULL::timestamptz AS first_seen_at
+FROM user_states AS state
+CROSS JOIN (
+    VALUES ('recorded_without_consent_page'), ('active_not_recorded'), ('inactive_but_importing')
+) AS of_kind (kind)
+LEFT JOIN LATERAL finding_cause(state.user_id, kind, 'infinity') AS cause ON true
+WHERE is_in_gong AND is_finding(kind, active, is_recorded, is_importing, has_consent_page)
+UNION ALL
+SELECT state.user_id, 'setting_conflict', name, email_address, title, state.manager_id,
+       (SELECT full_name(first_name, last_name) FROM user_versions AS manager
+        WHERE manager.user_id = state.manager_id AND is_current),
+       since, why, NULL, NULL
+FROM user_states AS state
+JOIN conflicting_users_as_of('infinity') AS conflict USING (user_id)
+WHERE is_in_gong;
+
+COMMENT ON VIEW findings IS
+    'What someone should act on today: findings_as_of, now';
+COMMENT ON COLUMN findings.user_id IS 'The user';
+COMMENT ON COLUMN findings.kind IS
+    'recorded_without_consent_page, active_not_recorded, inactive_but_importing, or setting_conflict: '
+    'profile and history differ';
+COMMENT ON COLUMN findings.name IS 'First and last name';
+COMMENT ON COLUMN findings.email_address IS 'E-mail address';
+COMMENT ON COLUMN findings.title IS 'Job title';
+COMMENT ON COLUMN findings.manager_id IS 'user_id of the manager';
+COMMENT ON COLUMN findings.manager_name IS 'The manager''s name; null: none, or no user stored here';
+COMMENT ON COLUMN findings.since IS
+    'Since when the settings are so; null: not known, for it was so when the user was first seen';
+COMMENT ON COLUMN findings.why IS 'Which settings, in words';
+COMMENT ON COLUMN findings.changed_by IS
+    'Who made the change of then, as returned; null: not reported by Gong, or no change of a setting';
+COMMENT ON COLUMN findings.first_seen_at IS 'When a full daily run first found it; null: none has yet';
