@@ -22,7 +22,7 @@ PATHS = [
     "/users",
     "/users/5",
     "/users.csv",
-    "/plots/coverage.json",
+    "/evidence.json/5",
     "/static/page.css",
     "/nothing",
     "/users?on=x",

@@ -1,4 +1,4 @@
-"""Builds the page's ASGI app: routes, static files, access check, security headers, and errors as HTML pages."""
+"""Builds the page's ASGI app: routes, static files, access check, security headers, errors as HTML pages."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Lays out the page's charts for SVG: lines and areas of days, stacked bars of weeks, bars of settings over time."""
+"""Lays out the page's charts for SVG: areas and lines of days, stacked bars of weeks, settings over time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -175,13 +175,15 @@ def timeline(by_key: Mapping[str, Sequence[Period]], end: datetime) -> Timeline 
 
 
 def _marks(begin: datetime, end: datetime, x: Callable[[datetime], float]) -> list[tuple[float, str]]:
-    """Return the years' first days, or the months' where they are few; at most eight, none at the edge."""
+    """Return the years' first days, or the months' where they are few; at most five or so, none at the edge."""
     years = [datetime(year, 1, 1, tzinfo=UTC) for year in range(begin.year + 1, end.year + 1)]
-    months = [datetime(begin.year + n // 12, n % 12 + 1, 1, tzinfo=UTC)
-              for n in range(begin.month, begin.month + 24)]  # fmt: skip
+    months = [
+        datetime(begin.year + n // 12, n % 12 + 1, 1, tzinfo=UTC)
+        for n in range(begin.month, begin.month + 24)
+    ]
     by_month = [each for each in months if each < end]
-    chosen: Iterable[datetime] = years[:: len(years) // 8 + 1] if len(years) > 1 else by_month[:: len(by_month) // 6 + 1]
-    words = "%Y" if len(years) > 1 else "%b %Y"
+    chosen, words = (years, "%Y") if len(years) > 1 else (by_month, "%b %Y")
+    chosen = chosen[:: len(chosen) // 5 + 1]
     return [(round(x(at) / 10, 2), f"{at:{words}}") for at in chosen if 40 < x(at) < WIDTH - 60]
 
 

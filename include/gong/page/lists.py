@@ -1,4 +1,4 @@
-"""The page's lists: each is a query of the warehouse's views and functions, with filters, sorting and a total."""
+"""The page's lists: each is a query of the warehouse's views and functions, with filters, order and total."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 from fastapi import HTTPException
 from sqlalchemy import Connection
@@ -58,6 +57,10 @@ def contains(name: str, title: str, *texts: str) -> Filter:
     return Filter(title, f"({found})")
 
 
+Notes = tuple[Sequence[str], bool]
+"""Sentences above a list, and whether they say that something is not known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Query:
     """The SQL of a list; all of it takes ``:moment``, and ``:since`` and ``:until`` where the list has days.
@@ -76,17 +79,19 @@ class Query:
     sorts: Mapping[str, str] = field(default_factory=dict)
     detail: str = ""
     filters: Mapping[str, Filter] = field(default_factory=dict)
-    notes: Callable[[Connection, PageQuery], tuple[Sequence[str], bool]] = lambda _connection, _query: ((), False)
+    notes: Callable[[Connection, PageQuery], Notes] = lambda _connection, _query: ((), False)
 
     def read(self, connection: Connection, query: PageQuery) -> Table:
         """Return the rows that the filters let through, in the order that is asked for."""
         wanted = {name: value for name, value in query.filters.items() if name in self.filters}
         conditions = "".join(f" AND {self.filters[name].condition}" for name in wanted)
-        values = _values(query) | wanted | {f"{name}_like": like_pattern(value) for name, value in wanted.items()}
+        patterns = {f"{name}_like": like_pattern(value) for name, value in wanted.items()}
+        values = _values(query) | wanted | patterns
         for name, value in wanted.items():
             if self.filters[name].options and value not in self.filters[name].options:
                 raise HTTPException(400, f"{name} must be one of: {', '.join(self.filters[name].options)}.")
-        listed = f"FROM ({self.past if query.on and self.past else self.now}) AS listed WHERE true{conditions}"  # noqa: S608
+        rows_of = self.past if query.on and self.past else self.now
+        listed = f"FROM ({rows_of}) AS listed WHERE true{conditions}"
         order = f" ORDER BY {self._order(query.sort)}"
         notes, is_unknown = self.notes(connection, query)
         if query.limit is None:
@@ -125,7 +130,7 @@ def _values(query: PageQuery) -> Row:
     return {"moment": query.moment, "since": start_of(since), "until": until}
 
 
-def first_sync_note(connection: Connection, query: PageQuery) -> tuple[Sequence[str], bool]:
+def first_sync_note(connection: Connection, query: PageQuery) -> Notes:
     """Return a sentence where all is unknown, because the first sync was later or there was none."""
     sql = "SELECT (min(first_seen_at) AT TIME ZONE 'UTC')::date AS day FROM user_sync_state"
     first = read_row(sql, connection)["day"]
@@ -136,30 +141,82 @@ def first_sync_note(connection: Connection, query: PageQuery) -> tuple[Sequence[
     return (f"Not known{day}: {why}.",), True
 
 
-def known_note(connection: Connection, query: PageQuery) -> tuple[Sequence[str], bool]:
-    """Return a sentence for each kind of finding that is not known at the moment."""
-    sql = "SELECT kind, reason FROM findings_known_as_of(:moment) WHERE NOT is_known"
-    kind = query.filters.get("kind")
-    rows = [row for row in read_rows(sql, connection, moment=query.moment) if kind in (None, row["kind"])]
-    return [f"{FINDINGS[row['kind']]}: {row['reason']}." for row in rows], bool(rows)
+# The newest counted day now; before the first one, everyone is counted.
+_UNKNOWN = """
+    SELECT day, users_unknown, users_on + users_off AS users_known
+    FROM recording_coverage_daily
+    WHERE setting_key = 'is_recorded' AND day <= (:moment AT TIME ZONE 'UTC')::date
+    ORDER BY day DESC
+    LIMIT 1
+"""
+_UNKNOWN_NOW = """
+    SELECT (:moment AT TIME ZONE 'UTC')::date AS day,
+           count(*) FILTER (WHERE is_recorded IS NULL) AS users_unknown, count(is_recorded) AS users_known
+    FROM user_states
+    WHERE is_in_gong
+"""
 
 
+def findings_notes(connection: Connection, query: PageQuery) -> dict[str, tuple[str, bool]]:
+    """Return by kind of finding, where not all is known: sentences, and whether nothing is known."""
+    sql = "SELECT kind, coalesce(reason || '.', '') AS reason, is_known FROM findings_known_as_of(:moment)"
+    known = read_rows(sql, connection, moment=query.moment)
+    counted = read_rows(_UNKNOWN, connection, moment=query.moment)
+    if not counted and not query.on:
+        counted = read_rows(_UNKNOWN_NOW, connection, moment=query.moment)
+    notes = {}
+    for row in known:
+        note, is_unknown = row["reason"], not row["is_known"]
+        if counted and not is_unknown and "record" in row["kind"] and (users := counted[0]["users_unknown"]):
+            note += (
+                f" Not known on {counted[0]['day']:%-d %B %Y} of {users:,} user{'' if users == 1 else 's'}."
+            )
+            is_unknown = not counted[0]["users_known"]
+        if note:
+            notes[row["kind"]] = (note.strip(), is_unknown)
+    return notes
+
+
+def _findings_notes(connection: Connection, query: PageQuery) -> Notes:
+    wanted = query.filters.get("kind")
+    notes = findings_notes(connection, query)
+    sentences = [note if wanted else f"{FINDINGS[kind]}: {note}" for kind, (note, _) in notes.items()
+                 if wanted in (None, kind)]  # fmt: skip
+    return sentences, bool(sentences)
+
+
+FINDINGS_NOW = "SELECT *, false AS is_todays_name FROM findings"
 # On a past day a user may not have been seen yet: the name is the one of today then, and marked.
+FINDINGS_THEN = """
+    SELECT user_id, kind, coalesce(past.name, today.name) AS name, past.name IS NULL AS is_todays_name,
+           past.email_address, past.title, past.manager_id, past.manager_name, since, why, changed_by,
+           first_seen_at
+    FROM findings_as_of(:moment) AS past
+    LEFT JOIN user_states AS today USING (user_id)
+"""
 _FINDINGS = Query(
-    columns=(USER, Column("kind", "Finding", "finding"), Column("since", "Since", "moment"),
-             Column("why", "Why"), Column("changed_by", "Changed by", absent="author not reported by Gong"),
-             TITLE, MANAGER, EMAIL, Column("first_seen_at", "First seen", "moment", absent="not yet by a daily run")),
-    now="SELECT *, false AS is_todays_name FROM findings",
-    past="""
-        SELECT user_id, kind, coalesce(past.name, today.name) AS name, past.name IS NULL AS is_todays_name,
-               past.email_address, past.title, past.manager_id, past.manager_name, since, why, changed_by,
-               first_seen_at
-        FROM findings_as_of(:moment) AS past
-        LEFT JOIN user_states AS today USING (user_id)
-    """,
+    columns=(
+        USER,
+        Column("kind", "Finding", "finding", in_card=True),
+        Column("since", "Since", "moment", in_card=True),
+        Column("why", "Why", in_card=True),
+        Column("changed_by", "Changed by", absent="author not reported by Gong"),
+        TITLE,
+        MANAGER,
+        EMAIL,
+        Column("first_seen_at", "First seen", "moment", absent="not yet by a daily run"),
+    ),
+    now=FINDINGS_NOW,
+    past=FINDINGS_THEN,
     order="lower(name), user_id, kind, since",
-    sorts={"name": "lower(name)", "kind": "kind", "since": "since", "changed_by": "lower(changed_by)",
-           "manager_name": "lower(manager_name)", "title": "lower(title)"},
+    sorts={
+        "name": "lower(name)",
+        "kind": "kind",
+        "since": "since",
+        "changed_by": "lower(changed_by)",
+        "manager_name": "lower(manager_name)",
+        "title": "lower(title)",
+    },
     filters={
         "kind": Filter("Finding", "kind = :kind", FINDINGS),
         "why": contains("why", "Why", "why"),
@@ -167,25 +224,25 @@ _FINDINGS = Query(
         "title": contains("title", "Title", "title"),
         "by": contains("by", "Changed by", "changed_by"),
     },
-    notes=known_note,
-)  # fmt: skip
+    notes=_findings_notes,
+)
 
 # Lower case is cheaper than ILIKE. Name and address are joined by a line break, which no search contains.
 _PEOPLE = """
-    SELECT person.user_id, lower({name}) AS sorted_by, person.title, person.manager_id,
-           lower(concat_ws(chr(10), {name}, person.email_address)) AS searched
+    SELECT person.user_id, lower({name}) AS sorted_by, person.manager_id,
+           CASE WHEN person.deleted_at IS NULL THEN person.title END AS title,
+           person.deleted_at, lower(concat_ws(chr(10), {name}, person.email_address)) AS searched
     FROM {people}
 """
-_PEOPLE_NOW = _PEOPLE.format(
-    name="full_name(person.first_name, person.last_name)", people="users AS person"
-)
+_PEOPLE_NOW = _PEOPLE.format(name="full_name(person.first_name, person.last_name)", people="users AS person")
 # People without a name were not seen by then: what is known of them today finds them.
 _PEOPLE_THEN = _PEOPLE.format(
     name="full_name(person.first_name, person.last_name)",
     people="""(
         SELECT user_id, coalesce(past.first_name, users.first_name) AS first_name,
                coalesce(past.last_name, users.last_name) AS last_name,
-               coalesce(past.email_address, users.email_address) AS email_address, past.title, past.manager_id
+               coalesce(past.email_address, users.email_address) AS email_address, past.title,
+               past.manager_id, NULL::timestamptz AS deleted_at
         FROM users
         LEFT JOIN users_as_of(:moment) AS past USING (user_id)
         WHERE past.user_id IS NOT NULL OR coalesce(users.created, users.first_seen_at) <= :moment
@@ -199,7 +256,8 @@ _PEOPLE_DETAIL = """
            is_recorded, is_importing, has_consent_page, today.deleted_at
     FROM unnest(CAST(:ids AS text[])) AS each_user (user_id)
     CROSS JOIN LATERAL (
-        SELECT user_id, name, deleted_at FROM user_states AS one WHERE one.user_id = each_user.user_id OFFSET 0
+        SELECT user_id, name, deleted_at FROM user_states AS one
+        WHERE one.user_id = each_user.user_id OFFSET 0
     ) AS today
     LEFT JOIN LATERAL (
         SELECT * FROM user_states_as_of(:moment) AS past WHERE past.user_id = each_user.user_id OFFSET 0
@@ -210,11 +268,17 @@ _PEOPLE_DETAIL = """
     ) AS manager ON true
 """
 _USERS = Query(
-    columns=(USER, EMAIL, TITLE, MANAGER, Column("active", "Active", "yes_no"),
-             Column("is_recorded", "Recorded, in effect", "yes_no"),
-             Column("is_importing", "Importing", "yes_no"),
-             Column("has_consent_page", "Consent page", "yes_no"),
-             Column("deleted_at", "Deleted", "moment", absent="no")),
+    columns=(
+        USER,
+        EMAIL,
+        TITLE,
+        MANAGER,
+        Column("active", "Active", "yes_no", in_card=True),
+        Column("is_recorded", "Recorded, in effect", "yes_no", in_card=True),
+        Column("is_importing", "Importing", "yes_no"),
+        Column("has_consent_page", "Consent page", "yes_no"),
+        Column("deleted_at", "Deleted", "moment", absent="no"),
+    ),
     now=_PEOPLE_NOW,
     past=_PEOPLE_THEN,
     order="sorted_by, user_id",
@@ -223,22 +287,30 @@ _USERS = Query(
     filters={
         "search": Filter("Name, e-mail or id", "(searched LIKE :search_like OR user_id = :search)"),
         "title": contains("title", "Title", "title"),
-        "manager": Filter("Manager’s id", "manager_id = :manager"),
+        "manager": Filter("Manager’s id", "manager_id = :manager AND deleted_at IS NULL"),
     },
     notes=first_sync_note,
-)  # fmt: skip
+)
 
 _CHANGES = Query(
-    columns=(Column("at", "When", "moment"), USER, Column("what", "Setting or field"),
-             Column("old_value", "From", absent="none"), Column("new_value", "To", absent="none"),
-             Column("changed_by", "Changed by", absent="author not reported by Gong")),
+    columns=(
+        Column("at", "When", "moment"),
+        replace(USER, in_card=True),
+        Column("what", "Setting or field", in_card=True),
+        Column("old_value", "From", absent="none", in_card=True),
+        Column("new_value", "To", absent="none", in_card=True),
+        Column("changed_by", "Changed by", absent="author not reported by Gong", in_card=True),
+    ),
     now=f"""
         SELECT at, user_id, name, false AS is_todays_name, old_value, new_value,
                nullif(changed_by, 'not reported by Gong') AS changed_by,
                coalesce(what, upper(left(kind, 1)) || substr(kind, 2)) AS what,
                CASE WHEN kind <> 'setting' THEN kind
-                    {"".join(f"WHEN what = setting_label('{key}') THEN '{group}' "
-                             for key, group in SETTING_GROUPS.items())}
+                    {
+        "".join(
+            f"WHEN what = setting_label('{key}') THEN '{group}' " for key, group in SETTING_GROUPS.items()
+        )
+    }
                     ELSE 'other' END AS kind
         FROM changes_since(:since)
         WHERE at <= :until
@@ -252,7 +324,7 @@ _CHANGES = Query(
         "person": contains("person", "Person", "name", "user_id"),
     },
     notes=lambda connection, query: (_changes_notes(connection, query), False),
-)  # fmt: skip
+)
 
 CHANGES_OF_A_USER = replace(_CHANGES, filters={"person": Filter("Person", "user_id = :person")})
 
@@ -268,23 +340,35 @@ def _changes_notes(connection: Connection, query: PageQuery) -> Sequence[str]:
 
 
 _SYNCS = Query(
-    columns=(Column("started_at", "Started", "run"), Column("took", "Duration", "span"),
-             Column("state", "State", "state"), Column("day", "Day", "day", absent="now"),
-             Column("users_listed", "Users", "number"), Column("users_new", "New", "number"),
-             Column("users_changed", "Changed", "number"), Column("users_deleted", "Deleted", "number"),
-             Column("changes_new", "Settings changes", "number"),
-             Column("histories_fetched", "Histories", "number"),
-             Column("histories_remaining", "Histories remaining", "number", absent="none"),
-             Column("calls_made", "Calls", "number"), Column("problems", "Failure and warnings", "list", absent="none")),
+    columns=(
+        Column("started_at", "Started", "run"),
+        Column("took", "Duration", "span"),
+        Column("state", "State", "state", in_card=True),
+        Column("day", "Day", "day", absent="now"),
+        Column("users_listed", "Users", "number", in_card=True),
+        Column("users_new", "New", "number"),
+        Column("users_changed", "Changed", "number"),
+        Column("users_deleted", "Deleted", "number"),
+        Column("changes_new", "Settings changes", "number"),
+        Column("histories_fetched", "Histories", "number"),
+        Column("histories_remaining", "Histories remaining", "number", absent="none"),
+        Column("calls_made", "Calls", "number"),
+        Column("problems", "Failure and warnings", "list", absent="none", in_card=True),
+    ),
     now="""
         SELECT *, finished_at - started_at AS took,
                array_remove(failure || warnings, NULL) AS problems
         FROM sync_runs WHERE started_at <= :moment
     """,
     order="started_at DESC, dag_id, run_id",
-    filters={"kind": Filter("State", "state = :kind", {each: each.capitalize() for each in
-                                                       ("running", "success", "failed", "abandoned")})},
-)  # fmt: skip
+    filters={
+        "kind": Filter(
+            "State",
+            "state = :kind",
+            {each: each.capitalize() for each in ("running", "success", "failed", "abandoned")},
+        )
+    },
+)
 
 CHECK_COLUMNS = (
     Column("passed", "Result", "state"),
@@ -305,8 +389,12 @@ _LAST_CHECKS = f"""{CHECKS}
 _CURRENT_ONLY = ("Always as of now, whichever day is shown.",)
 
 _NOT_SEEN_RECENTLY = Query(
-    columns=(USER, Column("why", "Reason"), Column("profile_age", "Profile age", "span"),
-             Column("history_age", "History age", "span", absent="never fetched")),
+    columns=(
+        USER,
+        Column("why", "Reason", in_card=True),
+        Column("profile_age", "Profile age", "span"),
+        Column("history_age", "History age", "span", absent="never fetched"),
+    ),
     now="SELECT *, false AS is_todays_name FROM users_not_seen_recently",
     order="lower(name), user_id",
     sorts={"name": "lower(name)", "profile_age": "profile_age", "history_age": "history_age"},
@@ -314,29 +402,45 @@ _NOT_SEEN_RECENTLY = Query(
     notes=lambda connection, query: (
         (_CURRENT_ONLY, False) if query.on else first_sync_note(connection, query)
     ),
-)  # fmt: skip
+)
 _DELETED = Query(
-    columns=(USER, Column("deleted_at", "Deleted", "moment"), EMAIL, TITLE, Column("joined_at", "Joined", "moment")),
+    columns=(
+        USER,
+        Column("deleted_at", "Deleted", "moment", in_card=True),
+        EMAIL,
+        TITLE,
+        Column("joined_at", "Joined", "moment"),
+    ),
     now="""
-        SELECT *, false AS is_todays_name
-        FROM user_states JOIN absent_at(:moment) AS absent USING (user_id)
+        SELECT user_id, name, email_address, title, joined_at, false AS is_todays_name,
+               (SELECT max(deleted_at) FROM absences
+                WHERE absences.user_id = user_states.user_id AND deleted_at <= :moment) AS deleted_at
+        FROM user_states
+        JOIN absent_at(:moment) AS absent USING (user_id)
     """,
     order="lower(name), user_id",
     sorts={"name": "lower(name)", "deleted_at": "deleted_at", "joined_at": "joined_at"},
     notes=first_sync_note,
-)  # fmt: skip
+)
 _SETTINGS = Query(
-    columns=(Column("setting", "Setting"), Column("users_on", "On", "number"), Column("users_off", "Off", "number"),
-             Column("users_unknown", "Not known", "number"), Column("changes", "Changes that day", "number"),
-             Column("day", "Day", "day"), Column("complete", "Day complete", "yes_no")),
+    columns=(
+        Column("setting", "Setting"),
+        Column("users_on", "On", "number"),
+        Column("users_off", "Off", "number"),
+        Column("users_unknown", "Not known", "number"),
+        Column("changes", "Changes that day", "number"),
+        Column("day", "Day", "day"),
+        Column("complete", "Day complete", "yes_no"),
+    ),
     now="""
         SELECT *, CASE setting_key WHEN 'is_recorded' THEN 'Recorded, in effect'
                                    ELSE setting_label(setting_key) END AS setting
         FROM recording_coverage_daily
-        WHERE day = (SELECT max(day) FROM recording_coverage_daily WHERE day <= (:moment AT TIME ZONE 'UTC')::date)
+        WHERE day = (SELECT max(day) FROM recording_coverage_daily
+                     WHERE day <= (:moment AT TIME ZONE 'UTC')::date)
     """,
     order="setting_key <> 'is_recorded', setting",
-)  # fmt: skip
+)
 
 
 def _report(name: str, title: str, about: str, query: Query, empty: str, *, has_days: bool = False) -> Report:
@@ -348,22 +452,24 @@ REPORTS: dict[str, Report] = {
     for report in (
         _report(
             "findings", "Findings",
-            "What someone should act on: users recorded without a consent page, active users who are not recorded, "
-            "inactive users with imports still on, and settings whose history contradicts itself or the profile.",
+            "What someone should act on: users recorded without a consent page, active users who are not "
+            "recorded, inactive users with imports still on, and settings in conflict with the profile.",
             _FINDINGS, "No findings.",
         ),
         _report(
-            "users", "People", "All users. Recorded, in effect: active, web conferences recorded, recording not prevented.",
+            "users", "People",
+            "All users. Recorded, in effect: active, web conferences recorded, recording not prevented.",
             _USERS, "No user was found. Search by part of a name or e-mail address, or by a whole id.",
         ),
         _report(
             "changes", "Changes",
-            "Settings, managers, titles and profiles, and users who joined, were deleted or came back. Where Gong "
-            "reports no change, the time is the sync that first showed it.",
+            "Settings, managers, titles and profiles, and users who joined, were deleted or came back. Where "
+            "Gong reports no change, the time is the sync that first showed it.",
             _CHANGES, "No change is known in these days. Choose an earlier first day.", has_days=True,
         ),
         _report(
-            "syncs", "Syncs", "Each run that loaded the warehouse or failed, with its rows and its API calls.",
+            "syncs", "Syncs",
+            "Each run that loaded the warehouse or failed, with its rows and its API calls.",
             _SYNCS, "No run has loaded the warehouse yet: trigger the DAG gong_users_sync.",
         ),
         _report(
@@ -373,13 +479,13 @@ REPORTS: dict[str, Report] = {
         ),
         _report(
             "not-seen-recently", "Not seen recently",
-            "Users whose profile was not seen for two days, or whose history was not fetched or could not be.",
+            "Users whose profile was not seen for two days, or whose history could not be fetched.",
             _NOT_SEEN_RECENTLY, "All users were seen recently.",
         ),
-        _report("deleted", "Deleted", "Users who are no longer in Gong.", _DELETED, "No deleted user is known."),
+        _report("deleted", "Deleted", "Users no longer in Gong.", _DELETED, "No deleted user is known."),
         _report(
             "settings", "Settings",
-            "Users with each setting on and off at the end of the newest counted day, deleted users left out.",
+            "Users with each setting on and off at the end of the newest counted day, without deleted users.",
             _SETTINGS, "No finished day is counted yet.",
         ),
     )

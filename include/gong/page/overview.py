@@ -11,10 +11,14 @@ from sqlalchemy import Connection
 
 from include.gong.page.charts import DaysChart, WeeksChart, days_chart, weeks_chart
 from include.gong.page.db import Row, read_row, read_rows
-from include.gong.page.lists import FINDINGS, SETTING_GROUPS, known_note
+from include.gong.page.lists import FINDINGS, FINDINGS_NOW, FINDINGS_THEN, SETTING_GROUPS, findings_notes
 from include.gong.page.table import PageQuery, days_before
 
 RANGES = {30: "30 days", 90: "90 days", 365: "1 year"}
+SERIES = {
+    "recorded": ("Recorded, in effect", "effect"),
+    "raw": ("Web conferences recorded, the switch alone", "raw"),
+}
 RECORDED = "is_recorded"
 """Its key in the daily coverage: not a setting of Gong, but derived from three of them."""
 
@@ -24,8 +28,8 @@ class Freshness:
     """How fresh the data is, at the moment.
 
     :param listed_at: start of the newest full listing; None: there was none by then.
-    :param complete_through: until when every fetched history of a user in Gong is complete; ``pending`` others
-        were never fetched.
+    :param complete_through: until when every fetched history of a user in Gong is complete.
+    :param pending: users in Gong whose history was never fetched.
     :param run: the newest row of sync_runs.
     """
 
@@ -43,6 +47,7 @@ class Tile:
     :param users: how many; None: not known.
     :param new: how many of them a daily run saw first on the moment's day.
     :param reasons: number of users by reason.
+    :param note: says what is not known.
     """
 
     kind: str
@@ -51,6 +56,7 @@ class Tile:
     oldest: datetime | None
     newest: datetime | None
     reasons: Mapping[str, int]
+    note: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,6 @@ class Overview:
 
     freshness: Freshness
     tiles: Sequence[Tile]
-    notes: Sequence[str]
     look: Sequence[Mapping[str, Any]]
     active: int | None
     recorded: int | None
@@ -98,15 +103,16 @@ _TILES = """
     GROUP BY kind, why
 """
 _LOOK = """
-    SELECT user_id, kind, name, since, why, changed_by
-    FROM {source}
+    SELECT user_id, kind, name, is_todays_name, since, why, changed_by
+    FROM ({source}) AS found
     ORDER BY array_position(CAST(:kinds AS text[]), kind), since DESC NULLS LAST, lower(name), user_id
     LIMIT 5
 """
 _COVERAGE = """
     SELECT day, setting_key, users_on, users_off, users_unknown
     FROM recording_coverage_daily
-    WHERE setting_key IN ('is_recorded', 'active', 'webConferencesRecorded') AND day > :first AND day <= :last
+    WHERE setting_key IN ('is_recorded', 'active', 'webConferencesRecorded') AND day <= :last
+      AND (day > :first OR day = (SELECT max(day) FROM recording_coverage_daily WHERE day <= :last))
     ORDER BY day
 """
 _CHANGES = """
@@ -122,65 +128,60 @@ _WEEKS = """
 """
 
 
-def source_of(query: PageQuery) -> str:
-    """Return the SQL of the findings at the query's moment."""
-    return "findings_as_of(:moment)" if query.on else "findings"
-
-
 def overview(connection: Connection, query: PageQuery, days: int = 90) -> Overview:
     """Return the numbers; the chart has so many days.
 
     :raises HTTPException: the warehouse has no tables.
     """
-    moment, source = query.moment, source_of(query)
-    rows = read_rows(_COVERAGE, connection, first=days_before(query, days), last=query.on or days_before(query, 0))
+    moment = query.moment
+    source, named = ("findings_as_of(:moment)", FINDINGS_THEN) if query.on else ("findings", FINDINGS_NOW)
+    first = days_before(query, days)
+    rows = read_rows(_COVERAGE, connection, first=first, last=query.on or days_before(query, 0))
     by_day: dict[date, dict[str, Row]] = {}
     for row in rows:
         by_day.setdefault(row["day"], {})[row["setting_key"]] = row
     newest = max(by_day, default=None)
     counted = by_day[newest] if newest and (query.on is None or newest == query.on) else {}
-    notes, _ = known_note(connection, query)
     changes = read_row(_CHANGES, connection, moment=moment)
     return Overview(
         freshness=_freshness(connection, moment),
-        tiles=_tiles(read_rows(_TILES.format(source=source), connection, moment=moment), unknown_kinds(connection, moment)),
-        notes=notes,
-        look=read_rows(_LOOK.format(source=source), connection, moment=moment, kinds=[*FINDINGS]),
+        tiles=_tiles(read_rows(_TILES.format(source=source), connection, moment=moment),
+                     findings_notes(connection, query)),
+        look=read_rows(_LOOK.format(source=named), connection, moment=moment, kinds=[*FINDINGS]),
         active=_on(counted, "active"),
         recorded=_on(counted, RECORDED),
         unknown=counted[RECORDED]["users_unknown"] if RECORDED in counted else None,
         counted_on=newest if counted else None,
         changes=changes["changes"],
         last_change=changes["last"],
-        chart=days_chart([_percentages(day, each) for day, each in by_day.items()],
-                         {"recorded": ("Recorded, in effect", "effect"), "raw": ("Web conferences recorded, the switch alone", "raw")},
+        chart=days_chart([_percentages(day, each) for day, each in by_day.items() if day > first],
+                         SERIES,
                          "recorded"),
     )  # fmt: skip
-
-
-def unknown_kinds(connection: Connection, moment: datetime) -> set[str]:
-    """Return the kinds of findings that are not known at a moment."""
-    sql = "SELECT kind FROM findings_known_as_of(:moment) WHERE NOT is_known"
-    return {row["kind"] for row in read_rows(sql, connection, moment=moment)}
 
 
 def _freshness(connection: Connection, moment: datetime) -> Freshness:
     fresh = read_row(_FRESH, connection, moment=moment)
     runs = read_rows(_LAST_RUN, connection, moment=moment)
     failed = read_row(_FAILED_CHECKS, connection, moment=moment)["failed"]
-    return Freshness(fresh["listed_at"], fresh["complete_through"], fresh["pending"], runs[0] if runs else None, failed)
+    return Freshness(
+        fresh["listed_at"], fresh["complete_through"], fresh["pending"], runs[0] if runs else None, failed
+    )
 
 
-def _tiles(rows: Sequence[Row], unknown: set[str]) -> list[Tile]:
+def _tiles(rows: Sequence[Row], notes: Mapping[str, tuple[str, bool]]) -> list[Tile]:
     tiles = []
     for kind in FINDINGS:
         found = [row for row in rows if row["kind"] == kind]
-        users = None if kind in unknown and not found else sum(row["found"] for row in found)
+        note, is_unknown = notes.get(kind, ("", False))
+        users = None if is_unknown and not found else sum(row["found"] for row in found)
         dates = [row["oldest"] for row in found if row["oldest"]]
         newest = [row["newest"] for row in found if row["newest"]]
-        reasons = {row["why"]: row["found"] for row in sorted(found, key=lambda row: -row["found"]) if row["why"]}
+        reasons = {
+            row["why"]: row["found"] for row in sorted(found, key=lambda row: -row["found"]) if row["why"]
+        }
         tiles.append(Tile(kind, users, sum(row["new"] for row in found), min(dates, default=None),
-                          max(newest, default=None), reasons))  # fmt: skip
+                          max(newest, default=None), reasons, note))  # fmt: skip
     return tiles
 
 
@@ -203,6 +204,8 @@ def _percentages(day: date, counted: Mapping[str, Row]) -> dict[str, Any]:
 
 def weeks(connection: Connection, query: PageQuery, days: int = 182) -> WeeksChart | None:
     """Return the settings changes of each week, by group of settings."""
-    rows = read_rows(_WEEKS, connection, first=days_before(query, days), last=query.on or days_before(query, 0))
+    rows = read_rows(
+        _WEEKS, connection, first=days_before(query, days), last=query.on or days_before(query, 0)
+    )
     grouped = [{**row, "kind": SETTING_GROUPS.get(row["setting_key"], "other")} for row in rows]
     return weeks_chart(grouped, ("recording", "import", "other"))

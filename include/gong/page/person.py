@@ -18,18 +18,23 @@ from include.gong.page.table import Column, PageQuery, Table
 SWITCHES = {
     "active": ("active", "Active"),
     "web_conferences_recorded": ("webConferencesRecorded", "Web conferences recorded"),
-    "prevent_web_conference_recording": ("preventWebConferenceRecording", "Recording prevented"),
-    "emails_imported": ("emailsImported", "E-mails imported"),
-    "prevent_email_import": ("preventEmailImport", "E-mail import prevented"),
+    "prevent_web_conference_recording": ("preventWebConferenceRecording", "Prevent web conference recording"),
+    "emails_imported": ("emailsImported", "Emails imported"),
+    "prevent_email_import": ("preventEmailImport", "Prevent email import"),
     "telephony_calls_imported": ("telephonyCallsImported", "Telephony calls imported"),
-    "non_recorded_meetings_imported": ("nonRecordedMeetingsImported", "Non-recorded meetings imported"),
+    "non_recorded_meetings_imported": ("nonRecordedMeetingsImported", "Non recorded meetings imported"),
 }
 """The settings that decide what is recorded and imported: key and words by column of user_states_as_of."""
 
 _REASONS = (
     ("active", False, "the user is inactive", "the user was made inactive"),
     ("web_conferences_recorded", False, "recording is off", "recording was turned off"),
-    ("prevent_web_conference_recording", True, "recording is prevented", "recording prevention was turned on"),
+    (
+        "prevent_web_conference_recording",
+        True,
+        "recording is prevented",
+        "recording prevention was turned on",
+    ),
 )
 _RESUMED = {
     "active": "the user was made active",
@@ -123,7 +128,9 @@ _STATES = """
     ORDER BY at
 """
 _AUDIT_TRAIL = """
-    SELECT *, setting_label(setting_key) AS setting, value_label(value) AS value_then
+    SELECT *, setting_label(setting_key) AS setting, value_label(value) AS value_then,
+           CASE WHEN provenance = 'changed'
+                THEN coalesce(changed_by, 'author not reported by Gong') END AS author
     FROM setting_audit_trail(:user_id, :moment)
     ORDER BY setting_key
 """
@@ -138,9 +145,9 @@ _VERSIONS = """
 """
 _AUDIT_COLUMNS = (
     Column("setting", "Setting"),
-    Column("value_then", "Value"),
-    Column("valid_from", "Since", "moment"),
-    Column("changed_by", "Changed by", absent="author not reported by Gong"),
+    Column("value_then", "Value", in_card=True),
+    Column("valid_from", "Since", "moment", in_card=True),
+    Column("author", "Changed by", absent="no change", in_card=True),
     Column("explanation", "How it is known"),
 )
 _VERSION_COLUMNS = (
@@ -188,7 +195,8 @@ def _because(state: Row, recorded: Period, trail: Sequence[Row]) -> list[str]:
     """Return why the user is recorded or not: the change that made it so, with its author, comes first."""
     changes = {row["setting_key"]: row for row in trail
                if row["provenance"] == "changed" and row["changed_at"] == recorded.begins}  # fmt: skip
-    made, others = [], []
+    made: list[str] = []
+    others: list[str] = []
     for name, blocking, reason, event in _REASONS:
         change = changes.get(SWITCHES[name][0])
         by = change and f" by {change['changed_by'] or 'an author not reported by Gong'}"
@@ -207,9 +215,9 @@ def _changes(connection: Connection, user_id: str, query: PageQuery) -> Table:
 
 
 EVIDENCE = (
-    *(Column(key, key) for key in ("user_id", "as_of", "setting", "setting_key", "value", "source", "provenance",
-                                   "valid_from", "changed_at", "changed_by", "change_key", "is_covered",
-                                   "history_fetched_at", "history_covers_until", "seen_in_run", "explanation")),
+    "user_id", "as_of", "setting", "setting_key", "value", "source", "provenance", "valid_from", "changed_at",
+    "changed_by", "change_key", "is_covered", "history_fetched_at", "history_covers_until", "seen_in_run",
+    "explanation",
 )  # fmt: skip
 """The columns of the evidence, of setting_audit_trail."""
 
@@ -218,4 +226,5 @@ def evidence(connection: Connection, user_id: str, query: PageQuery) -> Table:
     """Return each setting of a user at the moment with its provenance; no rows: no such user."""
     moment = query.moment
     rows = read_rows(_AUDIT_TRAIL, connection, user_id=user_id, moment=moment)
-    return Table(EVIDENCE, [{**row, "user_id": user_id, "as_of": moment} for row in rows])
+    columns = [Column(key, key) for key in EVIDENCE]
+    return Table(columns, [{**row, "user_id": user_id, "as_of": moment} for row in rows])

@@ -77,8 +77,8 @@ def _templates() -> Environment:
     environment.filters["zip"] = zip
     environment.globals |= {"span_of": lambda days: timedelta(days=days)}
     names = {"is_recorded": "In effect recorded"} | {name: words for name, (_, words) in SWITCHES.items()}
-    environment.globals |= {"findings": FINDINGS, "change_kinds": CHANGE_KINDS, "reports": REPORTS, "ranges": RANGES,
-                            "switch_names": names}  # fmt: skip
+    environment.globals |= {"findings": FINDINGS, "change_kinds": CHANGE_KINDS, "reports": REPORTS}
+    environment.globals |= {"ranges": RANGES, "switch_names": names}
     return environment
 
 

@@ -21,7 +21,7 @@ from include.gong.page.overview import RANGES, overview, weeks
 from include.gong.page.page_query import PageQueryDep
 from include.gong.page.person import evidence, person
 from include.gong.page.render import page
-from include.gong.page.table import PageQuery, Report, Table, today
+from include.gong.page.table import Report, Table, today
 from include.gong.page.warehouse import DOWNLOAD_TIMEOUT_S, Warehouse
 
 NOT_FOUND = "This page does not exist."
@@ -67,7 +67,9 @@ def _overview(request: Request, query: PageQueryDep, warehouse: WarehouseDep) ->
     found = warehouse.read(lambda connection: overview(connection, query, days))
     failed = None if query.on else request.app.state.failed_run()
     with_raw = request.query_params.get("raw") == "1"
-    return page(request, "overview.html", query, overview=found, failed_run=failed, days=days, with_raw=with_raw)
+    return page(
+        request, "overview.html", query, overview=found, failed_run=failed, days=days, with_raw=with_raw
+    )
 
 
 @routes.get("/data-quality")
@@ -76,7 +78,10 @@ def _data_quality(request: Request, query: PageQueryDep, warehouse: WarehouseDep
     names = ("checks", "not-seen-recently", "deleted", "settings")
 
     def read(connection: Any) -> dict[str, Table]:
-        tables = {name: REPORTS[name].read(connection, replace(first, limit=500 if name == "checks" else 5)) for name in names}
+        tables = {
+            name: REPORTS[name].read(connection, replace(first, limit=500 if name == "checks" else 5))
+            for name in names
+        }
         conflicts = replace(first, filters={"kind": "setting_conflict"})
         return {"conflicts": REPORTS["findings"].read(connection, conflicts), **tables}
 
@@ -146,7 +151,9 @@ def _stream(request: Request, file: Any, name: str) -> Response:
     if request.method == "HEAD":
         file.close()
         return Response(media_type="text/csv; charset=utf-8", headers=headers)
-    return StreamingResponse(_chunks(_limiter(request), file), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(
+        _chunks(_limiter(request), file), media_type="text/csv; charset=utf-8", headers=headers
+    )
 
 
 async def _chunks(limiter: Limiter, file: Any) -> AsyncIterator[str]:

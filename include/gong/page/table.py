@@ -65,7 +65,7 @@ class Table:
     :param rows: values by column key, and ids for links; None: not known.
     :param total: number of rows without limit.
     :param notes: sentences above the rows: above all, what is not known.
-    :param is_unknown: no rows do not mean that there are none.
+    :param is_unknown: the notes say what is not known: no rows do not mean that there are none.
     """
 
     columns: Sequence[Column]
