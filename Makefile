@@ -18,7 +18,7 @@ TEST_READY := .venv/ready-for-tests
 # The test folders of each command. All tests of a folder that starts an Airflow of its own share it.
 NO_STACK := tests/dags tests/coordination tests/contract tests/warehouse tests/page tests/unit tests/docs
 ONE_STACK := tests/stack tests/end_to_end
-MORE := tests/chaos tests/pauses tests/packages
+MORE := tests/interrupted tests/chaos tests/pauses tests/packages
 SERIAL := tests/celery tests/rate
 TESTS := $(PY) -m pytest --durations 10
 # Three processes on two cores, for a stack waits half of its time.

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.queries``: the cost of each query and of the page in a big warehouse."""
+"""``python -m benchmarks.queries``: costs of queries and of the page, sizes of tables, in a big warehouse."""
 
 from __future__ import annotations
 
@@ -49,6 +49,13 @@ READS = {
 }
 """A sequential read of each table: a lower bound for queries that read all of it."""
 
+SIZES = """
+    SELECT relname, reltuples::bigint, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class
+    WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND reltuples > 1000
+    ORDER BY pg_total_relation_size(oid) DESC
+"""
+"""Tables with their indexes."""
+
 
 def main() -> None:
     """Generate the warehouse, run each query three times, print Markdown."""
@@ -73,8 +80,11 @@ def _report(engine: Engine, users: int, changes: int) -> None:
     _say(
         f"{users:,} users, {changes:,} changes, generated and derived in {time.monotonic() - begin:.0f} s.\n"
     )
-    _say("| query | rows | time | reads |\n|---|---|---|---|")
     with transaction(engine) as connection:
+        _say("| table | rows | on disk |\n|---|---|---|")
+        for name, rows, size in connection.execute(text(SIZES)):
+            _say(f"| {name} | {rows:,} | {size} |")
+        _say("\n| query | rows | time | reads |\n|---|---|---|---|")
         for name, query in {**READS, **QUERIES}.items():
             _say(_row(connection, name, query))
     _say("")

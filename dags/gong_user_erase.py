@@ -27,7 +27,7 @@ belong to another warehouse. `force` erases it all the same: other users' rows m
 load stores it.
 
 ### What stays of the request
-The id, in this run's conf, which Airflow keeps. Hence ids only, no names or addresses. docs/privacy.md says
+The id, in this run's conf, which Airflow keeps. Hence ids only, no names or addresses. docs/security.md says
 what backups and logs contain.
 
 ### When it fails

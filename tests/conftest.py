@@ -25,10 +25,11 @@ from xdist.scheduler import LoadFileScheduling
 from include.gong.local.postgres import Cluster
 from include.gong.warehouse.connect import engine_for
 from include.gong.warehouse.migrate import migrate
+from tests.support.pooled import PooledCluster
 
 our_folder = pytest.StashKey[Path]()
 PYTESTS = {f"pytest-of-{getpass.getuser()}"}
-SHARE_A_STACK = ("tests/stack/", "tests/end_to_end/", "tests/dags/", "tests/chaos/")
+SHARE_A_STACK = ("tests/stack/", "tests/end_to_end/", "tests/interrupted/", "tests/dags/", "tests/chaos/")
 _numbers = itertools.count(1)
 # The same cases each time; --hypothesis-profile default tries others.
 settings.register_profile("the same cases", derandomize=True, database=None)
@@ -44,8 +45,12 @@ class _FilesAndFolders(LoadFileScheduling):  # type: ignore[misc]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that chooses the server of a test run."""
+    """Add the options that choose the server of a test run."""
     parser.addoption("--jit", action="store_true", help="use the machine's PostgreSQL, which has JIT")
+    parser.addoption(
+        "--postgres", type=Path, metavar="BIN", help="use the PostgreSQL programs in this folder"
+    )
+    parser.addoption("--pgbouncer", action="store_true", help="use the server through PgBouncer")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
@@ -111,10 +116,12 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 @pytest.fixture(scope="session")
 def postgres_server(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A running server that trades durability for speed; stopped and removed at the end."""
-    programs = programs_with_jit() if request.config.getoption("jit") else None
+    chosen = request.config.getoption
+    programs = chosen("postgres") or (programs_with_jit() if chosen("jit") else None)
     # Not pytest's own directory: PostgreSQL's user can't enter its parents.
     directory = Path(tempfile.mkdtemp(prefix="gong-test-"))
-    cluster = Cluster(directory, durable=False, programs=programs)
+    kind = PooledCluster if chosen("pgbouncer") else Cluster
+    cluster = kind(directory, durable=False, programs=programs)
     try:
         cluster.start()
         yield cluster
@@ -134,10 +141,11 @@ def database_url(postgres_server: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: Cluster) -> str:
     """The name of a migrated database to copy: faster than migrating for each test."""
-    engine = engine_for(_create_database(postgres_server, "template1"))
+    name = _create_database(postgres_server, "template1").rpartition("/")[2]
+    engine = engine_for(_without_pooler(postgres_server, name))
     migrate(engine)
     engine.dispose()
-    return str(engine.url.database)
+    return name
 
 
 @pytest.fixture
@@ -174,8 +182,13 @@ def _drop_database(server: Cluster, url: str) -> None:
 
 
 def _execute(server: Cluster, statement: str) -> None:
-    admin = psycopg2.connect(server.url("postgres").replace("+psycopg2", ""))
+    admin = psycopg2.connect(_without_pooler(server, "postgres").replace("+psycopg2", ""))
     admin.autocommit = True
     with admin.cursor() as cursor:
         cursor.execute(statement)
     admin.close()
+
+
+def _without_pooler(server: Cluster, database: str) -> str:
+    """Return a URL of the server itself: a pooler keeps connections, so a database could not be copied."""
+    return Cluster.url(server, database)

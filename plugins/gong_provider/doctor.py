@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -22,7 +21,6 @@ from gong_provider.client import endpoints
 from gong_provider.client.client import Access
 from gong_provider.client.errors import (
     GongApiError,
-    GongCoordinationError,
     GongNoSuchPathError,
     GongNotFoundError,
     GongRateLimitError,
@@ -31,8 +29,6 @@ from gong_provider.client.models import GongRequest, SettingsHistory, User, User
 from gong_provider.client.parsing import parse_timestamp
 from gong_provider.client.responses import MAX_CLOCK_DIFFERENCE, Response
 from gong_provider.hooks.gong import GongAsyncHook, MeteredClient
-from gong_provider.rate_limit.base import RateLimiter
-from gong_provider.rate_limit.in_process import in_process_rate_limiter
 
 MAX_CALLS = 20
 _ATTEMPTS = 2
@@ -158,18 +154,13 @@ class _DoctorHook(GongAsyncHook):
         """Does not follow redirects: these calls would not be counted."""
         options = self._client_options()
         options["http_options"] = replace(options["http_options"], allow_redirects=False)
-        return _Client(**options, rate_limiter=self._rate_limiter())
+        return _Client(**options)
 
-    def is_shared(self) -> bool:
-        """Whether there is a Postgres for all workers; the check works without it."""
-        with suppress(GongCoordinationError):
-            return self._coordination.database is not None
-        return False
-
-    def _rate_limiter(self) -> RateLimiter:
-        if self.is_shared():
-            return self._coordination.rate_limiter
-        return in_process_rate_limiter(self.settings.quota_account, self.settings.limits)
+    def limits_are_shared(self) -> Seen:
+        """Report whether a Postgres counts the calls of all workers."""
+        if self._coordination.database is not None:
+            return Seen("through Postgres")
+        return Seen("not seen: counted in this process only", None)
 
 
 async def diagnose(gong_conn_id: str) -> Report:
@@ -180,8 +171,7 @@ async def diagnose(gong_conn_id: str) -> Report:
     survey = Survey()
     async with _DoctorHook(gong_conn_id, attempts=_ATTEMPTS) as hook:
         await survey.make(hook.client, hook.settings.users_filter_path)
-        host, is_shared = hook.settings.host, hook.is_shared()
-    shared = Seen("through Postgres") if is_shared else Seen("not seen: counted in this process only", None)
+        host, shared = hook.settings.host, hook.limits_are_shared()
     findings = [
         Finding("connection", "works", Seen(f"works: {host} takes its credentials")),
         Finding("limits that all workers share", "through Postgres", shared),
@@ -359,18 +349,14 @@ def _no_such_path(survey: Survey) -> Seen:
     refusals = [result.error for result in survey.filtered.values() if result.error]
     if not refusals:
         return Seen("not seen: every path responds", None)
-    seen = sorted(
-        {
-            f"{error.status} {'with' if error.errors else 'without'} errors in JSON"
-            if error.status
-            else error.what
-            for error in refusals
-        }
-    )
+    seen = {
+        f"{e.status} {'with' if e.errors else 'without'} errors in JSON" if e.status else e.what
+        for e in refusals
+    }
     differs = not all(isinstance(error, GongNoSuchPathError) for error in refusals)
     path = survey.filter_path
     means = f"set the connection's extra users_filter_path to {path}: the client does not find it by itself"
-    return Seen(", ".join(seen), differs, means if path else "no filter can be used")
+    return Seen(", ".join(sorted(seen)), differs, means if path else "no filter can be used")
 
 
 def _empty_filter(survey: Survey) -> Seen:

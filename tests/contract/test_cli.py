@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -140,7 +141,7 @@ def test_a_sandbox_of_each_variant_is_as_assumed(
 def test_a_token_in_a_uri_works_too(gong: Gong, monkeypatch: pytest.MonkeyPatch) -> None:
     with GongService() as service:
         address = service.base_url.removeprefix("http://")
-        uri = f"gong://http://{address}?access_token={service.token}"
+        uri = f"gong://http://{address}?access_token={service.token}&coordination_conn_id=none"
         monkeypatch.setenv("AIRFLOW_CONN_ANOTHER", uri)
         assert address in gong("doctor", "--conn-id", "another", "--json").seen()["connection"]
         assert service.calls
@@ -203,6 +204,13 @@ def test_a_connection_that_cant_be_used_is_one_line_without_secrets(
             assert len(ended.code) > 10
             assert "\n" not in ended.code
             assert "secret" not in ended.code.replace("access key secret", "").replace("client_secret", "")
+
+
+def test_without_the_shared_database_the_doctor_makes_no_call_either(connect: Connect, gong: Gong) -> None:
+    with GongService([user(1)]) as service:
+        connect(service, coordination_conn_id=None)
+        assert "gong_postgres" in gong("doctor").code
+        assert service.calls == []
 
 
 def test_an_account_without_users(connect: Connect, variant: ApiVariantName, gong: Gong) -> None:
@@ -392,6 +400,17 @@ def test_a_user_and_their_history_are_printed(connect: Connect, variant: ApiVari
         assert "no·[31m" in table, "a terminal would obey an escape sequence"
         assert "404" in gong("users", "get", "1").code
         assert len(service.calls) == 5
+
+
+def test_a_terminal_without_unicode_shows_a_user(
+    connect: Connect, gong: Gong, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with GongService([user(7, lastName="Šárka\n")]) as service:
+        connect(service)
+        printed = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, "ascii", write_through=True))
+        assert gong("users", "get", user(7)["id"]).code == 0
+    assert b"| ??rka?" in printed.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tests.support.documents import BLOCKS, PAGES, ROOT, Block, named
 from tests.support.roles import ADMINISTRATOR, LOADER, READER
 
 KINDS = {"sql", "bash", "python", "json", "yaml"}
-ELSEWHERE = {"downstream.md", "operators.md", "questions.md"}
+ELSEWHERE = {"operators.md", "queries.md"}
 """Pages whose blocks their own tests run."""
 
 PROGRAMS = {"make", "pip", "python", "export", "mkdir", "cp", "airflow", "git", "cd"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 from pathlib import Path
@@ -35,11 +34,9 @@ def made_here(module: object) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("page", "module"), [("errors", errors), ("models", models), ("operators", operators)]
-)
-def test_every_class_is_on_its_page(site: Path, page: str, module: object) -> None:
-    text = (site / "reference" / f"{page}.html").read_text()
+@pytest.mark.parametrize("module", [errors, models, operators])
+def test_every_class_is_on_the_page(site: Path, module: object) -> None:
+    text = (site / "reference.html").read_text()
     names = made_here(module)
     assert names
     assert [name for name in names if f'id="{module.__name__}.{name}"' not in text] == []  # type: ignore[attr-defined]
@@ -56,8 +53,8 @@ def test_an_operators_docstring_names_its_template_fields(name: str) -> None:
 
 
 @pytest.mark.parametrize("hook", [GongHook, GongAsyncHook])
-def test_every_method_of_a_hook_is_on_its_page_and_explained(site: Path, hook: type) -> None:
-    text = (site / "reference" / "hook.html").read_text()
+def test_every_method_of_a_hook_is_on_the_page_and_explained(site: Path, hook: type) -> None:
+    text = (site / "reference.html").read_text()
     methods = [
         name
         for name, value in vars(hook).items()
@@ -93,10 +90,8 @@ def test_each_endpoint_is_in_the_table_with_its_operator_and_method(page: str) -
     assert [name for name in sorted(names) if not any(f"`{name}`" in row for row in rows)] == []
 
 
-def test_the_tree_of_errors_is_that_of_the_source() -> None:
-    documented = ast.get_docstring(ast.parse(Path(inspect.getfile(errors)).read_text())) or ""
-    (tree,) = re.findall(r"```text\n(.*?)```", (DOCS / "reference" / "errors.md").read_text(), re.S)
-    assert tree.strip() in documented
+def test_the_tree_of_errors_has_every_class() -> None:
+    (tree,) = re.findall(r"```text\n(.*?)```", inspect.getdoc(errors) or "", re.S)
     assert set(re.findall(r"Gong\w*Error", tree)) == set(made_here(errors))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ import psutil
 
 from include.gong.local.processes import leftovers
 from include.gong.local.settings import StateDir
+from tests.support import GongService
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 180
@@ -144,3 +146,15 @@ def eventually(condition: Any, what: str, seconds: float = 120, every_s: float =
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(every_s)
     return value
+
+
+def connection_to(service: GongService | str, **fields: Any) -> str:
+    """Return AIRFLOW_CONN_GONG_DEFAULT for a service."""
+    extra = {"calls_per_second": 0, "calls_per_day": 0, "timeout_s": 5, **fields.pop("extra", {})}
+    host = service if isinstance(service, str) else service.base_url
+    connection = {"conn_type": "gong", "host": host, "login": GongService.key, "password": GongService.secret}
+    return json.dumps(connection | fields | {"extra": extra})
+
+
+def uri(database_url: str) -> str:
+    return database_url.replace("postgresql+psycopg2", "postgres")

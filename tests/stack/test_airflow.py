@@ -96,7 +96,7 @@ def test_days_that_are_backfilled_at_once_are_right(elsewhere: Stack, database_u
     stack, odd = elsewhere, odd_world(120)
     days = [stack.day - timedelta(days=back) for back in (10, 9, 8)]
     (page,) = [
-        each.text for each in blocks_of(ROOT / "docs" / "recipes.md") if "backfill create" in each.text
+        each.text for each in blocks_of(ROOT / "docs" / "schedule.md") if "backfill create" in each.text
     ]
     command = page.replace("2026-01-01", str(days[0])).replace("2026-01-03", str(days[-1]))
     eventually(lambda: not opened(stack), "the end of earlier backfills", 60)

@@ -45,7 +45,7 @@ def test_the_estimate_is_a_sentence() -> None:
 
 def test_command_and_make_mean_the_same_days() -> None:
     """The customer's command on the page, and the body of our request."""
-    page = blocks_of(ROOT / "docs" / "recipes.md")
+    page = blocks_of(ROOT / "docs" / "schedule.md")
     (block,) = [each.text for each in page if "backfill create" in each.text]
     words = shlex.split(block)
     of_the_page = {name: words[words.index(f"--{name}-date") + 1] for name in ("from", "to")}

@@ -1,4 +1,4 @@
-"""``python -m tests.warehouse.dictionary``: writes docs/data-dictionary.md from the database's comments."""
+"""``python -m tests.warehouse.dictionary``: writes the data dictionary and dbt's sources."""
 
 from __future__ import annotations
 
@@ -8,13 +8,27 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import yaml
 from sqlalchemy import Connection, Row, text
 
 from include.gong.local.postgres import Cluster
 from include.gong.warehouse.connect import engine_for, transaction
 from include.gong.warehouse.migrate import migrate
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "data-dictionary.md"
+_ROOT = Path(__file__).resolve().parents[2]
+PAGE = _ROOT / "docs" / "data-dictionary.md"
+SOURCES = _ROOT / "include" / "gong" / "dbt" / "models" / "sources.yml"
+
+# Of those that a reader may read, what models are built on; the others explain these.
+_SOURCES = (
+    "absences", "check_results", "listings", "org_chart", "recording_coverage_daily", "setting_conflicts",
+    "setting_periods", "sync_runs", "user_settings_history", "user_states", "user_versions", "users",
+)  # fmt: skip
+_HEAD = "# The warehouse's tables and views; python -m tests.warehouse.dictionary writes this file.\n"
+_NEWEST_SYNC = """
+    select max(finished_at) from {{ source('gong', 'sync_runs') }}
+    where dag_id = 'gong_users_sync' and scope = 'everyone' and state = 'success'
+"""
 
 _COLUMNS = text("""
     SELECT relation.relname AS relation,
@@ -49,7 +63,10 @@ _FUNCTIONS = text("""
 
 
 def dictionary(connection: Connection) -> str:
-    """Every table, view and function of the schema, by name, with the meaning of each column."""
+    """Every table, view and function of the schema, by name, with the meaning of each column.
+
+    Meanings are the comments in the database, here as in ``sources``.
+    """
     rows = connection.execute(_COLUMNS).all()
     relations = groupby(rows, key=lambda row: (row.relation, row.kind, row.about))
     sections = [
@@ -57,6 +74,27 @@ def dictionary(connection: Connection) -> str:
         for (relation, kind, about), columns in relations
     ]
     return "\n".join([*sections, *map(_function, connection.execute(_FUNCTIONS))])
+
+
+def sources(connection: Connection) -> str:
+    """The file of dbt's sources: each as fresh as the newest sync that succeeded."""
+    rows = [row for row in connection.execute(_COLUMNS) if row.relation in _SOURCES]
+    tables = [
+        {"name": name, "description": about,
+         "columns": [{"name": row.name, "description": row.meaning} for row in columns]}
+        for (name, about), columns in groupby(rows, key=lambda row: (row.relation, row.about))
+    ]  # fmt: skip
+    source = {
+        "name": "gong",
+        "description": "Gong's users and their settings, as the sync stores them",
+        "schema": "{{ var('gong_schema', 'gong') }}",
+        "config": {
+            "freshness": {"error_after": {"count": 26, "period": "hour"}},
+            "loaded_at_query": " ".join(_NEWEST_SYNC.split()),
+        },
+        "tables": tables,
+    }
+    return _HEAD + yaml.safe_dump({"sources": [source]}, sort_keys=False, width=110, allow_unicode=True)
 
 
 def _function(row: Row[Any]) -> str:
@@ -87,7 +125,7 @@ def with_sections(page: str, sections: str) -> str:
 
 
 def main() -> None:
-    """Write the page, by a server that is started for it."""
+    """Write both files, by a server that is started for it."""
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(Path(folder), durable=False)
         cluster.start()
@@ -96,6 +134,7 @@ def main() -> None:
             migrate(engine)
             with transaction(engine) as connection:
                 PAGE.write_text(with_sections(PAGE.read_text(), dictionary(connection)))
+                SOURCES.write_text(sources(connection))
         finally:
             cluster.stop()
 

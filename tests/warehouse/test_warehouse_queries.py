@@ -1,4 +1,4 @@
-"""Queries on the warehouse of a small company, besides the samples of docs/questions.md."""
+"""Queries on the warehouse of a small company, besides the samples of docs/queries.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.warehouse.making import load_page, rows, value
 from tests.warehouse.small_company import ADA, CALLS, RECORDED, at, run_of
 
 
-def test_the_glossary_decides_only_known_states(company: Engine) -> None:
+def test_the_terms_decide_only_known_states(company: Engine) -> None:
     maybe = (True, False, None)
     query = """
         SELECT is_recorded, is_importing

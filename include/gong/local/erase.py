@@ -135,7 +135,7 @@ def _erase(engine: Engine, request: Request) -> tuple[str, Mapping[str, int]]:
         return f"{erased}No row was stored of them.", rows
     return (
         f"{erased}Rows deleted or changed: {counted(rows)}.\n"
-        "docs/privacy.md says what backups and logs still contain, and for how long."
+        "docs/security.md says what backups and logs still contain, and for how long."
     ), rows
 
 

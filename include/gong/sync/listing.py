@@ -24,7 +24,6 @@ from include.gong.sync.run import (
 from include.gong.sync.warehouse import warehouse_engine
 from include.gong.warehouse import account, deletions, listing_checkpoint, runs, users
 from include.gong.warehouse.connect import LOAD_RETRY_S, in_transaction, transaction
-from include.gong.warehouse.erasures import block_erasures
 from include.gong.warehouse.errors import AccountMismatchError
 
 log = logging.getLogger(__name__)
@@ -49,11 +48,14 @@ def load_page(run: Run, page: UsersPage) -> dict[str, int]:
     listing = page.listing
     assert listing is not None  # noqa: S101 - an operator's pages have one
     engine = warehouse_engine()
-    # Calls to Gong and Airflow come before the transaction.
-    first = _FirstPage(*gong_account(), killed_runs(run.key)) if listing.pages == 1 else None
-    in_transaction(
-        engine, lambda connection: _load_page(connection, run, page, listing, first), for_s=LOAD_RETRY_S
-    )
+    if listing.pages == 1:
+        # Calls to Gong and Airflow come before the transaction. The page is loaded in the next one: loads
+        # lock rows of runs last.
+        first = _FirstPage(*gong_account(), killed_runs(run.key))
+        in_transaction(
+            engine, lambda connection: _check_first(connection, run, page, first), for_s=LOAD_RETRY_S
+        )
+    in_transaction(engine, lambda connection: _load_page(connection, run, page, listing), for_s=LOAD_RETRY_S)
     return {"users": listing.users}
 
 
@@ -65,15 +67,14 @@ class _FirstPage(NamedTuple):
     killed: Sequence[runs.RunKey]
 
 
-def _load_page(
-    connection: Connection, run: Run, page: UsersPage, listing: ListingStatus, first: _FirstPage | None
-) -> None:
-    if first:
-        _check_account(connection, page, first.account)
-        _fail_when_too_long_for_a_day(connection, run, page, first.limits)
-        if not runs.is_running(connection, run.key):
-            block_erasures(connection)  # before old plans are removed, or each would wait for the other
-            open_row(connection, run, page.requested_at, first.killed)
+def _check_first(connection: Connection, run: Run, page: UsersPage, first: _FirstPage) -> None:
+    _check_account(connection, page, first.account)
+    _fail_when_too_long_for_a_day(connection, run, page, first.limits)
+    if not runs.is_running(connection, run.key):
+        open_row(connection, run, page.requested_at, first.killed)
+
+
+def _load_page(connection: Connection, run: Run, page: UsersPage, listing: ListingStatus) -> None:
     users.load_users(connection, run.key, page, listed=run.params.scope == "everyone")
     if run.params.scope == "everyone":
         listing_checkpoint.save_checkpoint(connection, run.key, page)

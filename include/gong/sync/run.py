@@ -143,14 +143,16 @@ def killed_runs(this: runs.RunKey) -> list[runs.RunKey]:
 def open_row(connection: Connection, run: Run, at: datetime, killed: Sequence[runs.RunKey]) -> None:
     """Open the run's row, and clean up after killed and old runs.
 
+    A killed run may still load. As in loads, rows of runs come last in the transaction.
+
     :param killed: result of ``killed_runs``, which calls Airflow and so runs outside the transaction.
     """
     params = run.params
+    plan.purge_plans(connection, at - PLAN_RETENTION)
+    listing_checkpoint.purge_checkpoints(connection, at - PLAN_RETENTION)
     for other in killed:
         log.warning("Run %s was killed: it is marked as abandoned", other.run_id)
         runs.abandon(connection, other, at)
-    plan.purge_plans(connection, at - PLAN_RETENTION)
-    listing_checkpoint.purge_checkpoints(connection, at - PLAN_RETENTION)
     runs.open_run(
         connection, run.key, started_at=at, day=params.day, history=params.history, scope=params.scope
     )

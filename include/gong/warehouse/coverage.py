@@ -21,12 +21,15 @@ _NOTE = text("""
 """)
 _NOTES = text("""
     SELECT dag_id, run_id, coverage_from, xmin::text AS version
-    FROM sync_runs WHERE coverage_from IS NOT NULL ORDER BY dag_id, run_id
+    FROM sync_runs WHERE coverage_from IS NOT NULL
 """)
-# A load that was committed meanwhile may have noted the same day again: then the row has another version.
+# A load that was committed meanwhile may have noted the same day again: then the row has another version. The
+# note stays on a locked row, too: a load, or the end of a run that waits for this one, is about to change it.
 _CLEAR = text("""
     UPDATE sync_runs SET coverage_from = NULL
-    WHERE (dag_id, run_id) = (:dag_id, :run_id) AND xmin::text = :version
+    WHERE (dag_id, run_id) IN (SELECT dag_id, run_id FROM sync_runs
+                               WHERE (dag_id, run_id) = (:dag_id, :run_id) AND xmin::text = :version
+                               FOR UPDATE SKIP LOCKED)
 """)
 
 _LOCK = text("LOCK TABLE recording_coverage_daily IN SHARE ROW EXCLUSIVE MODE")
@@ -71,7 +74,7 @@ def rewrite_coverage(connection: Connection, at: datetime) -> int:
     first_day = {"first_day": connection.scalar(_FIRST_DAY, {"noted": noted})}
     connection.execute(_DELETE, first_day)
     written = connection.execute(_WRITE, first_day | {"at": at}).rowcount
-    for note in notes:  # at the end: loads wait for these rows
+    for note in notes:  # at the end, as loads wait for these rows
         connection.execute(_CLEAR, dict(note))
     return written
 

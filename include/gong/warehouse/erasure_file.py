@@ -119,7 +119,7 @@ def _use_key(connection: Connection, key: bytes) -> None:
     if existing:
         raise WarehouseError(
             "The warehouse has erasure records of its own, under another key than the file's: their hashes "
-            "can't be compared, and nothing was changed. What to do then is in docs/privacy.md."
+            "can't be compared, and nothing was changed. What to do then is in docs/security.md."
         )
     _KEYS.fill(connection, [(key,)])
     connection.execute(_USE_KEY)

@@ -175,9 +175,9 @@ def open_run(
 
 
 def other_running(connection: Connection, run: RunKey) -> list[RunKey]:
-    """Return all other runs with state running, alive or killed."""
+    """Return all other runs with state running, alive or killed, in the order in which rows are locked."""
     query = select(_RUNS.c.dag_id, _RUNS.c.run_id).where(_RUNS.c.state == "running", ~_is(run))
-    return [RunKey(*row) for row in connection.execute(query.order_by(_RUNS.c.started_at))]
+    return [RunKey(*row) for row in connection.execute(query.order_by(_RUNS.c.dag_id, _RUNS.c.run_id))]
 
 
 def abandon(connection: Connection, run: RunKey, at: datetime) -> None:

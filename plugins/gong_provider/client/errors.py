@@ -1,5 +1,6 @@
 """All errors of the provider, in one tree: a class for each thing that the caller should do.
 
+```text
 GongError
 ├── GongConfigError             the connection or an argument is wrong; no call was made
 ├── GongPagingError             a listing can't be followed to its end (a cursor came twice)
@@ -18,6 +19,7 @@ GongError
         ├── GongUnavailableError      5xx, timeout, reset
         │   └── GongUnreachableError    no connection: refused, no route, unknown host
         └── GongMalformedResponseError  truncated, HTML, not JSON, not Gong
+```
 
 No message contains a secret, a query string, a body, or personal data but a numeric id.
 """

@@ -36,7 +36,7 @@ _NO_ROUTE = "there is no route to this host; check the host and the network"
 _CONNECTION_ADVICE = (
     ("Connection refused", "nothing answers there; start the database, or correct its host and port"),
     ("could not translate host name", "this host name is unknown; correct it"),
-    ("password authentication failed", "it refuses this login or password; correct them"),
+    ("(password|SASL) authentication failed", "it refuses this login or password; correct them"),
     ("no password supplied", "it requires a password; set one in the connection"),
     ('role ".*" does not exist', "it does not know this login; create the role, or correct the login"),
     ('database ".*" does not exist', "it has no database of this name; create it, or correct the name"),

@@ -110,13 +110,14 @@ class _Hook(BaseHook):
     @cached_property
     def client(self) -> MeteredClient:
         """The asynchronous client of this connection."""
-        return MeteredClient(**self._client_options(), rate_limiter=self._coordination.rate_limiter)
+        return MeteredClient(**self._client_options())
 
     def _client_options(self) -> dict[str, Any]:
         settings = self.settings
         return {
             "http_options": http_options_of(settings.http_extras, settings.base_url),
             "credentials": self._credentials,
+            "rate_limiter": self._coordination.rate_limiter,
             "timeout_s": settings.timeout_s,
             "filter_path": settings.users_filter_path,
             "attempts": self._attempts,

@@ -7,21 +7,26 @@ RETURNS TABLE (
 )
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
+    -- Few users manage others, and only these can be in a cycle.
     WITH RECURSIVE person AS MATERIALIZED (
         SELECT user_id, manager_id
         FROM users_as_of(moment)
-    ), reached AS (
-        SELECT user_id
-        FROM person
-        WHERE NOT EXISTS (SELECT FROM person AS manager WHERE manager.user_id = person.manager_id)
-        UNION ALL
-        SELECT person.user_id
-        FROM reached
-        JOIN person ON person.manager_id = reached.user_id
-    ), tangled AS (
+    ), manager AS MATERIALIZED (
         SELECT user_id, manager_id
         FROM person
-        WHERE NOT EXISTS (SELECT FROM reached WHERE reached.user_id = person.user_id)
+        WHERE user_id IN (SELECT manager_id FROM person)
+    ), reached AS (
+        SELECT user_id
+        FROM manager
+        WHERE NOT EXISTS (SELECT FROM manager AS above WHERE above.user_id = manager.manager_id)
+        UNION ALL
+        SELECT manager.user_id
+        FROM reached
+        JOIN manager ON manager.manager_id = reached.user_id
+    ), tangled AS MATERIALIZED (
+        SELECT user_id, manager_id
+        FROM manager
+        WHERE NOT EXISTS (SELECT FROM reached WHERE reached.user_id = manager.user_id)
     ), up AS (
         SELECT user_id, manager_id AS above_id
         FROM tangled
@@ -32,7 +37,12 @@ BEGIN ATOMIC
     )
     SELECT user_id, bool_or(user_id = above_id), bool_or(user_id = above_id) AND user_id = min(above_id)
     FROM up
-    GROUP BY user_id;
+    GROUP BY user_id
+    UNION ALL
+    SELECT person.user_id, false, false
+    FROM person
+    JOIN tangled ON tangled.user_id = person.manager_id
+    WHERE NOT EXISTS (SELECT FROM manager WHERE manager.user_id = person.user_id);
 END;
 
 COMMENT ON FUNCTION manager_cycles IS

@@ -58,7 +58,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION user_states_as_of IS
-    'Each user at a moment in the terms of the glossary; settings as in effective_settings_as_of, the '
+    'Each user at a moment in the terms of docs/queries.md; settings as in effective_settings_as_of, the '
     'profile as seen: null before first_seen_at
 user_id: The user
 name: First and last name

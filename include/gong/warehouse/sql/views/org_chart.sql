@@ -1,49 +1,25 @@
 -- Who reports to whom, with cycles of managers cut where they are entered.
 CREATE OR REPLACE VIEW org_chart AS
-WITH RECURSIVE people AS MATERIALIZED (
+WITH RECURSIVE cycle AS MATERIALIZED (
+    SELECT user_id, is_in_cycle, is_entry FROM manager_cycles('infinity')
+), people AS MATERIALIZED (
     SELECT person.user_id, person.manager_id, person.name, person.title, person.active,
            manager.active AS manager_active,
-           person.manager_id IS NOT NULL AND manager.user_id IS NULL AS is_orphan
+           person.manager_id IS NOT NULL AND manager.user_id IS NULL AS is_orphan,
+           coalesce(is_in_cycle, false) AS is_in_cycle,
+           person.manager_id IS NULL OR manager.user_id IS NULL OR coalesce(is_entry, false) AS is_top
     FROM user_states AS person
     LEFT JOIN user_states AS manager ON manager.user_id = person.manager_id AND manager.is_in_gong
+    LEFT JOIN cycle ON cycle.user_id = person.user_id
     WHERE person.is_in_gong
 ), tree AS (
     SELECT user_id, 0 AS depth, ARRAY[user_id] AS path
     FROM people
-    WHERE manager_id IS NULL OR is_orphan
+    WHERE is_top
     UNION ALL
     SELECT below.user_id, depth + 1, path || below.user_id
     FROM tree
-    JOIN people AS below ON below.manager_id = tree.user_id
-), tangled AS (
-    -- Users in or below a cycle of managers.
-    SELECT user_id, manager_id
-    FROM people
-    WHERE NOT EXISTS (SELECT FROM tree WHERE tree.user_id = people.user_id)
-), up AS (
-    SELECT user_id, manager_id AS above_id
-    FROM tangled
-    UNION
-    SELECT up.user_id, tangled.manager_id
-    FROM up
-    JOIN tangled ON tangled.user_id = above_id
-), circle AS (
-    SELECT user_id, user_id = min(above_id) AS is_entry
-    FROM up
-    GROUP BY user_id
-    HAVING bool_or(user_id = above_id)
-), hanging AS (
-    SELECT user_id, manager_id
-    FROM tangled
-    WHERE NOT EXISTS (SELECT FROM circle WHERE circle.user_id = tangled.user_id AND is_entry)
-), knot AS (
-    SELECT user_id, 0 AS depth, ARRAY[user_id] AS path
-    FROM circle
-    WHERE is_entry
-    UNION ALL
-    SELECT below.user_id, depth + 1, path || below.user_id
-    FROM knot
-    JOIN hanging AS below ON below.manager_id = knot.user_id
+    JOIN people AS below ON below.manager_id = tree.user_id AND NOT below.is_top
 )
 SELECT user_id,
        name,
@@ -52,12 +28,11 @@ SELECT user_id,
        manager_id,
        depth,
        path,
-       circle.user_id IS NOT NULL AS is_in_cycle,
+       is_in_cycle,
        is_orphan,
        NOT coalesce(manager_active, true) AS has_inactive_manager
-FROM (TABLE tree UNION ALL TABLE knot) AS place
-JOIN people USING (user_id)
-LEFT JOIN circle USING (user_id);
+FROM tree
+JOIN people USING (user_id);
 
 COMMENT ON VIEW org_chart IS
     'The org chart of Gong today, from the top down: each user once, whatever managers say';

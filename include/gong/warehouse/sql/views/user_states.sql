@@ -30,7 +30,7 @@ CROSS JOIN LATERAL in_effect(
 WHERE is_current;
 
 COMMENT ON VIEW user_states IS
-    'Each user today in the terms of the glossary, deleted users too; settings as in '
+    'Each user today in the terms of docs/queries.md, deleted users too; settings as in '
     'effective_settings_as_of(now()), of deleted users as last seen; null: not known';
 COMMENT ON COLUMN user_states.user_id IS 'The user';
 COMMENT ON COLUMN user_states.name IS 'First and last name';

@@ -1,4 +1,4 @@
-"""The questions of docs/questions.md, each with its sample; those about one user are found by indexes."""
+"""The queries of docs/queries.md, each with its sample; those about one user are found by indexes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.warehouse.small_company import replayed_once
 
 pytestmark = pytest.mark.each_server
 
-QUESTIONS = Path(__file__).parents[2] / "docs" / "questions.md"
+QUERIES = Path(__file__).parents[2] / "docs" / "queries.md"
 READ_WHOLE = text("SELECT relname, seq_tup_read FROM pg_stat_xact_user_tables WHERE seq_tup_read > 0")
 
 
@@ -77,7 +77,7 @@ def test_the_page_of_one_user_reads_no_table_whole(crowd: Engine, on: date | Non
 
 def documented() -> list[tuple[str, str]]:
     """Each statement of the page, and the table of the sample below it."""
-    blocks = QUESTIONS.read_text(encoding="utf-8").split("```sql\n")[1:]
+    blocks = QUERIES.read_text(encoding="utf-8").split("```sql\n")[1:]
     halves = [block.split("\n## ")[0].split("```\n", 1) for block in blocks]
     return [(sql, "\n".join(line for line in below.split("\n") if line[:1] == "|")) for sql, below in halves]
 

@@ -1,4 +1,4 @@
-"""docs/another-api.md: the copy that its commands make is independent."""
+"""docs/architecture.md: the copy of the provider that its commands make is independent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROVIDER = ROOT / "plugins" / "gong_provider"
 
 @pytest.mark.skipif(not shutil.which("perl"), reason="the block needs perl")
 def test_a_copy_under_another_name_is_independent(tmp_path: Path) -> None:
-    (block,) = blocks_of(ROOT / "docs" / "another-api.md")
+    (block,) = [each for each in blocks_of(ROOT / "docs" / "architecture.md") if each.tested]
     shutil.copytree(
         PROVIDER, tmp_path / "plugins" / PROVIDER.name, ignore=shutil.ignore_patterns("__pycache__")
     )
