@@ -175,7 +175,7 @@ def timeline(by_key: Mapping[str, Sequence[Period]], end: datetime) -> Timeline 
 
 
 def _marks(begin: datetime, end: datetime, x: Callable[[datetime], float]) -> list[tuple[float, str]]:
-    """Return the years' first days, or the months' where they are few; at most five or so, none at the edge."""
+    """Return the years' first days, or the months' where they are few; a few, none at the edge."""
     years = [datetime(year, 1, 1, tzinfo=UTC) for year in range(begin.year + 1, end.year + 1)]
     months = [
         datetime(begin.year + n // 12, n % 12 + 1, 1, tzinfo=UTC)
