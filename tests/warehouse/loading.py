@@ -20,6 +20,7 @@ from include.gong.warehouse.checks import run_checks
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.coverage import rewrite_coverage
 from include.gong.warehouse.erasure import erase_user, lift_erasure
+from include.gong.warehouse.findings import compare_findings
 from include.gong.warehouse.histories import load_histories
 from include.gong.warehouse.retention import Retention, remove_outdated
 from include.gong.warehouse.users import load_users
@@ -60,6 +61,7 @@ def full_load(engine: Engine) -> None:
         keep = timedelta(days=365)
         remove_outdated(connection, Retention(versions=keep, deleted_users=keep), NOON)
         rewrite_coverage(connection, NOON + HOUR)
+        compare_findings(connection, RUN, NOON + HOUR)
         run_checks(connection, RUN, NOON + HOUR)
         runs.add_warning(connection, RUN, "odd")
         runs.close_run(connection, RUN, "success", NOON + HOUR)

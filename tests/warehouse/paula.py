@@ -144,6 +144,8 @@ def leave_traces(engine: Engine) -> None:
             connection, RUN, page_of_listing([paula(), otto()], "next", NOON + HOUR)
         )
         connection.exec_driver_sql("UPDATE user_sync_state SET listed_at = last_seen_at")
+        found = "INSERT INTO finding_periods VALUES (%(id)s, 'active_not_recorded', now())"
+        connection.exec_driver_sql(found, {"id": PAULA})
         deletions.flag_missing(connection, NOON + HOUR, with_avatars=False, whole=True)
 
 

@@ -36,6 +36,7 @@ from include.gong.local.postgres import Cluster
 from include.gong.warehouse import deletions
 from include.gong.warehouse.connect import engine_for, transaction
 from include.gong.warehouse.coverage import rewrite_coverage
+from include.gong.warehouse.findings import compare_findings
 from include.gong.warehouse.histories import load_histories
 from include.gong.warehouse.plan import plan_histories
 from include.gong.warehouse.runs import RunKey, close_run, record_listing
@@ -176,6 +177,7 @@ def run_on(engine: Engine, day: int) -> None:
         deletions.apply_deletions(connection, run, accept=False)
     with transaction(engine) as connection:
         rewrite_coverage(connection, at(day, "00:33"))
+        compare_findings(connection, run, at(day, "00:33"))
         close_run(connection, run, "success", at(day, "00:33"))
 
 

@@ -22,7 +22,8 @@ HIDDEN = {
     "listing_pages", "oauth_tokens", "rejected_records",
 }  # fmt: skip
 READABLE = {
-    "active_not_recorded", "findings", "inactive_but_importing", "org_chart", "recorded_without_consent_page",
+    "active_not_recorded", "findings", "finding_periods", "inactive_but_importing", "org_chart",
+    "recorded_without_consent_page",
     "users_not_seen_recently", "user_states", "users_with_managers",
     "api_usage", "check_results", "derived_setting_periods", "listings", "history_backlog",
     "recording_coverage_daily", "absences", "setting_conflicts", "setting_instants", "setting_periods",
@@ -37,14 +38,14 @@ CALLABLE = {
     "recorded_without_consent_page_as_of", "setting_seen_since", "settings_as_of",
     "users_not_seen_recently_at", "user_states_as_of", "users_as_of",
     "all_settings", "canonical_value", "derived_settings_by_history", "fact_text", "full_name",
-    "minute_text", "report_settings", "date_text", "is_finding", "finding_cause", "finding_reason",
-    "findings_as_of", "findings_known_as_of", "conflicting_users_as_of", "setting_conflicts_as_of",
-    "setting_label", "switch_value", "switches",
+    "minute_text", "report_settings", "date_text", "finding_cause", "finding_reason", "findings_as_of",
+    "findings_of_run", "state_findings", "findings_known_as_of", "conflicting_users_as_of",
+    "setting_conflicts_as_of", "setting_label", "switch_value", "switches",
     "value_label", "without_token",
 }  # fmt: skip
 MAY_BE_EMPTY = {
-    "absent_at", "manager_cycles", "users_not_seen_recently_at", "findings_as_of", "conflicting_users_as_of",
-    "setting_conflicts_as_of",
+    "absent_at", "manager_cycles", "users_not_seen_recently_at", "findings_as_of", "findings_of_run",
+    "conflicting_users_as_of",    "setting_conflicts_as_of",
 }  # fmt: skip
 
 _RELATIONS = """

@@ -19,17 +19,19 @@ from gong_provider.client.errors import GongConfigError
 from gong_provider.client.models import utc_now
 from gong_provider.rate_limit.base import CallsRemaining, Limits
 from include.gong.sync import budget
+from include.gong.sync.alerts import send_findings
 from include.gong.sync.backlog import describe_backlog
 from include.gong.sync.publishing import publish
 from include.gong.sync.retention import read_retention
 from include.gong.sync.run_params import RunParams, read_run_params
-from include.gong.sync.summary import summary
+from include.gong.sync.summary import findings_summary, summary
 from include.gong.sync.warehouse import warehouse_engine
 from include.gong.warehouse import account, backlog, deletions, listing_checkpoint, plan, runs
-from include.gong.warehouse.connect import transaction
+from include.gong.warehouse.connect import in_transaction, transaction
 from include.gong.warehouse.coverage import rewrite_coverage
 from include.gong.warehouse.erasure import repeat_erasures
 from include.gong.warehouse.errors import WarehouseError
+from include.gong.warehouse.findings import compare_findings
 from include.gong.warehouse.retention import remove_outdated
 
 if TYPE_CHECKING:
@@ -217,6 +219,9 @@ def _finish(context: Any, run: runs.RunKey, failed_tasks: Sequence[str], cause: 
                 for name, number in remove_outdated(connection, retention, utc_now(), run).items():
                     log.info("Removed, as they are old: %d %s", number, name)
             rewrite_coverage(connection, utc_now())
+    found = None
+    if not failed_tasks:
+        found = in_transaction(engine, lambda connection: compare_findings(connection, run, utc_now()))
     limits, calls = calls_remaining()
     with transaction(engine) as connection:
         failed_histories = plan.failed_histories(connection, run)
@@ -230,12 +235,15 @@ def _finish(context: Any, run: runs.RunKey, failed_tasks: Sequence[str], cause: 
             "are loaded. gong.user_sync_state has the users and the reasons. To fetch them again, start a "
             "new run or clear all of this one"
         )
-    if failure:
-        _log_summary(_close(run, "failed", failure))
-        raise AirflowFailException(failure)
-    publish(context, engine, row)
-    row = _close(run, "success")
+    if not failure:
+        publish(context, engine, row)
+    row = _close(run, "failed" if failure else "success", failure)
     _log_summary(row)
+    if found is not None:
+        log.info("Findings: %s", findings_summary(found))
+        send_findings(found, context)
+    if failure:
+        raise AirflowFailException(failure)
     counted = (
         "users_listed", "users_new", "histories_fetched", "histories_remaining", "changes_new", "calls_made",
     )  # fmt: skip

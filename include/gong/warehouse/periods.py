@@ -59,9 +59,10 @@ _REFRESH_SETTINGS_BY_HISTORY = text("""
         FROM setting_periods
         JOIN users USING (user_id)
         WHERE user_id = ANY (CAST(:ids AS text[]))
-          AND setting_key = ANY (report_settings())
           AND valid_to IS NULL AND provenance IS NOT NULL
           AND value IS DISTINCT FROM all_settings(settings, active) ->> setting_key
+          AND (setting_key = ANY (report_settings())
+               OR all_settings(settings, active) ->> setting_key IS NOT NULL)
     ), derived AS (
         SELECT user_id, CASE WHEN candidates.user_id IS NOT NULL
                              THEN derived_settings_by_history(user_id) END AS settings

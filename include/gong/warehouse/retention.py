@@ -28,8 +28,8 @@ _SINCE = text("""
 """)
 
 TABLES_OF_USERS = (
-    "user_sync_state", "user_versions", "user_settings_history", "setting_periods", "history_plan",
-    "history_claims",
+    "user_sync_state", "user_versions", "user_settings_history", "setting_periods", "finding_periods",
+    "history_plan", "history_claims",
 )  # fmt: skip
 
 # Locked, so that no user is removed who is seen again at this moment.
@@ -54,7 +54,7 @@ _REMOVE_VERSIONS = text("""
     )
     SELECT count(*), min(valid_from) FROM removed
 """)
-
+_REMOVE_FINDINGS = text("DELETE FROM finding_periods WHERE resolved_at < :before")
 
 # A listing stays until there is a newer one of its kind, with its run: checks compare with it.
 _REMOVE_OLD = {
@@ -79,7 +79,7 @@ _REMOVE_LISTINGS = text("""
 class Retention:
     """How long to keep outdated data; None: for good.
 
-    :ivar versions: versions of users, from their end on.
+    :ivar versions: versions of users, from their end on, and findings, from when they were resolved on.
     :ivar deleted_users: all data of users deleted in Gong, from then on.
     :ivar runs: runs, their listings and results of their checks.
     :ivar rejected_records: from when they were last returned on.
@@ -131,6 +131,7 @@ def remove_outdated(
         old = {"before": now - retention.versions}
         removed["versions"], since = connection.execute(_REMOVE_VERSIONS, old).one()
         invalidate_coverage(connection, since, run=run)
+        removed["resolved findings"] = connection.execute(_REMOVE_FINDINGS, old).rowcount
     if retention.runs is not None:
         connection.execute(_REMOVE_LISTINGS, {"before": now - retention.runs})
     kept = {

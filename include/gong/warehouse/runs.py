@@ -53,6 +53,7 @@ class RunRow:
     warnings: list[str]
     backlog_status: str | None
     failure: str | None
+    findings_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

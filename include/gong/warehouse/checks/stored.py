@@ -31,7 +31,8 @@ CHECKS = (
             SELECT count(*)
             FROM unnest(ARRAY[
                 'user_sync_state_pkey', 'user_settings_history_pkey', 'user_versions_pkey',
-                'user_versions_current', 'user_versions_apart_insert', 'user_versions_apart_update'
+                'user_versions_current', 'user_versions_apart_insert', 'user_versions_apart_update',
+                'finding_periods_pkey', 'finding_periods_open'
             ]) AS needed (name)
             WHERE NOT EXISTS (
                 SELECT FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
@@ -78,6 +79,20 @@ CHECKS = (
                              AS before_until
                   FROM user_versions) AS version
             WHERE valid_from < before_until OR valid_from >= valid_to
+        """),
+    ),
+    Check(
+        "findings_apart",
+        "error",
+        "{found} periods of findings overlap, or are of users who are not stored",
+        text("""
+            SELECT count(*)
+            FROM (SELECT user_id, opened_at,
+                         lag(coalesce(resolved_at, 'infinity')) OVER (PARTITION BY user_id, kind
+                                                                      ORDER BY opened_at) AS before_until
+                  FROM finding_periods) AS period
+            WHERE opened_at < before_until
+               OR NOT EXISTS (SELECT FROM user_sync_state AS state WHERE state.user_id = period.user_id)
         """),
     ),
     Check(

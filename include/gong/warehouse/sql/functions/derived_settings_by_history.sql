@@ -7,7 +7,8 @@ BEGIN ATOMIC
     FROM effective_settings_as_of('infinity') AS effective
     JOIN users USING (user_id)
     WHERE effective.user_id = wanted_user_id
-      AND setting_key = ANY (report_settings())
+      -- Of other settings, only where the profile shows them: those are conflicts.
+      AND (setting_key = ANY (report_settings()) OR all_settings(settings, active) ->> setting_key IS NOT NULL)
       AND source = 'history'
       AND provenance IS NOT NULL
       AND effective.value IS DISTINCT FROM all_settings(settings, active) ->> setting_key;

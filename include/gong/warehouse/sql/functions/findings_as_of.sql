@@ -21,18 +21,22 @@ BEGIN ATOMIC
            since,
            finding_reason(kind, web_conferences_recorded, prevent_web_conference_recording, emails_imported,
                           prevent_email_import, telephony_calls_imported, non_recorded_meetings_imported),
-           changed_by, NULL::timestamptz
+           changed_by,
+           (SELECT opened_at FROM finding_periods AS period
+            WHERE period.user_id = state.user_id AND period.kind = finding.kind
+              AND opened_at <= moment AND (resolved_at IS NULL OR moment < resolved_at))
     FROM user_states_as_of(moment) AS state
-    CROSS JOIN (
-        VALUES ('recorded_without_consent_page'), ('active_not_recorded'), ('inactive_but_importing')
-    ) AS of_kind (kind)
+    CROSS JOIN LATERAL state_findings(active, is_recorded, is_importing, has_consent_page) AS finding
     LEFT JOIN LATERAL finding_cause(state.user_id, kind, moment) AS cause ON true
-    WHERE is_finding(kind, active, is_recorded, is_importing, has_consent_page)
+    WHERE is_open
     UNION ALL
     SELECT user_id, 'setting_conflict', full_name(first_name, last_name), email_address, title, manager_id,
            (SELECT full_name(first_name, last_name) FROM users_as_of(moment) AS manager
             WHERE manager.user_id = person.manager_id),
-           since, why, NULL, NULL
+           since, why, NULL,
+           (SELECT opened_at FROM finding_periods AS period
+            WHERE period.user_id = person.user_id AND period.kind = 'setting_conflict'
+              AND opened_at <= moment AND (resolved_at IS NULL OR moment < resolved_at))
     FROM users_as_of(moment) AS person
     JOIN conflicting_users_as_of(moment) AS conflict USING (user_id);
 END;
@@ -51,4 +55,4 @@ manager_name: The manager''s name; null: none, or no user stored here
 since: Since when the settings are so; null: not known, for it was so when the user was first seen
 why: Which settings, in words
 changed_by: Who made the change of then, as returned; null: not reported by Gong, or no change of a setting
-first_seen_at: When a full daily run first found it; null: none has yet';
+first_seen_at: When a full daily run first found it; null: none had then';

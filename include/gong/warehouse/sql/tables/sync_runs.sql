@@ -33,6 +33,7 @@ CREATE TABLE sync_runs (
     failure             text,
     anomalies           jsonb       NOT NULL DEFAULT '{}',
     coverage_from       date,
+    findings_at         timestamptz,
     PRIMARY KEY (dag_id, run_id),
     CHECK (history IN ('auto', 'all', 'changed', 'none')),
     CHECK (scope IN ('everyone', 'selection')),
@@ -83,3 +84,6 @@ COMMENT ON COLUMN sync_runs.anomalies IS
     'Anomalies of responses that the run met and handled: number by kind. Values are never logged';
 COMMENT ON COLUMN sync_runs.coverage_from IS
     'The first day of recording_coverage_daily that loads of the run made out of date; null once it is rewritten';
+COMMENT ON COLUMN sync_runs.findings_at IS
+    'When the run compared findings with those of the run before; null: it did not, as it was partial, of a past '
+    'day, or failed';

@@ -12,21 +12,27 @@ SELECT state.user_id,
        finding_reason(kind, web_conferences_recorded, prevent_web_conference_recording, emails_imported,
                       prevent_email_import, telephony_calls_imported, non_recorded_meetings_imported) AS why,
        changed_by,
-       NULL::timestamptz AS first_seen_at
+       (SELECT opened_at FROM finding_periods AS period
+        WHERE period.user_id = state.user_id AND period.kind = finding.kind AND resolved_at IS NULL)
+           AS first_seen_at
 FROM user_states AS state
-CROSS JOIN (
-    VALUES ('recorded_without_consent_page'), ('active_not_recorded'), ('inactive_but_importing')
-) AS of_kind (kind)
+CROSS JOIN LATERAL state_findings(active, is_recorded, is_importing, has_consent_page) AS finding
 LEFT JOIN LATERAL finding_cause(state.user_id, kind, 'infinity') AS cause ON true
-WHERE is_in_gong AND is_finding(kind, active, is_recorded, is_importing, has_consent_page)
+WHERE is_in_gong AND is_open
 UNION ALL
 SELECT state.user_id, 'setting_conflict', name, email_address, title, state.manager_id,
        (SELECT full_name(first_name, last_name) FROM user_versions AS manager
         WHERE manager.user_id = state.manager_id AND is_current),
-       since, why, NULL, NULL
+       since, why, NULL,
+       (SELECT opened_at FROM finding_periods AS period
+        WHERE period.user_id = state.user_id AND period.kind = 'setting_conflict' AND resolved_at IS NULL)
 FROM user_states AS state
-JOIN conflicting_users_as_of('infinity') AS conflict USING (user_id)
-WHERE is_in_gong;
+JOIN user_sync_state AS sync_state USING (user_id)
+CROSS JOIN LATERAL (
+    -- OFFSET 0 has it planned by itself, for these few users.
+    SELECT * FROM conflicting_users_as_of('infinity') AS each_ WHERE each_.user_id = state.user_id OFFSET 0
+) AS conflict
+WHERE is_in_gong AND settings_by_history IS NOT NULL;
 
 COMMENT ON VIEW findings IS
     'What someone should act on today: findings_as_of, now';

@@ -1,0 +1,114 @@
+"""Stores when findings open and are resolved: a full daily run compares them with those stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from include.gong.warehouse.erasures import block_erasures
+from include.gong.warehouse.runs import RunKey, RunRow, run_row, set_on_run
+
+# A finding whose state is not known stays open. Whether profile and history conflict is not known while the
+# history is missing, failed or pending, or a difference may be younger than both.
+_STATES = """
+    states AS MATERIALIZED (
+        SELECT user_id, kind, is_open
+        FROM user_states
+        CROSS JOIN LATERAL state_findings(active, is_recorded, is_importing, has_consent_page) AS finding
+        WHERE is_in_gong AND is_open IS NOT FALSE
+        UNION ALL
+        SELECT user_id, kind, true FROM findings WHERE kind = 'setting_conflict'
+        UNION ALL
+        SELECT user_id, 'setting_conflict', NULL
+        FROM user_sync_state
+        JOIN user_versions USING (user_id)
+        WHERE is_current AND deleted_at IS NULL
+          AND (history_fetched_at IS NULL OR history_failed_at IS NOT NULL
+               OR history_pending_since IS NOT NULL
+               OR EXISTS (SELECT FROM jsonb_object_keys(settings_by_history) AS each (setting_key)
+                          WHERE all_settings(settings, active) ->> setting_key IS NOT NULL))
+    )
+"""
+_COMPARE = text(f"""
+    WITH {_STATES}, resolved AS (
+        UPDATE finding_periods AS period
+        SET resolved_at = :at
+        WHERE resolved_at IS NULL AND opened_at < :at
+          AND NOT EXISTS (SELECT FROM states
+                          WHERE states.user_id = period.user_id AND states.kind = period.kind)
+    )
+    INSERT INTO finding_periods (user_id, kind, opened_at)
+    SELECT user_id, kind, :at
+    FROM states
+    WHERE is_open
+      AND NOT EXISTS (SELECT FROM finding_periods AS period
+                      WHERE period.user_id = states.user_id AND period.kind = states.kind
+                        AND resolved_at IS NULL)
+""")  # noqa: S608 (a constant)
+_NEWEST_BEFORE = text("""
+    SELECT max(started_at) FILTER (WHERE started_at > :started_at) AS later,
+           max(started_at) FILTER (WHERE started_at < :started_at) AS earlier
+    FROM sync_runs WHERE findings_at IS NOT NULL
+""")
+_OF_RUN = text("SELECT change, user_id, kind FROM findings_of_run(:dag_id, :run_id) ORDER BY kind, user_id")
+_OPEN = text(
+    "SELECT kind, count(*) FROM finding_periods WHERE resolved_at IS NULL GROUP BY kind ORDER BY kind"
+)
+
+
+class Finding(NamedTuple):
+    """A user and a kind of the view ``findings``."""
+
+    user_id: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingsOfRun:
+    """What a run found.
+
+    :ivar is_first: no run has compared findings before: all that are open are, so to say, old.
+    :ivar open: numbers of open findings by kind.
+    :ivar new: findings opened by the run; none on the first.
+    :ivar resolved: findings resolved by the run.
+    """
+
+    is_first: bool
+    open: Mapping[str, int]
+    new: Sequence[Finding]
+    resolved: Sequence[Finding]
+
+
+def compare_findings(connection: Connection, run: RunKey, at: datetime) -> FindingsOfRun | None:
+    """Open and resolve findings by the state of today, if the run is a full one about today.
+
+    :param at: now.
+    :return: None: the run is partial or about a past day, or a later one has compared.
+    """
+    row = run_row(connection, run)
+    others = connection.execute(_NEWEST_BEFORE, {"started_at": row.started_at}).one()
+    if others.later or not _is_full(row):
+        return None
+    block_erasures(connection)
+    connection.execute(_COMPARE, {"at": at})
+    set_on_run(connection, run, {"findings_at": at})
+    found: dict[str, list[Finding]] = {"new": [], "resolved": []}
+    for change, *finding in connection.execute(_OF_RUN, run._asdict()):
+        found[change].append(Finding(*finding))
+    is_first = others.earlier is None
+    return FindingsOfRun(
+        is_first=is_first,
+        open=dict(map(tuple, connection.execute(_OPEN))),
+        new=[] if is_first else found["new"],
+        resolved=found["resolved"],
+    )
+
+
+def _is_full(run: RunRow) -> bool:
+    """Whether a run is about everyone and everything of today: its day, if it has one, ended just before."""
+    is_of_today = run.day is None or run.day >= run.started_at.date() - timedelta(days=1)
+    return run.scope == "everyone" and run.history in ("auto", "all") and is_of_today
