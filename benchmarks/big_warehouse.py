@@ -55,7 +55,7 @@ _CHANGES = """
     ) AS change;
 """
 _DERIVED = """
-    INSERT INTO setting_periods SELECT * FROM derived_setting_periods;
+    INSERT INTO setting_timelines SELECT * FROM derived_setting_timelines(NULL);
     INSERT INTO recording_coverage_daily
     SELECT *, '2026-06-01' FROM derived_recording_coverage('-infinity');
 """

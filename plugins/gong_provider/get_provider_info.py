@@ -76,6 +76,10 @@ _SECTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "Path of users by filter",
             "Leave empty: found by trying. Gong's own is /users/extensive.",
         ),
+        "uncollected_fields": _field(
+            "Fields left uncollected",
+            "Such as phoneNumber, extension, emailAliases: users are then parsed, and stored, without them.",
+        ),
     },
 }
 """The form's fields, by section."""

@@ -54,6 +54,21 @@ def test_created_bounds_are_from_included_to_excluded_in_both_variants(
         assert [u.user_id for u in got if u.created] == ["0", "1"]
 
 
+def test_fields_left_uncollected_come_from_no_endpoint(connect: Connect, variant: ApiVariantName) -> None:
+    users: list[Any] = [
+        {"id": "1", "phoneNumber": "+1", "emailAliases": [5], "extension": "7"},
+        {"phoneNumber": "+2"},
+    ]
+    with (
+        GongService(users, variant=variant) as service,
+        connect(service, uncollected_fields="phoneNumber, emailAliases") as hook,
+    ):
+        page = hook.list_users()
+        found = [*page.users, *hook.iter_users_by_filter(user_ids=["1"]), hook.get_user("1").user]
+        assert [(user.phone_number, user.extension, user.extra) for user in found] == [(None, "7", {})] * 3
+        assert [record.raw for record in page.rejected] == [{}]
+
+
 BERLIN = ZoneInfo("Europe/Berlin")
 
 

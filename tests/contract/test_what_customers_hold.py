@@ -36,6 +36,7 @@ RELATIONS = {
 """Names, types and order."""
 
 PARAMS: dict[str, dict[str, tuple[Any, Any]]] = {
+    "gong_freshness": {},
     "gong_users_sync": {
         "history": ("string", "auto"),
         "include_avatars": ("boolean", False),
@@ -71,6 +72,7 @@ SHOWN = {"host": "Base URL", "port": None, "login": "Access key", "password": "A
 EXTRAS = {
     "client_id", "client_secret", "refresh_token", "oauth_endpoint", "access_token", "calls_per_second",
     "calls_per_day", "calls_reserve", "coordination_conn_id", "timeout_s", "account", "users_filter_path",
+    "uncollected_fields",
 }  # fmt: skip
 
 

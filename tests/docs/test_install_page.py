@@ -56,7 +56,7 @@ def test_the_page_copies_all_files_that_the_dags_need(tmp_path: Path, own: str |
     assert package.exists() == bool(own)
     assert not own or package.read_text() == own
     assert (home / "plugins" / "gong_plugin.py").is_file()
-    assert found == ["['gong_user_erase', 'gong_user_refresh', 'gong_users_sync'] {}"]
+    assert found == ["['gong_freshness', 'gong_user_erase', 'gong_user_refresh', 'gong_users_sync'] {}"]
 
 
 def test_the_page_names_only_our_requirements() -> None:

@@ -78,7 +78,7 @@ def works(python: str) -> bool:
 @pytest.mark.timeout(400)
 def test_the_image_has_the_services_programs_in_locked_versions(image: Run) -> None:
     found = json.loads(image("python", "-c", LOOK).splitlines()[-1])
-    assert found["dags"] == ["gong_user_erase", "gong_user_refresh", "gong_users_sync"]
+    assert found["dags"] == ["gong_freshness", "gong_user_erase", "gong_user_refresh", "gong_users_sync"]
     assert found["errors"] == []
     assert "site-packages" in found["provider"]
     locked = dict(

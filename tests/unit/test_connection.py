@@ -68,6 +68,7 @@ def test_the_base_url_comes_with_or_without_v2(
         ({"extra": '{"calls_per_day": 1%s}' % ("0" * 400)}, "calls_per_day must be a number"),
         ({"extra": '["secret"]'}, "extra of connection c must be a JSON object"),
         ({"extra": '{"access_token": "pw\\nr3fresh"}'}, "access_token of connection c has an invalid"),
+        ({"extra": '{"uncollected_fields": "phoneNumber, emailAddress"}'}, "uncollected_fields may have"),
         (oauth(client_id=None, client_secret=None), "lacks the extras client_id and client_secret: OAuth"),
         (oauth(refresh_token=""), "lacks the extra refresh_token"),
         (oauth(client_secret=None), "lacks the extra client_secret"),
@@ -88,6 +89,14 @@ def test_an_error_names_the_mistake_and_no_secret(fields: dict[str, Any], words:
 def test_defaults_are_gongs_own_limits() -> None:
     settings = read_connection(connection())
     assert (settings.limits, settings.timeout_s) == (Limits(3, 10_000, reserve=1000), 30)
+
+
+@pytest.mark.parametrize(
+    "given", ["phoneNumber,extension", "phoneNumber\n extension ", ["extension", "phoneNumber"]]
+)
+def test_fields_left_uncollected_are_text_or_a_list(given: Any) -> None:
+    settings = read_connection(connection(extra=json.dumps({"uncollected_fields": given})))
+    assert settings.uncollected_fields == {"phoneNumber", "extension"}
 
 
 def test_less_than_a_call_a_day_is_a_limit() -> None:

@@ -144,8 +144,12 @@ def leave_traces(engine: Engine) -> None:
             connection, RUN, page_of_listing([paula(), otto()], "next", NOON + HOUR)
         )
         connection.exec_driver_sql("UPDATE user_sync_state SET listed_at = last_seen_at")
-        found = "INSERT INTO finding_periods VALUES (%(id)s, 'active_not_recorded', now())"
-        connection.exec_driver_sql(found, {"id": PAULA})
+        found = """
+            INSERT INTO finding_periods (user_id, kind, opened_at, changed_by)
+            VALUES (%(paula)s, 'active_not_recorded', now(), NULL),
+                   (%(otto)s, 'active_not_recorded', now(), %(mail)s)
+        """
+        connection.exec_driver_sql(found, {"paula": PAULA, "otto": OTTO, "mail": MAIL})
         deletions.flag_missing(connection, NOON + HOUR, with_avatars=False, whole=True)
 
 

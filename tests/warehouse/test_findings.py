@@ -162,9 +162,10 @@ def test_each_run_finds_what_is_new_and_what_is_resolved(warehouse: Engine) -> N
 
 def test_the_warehouse_has_each_time_that_a_finding_was_open(warehouse: Engine) -> None:
     live_through(warehouse)
+    periods = "SELECT user_id, kind, opened_at, resolved_at FROM finding_periods"
     stored = {
         (name, kind, opened.day, resolved and resolved.day)
-        for name, kind, opened, resolved in rows(warehouse, "SELECT * FROM finding_periods")
+        for name, kind, opened, resolved in rows(warehouse, periods)
     }
     assert stored == {
         ("abe", RECORDED_ONLY, 1, 3),
@@ -219,7 +220,7 @@ def test_a_partial_run_and_one_of_a_past_day_change_none(warehouse: Engine, part
     load_day(warehouse, 5)
     run = RunKey("gong_users_sync", "another")
     with transaction(warehouse) as connection:
-        usual = {"day": at(4).date(), "history": "auto", "scope": "everyone"}
+        usual: dict[str, Any] = {"day": at(4).date(), "history": "auto", "scope": "everyone"}
         open_run(connection, run, started_at=at(5), **usual | partial)
     before = rows(warehouse, "SELECT * FROM finding_periods ORDER BY 1, 2, 3")
     assert finish(warehouse, run, at(5, "00:40")) is None

@@ -63,7 +63,7 @@ ANSWERED = """
 """
 
 TABLES = (
-    "user_sync_state", "user_versions", "user_settings_history", "setting_periods", "sync_runs", "listings",
+    "user_sync_state", "user_versions", "user_settings_history", "setting_timelines", "sync_runs", "listings",
     "recording_coverage_daily",
 )  # fmt: skip
 

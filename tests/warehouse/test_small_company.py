@@ -79,7 +79,7 @@ def test_versions(company: Engine) -> None:
 def test_setting_periods(company: Engine) -> None:
     stored = rows(company, "SELECT * FROM setting_periods ORDER BY user_id, setting_key, valid_from")
     assert stored == sorted(periods(), key=lambda period: (period[0], period[1], period[3]))
-    assert differences(company, "derived_setting_periods", "setting_periods") == []
+    assert differences(company, "setting_timelines", "derived_setting_timelines(NULL)") == []
 
 
 def test_a_user_whose_variant_switches_has_each_change_once(company: Engine) -> None:

@@ -146,7 +146,7 @@ def one_missing_and_one_new(connection: Connection) -> None:
         "user_sync_state",
         "user_versions",
         "user_settings_history",
-        "setting_periods",
+        "setting_timelines",
     ):
         connection.execute(text(f"DELETE FROM {table} WHERE user_id = '3'"))
 
@@ -158,12 +158,12 @@ def a_deleted_user_with_a_version(connection: Connection) -> None:
 TWICE = "INSERT INTO {0} SELECT * FROM {0} WHERE user_id = '3'"
 SPOILED = [
     Spoiled("users_stored", 1, [f"DELETE FROM {table} WHERE user_id = '3'" for table in (
-        "user_sync_state", "user_versions", "user_settings_history", "setting_periods")]),
+        "user_sync_state", "user_versions", "user_settings_history", "setting_timelines")]),
     Spoiled("users_stored", 1, one_missing_and_one_new),
     Spoiled("keys_enforced", 1, ["ALTER TABLE user_versions DISABLE TRIGGER user_versions_apart_insert"]),
     Spoiled("versions_match", 1,
             ["ALTER TABLE user_sync_state DROP CONSTRAINT user_sync_state_pkey",
-             TWICE.format("user_sync_state")], also=frozenset({"keys_enforced", "periods_derived"})),
+             TWICE.format("user_sync_state")], also=frozenset({"keys_enforced"})),
     Spoiled("versions_match", 1, ["DELETE FROM user_sync_state WHERE user_id = '3'"],
             also=frozenset({"users_stored"})),
     Spoiled("change_keys_unique", 2,
@@ -180,16 +180,19 @@ SPOILED = [
              """INSERT INTO user_versions (user_id, valid_from, valid_to, is_current)
                 SELECT user_id, valid_from - interval '2 days', valid_from + interval '1 day', false
                 FROM user_versions WHERE user_id = '3'"""], also=frozenset({"keys_enforced"})),
+    Spoiled("findings_apart", 2, [
+        "INSERT INTO finding_periods VALUES ('1', 'a', '2026-03-01', '2026-03-03')",
+        "INSERT INTO finding_periods VALUES ('1', 'a', '2026-03-02'), ('gone', 'a', '2026-03-02')"]),
     Spoiled("periods_derived", 2,
-            ["UPDATE setting_periods SET value = 'maybe' WHERE user_id = '3' AND valid_to IS NOT NULL"]),
+            ["UPDATE setting_timelines SET period_values[1] = 'maybe' WHERE user_id = '3'"]),
     Spoiled("users_counted", 2, ["UPDATE listings SET total_records = users + 2"]),
     Spoiled("users_shrunk", 80,
             ["""INSERT INTO listings SELECT dag_id, 'before', started_at - interval '1 day', covers_until,
                     finished_at, with_avatars, pages, 15, 15, changed_during_read FROM listings"""]),
     Spoiled("changes_shrunk", 50, fewer_changes, also=frozenset({"periods_derived"})),
     Spoiled("conflicts_few", 33.3, a_conflict),
-    Spoiled("settings_known", 33.3, ["UPDATE setting_periods SET (value, provenance) = (NULL, NULL) "
-                                   "WHERE user_id = '3' AND valid_to IS NULL"],
+    Spoiled("settings_known", 50, ["UPDATE setting_timelines "
+                                   "SET provenances = array_fill(NULL::text, ARRAY[cardinality(starts)])"],
             also=frozenset({"periods_derived"})),
     Spoiled("changes_not_ahead", 1, a_future_change),
     Spoiled("sync_state_not_ahead", 1, [
@@ -266,6 +269,8 @@ def test_users_of_the_run_are_checked_first(sound: Engine, monkeypatch: pytest.M
     with transaction(sound) as connection:
         opened(connection, NEXT, at=NOW)
         plan_histories(connection, NEXT, user_ids=["2"])
-        connection.execute(text("UPDATE setting_periods SET value = 'maybe' WHERE user_id = '2'"))
+        connection.execute(
+            text("UPDATE setting_timelines SET period_values[1] = 'maybe' WHERE user_id = '2'")
+        )
     monkeypatch.setattr(checks, "SAMPLE_SIZE", 1)
     assert not checked(sound, NEXT)["periods_derived"].passed

@@ -80,7 +80,7 @@ def test_no_table_has_data_of_the_erased_user(warehouse: Engine) -> None:
     assert erased.is_new
     assert erased.rows == {
         "user_sync_state": 2, "user_versions": 4, "user_settings_history": 7,
-        "setting_periods": 3, "history_plan": 1, "history_claims": 1,
+        "setting_timelines": 1, "finding_periods": 2, "history_plan": 1, "history_claims": 1,
         "listing_pages": 1, "rejected_records": 1,
     }  # fmt: skip
 
@@ -123,7 +123,7 @@ def test_other_users_keep_all_data_but_the_erased_names(warehouse: Engine) -> No
         "user_sync_state",
         "user_versions",
         "user_settings_history",
-        "setting_periods",
+        "setting_timelines",
     ):
         noras = [row for row in before[table] if f'"user_id": "{NORA}"' in row]
         assert [row for row in after[table] if f'"user_id": "{NORA}"' in row] == noras
@@ -161,7 +161,7 @@ def test_derived_rows_are_as_if_the_user_had_never_existed(warehouse: Engine) ->
     assert value(warehouse, users) == 2
     assert coverage_differs(warehouse) == []
     assert value(warehouse, "SELECT count(coverage_from) FROM sync_runs") == 0
-    assert differences(warehouse, "setting_periods", "derived_setting_periods") == []
+    assert differences(warehouse, "setting_timelines", "derived_setting_timelines(NULL)") == []
 
 
 def test_run_again_it_changes_nothing(warehouse: Engine) -> None:

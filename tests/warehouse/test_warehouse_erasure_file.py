@@ -113,7 +113,7 @@ def test_erasures_are_applied_to_a_restored_backup(
     assert found_in(restored, *HERS, NEW) == {}
     assert records(restored) == records(warehouse)
     assert value(restored, "SELECT erased_at FROM erasures") == NOON + 5 * HOUR
-    assert differences(restored, "setting_periods", "derived_setting_periods") == []
+    assert differences(restored, "setting_timelines", "derived_setting_timelines(NULL)") == []
     assert coverage_differs(restored) == []
     with transaction(restored) as connection:
         assert [

@@ -236,7 +236,7 @@ def test_periods_that_a_load_writes_meanwhile_are_there_once(erased: Engine) -> 
         commit()
         running.result(30)
     assert found_in(erased, *ALL) == {}
-    assert differences(erased, "setting_periods", "derived_setting_periods") == []
+    assert differences(erased, "setting_timelines", "derived_setting_timelines(NULL)") == []
     with transaction(erased) as connection:
         rewrite_coverage(connection, NOON)
     assert coverage_differs(erased) == []

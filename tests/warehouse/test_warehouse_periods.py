@@ -141,7 +141,7 @@ def test_a_setting_that_appears_later_keeps_the_value_first_seen(warehouse: Engi
         if day:
             assert values_at(1) == [[("false",)], [("false",)]], day
     assert periods(warehouse) == [("false", BORN, None, "inferred")]
-    assert differences(warehouse, "setting_periods", "derived_setting_periods") == []
+    assert differences(warehouse, "setting_timelines", "derived_setting_timelines(NULL)") == []
 
 
 def test_an_earlier_response_has_the_value_first_seen(warehouse: Engine) -> None:
@@ -151,7 +151,7 @@ def test_an_earlier_response_has_the_value_first_seen(warehouse: Engine) -> None
     load_page(warehouse, [user | {"settings": {SETTING: False, "other": None}}], at=NOON)
     assert periods(warehouse) == [("false", BORN, None, "inferred")]
     assert periods(warehouse, "other") == [("true", BORN, None, "inferred")]
-    assert differences(warehouse, "setting_periods", "derived_setting_periods") == []
+    assert differences(warehouse, "setting_timelines", "derived_setting_timelines(NULL)") == []
 
 
 def test_users_not_created_yet_have_no_settings(warehouse: Engine) -> None:
@@ -183,12 +183,11 @@ def test_a_profile_that_contradicts_the_history_is_a_conflict_after_a_day(wareho
     assert rows(warehouse, conflicts) == [("profile", NOON, "true", "false")]
 
 
-def test_the_database_itself_refuses_a_second_period_of_one_start(warehouse: Engine) -> None:
+def test_the_database_itself_refuses_a_second_timeline_of_a_setting(warehouse: Engine) -> None:
     load_page(warehouse, [{"id": "1", "created": CREATED}])
     load_group(warehouse, history("1", [live(T1, True)]))
-    again = "INSERT INTO setting_periods SELECT * FROM setting_periods WHERE valid_from = :at RETURNING 1"
     with pytest.raises(WarehouseError, match="SQLSTATE 23505"):
-        rows(warehouse, again, at=T1)
+        rows(warehouse, "INSERT INTO setting_timelines SELECT * FROM setting_timelines RETURNING 1")
 
 
 def test_a_value_seen_before_the_history_counts_since_then_whatever_else_changes(warehouse: Engine) -> None:

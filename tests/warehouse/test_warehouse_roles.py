@@ -25,7 +25,8 @@ READABLE = {
     "active_not_recorded", "findings", "finding_periods", "inactive_but_importing", "org_chart",
     "recorded_without_consent_page",
     "users_not_seen_recently", "user_states", "users_with_managers",
-    "api_usage", "check_results", "derived_setting_periods", "listings", "history_backlog",
+    "api_usage", "check_results", "changed_setting_periods", "unchanged_settings", "setting_timelines",
+    "listings", "history_backlog",
     "recording_coverage_daily", "absences", "setting_conflicts", "setting_instants", "setting_periods",
     "sync_runs", "user_sync_state", "user_settings_history", "user_versions", "users",
 }  # fmt: skip
@@ -37,7 +38,8 @@ CALLABLE = {
     "in_effect", "import_labels", "manager_cycles", "manager_status", "not_recorded_reason",
     "recorded_without_consent_page_as_of", "setting_seen_since", "settings_as_of",
     "users_not_seen_recently_at", "user_states_as_of", "users_as_of",
-    "all_settings", "canonical_value", "derived_settings_by_history", "fact_text", "full_name",
+    "all_settings", "canonical_value", "chain_of_values", "derived_setting_timelines",
+    "derived_settings_by_history", "fact_text", "full_name",
     "minute_text", "report_settings", "date_text", "finding_cause", "finding_reason", "findings_as_of",
     "findings_of_run", "state_findings", "findings_known_as_of", "conflicting_users_as_of",
     "setting_conflicts_as_of", "setting_label", "switch_value", "switches",
@@ -45,7 +47,7 @@ CALLABLE = {
 }  # fmt: skip
 MAY_BE_EMPTY = {
     "absent_at", "manager_cycles", "users_not_seen_recently_at", "findings_as_of", "findings_of_run",
-    "conflicting_users_as_of",    "setting_conflicts_as_of",
+    "conflicting_users_as_of", "setting_conflicts_as_of",
 }  # fmt: skip
 
 _RELATIONS = """
@@ -82,7 +84,7 @@ def call(name: str, types: list[str]) -> str:
     """A function called with values of its parameters' types."""
     values = {
         "timestamp with time zone": f"'{NOON}'", "date": "'2026-03-01'", "text": "'1'", "boolean": "true",
-        "jsonb": "'{}'",
+        "jsonb": "'{}'", "text[]": "NULL", "integer[]": "NULL",
     }  # fmt: skip
     return f"SELECT * FROM {name}({', '.join(values[each] for each in types)})"
 

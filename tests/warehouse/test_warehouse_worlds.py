@@ -38,7 +38,7 @@ EACH_WORLD = settings(
 )
 
 TABLES = (
-    "user_sync_state", "user_versions", "user_settings_history", "setting_periods", "sync_runs", "listings",
+    "user_sync_state", "user_versions", "user_settings_history", "setting_timelines", "sync_runs", "listings",
     "recording_coverage_daily",
 )  # fmt: skip
 
@@ -117,7 +117,7 @@ def mark_deleted(connection: Connection, user_id: str, moment: datetime) -> None
 @EACH_WORLD
 def test_the_open_version_equals_the_user_and_periods_match_changes(warehouse: Engine, world: World) -> None:
     load(warehouse, world, world.asked)
-    assert differences(warehouse, "setting_periods", "derived_setting_periods") == []
+    assert differences(warehouse, "setting_timelines", "derived_setting_timelines(NULL)") == []
     facts = "user_id, title, settings, created, active"
     present = f"(SELECT {facts} FROM users WHERE deleted_at IS NULL) AS a"
     assert (

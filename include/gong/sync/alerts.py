@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from copy import copy
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ def send_findings(found: FindingsOfRun, context: Any) -> None:
     more = {"findings": found, "findings_summary": findings_summary(found)}
     for notify in _of_module("ON_FINDINGS", ()):
         try:
-            notify({**context, **more})
+            copy(notify)({**context, **more})  # a notifier keeps what it renders
         except Exception as error:  # its message may have a secret, such as a webhook's address
             log.warning("An alert of %s.ON_FINDINGS failed: %s", MODULE, type(error).__name__)
 

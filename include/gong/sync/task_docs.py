@@ -77,6 +77,12 @@ _TASKS = {
         "No call.",
         "Look at the task that failed first; clear it with those after it.",
     ),
+    "check_freshness": (
+        "Check the last success",
+        "Fails when no full daily run of `gong_users_sync` has succeeded for 26 hours.",
+        "No call.",
+        "Its log says when one last succeeded. Look at the runs of `gong_users_sync`: is it paused?",
+    ),
     "erase": (
         "Erase the user",
         "Stores the erasure record, waits for running loads, deletes the rows; its log has counts by table.",

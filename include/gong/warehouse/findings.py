@@ -14,41 +14,52 @@ from include.gong.warehouse.runs import RunKey, RunRow, run_row, set_on_run
 
 # A finding whose state is not known stays open. Whether profile and history conflict is not known while the
 # history is missing, failed or pending, or a difference may be younger than both.
-_STATES = """
-    states AS MATERIALIZED (
-        SELECT user_id, kind, is_open
+_COMPARE = text("""
+    WITH states AS MATERIALIZED (
+        SELECT user_id, kind, is_open, NULL::timestamptz AS since,
+               finding_reason(kind, web_conferences_recorded, prevent_web_conference_recording,
+                              emails_imported, prevent_email_import, telephony_calls_imported,
+                              non_recorded_meetings_imported) AS why
         FROM user_states
         CROSS JOIN LATERAL state_findings(active, is_recorded, is_importing, has_consent_page) AS finding
         WHERE is_in_gong AND is_open IS NOT FALSE
         UNION ALL
-        SELECT user_id, kind, true FROM findings WHERE kind = 'setting_conflict'
-        UNION ALL
-        SELECT user_id, 'setting_conflict', NULL
-        FROM user_sync_state
-        JOIN user_versions USING (user_id)
-        WHERE is_current AND deleted_at IS NULL
-          AND (history_fetched_at IS NULL OR history_failed_at IS NOT NULL
-               OR history_pending_since IS NOT NULL
-               OR EXISTS (SELECT FROM jsonb_object_keys(settings_by_history) AS each (setting_key)
-                          WHERE all_settings(settings, active) ->> setting_key IS NOT NULL))
-    )
-"""
-_COMPARE = text(f"""
-    WITH {_STATES}, resolved AS (
+        SELECT user_id, kind, true, since, why FROM findings WHERE kind = 'setting_conflict'
+    ), resolved AS (
         UPDATE finding_periods AS period
         SET resolved_at = :at
         WHERE resolved_at IS NULL AND opened_at < :at
           AND NOT EXISTS (SELECT FROM states
                           WHERE states.user_id = period.user_id AND states.kind = period.kind)
+          AND NOT (kind = 'setting_conflict' AND EXISTS (
+              SELECT
+              FROM user_sync_state AS state
+              JOIN user_versions AS version USING (user_id)
+              WHERE state.user_id = period.user_id AND is_current AND deleted_at IS NULL
+                AND (history_fetched_at IS NULL OR history_failed_at IS NOT NULL
+                     OR history_pending_since IS NOT NULL
+                     OR EXISTS (SELECT FROM jsonb_object_keys(settings_by_history) AS each (setting_key)
+                                WHERE all_settings(settings, active) ->> setting_key IS NOT NULL))))
+    ), learned AS MATERIALIZED (
+        -- What is new, or may have another cause: its reason is another, or its user has new changes.
+        SELECT states.*, coalesce(opened_at, :at) AS opened_at
+        FROM states
+        LEFT JOIN finding_periods AS period
+               ON period.user_id = states.user_id AND period.kind = states.kind AND resolved_at IS NULL
+        WHERE is_open
+          AND (period.user_id IS NULL OR period.why IS DISTINCT FROM states.why
+               OR states.user_id IN (SELECT user_id FROM user_settings_history
+                                     WHERE first_seen_at >= :compared_since))
     )
-    INSERT INTO finding_periods (user_id, kind, opened_at)
-    SELECT user_id, kind, :at
-    FROM states
-    WHERE is_open
-      AND NOT EXISTS (SELECT FROM finding_periods AS period
-                      WHERE period.user_id = states.user_id AND period.kind = states.kind
-                        AND resolved_at IS NULL)
-""")  # noqa: S608 (a constant)
+    INSERT INTO finding_periods AS stored (user_id, kind, opened_at, since, why, changed_by)
+    SELECT user_id, kind, opened_at, coalesce(learned.since, cause.since), why, cause.changed_by
+    FROM learned
+    CROSS JOIN LATERAL finding_cause(user_id, kind, 'infinity') AS cause
+    ON CONFLICT (user_id, kind, opened_at) DO UPDATE
+    SET (since, why, changed_by) = ROW (excluded.since, excluded.why, excluded.changed_by)
+    WHERE (stored.since, stored.why, stored.changed_by)
+          IS DISTINCT FROM (excluded.since, excluded.why, excluded.changed_by)
+""")
 _NEWEST_BEFORE = text("""
     SELECT max(started_at) FILTER (WHERE started_at > :started_at) AS later,
            max(started_at) FILTER (WHERE started_at < :started_at) AS earlier
@@ -94,7 +105,7 @@ def compare_findings(connection: Connection, run: RunKey, at: datetime) -> Findi
     if others.later or not _is_full(row):
         return None
     block_erasures(connection)
-    connection.execute(_COMPARE, {"at": at})
+    connection.execute(_COMPARE, {"at": at, "compared_since": others.earlier})
     set_on_run(connection, run, {"findings_at": at})
     found: dict[str, list[Finding]] = {"new": [], "resolved": []}
     for change, *finding in connection.execute(_OF_RUN, run._asdict()):

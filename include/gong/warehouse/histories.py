@@ -15,7 +15,7 @@ from include.gong.warehouse import copy
 from include.gong.warehouse.anomalies import record_stats
 from include.gong.warehouse.copy import Encoder
 from include.gong.warehouse.erasures import read_erasures
-from include.gong.warehouse.periods import add_periods, refresh_periods, refresh_settings_by_history
+from include.gong.warehouse.periods import refresh_periods, refresh_settings_by_history
 from include.gong.warehouse.runs import RunKey
 from include.gong.warehouse.staging import Staging, index_lookups
 
@@ -50,13 +50,16 @@ _NEW = ", ".join(f"staged.{name}" for name in _REPORTED)
 _STORED = ", ".join(f"stored.{name}" for name in _REPORTED)
 _MERGED = ", ".join(f"merged.{name}" for name in _REPORTED)
 
-# In a fixed order, so that two loads of the same users do not deadlock. A user without a history requested
-# since they were first seen gets setting periods even without a change.
+# In a fixed order, so that two loads of the same users do not deadlock. Where no history was requested since a
+# user was first seen, all their settings may become known.
 _LOCK = text(f"""
-    SELECT user_id, coalesce(history_covers_until, created, first_seen_at) AS unknown_from,
-           coalesce(history_fetched_at < first_seen_at, true) AS is_first_history,
-           history_fetched_at IS NULL AS has_no_periods
+    SELECT user_id, is_first_history,
+           coalesce(CASE WHEN NOT is_first_history THEN history_covers_until END, created, first_seen_at)
+               AS unknown_from
     FROM user_sync_state AS states
+    CROSS JOIN LATERAL (
+        SELECT coalesce(history_fetched_at < first_seen_at, true)
+    ) AS history (is_first_history)
     LEFT JOIN (SELECT user_id, created FROM user_versions WHERE is_current) AS version USING (user_id)
     WHERE user_id IN (SELECT user_id FROM {_OUTCOME})
     ORDER BY user_id
@@ -89,8 +92,8 @@ _STORE = text(f"""
         SELECT {_NAMES}
         FROM {_STAGED}, loaded
         WHERE NOT is_loaded
-        ORDER BY change_key
-        ON CONFLICT (change_key) DO NOTHING
+        ORDER BY user_id, change_key
+        ON CONFLICT (user_id, change_key) DO NOTHING
         RETURNING user_id, changed_at
     ), added_by_user AS (
         SELECT user_id, count(*) AS changes, min(changed_at) AS changed_at FROM added GROUP BY user_id
@@ -113,7 +116,7 @@ _STORE = text(f"""
 # The value from the newer response is preferred, but null never is.
 _IMPROVE = text(f"""
     WITH merged AS (
-        SELECT stored.change_key,
+        SELECT stored.user_id, stored.change_key,
                least(stored.first_seen_at, staged.first_seen_at) AS first_seen_at,
                greatest(stored.changed_at, staged.changed_at) AS changed_at,
                CASE WHEN is_older THEN stored.setting_name ELSE staged.setting_name END AS setting_name,
@@ -126,8 +129,8 @@ _IMPROVE = text(f"""
                     ELSE coalesce(staged.place, stored.place) END AS place,
                preferred || other || non_null AS extra
         FROM {_STAGED}
-        JOIN user_settings_history AS stored USING (change_key)
-        LEFT JOIN user_sync_state AS state ON state.user_id = staged.user_id
+        JOIN user_settings_history AS stored USING (user_id, change_key)
+        LEFT JOIN user_sync_state AS state USING (user_id)
         CROSS JOIN LATERAL (
             SELECT coalesce(staged.first_seen_at < state.history_fetched_at, false) AS is_older
         ) AS age
@@ -145,7 +148,7 @@ _IMPROVE = text(f"""
     UPDATE user_settings_history AS stored
     SET (first_seen_at, {", ".join(_REPORTED)}) = ROW (merged.first_seen_at, {_MERGED})
     FROM merged
-    WHERE stored.change_key = merged.change_key
+    WHERE (stored.user_id, stored.change_key) = (merged.user_id, merged.change_key)
       AND (stored.first_seen_at, {_STORED}) IS DISTINCT FROM (merged.first_seen_at, {_MERGED})
     RETURNING stored.user_id
 """)  # noqa: S608 (only names)
@@ -205,11 +208,7 @@ def load_histories(
             connection.execute(_MARK_FAILED)
         touched = {each.user_id for each in added}.union(improved)
         touched |= {state.user_id for state in states if state.is_first_history}
-        new = {state.user_id for state in states if state.has_no_periods}
-        periods_since = (
-            add_periods(connection, touched & new),
-            refresh_periods(connection, touched - new),
-        )
+        periods_since = refresh_periods(connection, touched)
         refresh_settings_by_history(connection, [each.user_id for each in histories])
     since = [each.unknown_from for each in states] + [each.changed_at for each in added]
     not_found = sum(outcome.not_found for outcome in outcomes if isinstance(outcome, HistoryFailure))
@@ -221,7 +220,7 @@ def load_histories(
         run,
         [(record, history.requested_at) for history in histories for record in history.rejected],
         sum((history.counts for history in histories), Counter[str]()),
-        (*since, *periods_since),
+        (*since, periods_since),
         histories_fetched=loaded.fetched,
         changes_new=loaded.changes_new,
         histories_failed=loaded.failed,

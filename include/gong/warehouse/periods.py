@@ -5,26 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
-# The view derives the periods. It is queried user by user (OFFSET 0 forces that): for many users at once, the
-# planner would read the changes of all users.
-DERIVED = """
+DERIVED_AND_STORED = """
     derived AS (
-        SELECT period.*
-        FROM unnest(CAST(:ids AS text[])) AS one (user_id)
-        CROSS JOIN LATERAL (
-            SELECT * FROM derived_setting_periods AS each WHERE each.user_id = one.user_id OFFSET 0
-        ) AS period
+        SELECT * FROM derived_setting_timelines(CAST(:ids AS text[]))
+    ), stored AS (
+        SELECT * FROM setting_timelines WHERE user_id = ANY (CAST(:ids AS text[]))
+    ), wrong AS (
+        TABLE stored EXCEPT ALL TABLE derived
+    ), missing AS (
+        TABLE derived EXCEPT ALL TABLE stored
     )
 """
-"""SQL: the setting periods of users ``:ids``, as derived."""
-DERIVED_AND_STORED = f"""
-    {DERIVED}, stored AS (
-        SELECT * FROM setting_periods WHERE user_id = ANY (CAST(:ids AS text[]))
-    )
-"""  # noqa: S608 (a constant)
-"""SQL: the setting periods of users ``:ids``, as derived and as stored."""
+"""SQL: the setting timelines of users ``:ids``, as derived and as stored, and where these differ."""
 
 # In a fixed order, so that loads, erasures and removals do not deadlock.
 LOCK_USERS = text(
@@ -32,37 +26,47 @@ LOCK_USERS = text(
 )
 """Locks users ``:ids``, to rewrite their periods or to remove them."""
 
-# Writes only differences.
+_EACH_START = "SELECT user_id, setting_key, unnest(starts), unnest(period_values), unnest(provenances)"
+# Writes only differences. They begin at the earliest start of a period that only one side has.
 _REFRESH = text(f"""
-    WITH {DERIVED_AND_STORED}, wrong AS (
-        TABLE stored EXCEPT ALL TABLE derived
-    ), missing AS (
-        TABLE derived EXCEPT ALL TABLE stored
-    ), removed AS (
-        DELETE FROM setting_periods AS period
+    WITH {DERIVED_AND_STORED}, removed AS (
+        DELETE FROM setting_timelines AS timeline
         USING wrong
-        WHERE period.user_id = wrong.user_id
-          AND period.valid_from = wrong.valid_from
-          AND period.setting_key = wrong.setting_key
+        WHERE timeline.user_id = wrong.user_id AND timeline.setting_key = wrong.setting_key
         RETURNING 1
     ), added AS (
-        -- After the removal, because user, setting and start are unique.
-        INSERT INTO setting_periods SELECT missing.* FROM missing, (SELECT count(*) FROM removed) AS done
+        -- After the removal, because user and setting are unique.
+        INSERT INTO setting_timelines SELECT missing.* FROM missing, (SELECT count(*) FROM removed) AS done
+    ), was AS (
+        {_EACH_START} FROM wrong
+    ), is_now AS (
+        {_EACH_START} FROM missing
     )
-    SELECT min(valid_from) FROM (TABLE wrong UNION ALL TABLE missing) AS different
-""")  # noqa: S608 (a constant)
+    SELECT min(start)
+    FROM ((TABLE was EXCEPT ALL TABLE is_now) UNION ALL (TABLE is_now EXCEPT ALL TABLE was))
+        AS different (user_id, setting_key, start)
+""")  # noqa: S608 (constants)
 
 # The profile of nearly every user shows what the history ends in: only others need the rule of the function.
 _REFRESH_SETTINGS_BY_HISTORY = text("""
     WITH candidates AS (
-        SELECT DISTINCT user_id
-        FROM setting_periods
-        JOIN users USING (user_id)
-        WHERE user_id = ANY (CAST(:ids AS text[]))
-          AND valid_to IS NULL AND provenance IS NOT NULL
-          AND value IS DISTINCT FROM all_settings(settings, active) ->> setting_key
-          AND (setting_key = ANY (report_settings())
-               OR all_settings(settings, active) ->> setting_key IS NOT NULL)
+        SELECT user_id
+        FROM user_versions
+        JOIN user_sync_state AS state USING (user_id)
+        CROSS JOIN LATERAL (
+            SELECT jsonb_object_agg(setting_key, period_values[cardinality(starts)])
+            FROM setting_timelines AS timeline
+            WHERE timeline.user_id = state.user_id
+        ) AS changed (settings_now)
+        WHERE is_current AND user_id = ANY (CAST(:ids AS text[]))
+          AND EXISTS (SELECT
+                      FROM jsonb_each_text(first_settings || coalesce(settings_now, '{}'))
+                          AS each (setting_key, value)
+                      CROSS JOIN LATERAL (
+                          SELECT all_settings(settings, active) ->> setting_key
+                      ) AS profile (shown)
+                      WHERE value IS DISTINCT FROM shown
+                        AND (setting_key = ANY (report_settings()) OR shown IS NOT NULL))
     ), derived AS (
         SELECT user_id, CASE WHEN candidates.user_id IS NOT NULL
                              THEN derived_settings_by_history(user_id) END AS settings
@@ -74,15 +78,6 @@ _REFRESH_SETTINGS_BY_HISTORY = text("""
     FROM derived
     WHERE state.user_id = derived.user_id AND settings_by_history IS DISTINCT FROM derived.settings
 """)
-
-
-# Of users without any, all at once: comparing takes as long as writing them.
-_ADD = text(f"""
-    WITH {DERIVED}, added AS (
-        INSERT INTO setting_periods SELECT * FROM derived RETURNING valid_from
-    )
-    SELECT min(valid_from) FROM added
-""")  # noqa: S608 (a constant)
 
 
 def refresh_derived(connection: Connection, user_ids: Collection[str]) -> datetime | None:
@@ -102,23 +97,11 @@ def refresh_settings_by_history(connection: Connection, user_ids: Collection[str
 
 
 def refresh_periods(connection: Connection, user_ids: Collection[str]) -> datetime | None:
-    """Rewrite the setting periods of users; the caller has locked their rows in user_sync_state.
+    """Rewrite the stored periods of users; the caller has locked their rows in user_sync_state.
 
     :return: the earliest instant of a difference; None: nothing changed.
     """
-    return _since(connection, _REFRESH, user_ids)
-
-
-def add_periods(connection: Connection, user_ids: Collection[str]) -> datetime | None:
-    """Write the setting periods of users who have none; the caller has locked their rows in user_sync_state.
-
-    :return: the earliest instant; None: no period was written.
-    """
-    return _since(connection, _ADD, user_ids)
-
-
-def _since(connection: Connection, statement: TextClause, user_ids: Collection[str]) -> datetime | None:
     if not user_ids:
         return None
-    since: datetime | None = connection.scalar(statement, {"ids": list(user_ids)})
+    since: datetime | None = connection.scalar(_REFRESH, {"ids": list(user_ids)})
     return since

@@ -25,6 +25,7 @@ _TABLES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         ("user_id", "change_key"),
         ("changed_by", "previous_value", "new_value", "extra"),
     ),
+    "finding_periods": (("user_id", "kind", "opened_at"), ("changed_by",)),
 }
 REDACTED_TABLES = (*_TABLES, "rejected_records")
 _JSON = ("settings", "extra", "first_settings")

@@ -28,7 +28,7 @@ _SINCE = text("""
 """)
 
 TABLES_OF_USERS = (
-    "user_sync_state", "user_versions", "user_settings_history", "setting_periods", "finding_periods",
+    "user_sync_state", "user_versions", "user_settings_history", "setting_timelines", "finding_periods",
     "history_plan", "history_claims",
 )  # fmt: skip
 

@@ -133,6 +133,11 @@ _LISTINGS = table("listings", *(column(field.name) for field in fields(ListingRo
 _NEWEST_LISTING = select(_LISTINGS).order_by(_LISTINGS.c.started_at.desc()).limit(1)
 _LISTING_COVERS = text("SELECT EXISTS (SELECT FROM listings WHERE covers_until >= :moment)")
 
+_FULL_RUNS = text("""
+    SELECT min(started_at),
+           max(finished_at) FILTER (WHERE state = 'success' AND findings_at IS NOT NULL)
+    FROM sync_runs WHERE scope = 'everyone'
+""")
 
 _IS_RUN = "(dag_id, run_id) = (:dag_id, :run_id)"
 _DAY_OF_SINCE = "(CAST(:since AS timestamptz) AT TIME ZONE 'UTC')::date"
@@ -255,6 +260,15 @@ def close_run(
     set_on_run(connection, run, {"state": state, "finished_at": finished_at, "failure": failure})
     connection.execute(_COUNT_HISTORIES, run._asdict())
     return run_row(connection, run)
+
+
+def full_runs(connection: Connection) -> tuple[datetime | None, datetime | None]:
+    """Return when the first run for everyone started, and when a full one last succeeded, if any did.
+
+    A full one is about today and all histories: it compares findings.
+    """
+    started_at, succeeded_at = connection.execute(_FULL_RUNS).one()
+    return started_at, succeeded_at
 
 
 def is_opened(connection: Connection, run: RunKey) -> bool:

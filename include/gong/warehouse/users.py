@@ -115,6 +115,8 @@ _STORE = text(f"""
                ROW ({_STORED}) IS DISTINCT FROM ROW ({_SEEN}) AS is_different,
                {user_changed("stored", "seen")} AS is_changed,
                {settings_added("stored", "seen")} AS has_more_settings,
+               {settings_added("stored", "seen")}
+                   OR stored.active IS NULL AND seen.active IS NOT NULL AS learns_settings,
                coalesce(history_fetched_at < :at, true)
                    AND (stored.active IS NOT NULL AND stored.active IS DISTINCT FROM seen.active
                         OR {settings_changed("stored", "seen")}) AS is_pending,
@@ -162,7 +164,8 @@ _STORE = text(f"""
            count(*) FILTER (WHERE is_changed AND NOT is_new AND NOT is_older) AS changed,
            least(min(began_at) FILTER (WHERE NOT is_older),
                  min(valid_to) FILTER (WHERE is_back),
-                 min(coalesce(created, first_seen_at)) FILTER (WHERE first_seen_at = :at)) AS since,
+                 min(coalesce(created, first_seen_at))
+                     FILTER (WHERE first_seen_at = :at OR learns_settings AND NOT is_older)) AS since,
            array_agg(user_id) FILTER (WHERE is_touched OR is_back) AS touched
     FROM compared
 """)  # noqa: S608 (only names of columns)

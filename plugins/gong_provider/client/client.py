@@ -119,6 +119,7 @@ class GongClient:
     :param rate_limiter: gives a slot before each call, retries included.
     :param timeout_s: seconds for one whole try, from connecting to the last byte.
     :param filter_path: path of users by filter; empty: found by trying, and remembered.
+    :param uncollected: names of users' fields that are dropped when a response is parsed.
     :param attempts: tries a call, the first included.
     :param clock: the source of all instants.
     """
@@ -131,6 +132,7 @@ class GongClient:
         rate_limiter: RateLimiter,
         timeout_s: float = 30.0,
         filter_path: str = "",
+        uncollected: frozenset[str] = frozenset(),
         attempts: int = ATTEMPTS,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -139,6 +141,7 @@ class GongClient:
         self._rate_limiter = rate_limiter
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._filter_path = filter_path
+        self._uncollected = uncollected
         self._attempts = attempts
         self._clock = clock
         self._slot_waiter = SlotWaiter(rate_limiter, credentials.current)
@@ -250,7 +253,7 @@ class GongClient:
                 access = await self._credentials.current()
                 calls += 1
                 response = await self._try(request(), access)
-                response.calls = calls
+                response.calls, response.uncollected = calls, self._uncollected
                 return read(response)
             except errors.GongApiError as error:
                 error.calls = calls

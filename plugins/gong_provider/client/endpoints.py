@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import quote
 
 from gong_provider.client.errors import GongConfigError, GongMalformedResponseError
-from gong_provider.client.models import GongRequest, Rejected, SettingsHistory, UserResponse, UsersPage
+from gong_provider.client.models import GongRequest, Rejected, SettingsHistory, User, UserResponse, UsersPage
 from gong_provider.client.parsing import MAX_ID_CHARS, clean, parse_changes, parse_timestamp, parse_users
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def parse_users_page(response: Response, include_avatars: bool) -> UsersPage:
     cursor, total = about.get("cursor"), about.get("totalRecords")
     if cursor is not None and (not isinstance(cursor, str) or clean(cursor, Counter()) != cursor):
         raise GongMalformedResponseError("answered a cursor that is not text", **response.request.where)
-    users, rejected = parse_users(records, response.counts, dirty=response.dirty)
+    users, rejected = _parse_users(response, records)
     return UsersPage(
         **response.meta,
         users=users,
@@ -109,10 +109,14 @@ def parse_users_page(response: Response, include_avatars: bool) -> UsersPage:
 
 def parse_user(response: Response) -> UserResponse:
     """Parse one user; a user without a usable id makes the response malformed."""
-    users, _ = parse_users([response.body.get("user")], response.counts, dirty=response.dirty)
+    users, _ = _parse_users(response, [response.body.get("user")])
     if not users:
         raise GongMalformedResponseError("answered no usable user", **response.request.where)
     return UserResponse(**response.meta, user=users[0])
+
+
+def _parse_users(response: Response, records: list[Any]) -> tuple[list[User], list[Rejected]]:
+    return parse_users(records, response.counts, dirty=response.dirty, uncollected=response.uncollected)
 
 
 def parse_settings_history(response: Response, user_id: str) -> SettingsHistory:

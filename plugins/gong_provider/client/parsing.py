@@ -197,6 +197,13 @@ _TO_THE_SECOND = len("2026-03-10T13:00:00")
 _NO_VALUES = dict.fromkeys(attribute for attribute, _ in _CHANGE_FIELDS.values())
 
 
+OPTIONAL_FIELDS = frozenset({
+    "avatarUrl", "emailAliases", "extension", "personalMeetingUrls", "phoneNumber", "spokenLanguages",
+    "trustedEmailAddress",
+})  # fmt: skip
+"""Fields of a user that a connection may leave uncollected: no report needs them."""
+
+
 def _read_fields(
     raw: Mapping[str, Any], fields: Mapping[str, tuple[str, _Reader]], counts: Counter[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -236,11 +243,16 @@ def _usable_id(value: Any) -> tuple[str, str]:
 
 
 def parse_users(
-    records: Iterable[Any], counts: Counter[str], *, dirty: bool
+    records: Iterable[Any],
+    counts: Counter[str],
+    *,
+    dirty: bool,
+    uncollected: frozenset[str] = frozenset(),
 ) -> tuple[list[User], list[Rejected]]:
     """Parse the users of a page, each id once (the last wins), and collect the records that are not users.
 
     :param dirty: the body may contain NUL or lone surrogates (``needs_cleaning``).
+    :param uncollected: fields that are dropped, in rejected records too.
     """
     users: dict[str, User] = {}
     rejected: list[Rejected] = []
@@ -249,7 +261,8 @@ def parse_users(
             rejected.append(Rejected("user", "a user that is not an object", clean(raw, counts)))
             continue
         user_id, why_not = _usable_id(raw.get("id"))
-        record = clean(raw, counts) if dirty else raw
+        collected = {name: raw[name] for name in raw if name not in uncollected} if uncollected else raw
+        record = clean(collected, counts) if dirty else collected
         if why_not:
             rejected.append(Rejected("user", why_not, record))
             continue

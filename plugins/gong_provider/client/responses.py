@@ -40,6 +40,7 @@ class Response:
     """A successful response, decoded but not parsed into models.
 
     :ivar dirty: the body may contain text that Postgres can't store (``parsing.needs_cleaning``).
+    :ivar uncollected: fields of users that the connection leaves uncollected.
     :ivar changes: of a settings history in which nothing is unusual; then ``body`` is without them.
     """
 
@@ -51,6 +52,7 @@ class Response:
     changes: list[SettingsChange] | None = None
     counts: Counter[str] = field(default_factory=Counter)
     calls: int = 1
+    uncollected: frozenset[str] = frozenset()
 
     @property
     def meta(self) -> dict[str, Any]:

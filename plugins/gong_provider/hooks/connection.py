@@ -24,6 +24,7 @@ from gong_provider import __version__
 from gong_provider.client.client import HttpOptions
 from gong_provider.client.errors import GongConfigError, raise_without_context
 from gong_provider.client.models import UsersPage
+from gong_provider.client.parsing import OPTIONAL_FIELDS
 from gong_provider.oauth.token_endpoint import DEFAULT_OAUTH_ENDPOINT, OAuthSettings, is_bare_url
 from gong_provider.rate_limit.base import CallsRemaining, Limits
 
@@ -65,6 +66,7 @@ class GongSettings:
     :ivar coordination_conn_id: the Postgres connection of the shared state; empty: nothing is shared;
         None: not set.
     :ivar users_filter_path: path of users by filter below the base URL; empty: found by trying.
+    :ivar uncollected_fields: fields of users that are not collected, by Gong's names.
     :ivar timeout_s: seconds for one whole try of a call.
     :ivar account: the customer's name for the account, or None.
     :ivar oauth: how tokens are renewed; None: an access key, or a token that is not renewed.
@@ -77,6 +79,7 @@ class GongSettings:
     limits: Limits
     coordination_conn_id: str | None
     users_filter_path: str
+    uncollected_fields: frozenset[str]
     timeout_s: float
     account: str | None
     oauth: OAuthSettings | None = None
@@ -114,6 +117,7 @@ def read_connection(connection: Connection) -> GongSettings:
         limits=_limits(extras),
         coordination_conn_id=_text(extras, "coordination_conn_id"),
         users_filter_path=f"/{path.strip('/').removeprefix('v2/')}" if path else "",
+        uncollected_fields=_uncollected(extras),
         timeout_s=_number(extras, "timeout_s", _number(extras, "timeout", DEFAULT_TIMEOUT_S))
         or DEFAULT_TIMEOUT_S,
         account=str(extras.get("account") or "").strip() or None,
@@ -195,6 +199,14 @@ def _limits(extras: Mapping[str, Any]) -> Limits:
         raise GongConfigError("The connection's extra calls_reserve leaves no call of the day")
     per_second = _number(extras, "calls_per_second", DEFAULT_CALLS_PER_SECOND)
     return Limits(per_second, calls_per_day, math.ceil(reserve))
+
+
+def _uncollected(extras: Mapping[str, Any]) -> frozenset[str]:
+    names = frozenset(re.findall(r"\w+", str(extras.get("uncollected_fields") or "")))  # text, or a list
+    if names - OPTIONAL_FIELDS:
+        allowed = ", ".join(sorted(OPTIONAL_FIELDS))
+        raise GongConfigError(f"The connection's extra uncollected_fields may have {allowed}, and no others")
+    return names
 
 
 def _text(extras: Mapping[str, Any], name: str) -> str | None:

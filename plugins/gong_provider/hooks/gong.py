@@ -120,6 +120,7 @@ class _Hook(BaseHook):
             "rate_limiter": self._coordination.rate_limiter,
             "timeout_s": settings.timeout_s,
             "filter_path": settings.users_filter_path,
+            "uncollected": settings.uncollected_fields,
             "attempts": self._attempts,
             "clock": self._clock,
         }

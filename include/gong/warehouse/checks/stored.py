@@ -101,10 +101,7 @@ CHECKS = (
         "{found} setting periods, or settings in effect, of sampled users differ from those derived again",
         text(f"""
             WITH {DERIVED_AND_STORED.replace(":ids", ":sample")}
-            SELECT (SELECT count(*)
-                    FROM ((TABLE stored EXCEPT ALL TABLE derived)
-                          UNION ALL
-                          (TABLE derived EXCEPT ALL TABLE stored)) AS wrong)
+            SELECT (SELECT count(*) FROM (TABLE wrong UNION ALL TABLE missing) AS different)
                    + (SELECT count(*)
                       FROM user_sync_state
                       WHERE user_id = ANY (CAST(:sample AS text[])) AND deleted_at IS NULL

@@ -28,7 +28,7 @@ BEGIN ATOMIC
                coalesce(setting_label(change.setting_key), 'A setting without a name'),
                value_label(coalesce(previous_value, opposite)), value_label(new_value), changed_by, false
         FROM user_settings_history AS change
-        LEFT JOIN setting_periods AS period
+        LEFT JOIN changed_setting_periods AS period
                ON period.user_id = change.user_id
               AND period.setting_key = change.setting_key
               AND period.valid_from = change.changed_at
@@ -102,7 +102,7 @@ BEGIN ATOMIC
               AND stored.value <> shown.value
               AND NOT EXISTS (
                   SELECT
-                  FROM setting_periods AS period
+                  FROM changed_setting_periods AS period
                   WHERE period.user_id = after.user_id
                     AND period.setting_key = stored.key
                     AND period.value = shown.value

@@ -42,87 +42,83 @@ BEGIN ATOMIC
                                                      history_not_found_at))) AS until
         FROM horizon
         LEFT JOIN present ON last_seen_at >= listed_at AND deleted_at IS NULL
+    ), unchanged AS MATERIALIZED (
+        SELECT user_id, setting_key, value, provenance, valid_from FROM unchanged_settings
+    ), points AS (
+        -- Moments at which it may change whether a user is recorded; all those before the first day as one.
+        SELECT DISTINCT user_id, greatest(at, begins_at) AS at
+        FROM first, (
+            SELECT user_id, unnest(ARRAY[began_at, deleted_at]) FROM present
+            UNION ALL
+            SELECT user_id, unnest(ARRAY[begins, ends]) FROM gaps
+            UNION ALL
+            SELECT user_id, unnest(ARRAY[valid_from, valid_to]) FROM user_versions
+            UNION ALL
+            SELECT user_id, unnest(starts)
+            FROM setting_timelines
+            WHERE setting_key IN ('active', 'webConferencesRecorded', 'preventWebConferenceRecording')
+        ) AS point (user_id, at)
+        WHERE at IS NOT NULL
     ), reported AS (
-        -- When each user was recorded, and when not, as user_states_as_of has it for each moment: a switch has
-        -- the value that the history reports, where that has a provenance, else the one seen in the profile. A
-        -- value first seen after the history was fetched is newer, and wins until the history reports another.
-        SELECT user_id, setting_key, value, history_covers_until, tstzrange(begins, ends) AS during
-        FROM first, setting_periods
-        JOIN present USING (user_id)
-        CROSS JOIN LATERAL (
-            SELECT greatest(valid_from, began_at), least(valid_to, deleted_at)
-        ) AS span (begins, ends)
+        SELECT user_id, setting_key, starts, period_values, provenances
+        FROM setting_timelines
         WHERE setting_key IN ('active', 'webConferencesRecorded', 'preventWebConferenceRecording')
-          AND provenance IS NOT NULL
-          AND (begins < ends AND ends >= begins_at) IS NOT FALSE
-    ), seen AS (
-        SELECT user_id, setting_key, value, history_covers_until, tstzrange(valid_from, valid_to) AS during
-        FROM first, user_versions
-        JOIN present USING (user_id)
+        UNION ALL
+        SELECT user_id, setting_key, ARRAY[valid_from], ARRAY[value], ARRAY[provenance]
+        FROM unchanged
+        WHERE setting_key IN ('active', 'webConferencesRecorded', 'preventWebConferenceRecording')
+    ), switch_values AS (
+        -- As user_states_as_of has it for each moment: a switch has the value that the history reports, where
+        -- that has a provenance, else the one seen in the profile. A value first seen after the history was
+        -- fetched is newer, and wins until the history reports another.
+        SELECT points.user_id, at, profile.setting_key,
+               CASE WHEN at < began_at OR at >= deleted_at OR gaps @> at THEN NULL
+                    WHEN provenances[number] IS NULL
+                         OR seen_value IS NOT NULL
+                            AND version.valid_from > history_covers_until
+                            AND seen_value IS DISTINCT FROM period_values[number]
+                            AND setting_seen_since(points.user_id, profile.setting_key, seen_value, version.valid_from)
+                                > history_covers_until
+                    THEN switch_value(seen_value)
+                    ELSE switch_value(period_values[number]) END AS is_on
+        FROM points
+        JOIN present ON present.user_id = points.user_id
+        LEFT JOIN away ON away.user_id = points.user_id
+        LEFT JOIN user_versions AS version
+               ON version.user_id = points.user_id
+              AND version.valid_from <= at AND (at < version.valid_to) IS NOT FALSE
         CROSS JOIN LATERAL (
             VALUES ('active', active::text),
                    ('webConferencesRecorded', settings ->> 'webConferencesRecorded'),
                    ('preventWebConferenceRecording', settings ->> 'preventWebConferenceRecording')
-        ) AS switch (setting_key, value)
-        WHERE value IS NOT NULL AND (valid_to >= begins_at) IS NOT FALSE
-    ), known AS (
-        SELECT 'reported' AS source, user_id, setting_key, value, during
-        FROM reported
-        UNION ALL
-        SELECT 'seen', user_id, setting_key, lower(value), during
-        FROM seen
-        UNION ALL
-        SELECT 'newer', user_id, setting_key, lower(value), during * reported_during
-        FROM (
-            -- OFFSET 0: the comparison with earlier versions is made only for these few.
-            SELECT seen.*, reported.during AS reported_during
-            FROM seen
-            JOIN reported USING (user_id, setting_key)
-            WHERE lower(seen.during) > seen.history_covers_until
-              AND seen.value IS DISTINCT FROM reported.value
-              AND reported.during && seen.during
-            OFFSET 0
-        ) AS different
-        WHERE setting_seen_since(user_id, setting_key, value, lower(during)) > history_covers_until
-    ), spans_known AS (
-        SELECT user_id, setting_key,
-               coalesce(range_agg(during) FILTER (WHERE source = 'reported' AND value = 'true'), '{}') AS reported_on,
-               coalesce(range_agg(during) FILTER (WHERE source = 'reported' AND value = 'false'), '{}') AS reported_off,
-               coalesce(range_agg(during) FILTER (WHERE source = 'reported'), '{}') AS reported,
-               coalesce(range_agg(during) FILTER (WHERE source = 'newer' AND value = 'true'), '{}') AS newer_on,
-               coalesce(range_agg(during) FILTER (WHERE source = 'newer' AND value = 'false'), '{}') AS newer_off,
-               coalesce(range_agg(during) FILTER (WHERE source = 'newer'), '{}') AS newer,
-               coalesce(range_agg(during) FILTER (WHERE source = 'seen' AND value = 'true'), '{}') AS seen_on,
-               coalesce(range_agg(during) FILTER (WHERE source = 'seen' AND value = 'false'), '{}') AS seen_off
-        FROM known
-        GROUP BY user_id, setting_key
-    ), effective AS (
-        SELECT user_id, setting_key,
-               reported_on - newer + newer_on + (seen_on - reported) AS is_on,
-               reported_off - newer + newer_off + (seen_off - reported) AS is_off
-        FROM spans_known
-    ), decided AS (
-        SELECT user_id,
-               coalesce(range_agg(is_on) FILTER (WHERE setting_key = 'active'), '{}')
-               * coalesce(range_agg(is_on) FILTER (WHERE setting_key = 'webConferencesRecorded'), '{}')
-               * coalesce(range_agg(is_off) FILTER (WHERE setting_key = 'preventWebConferenceRecording'), '{}')
-                   AS is_recorded,
-               range_agg(CASE setting_key WHEN 'preventWebConferenceRecording' THEN is_on ELSE is_off END) AS is_not
-        FROM effective
-        GROUP BY user_id
+        ) AS profile (setting_key, seen_value)
+        LEFT JOIN reported
+               ON reported.user_id = points.user_id AND reported.setting_key = profile.setting_key
+        CROSS JOIN LATERAL (SELECT width_bucket(at, starts)) AS started (number)
     ), recorded AS (
-        SELECT value, lower(span) AS begins, upper(span) AS ends
-        FROM decided
-        JOIN present USING (user_id)
-        CROSS JOIN LATERAL (VALUES ('true', is_recorded), ('false', is_not)) AS each_ (value, spans)
-        LEFT JOIN away USING (user_id)
-        CROSS JOIN LATERAL unnest(
-            spans * tstzmultirange(tstzrange(began_at, deleted_at)) - coalesce(away.gaps, '{}')
-        ) AS span
-        WHERE (began_at < deleted_at) IS NOT FALSE
+        SELECT is_recorded::text AS value, at AS begins,
+               lead(at) OVER (PARTITION BY user_id ORDER BY at) AS ends
+        FROM (
+            SELECT user_id, at,
+                   bool_and(is_on) FILTER (WHERE setting_key = 'active')
+                   AND bool_and(is_on) FILTER (WHERE setting_key = 'webConferencesRecorded')
+                   AND NOT bool_and(is_on) FILTER (WHERE setting_key = 'preventWebConferenceRecording')
+                       AS is_recorded
+            FROM switch_values
+            GROUP BY user_id, at
+        ) AS state
     ), switch_spans AS NOT MATERIALIZED (
         SELECT user_id, setting_key, value, begins, ends
-        FROM first, setting_periods
+        FROM first, (
+            -- Of each setting, the period that has started before the first day, and later ones.
+            SELECT user_id, setting_key, period.*
+            FROM first, setting_timelines
+            CROSS JOIN LATERAL (SELECT greatest(width_bucket(begins_at, starts), 1)) AS started (number)
+            CROSS JOIN LATERAL unnest(period_values[number:], starts[number:], starts[number + 1:])
+                AS period (value, valid_from, valid_to)
+            UNION ALL
+            SELECT user_id, setting_key, value, valid_from, NULL FROM unchanged
+        ) AS period
         JOIN present USING (user_id)
         CROSS JOIN LATERAL (
             SELECT greatest(valid_from, began_at), least(valid_to, history_covers_until, deleted_at)
@@ -142,10 +138,20 @@ BEGIN ATOMIC
         UNION ALL
         SELECT 'is_recorded', value, begins, ends, 1
         FROM recorded
+        WHERE value IS NOT NULL
     ), settings AS (
         SELECT setting_key, (min(valid_from) AT TIME ZONE 'UTC')::date AS first_day
-        FROM setting_periods
-        WHERE value IN ('true', 'false') AND length(setting_key) <= 200 AND setting_key <> 'is_recorded'
+        FROM (
+            SELECT setting_key,
+                   CASE WHEN period_values[1] IN ('true', 'false') THEN starts[1]
+                        ELSE (SELECT min(valid_from)
+                              FROM unnest(period_values, starts) AS period (value, valid_from)
+                              WHERE value IN ('true', 'false')) END
+            FROM setting_timelines
+            UNION ALL
+            SELECT setting_key, valid_from FROM unchanged WHERE value IN ('true', 'false')
+        ) AS known (setting_key, valid_from)
+        WHERE valid_from IS NOT NULL AND length(setting_key) <= 200 AND setting_key <> 'is_recorded'
         GROUP BY setting_key
         UNION ALL
         SELECT 'is_recorded', (min(began_at) AT TIME ZONE 'UTC')::date

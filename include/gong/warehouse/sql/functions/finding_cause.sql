@@ -6,13 +6,8 @@ RETURNS TABLE (
 )
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT since,
-           (SELECT change.changed_by
-            FROM user_settings_history AS change
-            WHERE change.user_id = wanted_user_id AND change.changed_at = since
-              AND change.setting_key = ANY (report_settings()) AND change.changed_by IS NOT NULL
-            ORDER BY place DESC NULLS LAST
-            LIMIT 1)
+    -- Aggregated, so that queries without these columns leave all of it out.
+    SELECT max(since), max(author)
     FROM (
         -- What was so when the user was first seen began before, nobody knows when.
         SELECT nullif(CASE kind
@@ -21,7 +16,7 @@ BEGIN ATOMIC
                    WHEN 'active_not_recorded' THEN greatest(active, least(recorded_off, prevented_on))
                    WHEN 'inactive_but_importing' THEN
                        greatest(active, least(greatest(emails_on, emails_prevented_off), calls_on, meetings_on))
-               END, first_version) AS since
+               END, first_version)
         FROM (
             SELECT max(start) FILTER (WHERE setting_key = 'active') AS active,
                    max(start) FILTER (WHERE setting_key = 'webConferencesRecorded' AND is_on) AS recorded_on,
@@ -53,10 +48,19 @@ BEGIN ATOMIC
                 WHERE user_id = wanted_user_id AND valid_from <= moment
             ) AS version
         ) AS seen (first_version, page_missing)
-    ) AS cause;
+    ) AS cause (since)
+    LEFT JOIN LATERAL (
+        SELECT change.changed_by
+        FROM user_settings_history AS change
+        WHERE change.user_id = wanted_user_id AND change.changed_at = since
+          AND change.setting_key = ANY (report_settings()) AND change.changed_by IS NOT NULL
+        ORDER BY place DESC NULLS LAST
+        LIMIT 1
+    ) AS change (author) ON true
+    WHERE wanted_user_id IS NOT NULL;
 END;
 
 COMMENT ON FUNCTION finding_cause IS
-    'Since when a user is a finding of a kind, at a moment at which they are one
+    'Since when a user is a finding of a kind, at a moment at which they are one; null for a null id
 since: Since when the settings are so; null: not known, for it was so when the user was first seen
 changed_by: Who made the change of then, as returned; null: not reported by Gong, or no change of a setting';

@@ -14,8 +14,9 @@ BEGIN ATOMIC
     FROM setting_instants
     WHERE is_conflict AND changed_at <= moment
     UNION ALL
-    SELECT user_id, setting_key, 'profile',
-           greatest(period.valid_from, setting_seen_since(user_id, setting_key, profile.value, version.valid_from)),
+    SELECT version.user_id, setting_key, 'profile',
+           greatest(period.valid_from,
+                    setting_seen_since(version.user_id, setting_key, profile.value, version.valid_from)),
            period.value, profile.value
     FROM users_as_of(moment) AS version
     JOIN user_sync_state AS state USING (user_id)
@@ -28,10 +29,15 @@ BEGIN ATOMIC
                      history_covers_until) - interval '15 minutes'
     ) AS settled (at)
     CROSS JOIN LATERAL jsonb_each_text(all_settings(settings, active)) AS profile (setting_key, value)
-    JOIN setting_periods AS period USING (user_id, setting_key)
+    JOIN LATERAL (
+        SELECT setting_key, value, valid_from, provenance
+        FROM setting_periods
+        WHERE setting_periods.user_id = version.user_id
+          AND valid_from <= moment AND (valid_to IS NULL OR moment < valid_to)
+        OFFSET 0  -- user by user
+    ) AS period USING (setting_key)
     WHERE version.valid_from < settled.at
       AND period.valid_from < settled.at
-      AND period.valid_from <= moment AND (period.valid_to IS NULL OR moment < period.valid_to)
       AND period.provenance IS NOT NULL
       AND profile.value <> period.value;
 END;

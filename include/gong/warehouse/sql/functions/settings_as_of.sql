@@ -11,11 +11,19 @@ RETURNS TABLE (
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT user_id, setting_key, value, provenance, valid_from, history_covers_until
-    FROM setting_periods
+    FROM (
+        SELECT user_id, setting_key, period_values[number], provenances[number], starts[number]
+        FROM setting_timelines
+        CROSS JOIN LATERAL (SELECT width_bucket(moment, starts)) AS last_started (number)
+        WHERE number > 0
+        UNION ALL
+        SELECT user_id, setting_key, value, provenance, valid_from
+        FROM unchanged_settings
+        WHERE valid_from <= moment
+    ) AS period (user_id, setting_key, value, provenance, valid_from)
     JOIN users USING (user_id)
-    WHERE valid_from <= moment AND (valid_to IS NULL OR moment < valid_to)
-      AND (created IS NULL OR created <= moment)
-      AND NOT EXISTS (SELECT FROM absent_at(moment) AS absent WHERE absent.user_id = setting_periods.user_id);
+    WHERE (created IS NULL OR created <= moment)
+      AND NOT EXISTS (SELECT FROM absent_at(moment) AS absent WHERE absent.user_id = period.user_id);
 END;
 
 COMMENT ON FUNCTION settings_as_of IS

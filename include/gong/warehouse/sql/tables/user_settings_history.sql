@@ -11,10 +11,9 @@ CREATE TABLE user_settings_history (
     extra          jsonb       NOT NULL DEFAULT '{}',
     first_seen_at  timestamptz NOT NULL,
     place          integer,
-    PRIMARY KEY (change_key)
+    PRIMARY KEY (user_id, change_key)
 );
 
-CREATE INDEX user_settings_history_user ON user_settings_history (user_id, changed_at);
 CREATE INDEX user_settings_history_changed_at ON user_settings_history (changed_at);
 
 COMMENT ON TABLE user_settings_history IS

@@ -14,6 +14,7 @@ LEFT JOIN LATERAL (
     FROM setting_periods
     WHERE setting_periods.user_id = user_states.user_id
       AND setting_key = 'active' AND value = 'false' AND valid_to IS NULL
+    OFFSET 0  -- user by user
 ) AS period ON true
 WHERE is_in_gong AND NOT active AND is_importing;
 

@@ -1,22 +1,12 @@
--- The past of each setting; derived from the changes, and stored because all reports read it.
-CREATE TABLE setting_periods (
-    user_id     text        NOT NULL,
-    setting_key text        NOT NULL,
-    value       text,
-    valid_from  timestamptz NOT NULL,
-    valid_to    timestamptz,
-    provenance  text,
-    CHECK (valid_from < valid_to)
-);
+-- The past of each setting, for all reports.
+CREATE OR REPLACE VIEW setting_periods AS
+SELECT user_id, setting_key, value, valid_from, valid_to, provenance
+FROM changed_setting_periods
+UNION ALL
+SELECT user_id, setting_key, value, valid_from, NULL, provenance
+FROM unchanged_settings;
 
--- By a hash: a setting_key may be longer than the 2,704 bytes that an index row holds.
-CREATE UNIQUE INDEX setting_periods_once
-    ON setting_periods (user_id, valid_from, hashtextextended(setting_key, 0));
--- One row a user, whose other periods are on other pages.
-CREATE INDEX setting_periods_active
-    ON setting_periods (user_id) WHERE setting_key = 'active' AND valid_to IS NULL;
-
-COMMENT ON TABLE setting_periods IS
+COMMENT ON VIEW setting_periods IS
     'Each setting of each user over time, from its history; each load brings it up to date';
 COMMENT ON COLUMN setting_periods.user_id IS 'The user';
 COMMENT ON COLUMN setting_periods.setting_key IS
