@@ -69,7 +69,9 @@ class Query:
     :param past: the same on a past day; empty: ``now`` is for any day.
     :param order: SQL of the order of a list that is not sorted; ends in a unique key.
     :param sorts: SQL by key of the columns that the list can be sorted by.
-    :param detail: SQL of the rows of ``:ids``, for lists whose own rows are only user ids.
+    :param detail: SQL of the whole rows of the users ``:ids``: what a row shows is then read for these only.
+    :param keys: the columns by which such a row is found again.
+    :param has_whole_rows_now: there is no need of ``detail`` but on a past day.
     """
 
     columns: Sequence[Column]
@@ -78,6 +80,8 @@ class Query:
     order: str
     sorts: Mapping[str, str] = field(default_factory=dict)
     detail: str = ""
+    keys: Sequence[str] = ()
+    has_whole_rows_now: bool = False
     filters: Mapping[str, Filter] = field(default_factory=dict)
     notes: Callable[[Connection, PageQuery], Notes] = lambda _connection, _query: ((), False)
 
@@ -94,15 +98,18 @@ class Query:
         listed = f"FROM ({rows_of}) AS listed WHERE true{conditions}"
         order = f" ORDER BY {self._order(query.sort)}"
         notes, is_unknown = self.notes(connection, query)
+        is_whole = not self.detail or (self.has_whole_rows_now and not query.on)
+        keys = "*" if is_whole else ", ".join(self.keys)
         if query.limit is None:
-            rows: Iterable[Row] = stream_rows(f"SELECT * {listed}{order}", connection, **values)
-            return Table(self.columns, self._detailed(connection, rows, values), 0, notes, is_unknown)
-        sql = f"SELECT *, count(*) OVER () AS total {listed}{order} LIMIT :limit OFFSET :start"
+            rows: Iterable[Row] = stream_rows(f"SELECT {keys} {listed}{order}", connection, **values)
+            rows = rows if is_whole else self._detailed(connection, rows, values)
+            return Table(self.columns, rows, 0, notes, is_unknown)
+        sql = f"SELECT {keys}, count(*) OVER () AS total {listed}{order} LIMIT :limit OFFSET :start"
         found = read_rows(sql, connection, limit=query.limit, start=query.start, **values)
         if query.start and not found:
             raise HTTPException(400, BAD_START)
         total = found[0]["total"] if found else 0
-        rows = list(self._detailed(connection, found, values))
+        rows = found if is_whole else list(self._detailed(connection, found, values))
         return Table(self.columns, rows, total, notes, is_unknown)
 
     def _order(self, sort: str) -> str:
@@ -114,13 +121,12 @@ class Query:
         return f"{self.sorts[key]} {'DESC' if sort != key else 'ASC'} NULLS LAST, {self.order}"
 
     def _detailed(self, connection: Connection, rows: Iterable[Row], values: Row) -> Iterator[Row]:
-        if not self.detail:
-            yield from rows
-            return
         rows = iter(rows)
-        while ids := [row["user_id"] for row in islice(rows, _IDS_AT_ONCE)]:
-            by_id = {row["user_id"]: row for row in read_rows(self.detail, connection, ids=ids, **values)}
-            yield from (by_id[each] for each in ids if each in by_id)
+        while found := [tuple(row[key] for key in self.keys) for row in islice(rows, _IDS_AT_ONCE)]:
+            ids = list(dict.fromkeys(user_id for user_id, *_ in found))
+            whole = read_rows(self.detail, connection, ids=ids, **values)
+            by_key = {tuple(row[key] for key in self.keys): row for row in whole}
+            yield from (by_key[key] for key in found if key in by_key)
 
 
 def _values(query: PageQuery) -> Row:
@@ -185,15 +191,22 @@ def _findings_notes(connection: Connection, query: PageQuery) -> Notes:
     return sentences, bool(sentences)
 
 
-FINDINGS_NOW = "SELECT *, false AS is_todays_name FROM findings"
 # On a past day a user may not have been seen yet: the name is the one of today then, and marked.
-FINDINGS_THEN = """
+_FINDINGS_THEN = """
     SELECT user_id, kind, coalesce(past.name, today.name) AS name, past.name IS NULL AS is_todays_name,
            past.email_address, past.title, past.manager_id, past.manager_name, since, why, changed_by,
            first_seen_at
-    FROM findings_as_of(:moment) AS past
-    LEFT JOIN user_states AS today USING (user_id)
+    FROM {source} AS past
+    LEFT JOIN (
+        SELECT user_id, full_name(first_name, last_name) AS name FROM user_versions WHERE is_current
+    ) AS today USING (user_id)
 """
+FINDINGS_DETAIL = _FINDINGS_THEN.format(
+    source="""unnest(CAST(:ids AS text[])) AS each_user (each_id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM findings_as_of(:moment) AS found WHERE found.user_id = each_id OFFSET 0
+    )"""
+)
 _FINDINGS = Query(
     columns=(
         USER,
@@ -206,8 +219,11 @@ _FINDINGS = Query(
         EMAIL,
         Column("first_seen_at", "First seen", "moment", absent="not yet by a daily run"),
     ),
-    now=FINDINGS_NOW,
-    past=FINDINGS_THEN,
+    now="SELECT *, false AS is_todays_name FROM findings",
+    past=_FINDINGS_THEN.format(source="findings_as_of(:moment)"),
+    detail=FINDINGS_DETAIL,
+    keys=("user_id", "kind"),
+    has_whole_rows_now=True,
     order="lower(name), user_id, kind, since",
     sorts={
         "name": "lower(name)",
@@ -284,6 +300,7 @@ _USERS = Query(
     order="sorted_by, user_id",
     sorts={"name": "sorted_by", "title": "lower(title)"},
     detail=_PEOPLE_DETAIL,
+    keys=("user_id",),
     filters={
         "search": Filter("Name, e-mail or id", "(searched LIKE :search_like OR user_id = :search)"),
         "title": contains("title", "Title", "title"),

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from include.gong.page.charts import DaysChart, WeeksChart, days_chart, weeks_chart
 from include.gong.page.db import Row, read_row, read_rows
-from include.gong.page.lists import FINDINGS, FINDINGS_NOW, FINDINGS_THEN, SETTING_GROUPS, findings_notes
+from include.gong.page.lists import FINDINGS, FINDINGS_DETAIL, SETTING_GROUPS, findings_notes
 from include.gong.page.table import PageQuery, days_before
 
 RANGES = {30: "30 days", 90: "90 days", 365: "1 year"}
@@ -54,7 +54,6 @@ class Tile:
     users: int | None
     new: int
     oldest: datetime | None
-    newest: datetime | None
     reasons: Mapping[str, int]
     note: str
 
@@ -96,18 +95,21 @@ _FAILED_CHECKS = """
         SELECT dag_id, run_id FROM check_results WHERE checked_at <= :moment ORDER BY checked_at DESC LIMIT 1)
 """
 _TILES = """
-    SELECT kind, why, count(*) AS found, count(DISTINCT user_id) AS users,
+    SELECT kind, why, count(*) AS found,
            count(*) FILTER (WHERE first_seen_at >= CAST(:moment AS timestamptz) - interval '1 day') AS new,
-           min(since) AS oldest, max(since) AS newest
+           {oldest}
     FROM {source}
     GROUP BY kind, why
 """
 _LOOK = """
-    SELECT user_id, kind, name, is_todays_name, since, why, changed_by
-    FROM ({source}) AS found
-    ORDER BY array_position(CAST(:kinds AS text[]), kind), since DESC NULLS LAST, lower(name), user_id
+    SELECT user_id, kind
+    FROM {source}
+    ORDER BY array_position(CAST(:kinds AS text[]), kind), {order} lower(name), user_id
     LIMIT 5
 """
+_NOW = {"source": "findings", "oldest": "min(since) AS oldest", "order": "since DESC NULLS LAST,"}
+# Since when is not stored for a past day, and takes seconds to look up for everyone.
+_THEN = {"source": "findings_as_of(:moment)", "oldest": "NULL::timestamptz AS oldest", "order": ""}
 _COVERAGE = """
     SELECT day, setting_key, users_on, users_off, users_unknown
     FROM recording_coverage_daily
@@ -134,7 +136,7 @@ def overview(connection: Connection, query: PageQuery, days: int = 90) -> Overvi
     :raises HTTPException: the warehouse has no tables.
     """
     moment = query.moment
-    source, named = ("findings_as_of(:moment)", FINDINGS_THEN) if query.on else ("findings", FINDINGS_NOW)
+    source = _THEN if query.on else _NOW
     first = days_before(query, days)
     rows = read_rows(_COVERAGE, connection, first=first, last=query.on or days_before(query, 0))
     by_day: dict[date, dict[str, Row]] = {}
@@ -145,9 +147,9 @@ def overview(connection: Connection, query: PageQuery, days: int = 90) -> Overvi
     changes = read_row(_CHANGES, connection, moment=moment)
     return Overview(
         freshness=_freshness(connection, moment),
-        tiles=_tiles(read_rows(_TILES.format(source=source), connection, moment=moment),
+        tiles=_tiles(read_rows(_TILES.format(**source), connection, moment=moment),
                      findings_notes(connection, query)),
-        look=read_rows(_LOOK.format(source=named), connection, moment=moment, kinds=[*FINDINGS]),
+        look=_look(connection, query, _LOOK.format(**source)),
         active=_on(counted, "active"),
         recorded=_on(counted, RECORDED),
         unknown=counted[RECORDED]["users_unknown"] if RECORDED in counted else None,
@@ -158,6 +160,18 @@ def overview(connection: Connection, query: PageQuery, days: int = 90) -> Overvi
                          SERIES,
                          "recorded"),
     )  # fmt: skip
+
+
+def _look(connection: Connection, query: PageQuery, sql: str) -> list[Row]:
+    found = read_rows(sql, connection, moment=query.moment, kinds=[*FINDINGS])
+    detail = (
+        FINDINGS_DETAIL
+        if query.on
+        else "SELECT *, false AS is_todays_name FROM findings WHERE user_id = ANY (:ids)"
+    )
+    rows = read_rows(detail, connection, ids=[row["user_id"] for row in found], moment=query.moment)
+    by_key = {(row["user_id"], row["kind"]): row for row in rows}
+    return [by_key[row["user_id"], row["kind"]] for row in found]
 
 
 def _freshness(connection: Connection, moment: datetime) -> Freshness:
@@ -176,12 +190,11 @@ def _tiles(rows: Sequence[Row], notes: Mapping[str, tuple[str, bool]]) -> list[T
         note, is_unknown = notes.get(kind, ("", False))
         users = None if is_unknown and not found else sum(row["found"] for row in found)
         dates = [row["oldest"] for row in found if row["oldest"]]
-        newest = [row["newest"] for row in found if row["newest"]]
         reasons = {
             row["why"]: row["found"] for row in sorted(found, key=lambda row: -row["found"]) if row["why"]
         }
         tiles.append(Tile(kind, users, sum(row["new"] for row in found), min(dates, default=None),
-                          max(newest, default=None), reasons, note))  # fmt: skip
+                          reasons, note))  # fmt: skip
     return tiles
 
 
