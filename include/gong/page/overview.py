@@ -45,7 +45,7 @@ class Tile:
     """The findings of one kind.
 
     :param users: how many; None: not known.
-    :param new: how many of them a daily run saw first on the moment's day.
+    :param new: how many of them a daily run found first in the day before the moment; none on the first run.
     :param reasons: number of users by reason.
     :param note: says what is not known.
     """
@@ -96,7 +96,8 @@ _FAILED_CHECKS = """
 """
 _TILES = """
     SELECT kind, why, count(*) AS found,
-           count(*) FILTER (WHERE first_seen_at >= CAST(:moment AS timestamptz) - interval '1 day') AS new,
+           count(*) FILTER (WHERE first_seen_at >= CAST(:moment AS timestamptz) - interval '1 day'
+                              AND first_seen_at > (SELECT min(findings_at) FROM sync_runs)) AS new,
            {oldest}
     FROM {source}
     GROUP BY kind, why
