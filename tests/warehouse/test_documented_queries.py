@@ -25,7 +25,7 @@ READ_WHOLE = text("SELECT relname, seq_tup_read FROM pg_stat_xact_user_tables WH
 
 @pytest.fixture(scope="module")
 def crowd(postgres_server: Cluster, migrated_template: str) -> Iterator[Engine]:
-    """The company among 3,000 others, each with a version and four changed settings, and statistics of them."""
+    """The company among 3,000 others, each with a version and four timelines, and statistics of them."""
     others = """
         INSERT INTO user_sync_state (user_id, first_seen_at, last_seen_at)
         SELECT 'other-' || n, '2026-03-02', '2026-03-06' FROM generate_series(1, 3000) AS n;

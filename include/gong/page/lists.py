@@ -403,7 +403,21 @@ _LAST_CHECKS = f"""{CHECKS}
                               ORDER BY checked_at DESC LIMIT 1)
 """  # noqa: S608 (a constant)
 
-_CURRENT_ONLY = ("Always as of now, whichever day is shown.",)
+_OLD_THEN = "FROM users_not_seen_recently_as_of(:moment) WHERE {} is_known"
+
+
+def _not_seen_notes(connection: Connection, query: PageQuery) -> Notes:
+    notes, is_unknown = first_sync_note(connection, query)
+    if not query.on or is_unknown:
+        return notes, is_unknown
+    sql = f"SELECT count(*) AS users {_OLD_THEN.format('NOT')}"  # noqa: S608 (a constant)
+    users = read_row(sql, connection, moment=query.moment)["users"]
+    return (
+        ((f"Not known of {users:,} more, whose history was requested again since.",), True)
+        if users
+        else ((), False)
+    )
+
 
 _NOT_SEEN_RECENTLY = Query(
     columns=(
@@ -413,12 +427,11 @@ _NOT_SEEN_RECENTLY = Query(
         Column("history_age", "History age", "span", absent="never fetched"),
     ),
     now="SELECT *, false AS is_todays_name FROM users_not_seen_recently",
+    past=f"SELECT *, false AS is_todays_name {_OLD_THEN.format('')}",
     order="lower(name), user_id",
     sorts={"name": "lower(name)", "profile_age": "profile_age", "history_age": "history_age"},
     filters={"why": contains("why", "Reason", "why")},
-    notes=lambda connection, query: (
-        (_CURRENT_ONLY, False) if query.on else first_sync_note(connection, query)
-    ),
+    notes=_not_seen_notes,
 )
 _DELETED = Query(
     columns=(

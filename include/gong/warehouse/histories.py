@@ -50,8 +50,8 @@ _NEW = ", ".join(f"staged.{name}" for name in _REPORTED)
 _STORED = ", ".join(f"stored.{name}" for name in _REPORTED)
 _MERGED = ", ".join(f"merged.{name}" for name in _REPORTED)
 
-# In a fixed order, so that two loads of the same users do not deadlock. Where no history was requested since a
-# user was first seen, all their settings may become known.
+# In a fixed order, so that two loads of the same users do not deadlock. Where no history was requested since
+# a user was first seen, all their settings may become known.
 _LOCK = text(f"""
     SELECT user_id, is_first_history,
            coalesce(CASE WHEN NOT is_first_history THEN history_covers_until END, created, first_seen_at)

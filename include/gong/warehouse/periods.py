@@ -51,20 +51,22 @@ _REFRESH = text(f"""
 _REFRESH_SETTINGS_BY_HISTORY = text("""
     WITH candidates AS (
         SELECT user_id
-        FROM user_versions
-        JOIN user_sync_state AS state USING (user_id)
-        CROSS JOIN LATERAL (
-            SELECT jsonb_object_agg(setting_key, period_values[cardinality(starts)])
-            FROM setting_timelines AS timeline
-            WHERE timeline.user_id = state.user_id
-        ) AS changed (settings_now)
-        WHERE is_current AND user_id = ANY (CAST(:ids AS text[]))
-          AND EXISTS (SELECT
-                      FROM jsonb_each_text(first_settings || coalesce(settings_now, '{}'))
-                          AS each (setting_key, value)
-                      CROSS JOIN LATERAL (
-                          SELECT all_settings(settings, active) ->> setting_key
-                      ) AS profile (shown)
+        FROM (
+            SELECT user_id, first_settings || coalesce(settings_now, '{}') AS known,
+                   all_settings(settings, active) AS profile
+            FROM user_versions
+            JOIN user_sync_state AS state USING (user_id)
+            CROSS JOIN LATERAL (
+                SELECT jsonb_object_agg(setting_key, period_values[cardinality(starts)])
+                FROM setting_timelines AS timeline
+                WHERE timeline.user_id = state.user_id
+            ) AS changed (settings_now)
+            WHERE is_current AND user_id = ANY (CAST(:ids AS text[]))
+            OFFSET 0  -- both are computed once a user, not once a setting
+        ) AS settings
+        WHERE EXISTS (SELECT
+                      FROM jsonb_each_text(known) AS each (setting_key, value)
+                      CROSS JOIN LATERAL (SELECT profile ->> setting_key) AS seen (shown)
                       WHERE value IS DISTINCT FROM shown
                         AND (setting_key = ANY (report_settings()) OR shown IS NOT NULL))
     ), derived AS (

@@ -33,8 +33,8 @@ BEGIN ATOMIC
             WHERE is_first AND began_at < changed_at
         ) AS point (at, value, provenance)
     )
-    SELECT user_id, setting_key, array_agg(at ORDER BY at), array_agg(value ORDER BY at),
-           array_agg(provenance ORDER BY at)
+    -- In the order of the window: before PostgreSQL 16, ORDER BY would sort once more for each array.
+    SELECT user_id, setting_key, array_agg(at), array_agg(value), array_agg(provenance)
     FROM (
         SELECT *,
                row_number() OVER each_setting > 1
