@@ -31,11 +31,16 @@ def still(row: Any) -> dict[str, Any]:
 
 
 def test_each_list_has_its_address_and_values_for_its_columns(company: Engine) -> None:
+    without = {(name, THIRD) for name in ("checks", "deleted", "not-seen-recently")}
     for name, report in REPORTS.items():
         assert report.name == name
         for on in (None, SIXTH, THIRD):
             table = report_of(company, name, on=on, since=FIRST)
-            assert table.rows or (name, on) in {("checks", THIRD), ("deleted", THIRD)}, (name, on)
+            assert table.rows or (name, on) in {
+                ("checks", THIRD),
+                ("deleted", THIRD),
+                ("not-seen-recently", THIRD),
+            }, (name, on)
             for row in table.rows:
                 assert {column.key for column in table.columns} <= set(row)
                 assert {column.id_key for column in table.columns if column.kind == "user"} <= set(row)
@@ -256,6 +261,8 @@ def test_not_seen_recently_and_deleted(company: Engine) -> None:
     reasons = {row["user_id"]: row["why"] for row in report_of(company, "not-seen-recently").rows}
     assert "answered 500" in reasons["7"]
     assert ids(report_of(company, "not-seen-recently", why="500")) == ["7"]
+    then = report_of(company, "not-seen-recently", on=THIRD)
+    assert (then.rows, then.is_unknown, then.notes[0].startswith("Not known of 9 users")) == ([], True, True)
     assert values_of(report_of(company, "deleted"), "user_id", "deleted_at") == [("10", at(5, "00:32"))]
     assert ids(report_of(company, "deleted", on=date(2026, 3, 4))) == ["9"]  # Ivo has come back since
     assert ids(report_of(company, "deleted", on=date(2026, 3, 5))) == ["9", "10"]

@@ -410,13 +410,10 @@ def _not_seen_notes(connection: Connection, query: PageQuery) -> Notes:
     notes, is_unknown = first_sync_note(connection, query)
     if not query.on or is_unknown:
         return notes, is_unknown
-    sql = f"SELECT count(*) AS users {_OLD_THEN.format('NOT')}"  # noqa: S608 (a constant)
+    sql = f"SELECT count(*) AS users {_OLD_THEN.format('NOT')}"
     users = read_row(sql, connection, moment=query.moment)["users"]
-    return (
-        ((f"Not known of {users:,} more, whose history was requested again since.",), True)
-        if users
-        else ((), False)
-    )
+    note = f"Not known of {users:,} users: their history was requested again since."
+    return ((note,), True) if users else ((), False)
 
 
 _NOT_SEEN_RECENTLY = Query(

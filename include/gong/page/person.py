@@ -216,8 +216,8 @@ def _changes(connection: Connection, user_id: str, query: PageQuery) -> Table:
 
 EVIDENCE = (
     "user_id", "as_of", "setting", "setting_key", "value", "source", "provenance", "valid_from", "changed_at",
-    "changed_by", "change_key", "loaded_at", "is_covered", "history_fetched_at", "history_covers_until", "seen_in_run",
-    "explanation",
+    "changed_by", "change_key", "loaded_at", "is_covered", "history_fetched_at", "history_covers_until",
+    "seen_in_run", "explanation",
 )  # fmt: skip
 """The columns of the evidence, of setting_audit_trail."""
 
