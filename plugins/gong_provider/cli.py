@@ -189,7 +189,7 @@ def _print_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else "" if value is None else _dumps(value)
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(_plain(value))
     return "".join(character if character.isprintable() else "·" for character in text)
 
 
@@ -200,12 +200,8 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-def _dumps(value: Any, indent: int | None = None) -> str:
-    return json.dumps(_plain(value), indent=indent)
-
-
 def _print_json(value: Any) -> None:
-    _print(_dumps(value, indent=2))
+    _print(json.dumps(_plain(value), indent=2))
 
 
 def _print(line: str) -> None:

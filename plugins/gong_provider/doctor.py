@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from functools import cached_property, partial
+from functools import partial
 from math import inf
 from operator import itemgetter
 from statistics import median
@@ -18,7 +17,7 @@ import jwt
 import msgspec
 
 from gong_provider.client import endpoints
-from gong_provider.client.client import Access
+from gong_provider.client.client import Access, HttpOptions
 from gong_provider.client.errors import (
     GongApiError,
     GongNoSuchPathError,
@@ -27,7 +26,7 @@ from gong_provider.client.errors import (
 )
 from gong_provider.client.models import GongRequest, SettingsHistory, User, UsersPage, utc_now
 from gong_provider.client.parsing import parse_timestamp
-from gong_provider.client.responses import MAX_CLOCK_DIFFERENCE, Response
+from gong_provider.client.responses import MAX_CLOCK_DIFFERENCE, Response, http_date
 from gong_provider.hooks.gong import GongAsyncHook, MeteredClient
 
 MAX_CALLS = 20
@@ -114,8 +113,9 @@ class _Client(MeteredClient):
 
     calls: int = 0
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *, http_options: HttpOptions, **options: Any) -> None:
+        # Calls of redirects would not be counted.
+        super().__init__(http_options=replace(http_options, allow_redirects=False), **options)
         self.exchanges: list[Exchange] = []
 
     async def ask(self, request: GongRequest, read: Callable[[Response], T]) -> Result[T]:
@@ -146,32 +146,20 @@ class _Client(MeteredClient):
         return status, headers, body
 
 
-class _DoctorHook(GongAsyncHook):
-    """The hook with such a client."""
-
-    @cached_property
-    def client(self) -> _Client:
-        """Does not follow redirects: these calls would not be counted."""
-        options = self._client_options()
-        options["http_options"] = replace(options["http_options"], allow_redirects=False)
-        return _Client(**options)
-
-    def limits_are_shared(self) -> Seen:
-        """Report whether a Postgres counts the calls of all workers."""
-        if self._coordination.database is not None:
-            return Seen("through Postgres")
-        return Seen("not seen: counted in this process only", None)
-
-
 async def diagnose(gong_conn_id: str) -> Report:
     """Call Gong and compare.
 
     :raises GongError: the connection does not work.
     """
     survey = Survey()
-    async with _DoctorHook(gong_conn_id, attempts=_ATTEMPTS) as hook:
-        await survey.make(hook.client, hook.settings.users_filter_path)
-        host, shared = hook.settings.host, hook.limits_are_shared()
+    async with GongAsyncHook(gong_conn_id, attempts=_ATTEMPTS) as hook:
+        client = _Client(**hook._client_options())
+        try:
+            await survey.make(client, hook.settings.users_filter_path)
+        finally:
+            await client.close()
+        host, is_shared = hook.settings.host, hook._coordination.database is not None
+    shared = Seen("through Postgres") if is_shared else Seen("not seen: counted in this process only", None)
     findings = [
         Finding("connection", "works", Seen(f"works: {host} takes its credentials")),
         Finding("limits that all workers share", "through Postgres", shared),
@@ -180,6 +168,7 @@ async def diagnose(gong_conn_id: str) -> Report:
     return Report(host, findings, survey.calls, survey.ended_early)
 
 
+@dataclass
 class Survey:
     """All responses of an account to the calls of a check; absent where a call was not made.
 
@@ -188,15 +177,14 @@ class Survey:
     :ivar histories: by user, in the order of the list.
     """
 
-    def __init__(self) -> None:
-        self.pages: list[Result[UsersPage]] = []
-        self.with_avatars: Result[UsersPage] | None = None
-        self.filtered: dict[str, Result[UsersPage]] = {}
-        self.empty: Result[UsersPage] | None = None
-        self.histories: list[tuple[User, Result[SettingsHistory]]] = []
-        self.exchanges: list[Exchange] = []
-        self.calls: int = 0
-        self.ended_early: str = ""
+    pages: list[Result[UsersPage]] = field(default_factory=list)
+    with_avatars: Result[UsersPage] | None = None
+    filtered: dict[str, Result[UsersPage]] = field(default_factory=dict)
+    empty: Result[UsersPage] | None = None
+    histories: list[tuple[User, Result[SettingsHistory]]] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
+    calls: int = 0
+    ended_early: str = ""
 
     @property
     def read_pages(self) -> list[UsersPage]:
@@ -404,7 +392,7 @@ def _total_records(survey: Survey) -> Seen:
     if plain is None:
         return Seen("absent", True, "a list can't be checked for completeness")
     page = survey.with_avatars.value if survey.with_avatars else None
-    more = (page.total_records or 0) - plain if page else None
+    more = page.total_records - plain if page and page.total_records is not None else None
     if more is None:
         counts = ["with avatars: not seen"]
     elif more == 0:
@@ -419,16 +407,8 @@ def _total_records(survey: Survey) -> Seen:
     return Seen("; ".join(counts), len(counts) > 1 or (more or 0) < 0, means)
 
 
-def _date(exchange: Exchange) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(exchange.date or "")
-    except (ValueError, OverflowError):
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
-
-
 def _date_header(survey: Survey) -> Seen:
-    dated, responses = sum(map(bool, map(_date, survey.exchanges))), len(survey.exchanges)
+    dated, responses = sum(bool(http_date(one.date)) for one in survey.exchanges), len(survey.exchanges)
     if dated == responses:
         return Seen("with each response")
     means = "without it, all times are set back by 5 minutes: runs soon after midnight fetch more"
@@ -437,7 +417,7 @@ def _date_header(survey: Survey) -> Seen:
 
 def _clock(survey: Survey) -> Seen:
     """Each response bounds the difference: its Date was set between request and response."""
-    dated = [(exchange, date) for exchange in survey.exchanges if (date := _date(exchange))]
+    dated = [(exchange, date) for exchange in survey.exchanges if (date := http_date(exchange.date))]
     if not dated:
         return Seen("not seen: no Date header", None)
     least = max((date - exchange.received_at).total_seconds() for exchange, date in dated)

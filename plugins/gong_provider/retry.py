@@ -86,12 +86,5 @@ def _own_delay(try_number: int, task: Any) -> timedelta:
 GONG_RETRY_POLICY: Any = GongRetryPolicy([_FAIL_AT_ONCE])
 """The policy of all of Gong's operators; usable for the other tasks of a DAG, too."""
 
-_WITH_OWN_DELAY = GongRetryPolicy([_FAIL_AT_ONCE], delays=())
-
-
-def policy_for(*, has_own_delay: bool) -> GongRetryPolicy:
-    """Return the policy of an operator that was given none.
-
-    :param has_own_delay: it was given a delay or a backoff, which is then used.
-    """
-    return _WITH_OWN_DELAY if has_own_delay else GONG_RETRY_POLICY
+OWN_DELAY_RETRY_POLICY: Any = GongRetryPolicy([_FAIL_AT_ONCE], delays=())
+"""The policy of an operator that was given a delay or a backoff, which is then used."""

@@ -21,7 +21,8 @@ from airflow.sdk.crypto import get_fernet
 from cryptography.fernet import Fernet
 
 from gong_provider import doctor
-from gong_provider.doctor import MAX_CALLS, Exchange, Survey
+from gong_provider.client.models import UsersPage
+from gong_provider.doctor import MAX_CALLS, Exchange, Result, Survey
 from gong_provider.hooks.gong import GongHook
 from include.gong.sandbox.__main__ import DEMO_KEY, DEMO_SECRET
 from include.gong.sandbox.api_variant import ApiVariantName
@@ -337,6 +338,19 @@ def test_clocks_far_apart_differ() -> None:
     header = checks["Date header"](survey)
     assert header.differs
     assert "1 of 3" in header.text
+
+
+def test_a_count_that_is_absent_with_avatars_is_not_called_fewer() -> None:
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    plain, with_avatars = (
+        UsersPage(requested_at=now, server_time=now, users=[], rejected=[], cursor="next",
+                  total_records=count, with_avatars=count is None)
+        for count in (250, None)
+    )  # fmt: skip
+    survey = Survey(pages=[Result(None, value=plain)], with_avatars=Result(None, value=with_avatars))
+    checks = {topic: look for topic, _, look in doctor.CHECKS}
+    seen = checks["totalRecords"](survey)
+    assert (seen.text, seen.differs) == ("with avatars: not seen", False)
 
 
 @pytest.mark.usefixtures("database")

@@ -204,12 +204,9 @@ def test_a_pause_of_hours_means_that_other_tools_used_the_daily_quota(
     assert worker.remaining().others == 0
 
 
-def test_without_limits_no_call_waits_and_the_database_is_not_used(
-    worker_with: Callable[[Limits], Worker], warehouse: Engine
-) -> None:
-    worker = worker_with(Limits(0, 0))
+def test_without_limits_no_call_waits(clock: Clock) -> None:
+    worker = InProcess(Limits(0, 0), clock)
     assert [worker.acquire() for _ in range(9)] == [0] * 9
-    assert value(warehouse, "SELECT count(*) FROM api_quota") == 0
 
 
 def test_a_lost_connection_is_made_again_and_a_lost_database_is_one_sentence(warehouse: Engine) -> None:
@@ -302,6 +299,16 @@ def test_workers_share_the_warehouses_database_unless_another_is_named(
         with gong(**extra) as hook:
             assert hook.calls_remaining().now == 9000
     assert value(warehouse, "SELECT count(*) FROM api_quota") == 1
+
+
+def test_without_limits_the_database_is_not_used(
+    warehouse: Engine, gong: Callable[..., GongHook], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = warehouse.url.set(drivername="postgres").render_as_string(hide_password=False)
+    monkeypatch.setenv("AIRFLOW_CONN_GONG_POSTGRES", url)
+    with gong(calls_per_second=0, calls_per_day=0) as hook:
+        assert hook.calls_remaining().now is None
+    assert value(warehouse, "SELECT count(*) FROM api_quota") == 0
 
 
 def test_without_a_database_the_process_counts_and_warns(

@@ -64,21 +64,23 @@ class Access(NamedTuple):
         return f"Access(base_url={self.base_url!r}, generation={self.generation})"
 
 
-class Credentials(Protocol):
-    """Authorization and base URL of calls: fixed, or renewed while calls go on."""
+class Credentials:
+    """Authorization and base URL of calls: never renewed, unless a subclass does it while calls go on."""
 
     async def current(self) -> Access:
         """Return the access to call with now.
 
         :raises GongCredentialsError: nothing could work; the error says how to connect again.
         """
+        raise NotImplementedError
 
-    async def renew(self, refused: Access, renewals: int = 0) -> int | None:
+    async def renew(self, refused: Access, renewals: int = 0) -> int | None:  # noqa: ARG002
         """Find out after a 401 to ``refused`` whether there is another access to try.
 
         :param renewals: how many this call has caused so far.
         :return: the same number, plus one where this 401 causes one; None: there is no other access.
         """
+        return None
 
     async def accepted(self, access: Access) -> None:
         """Note that Gong accepted it, if it has a generation: cheap to call after each response."""
@@ -87,7 +89,7 @@ class Credentials(Protocol):
         """Let a renewal under way end."""
 
 
-class FixedCredentials:
+class FixedCredentials(Credentials):
     """An access key, or a token that is not renewed."""
 
     def __init__(self, authorization: str, base_url: str) -> None:
@@ -95,15 +97,6 @@ class FixedCredentials:
 
     async def current(self) -> Access:
         return self._access
-
-    async def renew(self, refused: Access, renewals: int = 0) -> int | None:  # noqa: ARG002
-        return None
-
-    async def accepted(self, access: Access) -> None:
-        """Nothing to note."""
-
-    async def close(self) -> None:
-        """Nothing is under way."""
 
 
 class NextUser(Work, Protocol):

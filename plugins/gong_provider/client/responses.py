@@ -155,7 +155,7 @@ def _error(
     if status == 404 and not request.many and any(map(_NO_SUCH_USER.search, texts)):
         return errors.GongNotFoundError(what, **details)
     if status == 429:
-        wait = retry_after_s(headers.get("Retry-After"), _http_date(headers.get("Date")) or received_at)
+        wait = retry_after_s(headers.get("Retry-After"), http_date(headers.get("Date")) or received_at)
         when = f", retry after {wait:.0f} s" if wait is not None else ""
         return errors.GongRateLimitError(what + when, retry_after_s=wait, **details)
     return _error_class(status)(what, **details)
@@ -200,7 +200,7 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
         return None
     if _SECONDS.fullmatch(header.strip()):
         return min(float(header), MAX_RETRY_AFTER_S)
-    then = _http_date(header)
+    then = http_date(header)
     return min(max(0.0, (then - now).total_seconds()), MAX_RETRY_AFTER_S) if then else None
 
 
@@ -210,14 +210,15 @@ def server_time(requested_at: datetime, received_at: datetime, date: str | None)
     Never later than Gong's Date, even where our clock was set back meanwhile. Without a Date header near our
     clock, it is our clock less the largest difference that is accepted.
     """
-    theirs = _http_date(date)
+    theirs = http_date(date)
     if theirs is None or abs(theirs - received_at) > MAX_CLOCK_DIFFERENCE:
         return requested_at - MAX_CLOCK_DIFFERENCE
     return min(requested_at, requested_at + (theirs - received_at), theirs)
 
 
 @lru_cache(maxsize=8)  # many responses a second have the same one
-def _http_date(text: str | None) -> datetime | None:
+def http_date(text: str | None) -> datetime | None:
+    """Parse a header's date to UTC; None if it is missing or unreadable."""
     try:
         moment = parsedate_to_datetime(text) if text else None
         # It is compared with others later, so it needs a time zone.

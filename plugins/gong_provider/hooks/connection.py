@@ -169,20 +169,15 @@ def _base_url(connection: Connection) -> str:
     host = (connection.host or DEFAULT_HOST).strip().rstrip("/")
     if "://" not in host:
         host = f"https://{host}"  # whatever the schema: the form hides that field
-    name = f"The host of connection {connection.conn_id}"
-    try:
-        parts = urlsplit(host)
-    except ValueError:
-        raise_without_context(GongConfigError(f"{name} is not a URL"))
-    if parts.scheme not in ("http", "https") or not parts.hostname or not host.isprintable():
-        raise GongConfigError(f"{name} must be a URL such as {DEFAULT_HOST} or https://us-12345.api.gong.io")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise GongConfigError(f"{name} must be a bare URL, without user, password, query or fragment")
-    try:
-        port = parts.port or connection.port
-    except ValueError:
-        raise_without_context(GongConfigError(f"{name} has an invalid port"))  # the other error quotes it
-    hostname = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    if not is_bare_url(host) or not host.isprintable():
+        raise GongConfigError(
+            f"The host of connection {connection.conn_id} must be a bare URL such as {DEFAULT_HOST} or "
+            "https://us-12345.api.gong.io, without user, password, query or fragment"
+        )
+    parts = urlsplit(host)
+    port = parts.port or connection.port
+    hostname = parts.hostname or ""
+    hostname = f"[{hostname}]" if ":" in hostname else hostname
     # With its scheme's own port it is the same address, so the same account and quota.
     has_own_port = port and port != {"http": 80, "https": 443}[parts.scheme]
     where = f"{hostname}:{port}" if has_own_port else hostname

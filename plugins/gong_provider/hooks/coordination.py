@@ -117,11 +117,11 @@ class Coordination:
     def rate_limiter(self) -> PostgresRateLimiter | InProcessRateLimiter:
         """The account's rate limiter."""
         limits, account = self._settings.limits, self._settings.quota_account
-        if self.database is not None:
+        if self.database is not None and limits.exist:
             from gong_provider.rate_limit.postgres import PostgresRateLimiter
 
             return PostgresRateLimiter(self.database, account, limits, self._clock)
-        if limits.calls_per_second or limits.calls_per_day:
+        if limits.exist:
             log.warning(
                 "Calls are counted in this process only: run one task at a time, or name a Postgres "
                 "connection in the extra coordination_conn_id"
@@ -138,8 +138,7 @@ class Coordination:
                 "Calls are known to the process only that makes them: name a Postgres connection in the "
                 "extra coordination_conn_id"
             )
-        limits = self._settings.limits
-        if not (limits.calls_per_second or limits.calls_per_day):
+        if not self._settings.limits.exist:
             raise GongConfigError(
                 "Calls are not counted: the connection has neither calls_per_second nor calls_per_day"
             )

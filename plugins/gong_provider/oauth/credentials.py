@@ -7,7 +7,7 @@ import logging
 import time
 from datetime import UTC, datetime
 
-from gong_provider.client.client import Access, HttpOptions
+from gong_provider.client.client import Access, Credentials, HttpOptions
 from gong_provider.client.errors import (
     GongCoordinationError,
     GongCredentialsError,
@@ -47,7 +47,7 @@ _POLL_S = 0.5
 _STORE_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-class RenewedCredentials:
+class RenewedCredentials(Credentials):
     """Tokens of one account, kept in the coordination database and renewed by one worker at a time.
 
     :param account: the row's key: one account has one row, whichever connection names it.

@@ -26,7 +26,7 @@ from gong_provider.client.models import HistoryFailure, SettingsChange, User
 from gong_provider.operators.processed_ids import ProcessedIds
 from gong_provider.operators.progress import Progress
 from gong_provider.operators.user_ids import NO_FILTER, NoFilterType, UserIds, read_user_id, read_user_ids
-from gong_provider.retry import policy_for
+from gong_provider.retry import GONG_RETRY_POLICY, OWN_DELAY_RETRY_POLICY
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -77,9 +77,9 @@ class GongApiLink(BaseOperatorLink):
 class _GongOperator(BaseOperator):
     """Base of Gong's operators: the connection, retries and rescheduling.
 
-    Errors that a retry can't fix fail the task at once (``retry.policy_for``). For a pause that is too long
-    to wait the task is rescheduled, which frees the worker and costs no try. A task without a handler keeps
-    no responses between tries, and fails instead of making the same calls again.
+    Errors that a retry can't fix fail the task at once (``GongRetryPolicy``). For a pause that is too long to
+    wait the task is rescheduled, which frees the worker and costs no try. A task without a handler keeps no
+    responses between tries, and fails instead of making the same calls again.
     """
 
     template_fields: Sequence[str] = ("gong_conn_id", "full")
@@ -103,7 +103,7 @@ class _GongOperator(BaseOperator):
     ) -> None:
         has_own_delay = retry_delay is not BaseOperator.retry_delay or retry_exponential_backoff != 0
         super().__init__(
-            retry_policy=retry_policy or policy_for(has_own_delay=has_own_delay),
+            retry_policy=retry_policy or (OWN_DELAY_RETRY_POLICY if has_own_delay else GONG_RETRY_POLICY),
             retry_delay=retry_delay,
             retry_exponential_backoff=retry_exponential_backoff,
             **kwargs,

@@ -47,6 +47,11 @@ class Limits:
     reserve: int = 0
 
     @property
+    def exist(self) -> bool:
+        """Whether there is any limit."""
+        return bool(self.calls_per_second or self.calls_per_day)
+
+    @property
     def daily_limit(self) -> int:
         """Calls in any 24 hours that are not reserved; 0: no limit."""
         return max(1, self.calls_per_day - self.reserve) if self.calls_per_day else 0

@@ -45,7 +45,6 @@ class InProcessRateLimiter:
         self._interval_s = limits.interval_s
         self._clock = clock
         self._account = account or _Account()
-        self._is_limited = bool(limits.calls_per_second or limits.calls_per_day)
 
     async def acquire(self, endpoint: str) -> Slot:  # noqa: ARG002
         account = self._account
@@ -55,7 +54,7 @@ class InProcessRateLimiter:
             if at > now + MAX_PAUSE_S:
                 return Slot(at - now, None)
             account.next_at = at + self._interval_s
-            if self._is_limited:
+            if self._limits.exist:
                 account.day.append(at)
         return Slot(at - now, at)
 

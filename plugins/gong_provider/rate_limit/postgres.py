@@ -19,7 +19,6 @@ from gong_provider.rate_limit.base import (
     Slot,
     guessed_pause_s,
 )
-from gong_provider.rate_limit.in_process import InProcessRateLimiter
 
 # The lock is a statement of its own, so that the next ones see what was committed while it waited.
 _LOCKED_STATE = """
@@ -125,6 +124,7 @@ class PostgresRateLimiter:
 
     :param database: where the row is.
     :param account: the row's key.
+    :param limits: one at least; without any the row is not needed.
     :param clock: the source of all instants; None: the database's own clock.
     """
 
@@ -140,15 +140,9 @@ class PostgresRateLimiter:
         self._account = account
         self._limits = limits
         self._clock = clock
-        # Without limits the row is not used, and a pause applies to this process only.
-        self._unlimited = (
-            None if limits.calls_per_second or limits.calls_per_day else InProcessRateLimiter(limits)
-        )
         self._begun = False
 
     async def acquire(self, endpoint: str) -> Slot:
-        if self._unlimited:
-            return await self._unlimited.acquire(endpoint)
         row = await self._run(
             _ACQUIRE,
             endpoint=endpoint,
@@ -159,19 +153,14 @@ class PostgresRateLimiter:
         return Slot(row.wait_s, row.at)
 
     async def is_valid(self, slot: Slot) -> bool:
-        if self._unlimited:
-            return await self._unlimited.is_valid(slot)
         return bool((await self._run(_IS_VALID, at=slot.at)).is_valid)
 
     async def release(self, endpoint: str, slot: Slot) -> None:
-        if not self._unlimited:
-            values = {"account": self._account, "at": slot.at, "endpoint": endpoint}
-            with suppress(GongCoordinationError):  # it still counts; released twice, one too few would
-                await self._database.run(_RELEASE, values, once=True)
+        values = {"account": self._account, "at": slot.at, "endpoint": endpoint}
+        with suppress(GongCoordinationError):  # it still counts; released twice, one too few would
+            await self._database.run(_RELEASE, values, once=True)
 
     async def pause(self, seconds: float | None) -> float:
-        if self._unlimited:
-            return await self._unlimited.pause(seconds)
         refusals = 0
         if seconds is None:
             row = await self._run(_REFUSALS)
