@@ -134,7 +134,7 @@ def test_a_sandbox_of_each_variant_is_as_assumed(
     assert seen == ALIKE | ANSWERS[variant]
     assert json.loads(ended.out)["calls"] == 12
     assert [topic for topic in seen if topic not in as_table.out] == []
-    world = World()
+    world = World(clock=lambda: datetime.now(UTC))
     histories = [world.history(user["id"]) for user in world.users]
     assert_holds_nothing_of([world.users, world.avatars, histories], as_table.out)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,38 @@ def test_the_same_seed_is_the_same_world() -> None:
     assert (again.users, again.avatars) == (WORLD.users, WORLD.avatars)
     assert [again.history(u["id"]) for u in again.users] == [WORLD.history(u["id"]) for u in WORLD.users]
     assert other.users != WORLD.users
+
+
+def test_each_day_adds_a_change_and_leaves_the_past_as_it_was() -> None:
+    def on(day: int) -> World:
+        return World(clock=lambda: datetime(2026, 12, day, 12, tzinfo=UTC))
+
+    first, later = on(1), on(20)
+    assert len(first.users) == len(later.users) == 250
+    stayed = {user["id"] for user in first.users} & {user["id"] for user in later.users}
+    assert 250 - 3 <= len(stayed) < 250, "some leave, and others join"
+    for user_id in stayed:
+        known = first.history(user_id)
+        assert later.history(user_id)[: len(known)] == known
+    days = {change["changedAt"][:10] for user in later.users for change in later.history(user["id"])}
+    assert {f"2026-12-{day:02}" for day in range(15, 20)} <= days
+    assert "2026-12-20" not in days, "changes end yesterday"
+
+
+def test_every_kind_of_finding_is_in_the_company() -> None:
+    world = World(clock=lambda: datetime(2026, 12, 1, 12, tzinfo=UTC))
+    recorded, importing, conflicts = [], [], []
+    for user in world.users:
+        settings = user["settings"]
+        is_recorded = settings["webConferencesRecorded"] and not settings["preventWebConferenceRecording"]
+        recorded.append((user["active"], is_recorded, "meetingConsentPageUrl" in user))
+        importing.append(not user["active"] and settings["telephonyCallsImported"])
+        ends = {change["settingName"]: change["newValue"] == "true" for change in world.history(user["id"])}
+        shown = settings | {"active": user["active"]}
+        conflicts += [name for name, value in ends.items() if shown[name] != value]
+    assert {(True, True, False), (True, False, True)} <= set(recorded)
+    assert any(importing)
+    assert conflicts == ["telephonyCallsImported"]
 
 
 def test_the_command_prints_when_it_listens_and_stops_at_once() -> None:

@@ -85,9 +85,8 @@ def test_a_team_hears_what_is_new_and_what_is_resolved(team: Team, database_url:
     first = "1 finding at the first comparison (1 active not recorded)"
     assert f"Findings: {first}" in done.log
     assert team.posted == [(f"/{SECRET}", f"Gong: {first}")]
-    done = sync(
-        team, [user("1", recorded=True), user("2", recorded=True, has_page=False), user("3", recorded=True)]
-    )
+    changed = [user("1", recorded=True), user("2", recorded=True, has_page=False), user("3", recorded=True)]
+    done = sync(team, changed)
     second = "1 new (1 recorded without consent page), 1 resolved (1 active not recorded); 1 open"
     assert f"Findings: {second}" in done.log
     assert [text for _, text in team.posted[1:]] == [
@@ -100,6 +99,8 @@ def test_a_team_hears_what_is_new_and_what_is_resolved(team: Team, database_url:
     assert SECRET not in done.log
     open_ = "SELECT user_id, kind FROM findings"
     assert query(database_url, open_) == [{"user_id": "2", "kind": "recorded_without_consent_page"}]
+    assert "Findings: 0 new, 0 resolved; 1 open" in sync(team, changed).log
+    assert len(team.posted) == 3, "nothing is sent when nothing is new"
 
 
 def test_an_alert_that_fails_fails_no_run(team: Team, tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("docs")
     for name in ("docs", "plugins"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    example = "include/gong/sync/example_alerts.py"
+    (copy / example).parent.mkdir(parents=True)
+    shutil.copy(ROOT / example, copy / example)
     for path in (ROOT / "mkdocs.yml", *ROOT.glob("*.md")):
         shutil.copy(path, copy)
     done = build(copy)

@@ -39,7 +39,7 @@ def test_a_checkout_that_was_moved_does_not_use_the_provider_of_where_it_was(
 
 def test_from_nothing_and_again(fresh: Checkout, database_url: str) -> None:
     """The sandbox's 250 users are loaded exactly; a second run has 0 new; no process keeps running."""
-    world = World()
+    world = World(clock=lambda: datetime.now(UTC))
     users = {row["user_id"]: row for row in (expected_user(contract_user(user)) for user in world.users)}
     changes = [row for user_id in users for row in expected_changes(user_id, world.history(user_id))]
     variables = MEANT_FOR_OTHERS | {"AIRFLOW_CONN_GONG_POSTGRES": uri(database_url)}

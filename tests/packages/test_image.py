@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from tests.support.compose import ROOT, copy_image, dockerfile
-from tests.support.documents import named
 
 LOOK = """
 import json, sys
@@ -99,21 +98,20 @@ def test_the_image_has_the_services_programs_in_locked_versions(image: Run) -> N
 
 
 @pytest.mark.timeout(400)
-def test_airflow_makes_pods_of_the_template_of_the_page(image: Run, tmp_path: Path) -> None:
-    (template,) = [block for block in named("yaml", "docs/install.md") if "kind: Pod" in block.text]
-    (tmp_path / "pod.yaml").write_text(template.text)
+def test_airflow_makes_pods_of_our_template(image: Run, tmp_path: Path) -> None:
+    template = ROOT / "kubernetes" / "pod_template.yaml"
     locked = str(ROOT / "constraints.txt")
     image("pip", "install", "--quiet", "-c", locked, "apache-airflow-providers-cncf-kubernetes")
     executor = (
         "env", "AIRFLOW__CORE__EXECUTOR=KubernetesExecutor",
-        f"AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE={tmp_path / 'pod.yaml'}", "airflow",
+        f"AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE={template}", "airflow",
     )  # fmt: skip
     image(*executor, "db", "migrate")
     # Not the other two DAGs: the command fails at their mapped task.
     order = ("generate-dag-yaml", "gong_user_erase", "--logical-date", "2026-11-01", "--output-path")
     image(*executor, "kubernetes", *order, str(tmp_path))
     (made,) = (tmp_path / "airflow_yaml_output").iterdir()
-    pod, given = yaml.safe_load(made.read_text()), yaml.safe_load(template.text)
+    pod, given = yaml.safe_load(made.read_text()), yaml.safe_load(template.read_text())
     (container,), (expected,) = pod["spec"]["containers"], given["spec"]["containers"]
     assert container["args"][:3] == ["python", "-m", "airflow.sdk.execution_time.execute_workload"]
     assert [each for each in expected["env"] if each not in container["env"]] == []

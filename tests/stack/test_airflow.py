@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -46,7 +46,7 @@ def test_a_scheduled_run_is_about_the_day_before(stack: Stack, scheduled: dict[s
         stack.sandbox_warehouse, "SELECT * FROM sync_runs WHERE run_id = :id", id=scheduled["dag_run_id"]
     )
     assert (run["day"], run["users_listed"], run["histories_fetched"]) == (day, 250, 250)
-    world = World()
+    world = World(clock=lambda: datetime.now(UTC))
     users = [expected_user(contract_user(user)) for user in world.users]
     assert stored_users(stack.sandbox_warehouse) == {user["user_id"]: user for user in users}
     expected = [

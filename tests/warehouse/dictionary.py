@@ -20,14 +20,15 @@ PAGE = _ROOT / "docs" / "data-dictionary.md"
 SOURCES = _ROOT / "include" / "gong" / "dbt" / "models" / "sources.yml"
 
 # Of those that a reader may read, what models are built on; the others explain these.
-_SOURCES = (
-    "absences", "check_results", "listings", "org_chart", "recording_coverage_daily", "setting_conflicts",
-    "setting_periods", "sync_runs", "user_settings_history", "user_states", "user_versions", "users",
+NAMES_OF_SOURCES = (
+    "absences", "check_results", "finding_periods", "findings", "listings", "org_chart",
+    "recording_coverage_daily", "setting_conflicts", "setting_periods", "sync_runs", "user_settings_history",
+    "user_states", "user_versions", "users",
 )  # fmt: skip
 _HEAD = "# The warehouse's tables and views; python -m tests.warehouse.dictionary writes this file.\n"
-_NEWEST_SYNC = """
+_NEWEST_RUN = """
     select max(finished_at) from {{ source('gong', 'sync_runs') }}
-    where dag_id = 'gong_users_sync' and scope = 'everyone' and state = 'success'
+    where scope = 'everyone' and state = 'success' and findings_at is not null
 """
 
 _COLUMNS = text("""
@@ -77,8 +78,8 @@ def dictionary(connection: Connection) -> str:
 
 
 def sources(connection: Connection) -> str:
-    """The file of dbt's sources: each as fresh as the newest sync that succeeded."""
-    rows = [row for row in connection.execute(_COLUMNS) if row.relation in _SOURCES]
+    """The file of dbt's sources: each as fresh as the newest full daily run that succeeded."""
+    rows = [row for row in connection.execute(_COLUMNS) if row.relation in NAMES_OF_SOURCES]
     tables = [
         {"name": name, "description": about,
          "columns": [{"name": row.name, "description": row.meaning} for row in columns]}
@@ -90,7 +91,7 @@ def sources(connection: Connection) -> str:
         "schema": "{{ var('gong_schema', 'gong') }}",
         "config": {
             "freshness": {"error_after": {"count": 26, "period": "hour"}},
-            "loaded_at_query": " ".join(_NEWEST_SYNC.split()),
+            "loaded_at_query": " ".join(_NEWEST_RUN.split()),
         },
         "tables": tables,
     }

@@ -7,13 +7,7 @@ import time
 import pytest
 from sqlalchemy import Connection, Engine
 
-from include.gong.warehouse.erasure import erase_user
-from include.gong.warehouse.erasure_request import (
-    UnknownUserError,
-    erase_on_request,
-    known_user,
-    lift_on_request,
-)
+from include.gong.warehouse.erasure import UnknownUserError, erase_user, known_user, undo_erasure
 from include.gong.warehouse.erasures import block_erasures
 from include.gong.warehouse.retention import remove_users
 from include.gong.warehouse.users import load_users
@@ -73,7 +67,7 @@ def test_a_user_being_loaded_is_known(warehouse: Engine) -> None:
 
 def test_a_user_stored_meanwhile_is_erased(warehouse: Engine) -> None:
     with in_flight(warehouse, load) as commit:
-        erasing = in_background(lambda: erase_on_request(warehouse, PAULA, NOON + HOUR))
+        erasing = in_background(lambda: erase_user(warehouse, PAULA, NOON + HOUR, only_known=True))
         until_one_waits(warehouse)
         commit()
         assert erasing.result(30).is_new
@@ -90,7 +84,7 @@ def test_a_user_removed_meanwhile_gets_no_erasure_record(world: Engine) -> None:
 
     with in_flight(world, remove) as commit:
         assert known_user(world, PAULA)
-        erasing = in_background(lambda: erase_on_request(world, PAULA, NOON + HOUR))
+        erasing = in_background(lambda: erase_user(world, PAULA, NOON + HOUR, only_known=True))
         until_one_waits(world)
         commit()
         with pytest.raises(UnknownUserError):
@@ -100,34 +94,34 @@ def test_a_user_removed_meanwhile_gets_no_erasure_record(world: Engine) -> None:
 
 def test_an_unknown_id_leaves_no_record_unless_it_is_forced(world: Engine) -> None:
     with pytest.raises(UnknownUserError) as refused:
-        erase_on_request(world, NOBODY, NOON)
+        erase_user(world, NOBODY, NOON, only_known=True)
     assert not refused.value.is_transient
     assert NOBODY not in str(refused.value)
     assert records(world) == 0
-    assert erase_on_request(world, NOBODY, NOON, force=True).is_new
+    assert erase_user(world, NOBODY, NOON).is_new
     assert records(world) == 1
     assert known_user(world, NOBODY).is_erased
 
 
 def test_again_it_is_fine(world: Engine) -> None:
-    first = erase_on_request(world, PAULA, NOON + HOUR)
+    first = erase_user(world, PAULA, NOON + HOUR, only_known=True)
     assert first.is_new
     assert first.rows["user_sync_state"] >= 1
-    again = erase_on_request(world, PAULA, NOON + 2 * HOUR)
+    again = erase_user(world, PAULA, NOON + 2 * HOUR, only_known=True)
     assert (again.is_new, again.rows) == (False, {})
 
 
 def test_an_undo_whose_commit_got_no_response_is_reported_as_done(world: Engine) -> None:
-    erase_user(world, PAULA, NOON + HOUR)
+    erase_user(world, PAULA, NOON + HOUR, only_known=True)
     with commit_unanswered(world) as engine:
-        assert lift_on_request(engine, PAULA)
+        assert undo_erasure(engine, PAULA)
     assert records(world) == 0
 
 
 def test_only_an_existing_erasure_can_be_lifted(world: Engine) -> None:
-    erase_user(world, PAULA, NOON + HOUR)
-    assert lift_on_request(world, PAULA)
+    erase_user(world, PAULA, NOON + HOUR, only_known=True)
+    assert undo_erasure(world, PAULA)
     with pytest.raises(UnknownUserError):
-        lift_on_request(world, PAULA)
-    assert not lift_on_request(world, PAULA, force=True)
-    assert not lift_on_request(world, otto()["id"]), "stored, and never erased"
+        undo_erasure(world, PAULA)
+    assert not undo_erasure(world, PAULA, force=True)
+    assert not undo_erasure(world, otto()["id"]), "stored, and never erased"

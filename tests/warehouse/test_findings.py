@@ -14,13 +14,17 @@ The run of the 8th fails. On the 4th, a run for Abe only and a backfill of a pas
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
+from include.gong.sync.alerts import send_findings
 from include.gong.sync.summary import findings_summary
 from include.gong.warehouse import deletions
 from include.gong.warehouse.connect import transaction
@@ -141,7 +145,9 @@ def open_after(day: int) -> set[tuple[str, str]]:
     return found
 
 
-def test_each_run_finds_what_is_new_and_what_is_resolved(warehouse: Engine) -> None:
+def test_each_run_finds_what_is_new_and_what_is_resolved_and_alerts_say_so(
+    warehouse: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = live_through(warehouse)
     for day, of_day in found.items():
         assert of_day.is_first == (day == 1)
@@ -151,6 +157,16 @@ def test_each_run_finds_what_is_new_and_what_is_resolved(warehouse: Engine) -> N
         of_run = "SELECT user_id, kind FROM findings_of_run('gong_users_sync', :run) WHERE change = 'new'"
         stored = {Finding(*row) for row in rows(warehouse, of_run, run=run_of(day).run_id)}
         assert stored == (FIRST if day == 1 else set(of_day.new)), day
+    (tmp_path / "gong_alerts.py").write_text("SENT = []\nON_FINDINGS = [SENT.append]")
+    monkeypatch.syspath_prepend(tmp_path)
+    for day, of_day in found.items():
+        send_findings(of_day, {"day": day})
+    sent = import_module("gong_alerts").SENT
+    monkeypatch.delitem(sys.modules, "gong_alerts")
+    assert [context["day"] for context in sent] == sorted({1} | NEW.keys() | RESOLVED.keys())
+    for context in sent:
+        assert context["findings"] == found[context["day"]]
+        assert context["findings_summary"] == findings_summary(found[context["day"]])
     assert findings_summary(found[1]) == (
         "2 findings at the first comparison (1 inactive but importing, 1 recorded without consent page)"
     )

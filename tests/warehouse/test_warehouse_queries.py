@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.warehouse.making import load_page, rows, value
-from tests.warehouse.small_company import ADA, CALLS, RECORDED, at, run_of
+from tests.warehouse.small_company import ADA, CALLS, PREVENTED, RECORDED, at, run_of
 
 
 def test_the_terms_decide_only_known_states(company: Engine) -> None:
@@ -184,9 +184,91 @@ def test_users_in_or_below_a_cycle_are_in_the_chart_once(warehouse: Engine) -> N
 
 
 def test_stale(company: Engine) -> None:
-    query = "SELECT user_id, why FROM users_not_seen_recently_at(:moment) ORDER BY length(user_id), user_id"
+    query = (
+        "SELECT user_id, why FROM users_not_seen_recently_as_of(:moment) ORDER BY length(user_id), user_id"
+    )
     later = dict(rows(company, query, moment=at(8, "12:00")))
     assert "answered 500" in later.pop("7")
     assert set(later) == {"1", "2", "3", "4", "5", "6", "8", "9"}  # deleted users are not in it
     assert len(set(later.values())) == 1
     assert value(company, "SELECT count(*) FROM users_not_seen_recently") == 9  # the story is long over
+
+
+def test_a_past_state_that_was_overwritten_is_not_known(company: Engine) -> None:
+    query = "SELECT user_id, is_known, history_age FROM users_not_seen_recently_as_of(:moment)"
+    assert set(rows(company, query, moment=at(6, "00:31"))) == {("7", True, None)}
+    before = rows(company, query, moment=at(6, "00:30"))  # all histories were requested again since
+    assert {known for _, known, _ in before} == {False}
+    assert len(before) == 9
+
+
+def test_managers_and_the_chart_of_a_past_day(company: Engine) -> None:
+    query = "SELECT user_id, manager_name, manager_status, is_known FROM users_with_managers_as_of(:moment)"
+    third = {user_id: about for user_id, *about in rows(company, query, moment=at(4))}
+    assert third["3"] == ["Ben Cole", "active", True]
+    assert third["5"] == ["Dan Ek", "inactive", True]
+    assert third["8"] == [None, None, False]  # created that day, first seen on the next
+    fifth = {user_id: about for user_id, *about in rows(company, query, moment=at(5, "12:00"))}
+    assert fifth["8"] == ["Jo Kerr", "deleted", True] or fifth["8"] == [None, "deleted", True]
+    before = rows(company, query, moment=at(1))
+    assert before
+    assert {tuple(about) for _, *about in before} == {(None, None, False)}
+    chart = "SELECT user_id, depth, path, is_in_cycle, is_orphan, has_inactive_manager FROM {}"
+    assert sorted(rows(company, chart.format("org_chart_as_of('infinity')"))) == sorted(
+        rows(company, chart.format("org_chart"))
+    )
+    paths = dict(rows(company, "SELECT user_id, path FROM org_chart_as_of(:moment)", moment=at(4)))
+    assert paths["3"] == ["1", "2", "3"]
+    assert rows(company, chart.format("org_chart_as_of(:moment)"), moment=at(1)) == []
+
+
+def test_conflicts_of_a_past_day(company: Engine) -> None:
+    query = "SELECT user_id, kind FROM setting_conflicts_as_of(:moment)"
+    assert set(rows(company, query, moment=at(6))) == {("6", "one_instant"), ("8", "profile")}
+    assert set(rows(company, query, moment=at(4, "12:00"))) == {("6", "one_instant")}
+    assert rows(company, query, moment=at(27)) == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["recorded_without_consent_page", "active_not_recorded", "inactive_but_importing"]
+)
+def test_a_report_has_the_findings_of_its_kind(company: Engine, kind: str) -> None:
+    of_kind = "SELECT user_id, since, why, changed_by, first_seen_at FROM {} WHERE kind = :kind"
+    report = "SELECT user_id, since, why, changed_by, first_seen_at FROM {}"
+    now = rows(company, of_kind.format("findings"), kind=kind)
+    assert now
+    assert set(rows(company, report.format(kind))) == set(now)
+    then = rows(company, of_kind.format("findings_as_of(:at)"), kind=kind, at=at(3, "14:30"))
+    assert then
+    assert set(rows(company, report.format(f"{kind}_as_of(:at)"), at=at(3, "14:30"))) == set(then)
+
+
+def test_what_is_not_known_of_a_day_is_said(company: Engine) -> None:
+    query = "SELECT kind, is_known, reason FROM findings_known_as_of(:moment)"
+    assert {known for _, known, _ in rows(company, query, moment=at(2, "00:30"))} == {True}
+    before = {kind: about for kind, *about in rows(company, query, moment=at(1))}
+    unknown = [False, "Not known on 1 March 2026: the first sync was on 2 March 2026"]
+    assert before["recorded_without_consent_page"] == before["setting_conflict"] == unknown
+    assert before["active_not_recorded"][0] is True
+
+
+def test_the_run_of_a_day_has_what_it_found(company: Engine) -> None:
+    query = "SELECT user_id, kind, name FROM findings_of_day(:day) ORDER BY kind, user_id"
+    found = rows(company, query, day=at(2).date())  # the run of the 3rd, at 00:33
+    assert found == [
+        ("4", "inactive_but_importing", "Dan Ek"),
+        ("2", "recorded_without_consent_page", "Ben Cole"),
+        ("3", "recorded_without_consent_page", "Cleo Diaz"),
+        ("5", "recorded_without_consent_page", "Eve Frost"),
+        ("9", "recorded_without_consent_page", "Ivo Jang"),
+    ]
+    assert rows(company, query, day=at(20).date()) == []
+
+
+def test_evidence_says_when_a_change_was_loaded(company: Engine) -> None:
+    query = "SELECT setting_key, loaded_at FROM setting_audit_trail(:user_id, :moment)"
+    cleo = dict(rows(company, query, user_id="3", moment=at(4)))
+    assert cleo[RECORDED] == at(4, "00:31")  # it was made on the 3rd: by its end, nobody had loaded it
+    assert cleo[PREVENTED] is None
+    gus = dict(rows(company, query, user_id="7", moment=at(6)))
+    assert gus[CALLS] == at(5, "00:30")

@@ -51,7 +51,12 @@ def test_deleted_users_are_neither_recorded_nor_importing(warehouse: Engine) -> 
     assert rows(warehouse, state) == [(True, True)]
     assert len(rows(warehouse, "SELECT * FROM recorded_without_consent_page")) == 1
     with transaction(warehouse) as connection:
-        connection.execute(text("UPDATE user_sync_state SET deleted_at = :at"), {"at": NOON + HOUR})
+        deleted = (
+            "user_sync_state SET deleted_at = :at",
+            "user_versions SET valid_to = :at, is_deleted = true",
+        )
+        for change in deleted:
+            connection.execute(text(f"UPDATE {change}"), {"at": NOON + HOUR})
     assert rows(warehouse, state) == [(False, False)]
     for view in ("recorded_without_consent_page", "active_not_recorded", "inactive_but_importing",
                  "users_with_managers", "org_chart", "users_not_seen_recently"):  # fmt: skip
@@ -60,10 +65,10 @@ def test_deleted_users_are_neither_recorded_nor_importing(warehouse: Engine) -> 
 
 def test_inactive_since_is_null_until_the_history_has_it(warehouse: Engine) -> None:
     load_page(warehouse, [user(active=False, settings={"telephonyCallsImported": True})])
-    since = "SELECT imports, inactive_since, provenance FROM inactive_but_importing"
-    assert rows(warehouse, since) == [("calls", None, None)]
+    since = "SELECT why, since FROM inactive_but_importing"
+    assert rows(warehouse, since) == [("still imported: calls", None)]
     load_group(warehouse, history("1"))
-    assert rows(warehouse, since) == [("calls", datetime.fromisoformat(BORN), "inferred")]
+    assert rows(warehouse, since) == [("still imported: calls", datetime.fromisoformat(BORN))]
 
 
 def test_a_setting_seen_to_change_yields_to_a_history_with_the_time(warehouse: Engine) -> None:
@@ -169,9 +174,8 @@ def test_users_not_seen_recently_have_ages_and_reasons(warehouse: Engine) -> Non
     load_page(warehouse, [user(each, **recording(True)) for each in "123456"])
     load_group(warehouse, *(history(each) for each in "136"), failure("2"), failure("4", not_found=True))
     load_page(warehouse, [user(each, **recording(each != "3")) for each in "12345"], at=NOON + 2 * DAY)
-    why = (
-        "SELECT user_id, profile_age, history_age, why FROM users_not_seen_recently_at(:at) ORDER BY user_id"
-    )
+    old_ones = "users_not_seen_recently_as_of(:at)"
+    why = f"SELECT user_id, profile_age, history_age, why FROM {old_ones} ORDER BY user_id"
     old = timedelta(days=2, hours=1, minutes=10)
     turn = "the history is waiting in the backlog"
     assert rows(warehouse, why, at=NOON + 2 * DAY + HOUR) == [
@@ -184,7 +188,7 @@ def test_users_not_seen_recently_have_ages_and_reasons(warehouse: Engine) -> Non
     ]
     load_group(warehouse, *(history(each, at=NOON + 2 * DAY + HOUR) for each in "12345"))
     assert rows(
-        warehouse, "SELECT user_id FROM users_not_seen_recently_at(:at)", at=NOON + 2 * DAY + HOUR
+        warehouse, "SELECT user_id FROM users_not_seen_recently_as_of(:at)", at=NOON + 2 * DAY + HOUR
     ) == [("6",)]
     assert value(warehouse, "SELECT count(*) FROM users_not_seen_recently") == 6  # now, it is all long ago
 
@@ -231,8 +235,8 @@ def test_audit_trail_names_the_proving_one_of_several_changes_at_one_instant(war
 def test_a_query_about_today_reads_each_table_once_per_role(warehouse: Engine) -> None:
     users = ["user_sync_state", "user_versions"]
     managers = sorted(users * 2)
-    read = {"recorded_without_consent_page": users, "user_states": users,
-            "users_with_managers": managers, "org_chart": [*managers, "user_versions"]}  # fmt: skip
+    chart = [*managers, "user_versions"]
+    read = {"user_states": users, "users_with_managers": managers, "org_chart": chart}
     with transaction(warehouse) as connection:
         for way in ("indexscan", "bitmapscan", "indexonlyscan"):
             connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")

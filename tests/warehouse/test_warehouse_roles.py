@@ -36,8 +36,9 @@ CALLABLE = {
     "absent_at", "changes_since", "derived_recording_coverage", "effective_settings_as_of",
     "setting_audit_trail",
     "in_effect", "import_labels", "manager_cycles", "manager_status", "not_recorded_reason",
-    "recorded_without_consent_page_as_of", "setting_seen_since", "settings_as_of",
-    "users_not_seen_recently_at", "user_states_as_of", "users_as_of",
+    "recorded_without_consent_page_as_of", "active_not_recorded_as_of", "inactive_but_importing_as_of",
+    "findings_of_day", "org_chart_as_of", "users_with_managers_as_of", "setting_seen_since", "settings_as_of",
+    "users_not_seen_recently_as_of", "user_states_as_of", "users_as_of",
     "all_settings", "canonical_value", "chain_of_values", "derived_setting_timelines",
     "derived_settings_by_history", "fact_text", "full_name",
     "minute_text", "report_settings", "date_text", "finding_cause", "finding_reason", "findings_as_of",
@@ -46,8 +47,9 @@ CALLABLE = {
     "value_label", "without_token",
 }  # fmt: skip
 MAY_BE_EMPTY = {
-    "absent_at", "manager_cycles", "users_not_seen_recently_at", "findings_as_of", "findings_of_run",
-    "conflicting_users_as_of", "setting_conflicts_as_of",
+    "absent_at", "active_not_recorded_as_of", "inactive_but_importing_as_of", "findings_of_day",
+    "recorded_without_consent_page_as_of", "manager_cycles", "users_not_seen_recently_as_of",
+    "findings_as_of", "findings_of_run", "conflicting_users_as_of", "setting_conflicts_as_of",
 }  # fmt: skip
 
 _RELATIONS = """

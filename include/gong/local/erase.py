@@ -12,13 +12,7 @@ from gong_provider.client.models import utc_now
 from include.gong.local.output import Output
 from include.gong.local.settings import LocalError, UsageError
 from include.gong.warehouse.connect import display_address, engine_for, schema_of
-from include.gong.warehouse.erasure_request import (
-    KnownUser,
-    UnknownUserError,
-    erase_on_request,
-    known_user,
-    lift_on_request,
-)
+from include.gong.warehouse.erasure import KnownUser, UnknownUserError, erase_user, known_user, undo_erasure
 from include.gong.warehouse.migrate import is_current, migrate
 
 _WHERE = "It is in gong.users: SELECT user_id FROM gong.users WHERE email_address = '…'."
@@ -129,7 +123,7 @@ def _confirm(request: Request, output: Output) -> None:
 
 
 def _erase(engine: Engine, request: Request) -> tuple[str, Mapping[str, int]]:
-    rows = erase_on_request(engine, request.user_id, utc_now(), force=request.force).rows
+    rows = erase_user(engine, request.user_id, utc_now(), only_known=not request.force).rows
     erased = "This user is erased: no sync loads them any more.\n"
     if not rows:
         return f"{erased}No row was stored of them.", rows
@@ -140,7 +134,7 @@ def _erase(engine: Engine, request: Request) -> tuple[str, Mapping[str, int]]:
 
 
 def _lift(engine: Engine, request: Request) -> tuple[str, Mapping[str, int]]:
-    if lift_on_request(engine, request.user_id, force=request.force):
+    if undo_erasure(engine, request.user_id, force=request.force):
         return "The erasure is undone: the next sync may load this user again.", {}
     return "This user was not erased: there was nothing to undo.", {}
 

@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import sys
+from datetime import UTC, datetime
 
 import uvicorn
 
@@ -43,7 +44,7 @@ def main() -> None:
     """Serve until SIGTERM or Ctrl-C."""
     arguments = _arguments()
     app = create_app(
-        World(users=arguments.users),
+        World(users=arguments.users, clock=lambda: datetime.now(UTC)),
         variant=arguments.variant,
         access_key=os.environ.get("GONG_SANDBOX_KEY", DEMO_KEY),
         access_key_secret=os.environ.get("GONG_SANDBOX_SECRET", DEMO_SECRET),

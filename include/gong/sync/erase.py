@@ -13,7 +13,7 @@ from gong_provider.client.endpoints import check_user_id
 from gong_provider.client.errors import GongConfigError
 from gong_provider.client.models import utc_now
 from include.gong.sync.warehouse import warehouse_engine
-from include.gong.warehouse import erasure_request
+from include.gong.warehouse import erasure
 from include.gong.warehouse.connect import display_address, schema_of
 from include.gong.warehouse.migrate import migrate
 
@@ -41,14 +41,13 @@ def erase_user() -> dict[str, Any]:
     migrate(warehouse_engine())
     try:
         return _undo(request) if request.undo else _erase(request)
-    except erasure_request.UnknownUserError as error:
+    except erasure.UnknownUserError as error:
         raise AirflowFailException(f"{error} The param force skips this check.") from None
 
 
 def _erase(request: Request) -> dict[str, Any]:
-    erased = erasure_request.erase_on_request(
-        warehouse_engine(), request.user_id, utc_now(), force=request.force
-    )
+    only_known = not request.force
+    erased = erasure.erase_user(warehouse_engine(), request.user_id, utc_now(), only_known=only_known)
     log.info(
         "This user is erased: no load stores them any more"
         if erased.is_new
@@ -62,7 +61,7 @@ def _erase(request: Request) -> dict[str, Any]:
 
 
 def _undo(request: Request) -> dict[str, Any]:
-    lifted = erasure_request.lift_on_request(warehouse_engine(), request.user_id, force=request.force)
+    lifted = erasure.undo_erasure(warehouse_engine(), request.user_id, force=request.force)
     log.info(
         "The erasure record is removed: later loads store this user again"
         if lifted

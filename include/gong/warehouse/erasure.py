@@ -1,17 +1,18 @@
-"""Erases a user: writes the erasure record, then deletes all stored data of the user; lifts erasures."""
+"""Erases users: writes the erasure record, deletes stored data, unless the id is unknown; lifts erasures."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, text
 
-from include.gong.warehouse.connect import in_transaction
+from include.gong.warehouse.connect import in_transaction, transaction
 from include.gong.warehouse.coverage import rewrite_coverage
 from include.gong.warehouse.erasures import Erasures, add_addresses, normalize, read_erasures
+from include.gong.warehouse.errors import WarehouseError
 from include.gong.warehouse.redaction import REDACTED_TABLES, redact_rows
 from include.gong.warehouse.retention import TABLES_OF_USERS, remove_users
 from include.gong.warehouse.runs import RunKey
@@ -71,6 +72,21 @@ _STILL_LISTED = text("""
 _LIFT = text("DELETE FROM erasures WHERE user_hash = :user_hash")
 
 
+_ROWS = text(
+    " UNION ALL ".join(
+        f"SELECT '{table}' AS name, count(*) AS number FROM {table} WHERE {condition}"  # noqa: S608 (constants)
+        for table, condition in (
+            *((table, "user_id = :user_id") for table in TABLES_OF_USERS),
+            ("listing_pages", ":user_id = ANY (user_ids)"),
+        )
+    )
+)
+_NAME = text("""
+    SELECT concat_ws(' ', first_name, last_name, '<' || email_address || '>')
+    FROM user_versions WHERE user_id = :user_id AND is_current
+""")
+
+
 @dataclass(frozen=True, slots=True)
 class Erased:
     """Outcome of an erasure.
@@ -83,13 +99,60 @@ class Erased:
     rows: dict[str, int]
 
 
-def erase_user(engine: Engine, user_id: str, at: datetime) -> Erased:
-    """Erase a user, stored or not, for good. Three transactions; if killed between them, run it again.
+class UnknownUserError(WarehouseError):
+    """The id is neither stored nor erased here: nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No user of this id is stored in this warehouse or was erased from it, and nothing was changed. "
+            "Is it the right id, and the right warehouse?"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KnownUser:
+    """Stored data of a user id.
+
+    :ivar is_erased: whether there is an erasure record.
+    :ivar rows: rows of this user by table; no zeros. Others' rows that name the user are not counted.
+    :ivar name: name and address of the profile, to confirm the right user: not for logs.
+    """
+
+    is_erased: bool = False
+    rows: dict[str, int] = field(default_factory=dict)
+    name: str = field(default="", repr=False)
+
+    def __bool__(self) -> bool:
+        return self.is_erased or bool(self.rows)
+
+
+def known_user(engine: Engine, user_id: str) -> KnownUser:
+    """Look up the stored data of an id; if there is none, again after the running loads have ended.
+
+    :raises WarehouseError: the database can't be reached, or its tables are of another version.
+    """
+    with transaction(engine) as connection:
+        found = _known(connection, user_id)
+    return found or in_transaction(engine, lambda connection: _known_after_loads(connection, user_id))
+
+
+def erase_user(engine: Engine, user_id: str, at: datetime, *, only_known: bool = False) -> Erased:
+    """Erase a user for good, also one who was erased before.
+
+    Three transactions; if killed between them, run it again.
 
     :param at: when the erasure was requested.
+    :param only_known: refuse an unknown id; otherwise no load will store it, and others' rows may name it.
+    :raises UnknownUserError: the id is refused, checked while no load runs; no erasure record was written.
     :raises WarehouseError: the database can't be reached, or refuses.
     """
-    is_new = in_transaction(engine, lambda connection: record_erasure(connection, user_id, at))
+
+    def record(connection: Connection) -> bool:
+        if only_known and not _known_after_loads(connection, user_id):
+            raise UnknownUserError
+        return record_erasure(connection, user_id, at)
+
+    is_new = in_transaction(engine, record)
     rows = in_transaction(engine, lambda connection: delete_user_data(connection, user_id, at))
     in_transaction(engine, lambda connection: refresh_coverage(connection, at))
     return Erased(is_new, rows)
@@ -160,6 +223,25 @@ def lift_erasure(connection: Connection, user_id: str) -> bool:
     return bool(connection.execute(_LIFT, one).rowcount)
 
 
+def undo_erasure(engine: Engine, user_id: str, *, force: bool = False) -> bool:
+    """Remove the erasure record of a user: the next responses with the user are stored again.
+
+    :param force: do not fail if the id is unknown.
+    :return: whether there was one.
+    :raises UnknownUserError: the id is unknown.
+    """
+    lifted = False
+
+    def lift(connection: Connection) -> bool:
+        nonlocal lifted  # an earlier try may have been committed, its response lost
+        lifted = lift_erasure(connection, user_id) or lifted
+        if not lifted and not force and not _known(connection, user_id):
+            raise UnknownUserError
+        return lifted
+
+    return in_transaction(engine, lift)
+
+
 def _remove(
     connection: Connection, erasures: Erasures, user_ids: Sequence[str], at: datetime
 ) -> dict[str, int]:
@@ -182,3 +264,17 @@ def _store_addresses(connection: Connection, erasures: Erasures, user_ids: Seque
     for user_id, mail, trusted, aliases in connection.execute(_ADDRESSES, {"ids": list(user_ids)}):
         addresses.setdefault(user_id, set()).update(normalize([mail, trusted, *(aliases or ())]))
     add_addresses(connection, erasures, addresses)
+
+
+def _known_after_loads(connection: Connection, user_id: str) -> KnownUser:
+    connection.exec_driver_sql(WAIT_FOR_LOADS)
+    return _known(connection, user_id)
+
+
+def _known(connection: Connection, user_id: str) -> KnownUser:
+    one = {"user_id": user_id}
+    return KnownUser(
+        is_erased=read_erasures(connection).has(user_id),
+        rows={name: number for name, number in connection.execute(_ROWS, one) if number},
+        name=connection.scalar(_NAME, one) or "",
+    )

@@ -1,19 +1,21 @@
-"""Reads erasure records, and redacts erased users in values and responses."""
+"""Reads erasure records, and keeps erased users out of what is loaded: pages, histories, values."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, text
 
-from gong_provider.client.models import HistoryOutcome, SettingsChange, SettingsHistory, User
+from gong_provider.client.models import HistoryOutcome, SettingsChange, SettingsHistory, User, UsersPage
 
 # Each transaction that writes user data holds this lock until its commit: erasures and writers wait for each
 # other. Readers, such as dumps and analysts, are not affected.
@@ -44,6 +46,15 @@ _ADD_ADDRESSES = text("""
         address_hashes = ARRAY(SELECT unnest(address_hashes) UNION SELECT unnest(hashes) ORDER BY 1)
     FROM locked
     WHERE erasures.user_hash = locked.user_hash
+""")
+
+# In a fixed order, so that two loads of the same users do not deadlock.
+_LOCK_ERASED = text(
+    "SELECT FROM erasures WHERE user_hash = ANY (CAST(:hashes AS bytea[])) ORDER BY user_hash FOR UPDATE"
+)
+_LISTED = text("""
+    UPDATE erasures SET listed_at = greatest(listed_at, :at)
+    WHERE user_hash = ANY (CAST(:hashes AS bytea[]))
 """)
 
 _SEPARATORS = r"""\s@<>"()\[\],;:/\\?&=|"""
@@ -180,3 +191,44 @@ def add_addresses(connection: Connection, erasures: Erasures, addresses: Mapping
     if pairs:
         users, hashes = map(list, zip(*pairs, strict=True))
         connection.execute(_ADD_ADDRESSES, {"users": users, "addresses": hashes})
+
+
+def filter_page(connection: Connection, page: UsersPage, *, listed: bool) -> UsersPage:
+    """Return the page without erased users, who are counted, and with others redacted.
+
+    Call it before the page is written anywhere: no data is erased until the transaction ends.
+
+    :param listed: whether the page belongs to a list of all users.
+    """
+    erasures = read_erasures(connection)
+    if not erasures:
+        return page
+    erased = [user for user in page.users if erasures.has(user.user_id)]
+    if erased:
+        _record_returned(connection, erasures, erased, page.requested_at if listed else None)
+        erasures = read_erasures(connection)
+    return replace(
+        page,
+        users=[erasures.redact_user(user) for user in page.users if not erasures.has(user.user_id)],
+        rejected=[record for record in page.rejected if not erasures.is_named_in(record.raw)],
+        counts=page.counts + Counter(erased_user=len(erased)),
+    )
+
+
+def _record_returned(
+    connection: Connection, erasures: Erasures, erased: Sequence[User], listed_at: datetime | None
+) -> None:
+    """Record when erased users were listed, and their addresses.
+
+    Concurrent loads do not know a new address and may store it, so ``erasure.repeat_erasures`` redacts it
+    when they have ended. Loads that begin after this one's commit know it.
+    """
+    hashes = {"hashes": [erasures.hash_of(user.user_id) for user in erased]}
+    connection.execute(_LOCK_ERASED, hashes)
+    if listed_at:
+        connection.execute(_LISTED, hashes | {"at": listed_at})
+    given = {
+        user.user_id: normalize([user.email_address, user.trusted_email_address, *(user.email_aliases or ())])
+        for user in erased
+    }
+    add_addresses(connection, erasures, given)

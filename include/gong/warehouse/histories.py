@@ -69,7 +69,8 @@ _LOCK = text(f"""
 # After the lock, because only a later statement sees what an earlier try committed while this one waited. A
 # group is one transaction: if one of its outcomes is recorded, all of it is loaded, and nothing is written.
 # The ids are an array, so that rows of the plan are looked up by their whole key: a join reads all of them.
-_STORE = text(f"""
+# ON CONFLICT is only for users without a row to lock: another load may insert their changes at the same time.
+_STORE = f"""
     WITH outcomes AS MATERIALIZED (
         SELECT *, CASE WHEN failure IS NULL THEN 'fetched'
                        WHEN not_found THEN 'not_found' ELSE 'failed' END AS status
@@ -92,8 +93,10 @@ _STORE = text(f"""
         SELECT {_NAMES}
         FROM {_STAGED}, loaded
         WHERE NOT is_loaded
+          AND NOT EXISTS (SELECT FROM user_settings_history AS stored
+                          WHERE (stored.user_id, stored.change_key) = (staged.user_id, staged.change_key))
         ORDER BY user_id, change_key
-        ON CONFLICT (user_id, change_key) DO NOTHING
+        {{on_conflict}}
         RETURNING user_id, changed_at
     ), added_by_user AS (
         SELECT user_id, count(*) AS changes, min(changed_at) AS changed_at FROM added GROUP BY user_id
@@ -111,7 +114,9 @@ _STORE = text(f"""
     )
     SELECT is_loaded, user_id, changes, changed_at
     FROM loaded LEFT JOIN added_by_user ON true
-""")  # noqa: S608 (only names)
+"""  # noqa: S608 (only names)
+_STORE_LOCKED = text(_STORE.format(on_conflict=""))
+_STORE_UNLOCKED = text(_STORE.format(on_conflict="ON CONFLICT (user_id, change_key) DO NOTHING"))
 
 # The value from the newer response is preferred, but null never is.
 _IMPROVE = text(f"""
@@ -198,7 +203,8 @@ def load_histories(
     with index_lookups(connection, staged):
         states = connection.execute(_LOCK).all()
         ids = [outcome.user_id for outcome in outcomes]
-        stored = connection.execute(_STORE, run._asdict() | {"ids": ids}).all()
+        store = _STORE_LOCKED if len(states) == len(ids) else _STORE_UNLOCKED
+        stored = connection.execute(store, run._asdict() | {"ids": ids}).all()
         if stored[0].is_loaded:
             return HistoriesLoaded(0, 0, 0, 0)
         added = [each for each in stored if each.changes]

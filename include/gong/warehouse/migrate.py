@@ -14,8 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from gong_provider.db.schema import are_present, make_schema, make_tables
 from include.gong.warehouse.connect import display_address, schema_of, transaction
 from include.gong.warehouse.errors import WarehouseError
-from include.gong.warehouse.schema_objects import apply_objects, remember_grants, restore_grants
-from include.gong.warehouse.sql_files import SqlFiles
+from include.gong.warehouse.schema_objects import SqlFiles, apply_objects, remember_grants, restore_grants
 
 CODE = Path(__file__).parent
 """The folder of ``migrations`` and ``sql``."""

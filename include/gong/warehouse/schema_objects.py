@@ -1,10 +1,14 @@
-"""Applies views and functions in an upgrade: replaced in place where possible, else dropped and created."""
+"""Reads the schema's .sql files, and applies views and functions: in place, or dropped and created."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
+from graphlib import TopologicalSorter
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, text
@@ -15,6 +19,7 @@ from include.gong.warehouse.errors import WarehouseError
 Grants: TypeAlias = Mapping[str, Sequence[Row[Any]]]
 """By object: its rows of _GRANTS."""
 
+_NO_NAMES = re.compile(r"--.*|'(?:[^']|'')*'")
 _CANT_REPLACE = ("42P16", "42P13", "42725")
 """SQLSTATEs of a view with other columns, of a function with other results, and of one with other parameters:
 it is a second one of its name, which COMMENT finds ambiguous."""
@@ -66,6 +71,24 @@ _DEPENDENTS_OF_OTHERS = text("""
           NOT IN (SELECT current_schema()::regnamespace, unnest(CAST(:ours AS text[])))
     ORDER BY 1
 """)
+
+
+class SqlFiles:
+    """The .sql files in ``tables``, ``views`` and ``functions`` of a folder, one object a file of its name.
+
+    :ivar tables: names.
+    :ivar objects: statements of each view and function by name, each after those it uses.
+    :ivar digest: identifies the content of all files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        content = {file: file.read_text() for file in sorted(folder.glob("*/*.sql"))}
+        self.tables = [file.stem for file in content if file.parent.name == "tables"]
+        found = {file.stem: text for file, text in content.items() if file.parent.name != "tables"}
+        uses = {name: _words(text) & found.keys() - {name} for name, text in found.items()}
+        self.objects = {name: found[name] for name in TopologicalSorter(uses).static_order()}
+        whole = "\0".join(f"{file.relative_to(folder)}\0{text}" for file, text in content.items())
+        self.digest = hashlib.sha256(whole.encode()).hexdigest()
 
 
 def apply_objects(connection: Connection, objects: Mapping[str, str], grants: Grants) -> None:
@@ -123,3 +146,7 @@ def _drop(connection: Connection, row: Row[Any], objects: Mapping[str, str]) -> 
         )
     signature = connection.scalar(text(f"SELECT CAST(:oid AS {type_})::text"), {"oid": row.oid})
     connection.exec_driver_sql(f"DROP {row.kind} IF EXISTS {signature} CASCADE")
+
+
+def _words(statements: str) -> set[str]:
+    return set(re.findall(r"\w+", _NO_NAMES.sub("", statements)))

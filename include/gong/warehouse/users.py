@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from gong_provider.client.models import UsersPage
 from include.gong.warehouse.anomalies import record_stats
-from include.gong.warehouse.erasure_filter import filter_page
+from include.gong.warehouse.erasures import filter_page
 from include.gong.warehouse.periods import refresh_derived
 from include.gong.warehouse.runs import RunKey, run_row
 from include.gong.warehouse.staging import index_lookups

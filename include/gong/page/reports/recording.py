@@ -33,7 +33,8 @@ _NOT_RECORDED = """
 _IS_NOT_RECORDED = "active AND NOT is_recorded"
 
 _IMPORTING = """
-    SELECT user_id, name, email_address, title, imports, inactive_since, provenance
+    SELECT user_id, name, email_address, title, replace(why, 'still imported: ', '') AS imports,
+           since AS inactive_since
     FROM inactive_but_importing
     WHERE user_id > :after ORDER BY user_id LIMIT :limit
 """
@@ -91,14 +92,12 @@ NOT_RECORDED = Report(
 STILL_IMPORTING = Report(
     "still-importing",
     "Inactive, still importing",
-    "Inactive users with data still imported, and since when. Provenance: changed, a change shows it; "
-    "inferred, the user was never seen active.",
+    "Inactive users with data still imported, and since when.",
     _reader(
         _IMPORTING,
         _IS_IMPORTING,
         Column("imports", "Imports"),
         Column("inactive_since", "Inactive since", "moment"),
-        Column("provenance", "Provenance"),
     ),
     "No users.",
 )

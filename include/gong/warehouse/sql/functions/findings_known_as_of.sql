@@ -11,7 +11,7 @@ BEGIN ATOMIC
            CASE WHEN first_sync IS NULL THEN false ELSE moment >= first_sync OR is_known_before END,
            CASE WHEN first_sync IS NULL THEN 'Not known: no sync has loaded users yet'
                 WHEN moment < first_sync AND is_known_before
-                    THEN 'Only of users whom the first sync, on ' || date_text(first_sync) || ', found'
+                    THEN 'Only of users that the first sync found, on ' || date_text(first_sync)
                 WHEN moment < first_sync
                     THEN 'Not known on ' || date_text(moment) || ': the first sync was on '
                          || date_text(first_sync) END

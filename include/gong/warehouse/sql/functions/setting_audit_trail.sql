@@ -13,6 +13,7 @@ RETURNS TABLE (
     changed_by           text,
     change_key           text,
     seen_in_run          text,
+    loaded_at            timestamptz,
     explanation          text
 )
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -21,6 +22,7 @@ BEGIN ATOMIC
            coalesce(first_seen.valid_from, effective.valid_from),
            coalesce(history_covers_until >= moment, false), history_fetched_at, history_covers_until,
            proving.changed_at, proving.changed_by, encode(proving.change_key, 'hex'), first_seen.seen_in_run,
+           coalesce(proving.first_seen_at, first_seen.valid_from),
            CASE WHEN source IS NULL AND moment < joined_at THEN 'Not in Gong yet'
                 WHEN absence.returned_at IS NOT NULL
                     THEN 'Not in Gong from ' || minute_text(absence.deleted_at)
@@ -61,7 +63,7 @@ BEGIN ATOMIC
         OFFSET 0
     ) AS effective USING (setting_key)
     LEFT JOIN LATERAL (
-        SELECT change.changed_at, change.changed_by, change.change_key
+        SELECT change.changed_at, change.changed_by, change.change_key, change.first_seen_at
         FROM user_settings_history AS change
         WHERE effective.source = 'history' AND effective.provenance IS NOT NULL
           AND change.user_id = wanted_user_id
@@ -105,5 +107,7 @@ history_covers_until: Until when it is complete
 changed_at: The change that proves the value
 changed_by: Who made it, as returned; null: not reported by Gong
 change_key: Its key in user_settings_history, in hexadecimal
+loaded_at: Start of the request that first returned that change, or the profile: what was loaded by an earlier '
+    'date is <= that date. An author that was filled in later has no date of its own; null: nothing proves it
 seen_in_run: run_id of the run that first saw the profile, where source is seen
 explanation: All of it in words';

@@ -1,8 +1,11 @@
--- What changes daily, or is no fact about a user, is apart from the versions.
+-- What changes daily, or is no fact about a user, is apart from the versions. The columns that each run updates
+-- come first: Postgres logs all that stands between the first and the last changed one.
 CREATE TABLE user_sync_state (
     user_id                 text        NOT NULL,
     first_seen_at           timestamptz NOT NULL,
     last_seen_at            timestamptz NOT NULL,
+    listed_at               timestamptz,
+    listed_with_avatars_at  timestamptz,
     history_fetched_at      timestamptz,
     history_covers_until    timestamptz,
     history_failed_at       timestamptz,
@@ -10,8 +13,6 @@ CREATE TABLE user_sync_state (
     history_not_found_at    timestamptz,
     history_pending_since   timestamptz,
     first_settings          jsonb,
-    listed_at               timestamptz,
-    listed_with_avatars_at  timestamptz,
     flagged_at              timestamptz,
     verified_at             timestamptz,
     deleted_at              timestamptz,
@@ -32,6 +33,10 @@ COMMENT ON TABLE user_sync_state IS
 COMMENT ON COLUMN user_sync_state.user_id IS 'The user';
 COMMENT ON COLUMN user_sync_state.first_seen_at IS 'Start of the first request that returned this user';
 COMMENT ON COLUMN user_sync_state.last_seen_at IS 'Start of the last request that returned this user';
+COMMENT ON COLUMN user_sync_state.listed_at IS
+    'Start of the last request of a list of all users that returned this user';
+COMMENT ON COLUMN user_sync_state.listed_with_avatars_at IS
+    'The same of lists with avatars, which have synthetic users too';
 COMMENT ON COLUMN user_sync_state.history_fetched_at IS
     'Start of the last request that returned the settings history';
 COMMENT ON COLUMN user_sync_state.history_covers_until IS
@@ -45,10 +50,6 @@ COMMENT ON COLUMN user_sync_state.history_pending_since IS
     'Last response with another setting or active flag; null once a history requested later is stored';
 COMMENT ON COLUMN user_sync_state.first_settings IS
     'Each setting''s value, and the active flag among them, in the first response that had one';
-COMMENT ON COLUMN user_sync_state.listed_at IS
-    'Start of the last request of a list of all users that returned this user';
-COMMENT ON COLUMN user_sync_state.listed_with_avatars_at IS
-    'The same of lists with avatars, which have synthetic users too';
 COMMENT ON COLUMN user_sync_state.flagged_at IS
     'Start of the last listing of everyone that lacked the user, a deletion candidate until seen or deleted';
 COMMENT ON COLUMN user_sync_state.verified_at IS

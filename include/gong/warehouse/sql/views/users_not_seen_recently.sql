@@ -1,8 +1,8 @@
--- users_not_seen_recently_at(now()), for tools that can not call a function.
+-- users_not_seen_recently_as_of(now()), for tools that can not call a function.
 CREATE OR REPLACE VIEW users_not_seen_recently AS
-SELECT * FROM users_not_seen_recently_at(now());
+SELECT * FROM users_not_seen_recently_as_of(now());
 
-COMMENT ON VIEW users_not_seen_recently IS 'users_not_seen_recently_at, now';
+COMMENT ON VIEW users_not_seen_recently IS 'users_not_seen_recently_as_of, now';
 COMMENT ON COLUMN users_not_seen_recently.user_id IS 'The user';
 COMMENT ON COLUMN users_not_seen_recently.name IS 'First and last name';
 COMMENT ON COLUMN users_not_seen_recently.profile_age IS 'Time since Gong last returned the user';
@@ -13,3 +13,4 @@ COMMENT ON COLUMN users_not_seen_recently.last_seen_at IS 'Start of the last req
 COMMENT ON COLUMN users_not_seen_recently.history_fetched_at IS
     'Start of the last request that returned the history';
 COMMENT ON COLUMN users_not_seen_recently.history_covers_until IS 'Until when the history is complete';
+COMMENT ON COLUMN users_not_seen_recently.is_known IS 'Always true';
