@@ -24,7 +24,7 @@ def upgrade():
     """)
 '''
 _EDITS = {
-    "views/org_chart.sql": (r"SELECT user_id,\n       name,", "SELECT name,\n       user_id,"),
+    "views/org_chart.sql": (r"SELECT people.user_id,\n       name,", "SELECT name,\n       people.user_id,"),
     "views/users_with_managers.sql": (r"person.title,", "person.title || '.' AS title,"),
     "functions/settings_as_of.sql": (r"covers_until timestamptz", "complete_until timestamptz"),
     "functions/effective_settings_as_of.sql": ("reported.covers_until", "reported.complete_until"),
