@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date
 from statistics import quantiles
 from threading import Event
@@ -18,10 +19,9 @@ from benchmarks.airflow_run import airflow, upsert_connection
 from benchmarks.harness import Server
 from include.gong.local.airflow_api import Airflow
 from include.gong.local.connections import postgres_connection
-from include.gong.page.org_chart import org_chart_level
-from include.gong.page.overview import overview
-from include.gong.page.people import person
-from include.gong.page.reports import PLOTS, REPORTS
+from include.gong.page.lists import FINDINGS, REPORTS
+from include.gong.page.overview import overview, weeks
+from include.gong.page.person import person
 from include.gong.page.table import PageQuery
 from include.gong.warehouse.connect import engine_for, transaction
 from include.gong.warehouse.migrate import migrate
@@ -46,19 +46,22 @@ def markdown_of_times(engine: Engine, user_id: str) -> Iterator[str]:
 
 def _parts(user_id: str) -> dict[str, Part]:
     parts: dict[str, Part] = {name: report.read for name, report in REPORTS.items()}
+    for kind, words in FINDINGS.items():
+        parts[f"findings: {words}"] = _filtered("findings", kind=kind)
+    parts["findings, by since"] = _filtered("findings", sort="-since")
     for search in ("example", "user77", "nobody of this name"):
-        parts[f'users, "{search}"'] = _searched(search)
-    parts |= {f"plot of {name}": plot for name, plot in PLOTS.items()}
+        parts[f'users, "{search}"'] = _filtered("users", search=search)
     return parts | {
+        "changes a week, the chart": weeks,
         "a user": lambda connection, query: person(connection, user_id, query),
-        "org chart, top level": lambda connection, query: org_chart_level(connection, None, query),
-        "org chart, below a manager": lambda connection, query: org_chart_level(connection, user_id, query),
         "overview": overview,
     }
 
 
-def _searched(search: str) -> Part:
-    return lambda connection, query: REPORTS["users"].read(connection, PageQuery(on=query.on, search=search))
+def _filtered(name: str, sort: str = "", **filters: str) -> Part:
+    return lambda connection, query: REPORTS[name].read(
+        connection, replace(query, sort=sort, filters=filters)
+    )
 
 
 def _best_ms(engine: Engine, part: Part, query: PageQuery) -> float:

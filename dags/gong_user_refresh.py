@@ -11,7 +11,7 @@ from airflow.sdk import DAG, Param, TriggerRule, task
 from gong_provider.operators.gong import GongGetUserOperator, GongListUsersByFilterOperator
 from include.gong.page.links import link_to_page, owner_links
 from include.gong.sync.alerts import alerts_of
-from include.gong.sync.dag_parts import DEFAULT_ARGS, USER_ID, load_histories
+from include.gong.sync.dag_parts import DEFAULT_ARGS, USER_ID, WHERE_IDS_ARE, load_histories
 from include.gong.sync.task_docs import task_docs
 
 DOC = """
@@ -38,7 +38,7 @@ PARAMS = {
         minItems=1,
         maxItems=500,
         title="Users",
-        description="1 to 500 Gong user ids (column user_id of gong.users), one a line.",
+        description=f"1 to 500 Gong user ids, one a line. {WHERE_IDS_ARE}",
     ),
     "history": Param(
         True,

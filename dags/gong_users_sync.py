@@ -12,7 +12,7 @@ from gong_provider.operators.gong import GongListUsersByFilterOperator, GongList
 from gong_provider.operators.user_ids import NO_FILTER
 from include.gong.page.links import link_to_page, owner_links
 from include.gong.sync.alerts import alerts_of
-from include.gong.sync.dag_parts import DEFAULT_ARGS, USER_ID, load_histories
+from include.gong.sync.dag_parts import DEFAULT_ARGS, USER_ID, WHERE_IDS_ARE, load_histories
 from include.gong.sync.task_docs import task_docs
 
 DOC = """
@@ -76,7 +76,7 @@ PARAMS = {
         items=USER_ID,
         maxItems=100,
         title="Only these users",
-        description="Up to 100 Gong user ids, one a line. Empty: everyone.",
+        description=f"Up to 100 Gong user ids, one a line. Empty: everyone. {WHERE_IDS_ARE}",
         section="Only some users",
     ),
     "created_from": Param(
@@ -85,7 +85,7 @@ PARAMS = {
         format="date-time",
         pattern=INSTANT,
         title="Created at or after",
-        description="A date and time. Not together with user ids.",
+        description="A date and time. Not together with user ids: such a run is refused at once.",
         section="Only some users",
     ),
     "created_to": Param(
@@ -94,7 +94,7 @@ PARAMS = {
         format="date-time",
         pattern=INSTANT,
         title="Created before",
-        description="A date and time, itself not included.",
+        description="A date and time, itself not included. Later than the one above.",
         section="Only some users",
     ),
 }

@@ -115,8 +115,10 @@ def test_the_form_takes_up_to_500_ids_and_no_address(dags: dict[str, DAG], given
     if valid:
         assert param.resolve(given) == given
     else:
-        with pytest.raises(ParamValidationError):
+        with pytest.raises(ParamValidationError) as refused:
             param.resolve(given)
+        if given == ["a@corp.example"]:
+            assert "an e-mail address: give Gong user ids" in str(refused.value).splitlines()[0]
 
 
 # --- its runs --------------------------------------------------------------------------------------------

@@ -39,7 +39,10 @@ def test_only_chosen_users(run_dag: RunDag, database_url: str) -> None:
         done = run_dag("gong_users_sync", service, {"user_ids": [*chosen, "unknown"]})
         assert done.succeeded, done.log
         assert set(service.histories_requested) == set(chosen)
+        assert "Users unknown to Gong: 1 of 4: unknown" in done.log
     assert set(stored_users(database_url)) == set(chosen)
+    (run,) = query(database_url, "SELECT warnings FROM sync_runs")
+    assert [warning.partition(":")[0] for warning in run["warnings"]].count("Users unknown to Gong") == 1
 
 
 def test_only_users_created_in_a_span(run_dag: RunDag, database_url: str) -> None:

@@ -36,10 +36,11 @@ def main() -> None:
     manager = app.state.auth_manager
 
     def token(name: str, seconds: int = 600) -> str:
-        user = SimpleAuthManagerUser(username=name, role="admin")
+        roles = {"viewer": "viewer", "nobody": None}
+        user = SimpleAuthManagerUser(username=name, role=roles.get(name, "admin"))
         return str(manager.generate_jwt(user, expiration_time_in_seconds=seconds))
 
-    tokens = {name: token(name) for name in ("reader", "stranger", "revoked")}
+    tokens = {name: token(name) for name in ("reader", "stranger", "viewer", "nobody", "revoked")}
     tokens["expired"] = token("reader", -3600)
     manager.revoke_token(tokens["revoked"])
     claims = jwt.decode(tokens["reader"], options={"verify_signature": False})

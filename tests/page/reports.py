@@ -1,4 +1,4 @@
-"""Helpers that read the page's reports and plots in tests."""
+"""Helpers that read the page's lists in tests."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine
 
-from include.gong.page.reports import PLOTS, REPORTS
-from include.gong.page.table import PageQuery, Plot, Report, Table
+from include.gong.page.lists import REPORTS
+from include.gong.page.table import PageQuery, Report, Table
 from include.gong.warehouse.connect import transaction
 
 THIRD = date(2026, 3, 3)
@@ -18,22 +18,23 @@ SIXTH = date(2026, 3, 6)
 
 
 def report_of(engine: Engine, name: str, **query: Any) -> Table:
+    """Return a list; what is no field of PageQuery is a filter."""
+    of_query = {
+        key: query.pop(key) for key in ("on", "start", "limit", "sort", "since", "until") if key in query
+    }
     with transaction(engine) as connection:
-        return REPORTS[name].read(connection, PageQuery(**query))
+        return REPORTS[name].read(connection, PageQuery(**of_query, filters=query))
 
 
 def pages_of(engine: Engine, name: str, **query: Any) -> list[Table]:
     """Return all pages of a list."""
     pages = [report_of(engine, name, **query)]
-    while pages[-1].after:
-        pages.append(report_of(engine, name, **query, after=pages[-1].after))
+    shown = len(list(pages[0].rows))
+    while shown < pages[0].total:
+        pages.append(report_of(engine, name, **query, start=shown))
+        shown += len(list(pages[-1].rows))
         assert len(pages) < 100
     return pages
-
-
-def plot_of(engine: Engine, name: str, **query: Any) -> Plot:
-    with transaction(engine) as connection:
-        return PLOTS[name](connection, PageQuery(**query))
 
 
 def values_of(table: Table, *keys: str) -> list[tuple[Any, ...]]:
@@ -43,6 +44,10 @@ def values_of(table: Table, *keys: str) -> list[tuple[Any, ...]]:
 
 def ids(table: Table) -> list[str]:
     return [row["user_id"] for row in table.rows]
+
+
+def findings_of(engine: Engine, kind: str, **query: Any) -> Table:
+    return report_of(engine, "findings", kind=kind, **query)
 
 
 def add_report(monkeypatch: pytest.MonkeyPatch, read: Callable[[Connection, PageQuery], Table]) -> None:

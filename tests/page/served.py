@@ -17,15 +17,15 @@ from sqlalchemy import URL
 from starlette.types import ASGIApp
 
 from include.gong.page.app import make_app
-from include.gong.page.reports import PLOTS, REPORTS
+from include.gong.page.lists import REPORTS
 from include.gong.page.warehouse import Warehouse
 from tests.warehouse.small_company import run_of
 
-ADDRESSES = ("href", "src", "srcset", "action", "formaction", "data-part", "data-plot", "poster", "ping")
+ADDRESSES = ("href", "src", "srcset", "action", "formaction", "poster", "ping")
 RUN = f"/runs/{run_of(6).dag_id}/{quote(run_of(6).run_id, safe='')}"
 LISTS = [f"/{name}" for name in REPORTS]
-PAGES = ["/", *LISTS, *(f"/plots/{name}" for name in PLOTS), "/org-chart", "/org-chart/1", "/users/5", RUN]
-READING = [*PAGES, *(f"/plots/{name}.json" for name in PLOTS), *(f"{path}.csv" for path in LISTS)]
+PAGES = ["/", *LISTS, "/data-quality", "/users/5", RUN]
+READING = [*PAGES, *(f"{path}.csv" for path in LISTS), "/evidence.csv/5", "/evidence.json/5"]
 VOID = {"meta", "link", "input", "img", "br", "hr"}
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -22,22 +25,33 @@ PATHS = [
     "/users",
     "/users/5",
     "/users.csv",
-    "/plots/coverage.json",
+    "/evidence.json/5",
     "/static/page.css",
     "/nothing",
     "/users?on=x",
 ]
 REFUSED = ["revoked", "expired", "forged", "unsigned", "garbage"]
+FAILED_AT_ONCE = """
+from airflow.models.dagrun import DagRun
+from airflow.utils.session import create_session
+from airflow.utils.types import DagRunType
+from pendulum import now
+run = DagRun("gong_users_sync", "failed_at_once", run_type=DagRunType.MANUAL, run_after=now("UTC"))
+run.set_state("failed")
+with create_session() as session:
+    session.add(run)
+"""
 SERVE = "from tests.page.airflow_server import main; main()"
 
 
 @dataclass(frozen=True)
 class Airflow:
-    """Its address, its tokens, and the page's response before the connection existed."""
+    """Its address, its tokens, the page's response before the connection existed, and its log."""
 
     address: str
     tokens: dict[str, str]
     before: httpx.Response
+    log: Path
 
     def get(self, path: str, bearer: str = "", cookie: str = "", method: str = "GET") -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.tokens[bearer]}"} if bearer else {}
@@ -46,39 +60,41 @@ class Airflow:
             return client.request(method, f"{self.address}/gong{path}", headers=headers, timeout=30)
 
 
-@pytest.fixture(scope="module")
-def airflow(company: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    home = tmp_path_factory.mktemp("airflow")
-    started = home / "started.json"
+@contextmanager
+def started(company: Engine, home: Path, **settings: str) -> Iterator[Airflow]:
+    """Start Airflow's web app, with the connection that an administrator creates."""
+    started_ = home / "started.json"
     environment = airflow_environment(
         home,
         AIRFLOW__CORE__AUTH_MANAGER="tests.page.airflow_server.Selective",
         AIRFLOW__API_AUTH__JWT_SECRET="of this test only " * 4,
         _AIRFLOW_PROCESS_CONTEXT="server",  # as in its own main: connections are in its database
+        **settings,
     )
     with (home / "log").open("w") as log:
-        command = [sys.executable, "-c", SERVE, str(started)]
+        command = [sys.executable, "-c", SERVE, str(started_)]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        eventually(lambda: started.exists() or process.poll() is not None, "Airflow's web app", 120)
+        eventually(lambda: started_.exists() or process.poll() is not None, "Airflow's web app", 120)
         assert process.poll() is None, (home / "log").read_text()[-3000:]
-        found = json.loads(started.read_text())
-        yield connected(found["address"], found["tokens"], company)
+        found = json.loads(started_.read_text())
+        headers = {"Authorization": f"Bearer {found['tokens']['reader']}"}
+        before = httpx.get(f"{found['address']}/gong/users", headers=headers, timeout=30)
+        url = company.url
+        body = {"connection_id": "gong_postgres", "conn_type": "postgres", "host": url.host, "port": url.port,
+                "login": url.username, "password": url.password, "schema": url.database}  # fmt: skip
+        made = httpx.post(f"{found['address']}/api/v2/connections", headers=headers, json=body, timeout=30)
+        assert made.status_code == 201, made.text
+        yield Airflow(found["address"], found["tokens"], before, home / "log")
     finally:
         process.terminate()
         process.wait(30)
 
 
-def connected(address: str, tokens: dict[str, str], company: Engine) -> Airflow:
-    """Create the connection as an administrator does."""
-    headers = {"Authorization": f"Bearer {tokens['reader']}"}
-    before = httpx.get(f"{address}/gong/users", headers=headers, timeout=30)
-    url = company.url
-    body = {"connection_id": "gong_postgres", "conn_type": "postgres", "host": url.host, "port": url.port,
-            "login": url.username, "password": url.password, "schema": url.database}  # fmt: skip
-    made = httpx.post(f"{address}/api/v2/connections", headers=headers, json=body, timeout=30)
-    assert made.status_code == 201, made.text
-    return Airflow(address, tokens, before)
+@pytest.fixture(scope="module")
+def airflow(company: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    with started(company, tmp_path_factory.mktemp("airflow")) as airflow:
+        yield airflow
 
 
 def reveals_nothing(response: httpx.Response) -> None:
@@ -141,6 +157,42 @@ def test_the_authorization_header_takes_precedence_over_the_cookie(airflow: Airf
 def test_a_missing_connection_is_explained(airflow: Airflow) -> None:
     assert airflow.before.status_code == 503
     assert "gong_postgres" in message_of(airflow.before)
+
+
+def test_each_view_of_a_person_and_each_file_is_logged(airflow: Airflow) -> None:
+    paths = ("/users/5", "/evidence.csv/5", "/evidence.json/5", "/users.csv", "/users", "/users/99")
+    before = len(views_in(airflow.log))
+    assert [airflow.get(path, bearer="reader").status_code for path in paths] == [200] * 5 + [404]
+    hashed = sha256(b"5").hexdigest()[:16]
+    assert views_in(airflow.log)[before:] == [
+        ("reader", "person", hashed), ("reader", "evidence_csv", hashed), ("reader", "evidence_json", hashed),
+        ("reader", "csv_users", "-"),
+    ]  # fmt: skip
+    assert "birch.example" not in airflow.log.read_text()
+
+
+def views_in(log: Path) -> list[tuple[str, str, str]]:
+    return re.findall(r"gong_page login='(\w+)' view=(\w+) subject=([\w-]+)", log.read_text())
+
+
+def test_a_run_that_failed_before_it_loaded_anything_is_shown(airflow: Airflow) -> None:
+    assert "failed_at_once" not in airflow.get("/", bearer="reader").text
+    environment = airflow_environment(airflow.log.parent)
+    subprocess.run([sys.executable, "-c", FAILED_AT_ONCE], env=environment, check=True)
+    assert "failed_at_once" in airflow.get("/", bearer="reader").text
+
+
+def test_page_permission_asks_for_the_view_instead_of_the_dag(
+    company: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("permission")
+    with started(company, home, AIRFLOW__GONG__PAGE_PERMISSION="True") as airflow:
+        # SimpleAuthManager grants each custom view to viewers and up; Selective refuses them the DAG.
+        for name, status in {"viewer": 200, "stranger": 200, "nobody": 403}.items():
+            assert airflow.get("/users", bearer=name).status_code == status, name
+        refused = airflow.get("/users/5", bearer="nobody")
+        reveals_nothing(refused)
+        assert "view Gong" in refused.text
 
 
 def test_the_plugin_imports_nothing_heavy(tmp_path: Path) -> None:

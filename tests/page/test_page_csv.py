@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -10,13 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from include.gong.page import csv_export
-from include.gong.page.reports import REPORTS
-from include.gong.page.table import Column, PageQuery, Table
-from tests.page.reports import add_report, report_of
-from tests.page.served import served_from
+from include.gong.page.lists import REPORTS
+from include.gong.page.table import Column, Table
+from include.gong.warehouse.connect import transaction
+from tests.page.reports import add_report
+from tests.page.served import Markup, served_from
 from tests.warehouse.making import load_page
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1", "＋1", "－1", "＠1"]
@@ -34,43 +35,45 @@ def add_table(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
     add_report(monkeypatch, lambda connection, query: table)
 
 
-@pytest.mark.parametrize("at_once", [1, 3, 10_000])
-@pytest.mark.parametrize("day", ["2026-03-03", ""])
+@pytest.mark.parametrize("view", ["", "on=2026-03-03", "sort=-name", "kind=active_not_recorded&by=ada"])
 @pytest.mark.parametrize("name", [*REPORTS])
-def test_it_has_each_row_of_the_list_once(
-    page: httpx.Client, company: Engine, monkeypatch: pytest.MonkeyPatch, name: str, day: str, at_once: int
-) -> None:
-    monkeypatch.setattr(csv_export, "ROWS_PER_READ", at_once)
-    on = date.fromisoformat(day) if day else None
-    whole = report_of(company, name, on=on, since=date(2026, 2, 1), limit=1000)
-    head, *rows = rows_of(page.get(f"/{name}.csv?since=2026-02-01&on={day}"))
-    assert [[str(whole.unknown)]] == [row for row in rows if len(row) == 1 < len(head)] or not whole.unknown
-    rows = [row for row in rows if len(row) == len(head)]
-    assert len(rows) == len(whole.rows)
-    assert [title for title in head if not title.endswith(" id")] == [
-        column.title for column in whole.columns
-    ]
-    if "User id" in head:
-        index = head.index("User id")
-        assert [row[index] for row in rows] == [row["user_id"] for row in whole.rows]
+def test_it_has_each_row_of_the_view_in_its_order(page: httpx.Client, name: str, view: str) -> None:
+    report = REPORTS[name]
+    if ("sort" in view and "name" not in report.sorts) or ("kind" in view and name != "findings"):
+        return
+    found = page.get(f"/{name}?since=2026-02-01&limit=500&{view}")
+    assert found.status_code == 200
+    shown = [words for tag, attrs, words in Markup(found.text).elements
+             if tag == "th" and attrs.get("scope") == "row" and "class" in attrs]  # fmt: skip
+    _, *rows = rows_of(page.get(f"/{name}.csv?since=2026-02-01&{view}"))
+    rows = [row for row in rows if len(row) > 1]  # others say what is not known
+    assert len(rows) == len(shown)
+    if "Person" in Markup(found.text).words("th"):
+        assert [row[0] for row in rows] == [words[0] for words in shown] or name == "changes"
+
+
+def test_the_changes_have_a_column_for_each_part(page: httpx.Client) -> None:
+    head, *rows = rows_of(page.get("/changes.csv?on=2026-03-03&since=2026-03-03&kind=recording&person=cleo"))
+    assert head == ["When", "Person", "Person id", "Setting or field", "From", "To", "Changed by"]
+    assert rows == [["2026-03-03 14:00:00+00:00", "Cleo Diaz", "3", "Web conferences recorded", "on", "off",
+                     "ada@birch.example"]]  # fmt: skip
 
 
 def test_a_download_matches_the_small_company(page: httpx.Client) -> None:
-    response = page.get("/recorded-without-consent-page.csv?on=2026-03-03")
+    response = page.get("/findings.csv?kind=recorded_without_consent_page&on=2026-03-03")
     head, *rows = rows_of(response)
+    assert rows.pop() == ["Not known on 3 March 2026 of 1 user."]
     found = [dict(zip(head, row, strict=True)) for row in rows]
-    assert [(each["User"], each["E-mail"]) for each in found] == [
+    assert [(each["Person"], each["E-mail"]) for each in found] == [
         ("Ben Cole", "ben@birch.example"), ("Eve Frost", "eve@birch.example"),
         ("Ivo Jang", "ivo@birch.example"),
     ]  # fmt: skip
     assert response.headers["content-type"] == "text/csv; charset=utf-8"
-    assert response.headers["content-disposition"] == (
-        'attachment; filename="gong-recorded-without-consent-page-2026-03-03.csv"'
-    )
+    assert response.headers["content-disposition"] == ('attachment; filename="gong-findings-2026-03-03.csv"')
 
 
 def test_a_download_has_the_rows_of_the_search(page: httpx.Client) -> None:
-    _, *rows = rows_of(page.get("/users.csv?search=FOX&limit=1&after=x"))
+    _, *rows = rows_of(page.get("/users.csv?search=FOX&limit=1&start=7"))
     assert [row[0] for row in rows] == ["Eve Fox"]
     days = [datetime.now(UTC).date()]
     file = page.get("/users.csv").headers["content-disposition"]
@@ -138,12 +141,25 @@ def test_values_are_machine_readable(
     assert rows_of(page.get("/own.csv"))[1] == [cell, "1"]
 
 
-def test_a_late_error_aborts_the_download(page: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(connection: Connection, query: PageQuery) -> Table:
-        if query.after:
-            raise RuntimeError
-        return Table((Column("a", "A"),), [{"a": 1}], "more")
+def test_an_error_while_rows_are_read_has_a_status(
+    page: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        yield {"a": 1}
+        raise RuntimeError
 
-    add_report(monkeypatch, read)
-    with pytest.raises(httpx.RemoteProtocolError):
-        page.get("/own.csv")
+    add_table(monkeypatch, Table((Column("a", "A"),), rows()))
+    assert page.get("/own.csv").status_code == 500
+
+
+def test_a_long_list_is_read_through_a_cursor(warehouse: Engine) -> None:
+    with transaction(warehouse) as connection:
+        connection.exec_driver_sql("""
+            INSERT INTO user_sync_state (user_id, first_seen_at, last_seen_at)
+            SELECT n::text, '2026-03-01', '2026-03-01' FROM generate_series(1, 5000) AS n;
+            INSERT INTO user_versions (user_id, valid_from, first_name, is_current)
+            SELECT user_id, first_seen_at, 'User ' || lpad(user_id, 5, '0'), true FROM user_sync_state
+        """)
+    with served_from(warehouse.url) as client:
+        _, *rows = rows_of(client.get("/users.csv"))
+    assert [row[0] for row in rows] == [f"User {n:05}" for n in range(1, 5001)]

@@ -7,7 +7,7 @@ from importlib.resources import files
 from playwright.sync_api import Page
 
 _AXE = files("axe_playwright_python") / "axe.min.js"
-_RUN = "async () => (await axe.run()).violations"
+_RUN = "async () => (await axe.run(document, {rules: {'target-size': {enabled: true}}})).violations"
 
 _TOO_WIDE = """() => {
   const root = document.documentElement;
@@ -19,12 +19,11 @@ _TOO_WIDE = """() => {
 
 
 def barriers(page: Page) -> list[str]:
-    """Return serious and critical barriers, each with its elements."""
+    """Return all barriers, each with its elements."""
     page.evaluate(_AXE.read_text())
     return [
         f"{found['id']} ({found['impact']}): {[node['target'] for node in found['nodes']]}"
         for found in page.evaluate(_RUN)
-        if found["impact"] in ("serious", "critical")
     ]
 
 

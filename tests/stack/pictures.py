@@ -18,6 +18,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 ARE_TAKEN = bool(os.environ.get("GONG_PICTURES"))
 GREY = "#d5dbe3"
 _ROLES = "heading|button|tab|textbox|combobox|radio|checkbox|spinbutton|columnheader|searchbox|status|alert"
+_PARAGRAPH = re.compile(r"^ *- paragraph: (.+)$", re.MULTILINE)
+_MONTH = re.compile(r"\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\b")
 _NAMED = re.compile(rf'^ *- \'?({_ROLES}) "((?:[^"\\]|\\.)+)"', re.MULTILINE)
 
 
@@ -25,13 +27,21 @@ _NAMED = re.compile(rf'^ *- \'?({_ROLES}) "((?:[^"\\]|\\.)+)"', re.MULTILINE)
 _OF_TESTS = re.compile(r"heading: Deadline|button: Press Ctrl.* to scroll")
 
 
-def take(name: str, page: Page, *, of: Locator | None = None, hide: Sequence[Locator] = ()) -> None:
+def take(
+    name: str,
+    page: Page,
+    *,
+    of: Locator | None = None,
+    hide: Sequence[Locator] = (),
+    paragraphs: bool = False,
+) -> None:
     """Take a picture of one step if GONG_PICTURES is set; else compare the page with docs/pictures.
 
     :param of: the element whose words count; default: the whole page. The picture always shows the window.
     :param hide: elements that differ each time, grey in the picture.
+    :param paragraphs: their text counts, too.
     """
-    words = shown(of or page.locator("body"))
+    words = shown(of or page.locator("body"), paragraphs=paragraphs)
     assert words, f"{name}: nothing to see"
     path = FOLDER / f"{name}.png"
     if ARE_TAKEN:
@@ -41,9 +51,12 @@ def take(name: str, page: Page, *, of: Locator | None = None, hide: Sequence[Loc
     assert not others, f"docs/pictures/{name}.png differs in {others}: make pictures, and look"
 
 
-def shown(what: Locator) -> list[str]:
+def shown(what: Locator, *, paragraphs: bool = False) -> list[str]:
     """Return the headings, labels and buttons that a screen reader finds, once each; any number is N."""
-    found = (f"{role}: {_plain(text)}" for role, text in _NAMED.findall(what.aria_snapshot()))
+    snapshot = what.aria_snapshot()
+    found = [f"{role}: {_plain(text)}" for role, text in _NAMED.findall(snapshot)]
+    if paragraphs:
+        found += [f"paragraph: {_MONTH.sub('MONTH', _plain(text))}" for text in _PARAGRAPH.findall(snapshot)]
     return sorted({words for words in found if not _OF_TESTS.match(words)})
 
 

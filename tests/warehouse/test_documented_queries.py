@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from include.gong.local.postgres import Cluster
-from include.gong.page.people import person
+from include.gong.page.person import person
 from include.gong.page.table import PageQuery
 from include.gong.warehouse.connect import transaction
 from tests.warehouse.making import rows

@@ -1,11 +1,13 @@
-"""Builds the page's ASGI app: routes, access check, security headers, and errors as HTML pages."""
+"""Builds the page's ASGI app: routes, static files, access check, security headers, errors as HTML pages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import Response
+from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp
 
@@ -19,6 +21,8 @@ from include.gong.page.warehouse import Warehouse
 READ_ONLY = "This page is read-only."
 INTERNAL_ERROR = "This page failed. The log of Airflow's api-server has the error. Other pages may work."
 
+_STATIC = Path(__file__).with_name("static")
+
 
 def make_app(
     warehouse: Warehouse | None = None,
@@ -31,18 +35,27 @@ def make_app(
     :param guard: wraps the routes with an access check; by default Airflow's permissions.
     :param limiter: runs the routes in its own threads.
     """
-    if guard is None:
-        from include.gong.page.access import Access
-
-        guard = Access
     # A redirect to the path with a slash would repeat the request's Host header.
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.warehouse = warehouse or Warehouse()
     app.state.limiter = limiter or Limiter()
+    app.state.log_view = _log_nothing
+    app.state.failed_run = lambda: None
+    if guard is None:
+        from include.gong.page import access, airflow_runs
+
+        guard = access.Access
+        app.state.log_view = access.log_view
+        app.state.failed_run = airflow_runs.newest_failed_run
+    app.mount("/static", StaticFiles(directory=_STATIC))
     app.include_router(routes)
     app.add_exception_handler(AnyHTTPException, _http_error)
     app.add_exception_handler(Exception, _server_error)
     return Headers(guard(app))
+
+
+def _log_nothing(request: Request, kind: str, subject: str = "") -> None:
+    """Stand in for the log of views where no one is logged in."""
 
 
 # Async: a plain function would take one of Airflow's threads.

@@ -1,50 +1,35 @@
-"""Exports a report as CSV: all rows, read page by page, with formulas escaped."""
+"""Exports a table as CSV: read in one transaction into a temporary file, with formulas escaped."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from io import StringIO
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
-from include.gong.page.table import PageQuery, Table, Unknown
+from include.gong.page.table import Table
 
-ROWS_PER_READ = 10_000
-
+IN_MEMORY = 1_000_000
 _BYTE_ORDER_MARK = "\ufeff"  # without it Excel does not read UTF-8
 # In locales with decimal commas, Excel starts a cell at each semicolon, and a row at each line break.
 _FORMULA_START = re.compile('(^|[;\r\n])(?="*[=+\\-@\t＝＋－＠])')
 
 
-def as_csv(read: Callable[[PageQuery], Table], query: PageQuery) -> Iterator[str]:
-    """Return all rows in chunks. The first page is read at once, so that its error still gets a status."""
-    query = replace(query, after="", limit=ROWS_PER_READ)
-    first = read(query)
-    return _chunks(read, query, first)
-
-
-def _chunks(read: Callable[[PageQuery], Table], query: PageQuery, table: Table) -> Iterator[str]:
-    yield _BYTE_ORDER_MARK + _csv_lines([[title for title, _ in _cells(table)]])
-    unknown = table.unknown
-    while True:
-        keys = [key for _, key in _cells(table)]
-        yield _csv_lines([[_cell(row.get(key)) for key in keys] for row in table.rows])
-        if not table.after:
-            break
-        table = read(replace(query, after=table.after))
-        unknown = _combined(unknown, table.unknown)
-    if unknown:  # a list that is empty because nothing is known must say so
-        yield _csv_lines([[str(unknown)]])
-
-
-def _combined(one: Unknown | None, other: Unknown | None) -> Unknown | None:
-    if one is None or other is None or one.users is None or other.users is None:
-        return one or other
-    return replace(one, users=one.users + other.users)
+def as_csv(table: Table) -> SpooledTemporaryFile[str]:
+    """Return all rows; a large file is on disk while it is sent."""
+    file = SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8", newline="")  # noqa: SIM115 (closed when sent)
+    file.write(_BYTE_ORDER_MARK)
+    writer = csv.writer(file)
+    cells = _cells(table)
+    writer.writerow([title for title, _ in cells])
+    for row in table.rows:
+        writer.writerow([_cell(row.get(key)) for _, key in cells])
+    if table.is_unknown:  # a list that is empty because nothing is known must say so
+        writer.writerows([[note] for note in table.notes])
+    file.seek(0)
+    return file
 
 
 def _cells(table: Table) -> list[tuple[str, str]]:
@@ -84,9 +69,3 @@ def _as_text(value: Any) -> str:
 def _escape_formulas(text: str) -> str:
     """Put an apostrophe before text that a spreadsheet would run as a formula."""
     return _FORMULA_START.sub(r"\1'", text)
-
-
-def _csv_lines(rows: list[list[Any]]) -> str:
-    file = StringIO()
-    csv.writer(file).writerows(rows)
-    return file.getvalue()

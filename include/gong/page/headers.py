@@ -37,7 +37,9 @@ class Headers:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                headers.setdefault("Cache-Control", "no-store")
+                # Static files have an ETag, by which the browser asks whether it still has the newest.
+                is_file = "etag" in headers
+                headers.setdefault("Cache-Control", "private, no-cache" if is_file else "no-store")
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -1,138 +1,225 @@
-"""The numbers of the overview, from sources that are cheap to read."""
+"""The overview: how fresh the data is, what someone should act on, and who is recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from include.gong.page.charts import DaysChart, WeeksChart, days_chart, weeks_chart
 from include.gong.page.db import Row, read_row, read_rows
-from include.gong.page.reports.days import RECORDED, has_usage
-from include.gong.page.table import PageQuery
+from include.gong.page.lists import FINDINGS, FINDINGS_DETAIL, SETTING_GROUPS, findings_notes
+from include.gong.page.table import PageQuery, days_before
+
+RANGES = {30: "30 days", 90: "90 days", 365: "1 year"}
+SERIES = {
+    "recorded": ("Recorded, in effect", "effect"),
+    "raw": ("Web conferences recorded, the switch alone", "raw"),
+}
+RECORDED = "is_recorded"
+"""Its key in the daily coverage: not a setting of Gong, but derived from three of them."""
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How fresh the data is, at the moment.
+
+    :param listed_at: start of the newest full listing; None: there was none by then.
+    :param complete_through: until when every fetched history of a user in Gong is complete.
+    :param pending: users in Gong whose history was never fetched.
+    :param run: the newest row of sync_runs.
+    """
+
+    listed_at: datetime | None
+    complete_through: datetime | None
+    pending: int
+    run: Mapping[str, Any] | None
+    failed_checks: int
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The findings of one kind.
+
+    :param users: how many; None: not known.
+    :param new: how many of them a daily run found first in the day before the moment; none on the first run.
+    :param reasons: number of users by reason.
+    :param note: says what is not known.
+    """
+
+    kind: str
+    users: int | None
+    new: int
+    oldest: datetime | None
+    reasons: Mapping[str, int]
+    note: str
 
 
 @dataclass(frozen=True)
 class Overview:
-    """The numbers, now or at the end of a past day; None: not known.
+    """The numbers, now or at the end of a past day.
 
-    :param users_total: users seen by then, deleted ones included.
-    :param users_in_gong: those not deleted; on a past day: those counted in its coverage.
-    :param users_recorded: users recorded at the end of ``recorded_on``; for ``users_unknown`` others it is
-        not known.
-    :param changes_stored: settings changes, as counted by the check at ``changes_counted_at``.
-    :param last_run: the newest row of sync_runs.
-    :param backlog_status: the backlog as the newest run for all users described it.
-    :param listed_at: start of the newest full listing.
-    :param checked_at: time of the newest checks; None: none had run.
-    :param warnings: failed checks of the newest ones: check_name, severity, sentence.
-    :param calls_today: calls of the UTC day.
-    :param calls_of_24_hours: calls of the last 24 hours, to the hour.
+    :param active: active users, at the end of ``counted_on``; ``recorded`` of them are recorded.
+    :param changes: settings changes of the last seven days; ``last_change``: the newest one.
+    :param look: findings that need a look first.
     """
 
-    users_total: int
-    users_in_gong: int | None
-    users_recorded: int | None
-    users_unknown: int | None
-    recorded_on: date | None
-    changes_stored: int | None
-    changes_counted_at: datetime | None
-    last_run: Mapping[str, Any] | None
-    backlog_status: str | None
-    listed_at: datetime | None
-    checked_at: datetime | None
-    warnings: Sequence[Mapping[str, Any]]
-    calls_today: int | None
-    calls_of_24_hours: int | None
+    freshness: Freshness
+    tiles: Sequence[Tile]
+    look: Sequence[Mapping[str, Any]]
+    active: int | None
+    recorded: int | None
+    unknown: int | None
+    counted_on: date | None
+    changes: int
+    last_change: datetime | None
+    chart: DaysChart | None
 
 
-_USERS = """
-    SELECT count(*) FILTER (WHERE first_seen_at < :moment) AS total,
-           count(*) FILTER (WHERE deleted_at IS NULL) AS in_gong
+_FRESH = """
+    SELECT (SELECT max(started_at) FROM listings WHERE started_at <= :moment) AS listed_at,
+           min(history_covers_until) FILTER (WHERE history_failed_at IS NULL) AS complete_through,
+           count(*) FILTER (WHERE history_fetched_at IS NULL AND history_failed_at IS NULL
+                            AND history_not_found_at IS NULL) AS pending
     FROM user_sync_state
+    WHERE deleted_at IS NULL
 """
+_LAST_RUN = "SELECT * FROM sync_runs WHERE started_at <= :moment ORDER BY started_at DESC LIMIT 1"
+_FAILED_CHECKS = """
+    SELECT count(*) AS failed
+    FROM check_results
+    WHERE NOT passed AND (dag_id, run_id) = (
+        SELECT dag_id, run_id FROM check_results WHERE checked_at <= :moment ORDER BY checked_at DESC LIMIT 1)
+"""
+_TILES = """
+    SELECT kind, why, count(*) AS found,
+           count(*) FILTER (WHERE first_seen_at >= CAST(:moment AS timestamptz) - interval '1 day'
+                              AND first_seen_at > (SELECT min(findings_at) FROM sync_runs)) AS new,
+           {oldest}
+    FROM {source}
+    GROUP BY kind, why
+"""
+_LOOK = """
+    SELECT user_id, kind
+    FROM {source}
+    ORDER BY array_position(CAST(:kinds AS text[]), kind), {order} lower(name), user_id
+    LIMIT 5
+"""
+_NOW = {"source": "findings", "oldest": "min(since) AS oldest", "order": "since DESC NULLS LAST,"}
+# Since when is not stored for a past day, and takes seconds to look up for everyone.
+_THEN = {"source": "findings_as_of(:moment)", "oldest": "NULL::timestamptz AS oldest", "order": ""}
 _COVERAGE = """
-    SELECT day, users_on + users_off + users_unknown AS users, users_unknown,
-           CASE WHEN users_on + users_off > 0 OR users_unknown = 0 THEN users_on END AS users_on
+    SELECT day, setting_key, users_on, users_off, users_unknown
     FROM recording_coverage_daily
-    WHERE setting_key = :setting_key AND day <= :day
-    ORDER BY day DESC
-    LIMIT 1
+    WHERE setting_key IN ('is_recorded', 'active', 'webConferencesRecorded') AND day <= :last
+      AND (day > :first OR day = (SELECT max(day) FROM recording_coverage_daily WHERE day <= :last))
+    ORDER BY day
 """
 _CHANGES = """
-    SELECT found::bigint AS changes, checked_at
-    FROM check_results
-    WHERE check_name = 'changes_stored' AND checked_at < :moment
-    ORDER BY checked_at DESC
-    LIMIT 1
+    SELECT count(*) AS changes, max(changed_at) AS last
+    FROM user_settings_history
+    WHERE changed_at > CAST(:moment AS timestamptz) - interval '7 days' AND changed_at <= :moment
 """
-_LAST_RUN = "SELECT * FROM sync_runs WHERE started_at < :moment ORDER BY started_at DESC LIMIT 1"
-# A run that was interrupted before it planned histories has no status.
-_BACKLOG_STATUS = """
-    SELECT backlog_status
-    FROM sync_runs
-    WHERE started_at < :moment AND scope = 'everyone'
-      AND (backlog_status IS NOT NULL OR histories_remaining IS NOT NULL)
-    ORDER BY started_at DESC
-    LIMIT 1
-"""
-_LISTED = "SELECT max(started_at) AS at FROM listings WHERE started_at < :moment"
-_CHECKED = "SELECT max(checked_at) AS at FROM check_results WHERE checked_at < :moment"
-_WARNINGS = """
-    SELECT check_name, severity, sentence
-    FROM check_results
-    WHERE (dag_id, run_id) = (SELECT dag_id, run_id FROM check_results WHERE checked_at < :moment
-                              ORDER BY checked_at DESC LIMIT 1)
-      AND NOT passed
-    ORDER BY severity, check_name
-"""
-_CALLS = """
-    SELECT coalesce(sum(calls) FILTER (WHERE hour >= :midnight), 0)::bigint AS today,
-           coalesce(sum(calls) FILTER (WHERE hour >= CAST(:moment AS timestamptz) - interval '24 hours'),
-                    0)::bigint AS of_24_hours
-    FROM api_usage
-    WHERE hour >= CAST(:moment AS timestamptz) - interval '25 hours' AND hour < :moment
+_WEEKS = """
+    SELECT date_trunc('week', day)::date AS week, setting_key, sum(changes)::integer AS changes
+    FROM recording_coverage_daily
+    WHERE day > :first AND day <= :last AND setting_key <> 'is_recorded'
+    GROUP BY 1, 2
 """
 
 
-def overview(connection: Connection, query: PageQuery) -> Overview:
-    """Return the numbers.
+def overview(connection: Connection, query: PageQuery, days: int = 90) -> Overview:
+    """Return the numbers; the chart has so many days.
 
     :raises HTTPException: the warehouse has no tables.
     """
-    moment = query.moment or datetime.now(UTC)
-    last_day = (moment - timedelta(microseconds=1)).date()
-    users = read_row(_USERS, connection, moment=moment)
-    coverage = _first(read_rows(_COVERAGE, connection, setting_key=RECORDED, day=last_day))
-    changes = _first(read_rows(_CHANGES, connection, moment=moment))
-    calls = _calls(connection, moment, last_day)
-    is_of_day = coverage.get("day") == last_day
+    moment = query.moment
+    source = _THEN if query.on else _NOW
+    first = days_before(query, days)
+    rows = read_rows(_COVERAGE, connection, first=first, last=query.on or days_before(query, 0))
+    by_day: dict[date, dict[str, Row]] = {}
+    for row in rows:
+        by_day.setdefault(row["day"], {})[row["setting_key"]] = row
+    newest = max(by_day, default=None)
+    counted = by_day[newest] if newest and (query.on is None or newest == query.on) else {}
+    changes = read_row(_CHANGES, connection, moment=moment)
     return Overview(
-        users_total=users["total"],
-        users_in_gong=users["in_gong"] if query.on is None else coverage["users"] if is_of_day else None,
-        users_recorded=coverage.get("users_on"),
-        users_unknown=coverage.get("users_unknown"),
-        recorded_on=coverage.get("day"),
-        changes_stored=changes.get("changes"),
-        changes_counted_at=changes.get("checked_at"),
-        last_run=_first(read_rows(_LAST_RUN, connection, moment=moment)) or None,
-        backlog_status=_first(read_rows(_BACKLOG_STATUS, connection, moment=moment)).get("backlog_status"),
-        listed_at=read_row(_LISTED, connection, moment=moment)["at"],
-        checked_at=read_row(_CHECKED, connection, moment=moment)["at"],
-        warnings=read_rows(_WARNINGS, connection, moment=moment),
-        calls_today=calls.get("today"),
-        calls_of_24_hours=calls.get("of_24_hours"),
+        freshness=_freshness(connection, moment),
+        tiles=_tiles(read_rows(_TILES.format(**source), connection, moment=moment),
+                     findings_notes(connection, query)),
+        look=_look(connection, query, _LOOK.format(**source)),
+        active=_on(counted, "active"),
+        recorded=_on(counted, RECORDED),
+        unknown=counted[RECORDED]["users_unknown"] if RECORDED in counted else None,
+        counted_on=newest if counted else None,
+        changes=changes["changes"],
+        last_change=changes["last"],
+        chart=days_chart([_percentages(day, each) for day, each in by_day.items() if day > first],
+                         SERIES,
+                         "recorded"),
+    )  # fmt: skip
+
+
+def _look(connection: Connection, query: PageQuery, sql: str) -> list[Row]:
+    found = read_rows(sql, connection, moment=query.moment, kinds=[*FINDINGS])
+    detail = (
+        FINDINGS_DETAIL
+        if query.on
+        else "SELECT *, false AS is_todays_name FROM findings WHERE user_id = ANY (:ids)"
+    )
+    rows = read_rows(detail, connection, ids=[row["user_id"] for row in found], moment=query.moment)
+    by_key = {(row["user_id"], row["kind"]): row for row in rows}
+    return [by_key[row["user_id"], row["kind"]] for row in found]
+
+
+def _freshness(connection: Connection, moment: datetime) -> Freshness:
+    fresh = read_row(_FRESH, connection, moment=moment)
+    runs = read_rows(_LAST_RUN, connection, moment=moment)
+    failed = read_row(_FAILED_CHECKS, connection, moment=moment)["failed"]
+    return Freshness(
+        fresh["listed_at"], fresh["complete_through"], fresh["pending"], runs[0] if runs else None, failed
     )
 
 
-def _calls(connection: Connection, moment: datetime, day: date) -> Row:
-    if not has_usage(connection):
-        return {}
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return read_row(_CALLS, connection, moment=moment, midnight=midnight)
+def _tiles(rows: Sequence[Row], notes: Mapping[str, tuple[str, bool]]) -> list[Tile]:
+    tiles = []
+    for kind in FINDINGS:
+        found = [row for row in rows if row["kind"] == kind]
+        note, is_unknown = notes.get(kind, ("", False))
+        users = None if is_unknown and not found else sum(row["found"] for row in found)
+        dates = [row["oldest"] for row in found if row["oldest"]]
+        reasons = {
+            row["why"]: row["found"] for row in sorted(found, key=lambda row: -row["found"]) if row["why"]
+        }
+        tiles.append(Tile(kind, users, sum(row["new"] for row in found), min(dates, default=None),
+                          reasons, note))  # fmt: skip
+    return tiles
 
 
-def _first(rows: list[Row]) -> Row:
-    return rows[0] if rows else {}
+def _on(counted: Mapping[str, Row], key: str) -> int | None:
+    row = counted.get(key)
+    is_known = row and (row["users_on"] + row["users_off"] > 0 or not row["users_unknown"])
+    return row["users_on"] if row and is_known else None
+
+
+def _percentages(day: date, counted: Mapping[str, Row]) -> dict[str, Any]:
+    recorded, active = _on(counted, RECORDED), _on(counted, "active")
+    raw = counted.get("webConferencesRecorded")
+    known = raw["users_on"] + raw["users_off"] if raw else 0
+    return {
+        "day": day,
+        "recorded": None if recorded is None or not active else 100 * recorded / active,
+        "raw": 100 * raw["users_on"] / known if raw and known else None,
+    }
+
+
+def weeks(connection: Connection, query: PageQuery, days: int = 182) -> WeeksChart | None:
+    """Return the settings changes of each week, by group of settings."""
+    rows = read_rows(
+        _WEEKS, connection, first=days_before(query, days), last=query.on or days_before(query, 0)
+    )
+    grouped = [{**row, "kind": SETTING_GROUPS.get(row["setting_key"], "other")} for row in rows]
+    return weeks_chart(grouped, ("recording", "import", "other"))

@@ -10,9 +10,11 @@ from fastapi import Depends, HTTPException, Request
 from include.gong.page.table import PageQuery, today
 
 MAX_ROWS = 500
-MAX_SEARCH_LENGTH = 200
-FIRST_YEAR = 2000
+MAX_START = 10_000_000
+MAX_LENGTH = 200
+FIRST_DAY = date(2000, 1, 1)
 """No data is older, and date arithmetic near year 1 would overflow."""
+FILTERS = ("search", "kind", "why", "manager", "title", "setting", "by", "person")
 
 
 async def parse_page_query(request: Request) -> PageQuery:
@@ -21,15 +23,18 @@ async def parse_page_query(request: Request) -> PageQuery:
     :raises HTTPException: 400, a parameter is invalid.
     """
     values = request.query_params
-    search = values.get("search", "")
-    if len(search) > MAX_SEARCH_LENGTH:
-        raise HTTPException(400, f"Search for at most {MAX_SEARCH_LENGTH} characters.")
+    filters = {name: values[name].strip() for name in FILTERS if values.get(name, "").strip()}
+    for name in (*filters, "sort"):
+        if len(values.get(name, "")) > MAX_LENGTH:
+            raise HTTPException(400, f"{name} takes at most {MAX_LENGTH} characters.")
     return PageQuery(
         on=_on(values.get("on", "")),
-        after=values.get("after", ""),
-        limit=_limit(values.get("limit", "")),
-        search=search,
+        start=_number("start", values.get("start", ""), 0, 0, MAX_START),
+        limit=_number("limit", values.get("limit", ""), 50, 1, MAX_ROWS),
+        sort=values.get("sort", ""),
         since=_day("since", values.get("since", "")),
+        until=_day("until", values.get("until", "")),
+        filters=filters,
     )
 
 
@@ -50,14 +55,15 @@ def _day(name: str, value: str) -> date | None:
         found = date.fromisoformat(value)
     except ValueError:
         found = date.min
-    if found.year < FIRST_YEAR:
+    if found < FIRST_DAY:
         raise HTTPException(400, f"{name} must be a day such as 2026-03-31.")
     return found
 
 
-def _limit(value: str) -> int:
+def _number(name: str, value: str, default: int, least: int, most: int) -> int:
     if not value:
-        return PageQuery.limit
-    if not value.isascii() or not value.isdigit() or len(value) > 3 or not 1 <= int(value) <= MAX_ROWS:
-        raise HTTPException(400, f"limit must be a number from 1 to {MAX_ROWS}.")
+        return default
+    is_number = value.isascii() and value.isdigit() and len(value) <= len(str(most))
+    if not is_number or not least <= int(value) <= most:
+        raise HTTPException(400, f"{name} must be a number from {least} to {most}.")
     return int(value)

@@ -12,9 +12,9 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from include.gong.page.reports import REPORTS
-from include.gong.page.reports.days import RECORDED
-from include.gong.page.static_files import files
+from include.gong.page.lists import CHANGE_KINDS, FINDINGS, REPORTS
+from include.gong.page.overview import RANGES
+from include.gong.page.person import SWITCHES
 from include.gong.page.table import PageQuery, today
 
 
@@ -23,27 +23,36 @@ class Links:
 
     def __init__(self, request: Request, query: PageQuery) -> None:
         self._root = request.scope.get("root_path", "").rstrip("/")
-        self._query = query
         self._day = {"on": query.on.isoformat()} if query.on else {}
+        self.view: dict[str, Any] = {
+            **query.filters,
+            "sort": query.sort,
+            "since": query.since and query.since.isoformat(),
+            "until": query.until and query.until.isoformat(),
+            "limit": query.limit if query.limit != PageQuery.limit else None,
+        }
 
     def __call__(self, *parts: str, **values: Any) -> str:
         """Return the address of a path, its parts quoted; without parts: of the overview."""
         path = "/".join(quote(str(part), safe="") for part in parts)
-        query = urlencode(
-            {key: value for key, value in (self._day | values).items() if value not in ("", None)}
-        )
-        return f"{self._root}/{path}" + (f"?{query}" if query else "")
+        return f"{self._root}/{path}{_query(self._day | values)}"
+
+    def same(self, *parts: str, **changed: Any) -> str:
+        """Return the address of a path with the filters and the order of this page, some of them changed."""
+        return self(*parts, **self.view | changed)
 
     def now(self) -> str:
-        """Return the link to the same list as of today, with its search and filter."""
-        since = self._query.since.isoformat() if self._query.since else ""
-        return "?" + urlencode(
-            {key: value for key, value in (("search", self._query.search), ("since", since)) if value}
-        )
+        """Return the link to the same page as of today."""
+        return _query(self.view) or "?"
 
     def file(self, name: str) -> str:
-        """Return the address of a static file; it changes with the content."""
-        return f"{self._root}/static/{name}?{files()[name].digest}"
+        """Return the address of a static file."""
+        return f"{self._root}/static/{name}"
+
+
+def _query(values: dict[str, Any]) -> str:
+    query = urlencode({key: value for key, value in values.items() if value not in ("", None)})
+    return f"?{query}" if query else ""
 
 
 def page(request: Request, template: str, query: PageQuery, status: int = 200, **values: Any) -> HTMLResponse:
@@ -51,19 +60,8 @@ def page(request: Request, template: str, query: PageQuery, status: int = 200, *
 
     :param values: variables of its template.
     """
-    html = (
-        _templates()
-        .get_template(template)
-        .render(
-            link=Links(request, query),
-            query=query,
-            today=today(),
-            reports=REPORTS,
-            status=status,
-            **values,
-        )
-    )
-    return HTMLResponse(html, status)
+    common = {"link": Links(request, query), "query": query, "today": today(), "status": status}
+    return HTMLResponse(_templates().get_template(template).render(common | values), status)
 
 
 @cache
@@ -76,13 +74,17 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"moment": moment, "day": day, "number": number, "span": span}
-    environment.filters["setting_label"] = setting_label
+    environment.filters["zip"] = zip
+    environment.globals |= {"span_of": lambda days: timedelta(days=days)}
+    names = {"is_recorded": "In effect recorded"} | {name: words for name, (_, words) in SWITCHES.items()}
+    environment.globals |= {"findings": FINDINGS, "change_kinds": CHANGE_KINDS, "reports": REPORTS}
+    environment.globals |= {"ranges": RANGES, "switch_names": names}
     return environment
 
 
 def moment(value: datetime) -> str:
-    """2026-03-05 09:30, in UTC."""
-    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
+    """5 Mar 2026, 09:30, in UTC."""
+    return f"{value.astimezone(UTC):%-d %b %Y, %H:%M}"
 
 
 def day(value: date) -> str:
@@ -104,11 +106,3 @@ def span(value: timedelta) -> str:
     if hours:
         return f"{hours} h {minutes % 60} min"
     return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
-
-
-def setting_label(setting: str) -> str:
-    """webConferencesRecorded: Web conferences recorded."""
-    if setting == RECORDED:
-        return "Recorded, in effect"
-    spaced = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in setting)
-    return spaced[:1].upper() + spaced[1:]

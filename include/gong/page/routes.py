@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Annotated, Any
@@ -13,20 +14,18 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 
 from include.gong.page.csv_export import as_csv
+from include.gong.page.db import read_rows
 from include.gong.page.limiter import Limiter
-from include.gong.page.org_chart import org_chart_level
-from include.gong.page.overview import overview
+from include.gong.page.lists import CHECK_COLUMNS, CHECKS, REPORTS
+from include.gong.page.overview import RANGES, overview, weeks
 from include.gong.page.page_query import PageQueryDep
-from include.gong.page.people import person
+from include.gong.page.person import evidence, person
 from include.gong.page.render import page
-from include.gong.page.reports import PLOTS, REPORTS
-from include.gong.page.runs import run
-from include.gong.page.static_files import files
-from include.gong.page.table import PageQuery, Report, Table, today
-from include.gong.page.timeline import timeline
+from include.gong.page.table import Report, Table, today
 from include.gong.page.warehouse import DOWNLOAD_TIMEOUT_S, Warehouse
 
 NOT_FOUND = "This page does not exist."
+_CHUNK = 64 * 1024
 
 
 class _Route(APIRoute):
@@ -61,48 +60,32 @@ WarehouseDep = Annotated[Warehouse, Depends(_warehouse)]
 
 @routes.get("/")
 def _overview(request: Request, query: PageQueryDep, warehouse: WarehouseDep) -> Response:
-    numbers = warehouse.read(lambda connection: overview(connection, query))
-    return page(request, "overview.html", query, overview=numbers, plots=PLOTS)
+    asked = request.query_params.get("days", "90")
+    days = next((days for days in RANGES if str(days) == asked), None)
+    if days is None:
+        raise HTTPException(400, f"days must be one of: {', '.join(map(str, RANGES))}.")
+    found = warehouse.read(lambda connection: overview(connection, query, days))
+    failed = None if query.on else request.app.state.failed_run()
+    with_raw = request.query_params.get("raw") == "1"
+    return page(
+        request, "overview.html", query, overview=found, failed_run=failed, days=days, with_raw=with_raw
+    )
 
 
-@routes.get("/static/{name:path}")
-async def _file(name: str) -> Response:
-    file = files().get(name)
-    if file is None:
-        raise HTTPException(404, "This file does not exist.")
-    headers = {"Cache-Control": "private, max-age=86400", "ETag": f'"{file.digest}"'}
-    return Response(file.content, media_type=file.media_type, headers=headers)
+@routes.get("/data-quality")
+def _data_quality(request: Request, query: PageQueryDep, warehouse: WarehouseDep) -> Response:
+    first = replace(query, start=0, limit=5, sort="", filters={})
+    names = ("checks", "not-seen-recently", "deleted", "settings")
 
+    def read(connection: Any) -> dict[str, Table]:
+        tables = {
+            name: REPORTS[name].read(connection, replace(first, limit=500 if name == "checks" else 5))
+            for name in names
+        }
+        conflicts = replace(first, filters={"kind": "setting_conflict"})
+        return {"conflicts": REPORTS["findings"].read(connection, conflicts), **tables}
 
-@routes.get("/plots/{name}.json")
-def _plot_json(
-    request: Request,  # noqa: ARG001
-    name: str,
-    query: PageQueryDep,
-    warehouse: WarehouseDep,
-) -> Response:
-    read_plot = _lookup(PLOTS, name)
-    plot = warehouse.read(lambda connection: read_plot(connection, query))
-    return JSONResponse(jsonable_encoder(plot))
-
-
-@routes.get("/plots/{name}")
-def _plot(request: Request, name: str, query: PageQueryDep, warehouse: WarehouseDep) -> Response:
-    read_plot = _lookup(PLOTS, name)
-    plot = warehouse.read(lambda connection: read_plot(connection, query))
-    return page(request, "plot.html", query, name=name, plot=plot)
-
-
-@routes.get("/org-chart")
-def _org_chart(request: Request, query: PageQueryDep, warehouse: WarehouseDep) -> Response:
-    table = warehouse.read(lambda connection: org_chart_level(connection, None, query))
-    return page(request, "org_chart.html", query, table=table, manager=None)
-
-
-@routes.get("/org-chart/{user_id:path}")
-def _direct_reports(request: Request, user_id: str, query: PageQueryDep, warehouse: WarehouseDep) -> Response:
-    table = warehouse.read(lambda connection: org_chart_level(connection, user_id, query))
-    return page(request, "org_chart.html", query, table=table, manager=user_id)
+    return page(request, "data_quality.html", query, tables=warehouse.read(read))
 
 
 @routes.get("/users/{user_id:path}")
@@ -110,48 +93,87 @@ def _user(request: Request, user_id: str, query: PageQueryDep, warehouse: Wareho
     found = warehouse.read(lambda connection: person(connection, user_id, query))
     if found is None:
         raise HTTPException(404, f"The warehouse has no user with id {user_id}. Search for a name instead.")
-    return page(request, "user.html", query, person=found, bars=timeline(found.timeline.rows, query.moment))
+    request.app.state.log_view(request, "person", user_id)
+    return page(request, "person.html", query, person=found)
+
+
+@routes.get("/evidence.{kind}/{user_id:path}")
+def _evidence(
+    request: Request, kind: str, user_id: str, query: PageQueryDep, warehouse: WarehouseDep
+) -> Response:
+    if kind not in ("csv", "json"):
+        raise HTTPException(404, NOT_FOUND)
+    table = warehouse.read(lambda connection: evidence(connection, user_id, query))
+    if not table.rows:
+        raise HTTPException(404, f"The warehouse has no user with id {user_id}.")
+    request.app.state.log_view(request, f"evidence_{kind}", user_id)
+    if kind == "csv":
+        return _file(request, table, f"gong-evidence-{query.on or today()}.csv")
+    keys = [column.key for column in table.columns]
+    rows = [{key: row[key] for key in keys} for row in table.rows]
+    headers = {"Content-Disposition": f'attachment; filename="gong-evidence-{query.on or today()}.json"'}
+    return JSONResponse(jsonable_encoder(rows), headers=headers)
 
 
 @routes.get("/runs/{dag_id}/{run_id:path}")
 def _run(
     request: Request, dag_id: str, run_id: str, query: PageQueryDep, warehouse: WarehouseDep
 ) -> Response:
-    found = warehouse.read(lambda connection: run(connection, dag_id, run_id))
-    if found is None:
+    key = {"dag_id": dag_id, "run_id": run_id}
+    where = "WHERE (dag_id, run_id) = (:dag_id, :run_id)"
+    found = warehouse.read(
+        lambda connection: (
+            read_rows(f"SELECT * FROM sync_runs {where}", connection, **key),  # noqa: S608 (constants)
+            read_rows(f"{CHECKS} {where} ORDER BY passed, severity, check_name", connection, **key),
+        )
+    )
+    if not found[0]:
         raise HTTPException(404, f"The warehouse has no data of the run {run_id} of {dag_id}.")
-    return page(request, "run.html", query, run=found)
+    return page(request, "run.html", query, row=found[0][0], checks=Table(CHECK_COLUMNS, found[1]))
 
 
 @routes.get("/{name}.csv")
 def _download(request: Request, name: str, query: PageQueryDep, warehouse: WarehouseDep) -> Response:
-    report: Report = _lookup(REPORTS, name)
+    report = _report_of(name)
+    # HEAD reads one row: it shows whether GET would work.
+    whole = replace(query, start=0, limit=1 if request.method == "HEAD" else None)
+    file = warehouse.read(lambda connection: as_csv(report.read(connection, whole)), DOWNLOAD_TIMEOUT_S)
+    request.app.state.log_view(request, f"csv_{name}")
+    return _stream(request, file, f"gong-{name}-{query.on or today()}.csv")
 
-    def read(part: PageQuery) -> Table:
-        return warehouse.read(lambda connection: report.read(connection, part), DOWNLOAD_TIMEOUT_S)
 
-    file = f"gong-{name}-{query.on or today()}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{file}"'}
-    chunks = as_csv(read, query)
+def _file(request: Request, table: Table, name: str) -> Response:
+    return _stream(request, as_csv(table), name)
+
+
+def _stream(request: Request, file: Any, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if request.method == "HEAD":
+        file.close()
         return Response(media_type="text/csv; charset=utf-8", headers=headers)
-    body = _stream(_limiter(request), chunks)
-    return StreamingResponse(body, media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(
+        _chunks(_limiter(request), file), media_type="text/csv; charset=utf-8", headers=headers
+    )
 
 
-async def _stream(limiter: Limiter, chunks: Iterator[str]) -> AsyncIterator[str]:
-    while (chunk := await limiter.run(lambda: next(chunks, None), no_timeout=True)) is not None:
-        yield chunk
+async def _chunks(limiter: Limiter, file: Any) -> AsyncIterator[str]:
+    with file:
+        while chunk := await limiter.run(partial(file.read, _CHUNK), no_timeout=True):
+            yield chunk
 
 
 @routes.get("/{name}")
-def _report(request: Request, name: str, query: PageQueryDep, warehouse: WarehouseDep) -> Response:
-    report: Report = _lookup(REPORTS, name)
-    table = warehouse.read(lambda connection: report.read(connection, query))
-    return page(request, "report.html", query, report=report, table=table)
+def _list(request: Request, name: str, query: PageQueryDep, warehouse: WarehouseDep) -> Response:
+    report = _report_of(name)
+
+    def read(connection: Any) -> dict[str, Any]:
+        chart = weeks(connection, query) if name == "changes" else None
+        return {"table": report.read(connection, query), "chart": chart}
+
+    return page(request, "list.html", query, report=report, **warehouse.read(read))
 
 
-def _lookup(registry: Any, name: str) -> Any:
-    if name not in registry:
+def _report_of(name: str) -> Report:
+    if name not in REPORTS:
         raise HTTPException(404, NOT_FOUND)
-    return registry[name]
+    return REPORTS[name]

@@ -1,15 +1,15 @@
-"""A page's query, reports, and their results: tables and plots before they become HTML, CSV or JSON."""
+"""A page's validated query, and its result before it becomes HTML or CSV: reports, columns, tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-Kind = Literal["text", "user", "moment", "day", "number", "yes_no", "list", "span"]
+Kind = Literal["text", "user", "moment", "day", "number", "yes_no", "span", "run", "state", "finding", "list"]
 """How a value is shown. ``user``: a link to the user's page; the id is in the row under ``Column.id_key``."""
 
 
@@ -18,32 +18,36 @@ class PageQuery:
     """The validated query parameters of a page.
 
     :param on: a past UTC day, as of its end; None: now.
-    :param after: opaque cursor of the previous page, from ``Table.after``.
-    :param limit: maximum number of rows.
-    :param search: part of a name or e-mail address, or a user id.
-    :param since: the first UTC day, for reports that have one.
+    :param start: number of rows before the first one shown.
+    :param limit: maximum number of rows; None: all of them, read while they are used.
+    :param sort: key of a column; with a minus before it: descending; empty: the report's own order.
+    :param since: the first UTC day, for reports that have one; ``until``: the last.
+    :param filters: values by the name of a filter; without empty ones.
     """
 
     on: date | None = None
-    after: str = ""
-    limit: int = 50
-    search: str = ""
+    start: int = 0
+    limit: int | None = 50
+    sort: str = ""
     since: date | None = None
+    until: date | None = None
+    filters: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def moment(self) -> datetime | None:
-        """The last instant of the day, to Postgres' microsecond; None: now.
+    def moment(self) -> datetime:
+        """Now, or the last instant of the day, to Postgres' microsecond.
 
         Not the midnight after it: a change at that instant belongs to the next day, as in coverage.
         """
-        return None if self.on is None else datetime.combine(self.on, time.max, UTC)
+        return end_of(self.on) if self.on else datetime.now(UTC)
 
 
 @dataclass(frozen=True)
 class Column:
     """One column: its key in each row, its heading, and how its values are shown.
 
-    :param absent: meaning of null, for screen readers.
+    :param absent: what null means.
+    :param in_card: whether a phone shows it, on the card of each row.
     """
 
     key: str
@@ -51,30 +55,7 @@ class Column:
     kind: Kind = "text"
     id_key: str = "user_id"
     absent: str = "not known"
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """States that for some users it is not known whether they belong to a list.
-
-    :param users: how many; None: all.
-    :param on: the past day of the query; None: now.
-    :param first_sync: the day of the first sync; None: there was none.
-    """
-
-    users: int | None
-    on: date | None
-    first_sync: date | None
-
-    def __str__(self) -> str:
-        """Not known on 30 June 2025 of 217 users: the first sync was on 1 December 2025."""
-        day = f" on {self.on:%-d %B %Y}" if self.on else ""
-        of = "" if self.users is None else f" of {self.users:,} user{'' if self.users == 1 else 's'}"
-        if self.first_sync is None:
-            return f"Not known{day}{of}: there was no sync yet."
-        if self.on is None or self.on >= self.first_sync:
-            return f"Not known{day}{of}."
-        return f"Not known{day}{of}: the first sync was on {self.first_sync:%-d %B %Y}."
+    in_card: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,22 +63,38 @@ class Table:
     """Rows under headings.
 
     :param rows: values by column key, and ids for links; None: not known.
-    :param after: cursor of the next page; empty on the last page.
-    :param note: one sentence above the rows.
-    :param unknown: users with unknown state; without it, no rows mean that there are none.
+    :param total: number of rows without limit.
+    :param notes: sentences above the rows: above all, what is not known.
+    :param is_unknown: the notes say what is not known: no rows do not mean that there are none.
     """
 
     columns: Sequence[Column]
-    rows: Sequence[Mapping[str, Any]]
-    after: str = ""
-    note: str = ""
-    unknown: Unknown | None = None
+    rows: Iterable[Mapping[str, Any]]
+    total: int = 0
+    notes: Sequence[str] = ()
+    is_unknown: bool = False
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A field above a list.
+
+    :param condition: SQL on a row of the list; it takes ``:<name>``.
+    :param options: values and their words; empty: any text.
+    """
+
+    title: str
+    condition: str
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report at ``/<name>`` and ``/<name>.csv``.
+    """A list at ``/<name>`` and ``/<name>.csv``.
 
+    :param filters: by name of the query parameter.
+    :param sorts: keys of the columns that it can be sorted by.
+    :param has_days: whether it takes the first and last day.
     :param empty: text for no rows, where nothing is unknown.
     """
 
@@ -105,24 +102,27 @@ class Report:
     title: str
     about: str
     read: Callable[[Connection, PageQuery], Table]
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    sorts: Sequence[str] = ()
+    has_days: bool = False
     empty: str = "Nothing to show."
-
-
-@dataclass(frozen=True)
-class Plot:
-    """Lines or bars over days.
-
-    :param days: consecutive UTC days, ascending.
-    :param series: values by name, one for each day; None: not known.
-    """
-
-    title: str
-    about: str
-    days: Sequence[date]
-    series: Mapping[str, Sequence[float | None]]
-    bars: bool = False
 
 
 def today() -> date:
     """Return today's UTC day."""
     return datetime.now(UTC).date()
+
+
+def end_of(day: date) -> datetime:
+    """Return the last instant of a UTC day."""
+    return datetime.combine(day, time.max, UTC)
+
+
+def start_of(day: date) -> datetime:
+    """Return the first instant of a UTC day."""
+    return datetime.combine(day, time(), UTC)
+
+
+def days_before(query: PageQuery, days: int) -> date:
+    """Return the day so many days before the shown one."""
+    return (query.on or today()) - timedelta(days=days)

@@ -28,9 +28,18 @@ DEFAULT_ARGS: dict[str, Any] = {
     "on_retry_callback": log_retry,
 }
 
-# No e-mail address: Airflow would keep it with the run, visible to everyone who may see the run.
-USER_ID: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^@]*$"}
+# Airflow would keep an e-mail address with the run, visible to everyone who may see the run. Its refusal
+# quotes what is in "not", with the description.
+USER_ID: dict[str, Any] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 200,
+    "not": {"description": "an e-mail address: give Gong user ids instead", "pattern": "@"},
+}
 """JSON schema of a user id in a trigger form."""
+WHERE_IDS_ARE = (
+    "Ids are on the Gong page of each person (Profile and provenance), and in gong.users, column user_id."
+)
 
 _BATCH_NAME = "batch {{ task.batch.batch }} of {{ task.batch.of }} · {{ task.batch.users }} users"
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import Connection
+
 from gong_provider.client.models import ClaimResult, HistoryOutcome
 from include.gong.sync import budget
 from include.gong.sync.backlog import describe_backlog
@@ -13,6 +15,8 @@ from include.gong.sync.run import PROPAGATION_DELAY, Run, calls_remaining, run_k
 from include.gong.sync.warehouse import warehouse_engine
 from include.gong.warehouse import backlog, histories, listing_checkpoint, plan, runs
 from include.gong.warehouse.connect import LOAD_RETRY_S, in_one_message, in_transaction, transaction
+from include.gong.warehouse.erasures import read_erasures
+from include.gong.warehouse.users import seen_since
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +26,26 @@ def plan_histories() -> list[plan.BatchDescriptor]:
 
     :return: one small descriptor per batch: its user ids stay in the warehouse.
     """
-    return plan_for(this_run())
+    run = this_run()
+    if run.params.user_ids:
+        with transaction(warehouse_engine()) as connection:
+            warn_of_unknown_users(connection, run)
+    return plan_for(run)
+
+
+def warn_of_unknown_users(connection: Connection, run: Run) -> set[str]:
+    """Warn about chosen users whom Gong did not return to this run; return the others.
+
+    The ids are in the log, but not in the run's row: no id of an erased user may stay in a table.
+    """
+    chosen, erasures = run.params.user_ids or (), read_erasures(connection)
+    found = seen_since(connection, chosen, runs.run_row(connection, run.key).started_at)
+    unknown = [each for each in chosen if each not in found and not erasures.has(each)]
+    if unknown:
+        warning = f"Users unknown to Gong: {len(unknown)} of {len(chosen)}"
+        log.warning("%s: %s", warning, ", ".join(unknown))
+        runs.add_warning(connection, run.key, f"{warning}. The log of plan_histories lists their ids")
+    return found
 
 
 def plan_for(run: Run) -> list[plan.BatchDescriptor]:

@@ -10,12 +10,11 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
-from sqlalchemy import Connection
 
 from gong_provider.client.endpoints import check_user_id
 from gong_provider.client.errors import GongConfigError, GongNotFoundError
 from gong_provider.client.models import ListingStatus, User, UserResponse, UsersPage, utc_now
-from include.gong.sync.histories import plan_for
+from include.gong.sync.histories import plan_for, warn_of_unknown_users
 from include.gong.sync.listing import load_page
 from include.gong.sync.run import Run, prepare, run_key
 from include.gong.sync.run_params import RunParams
@@ -24,7 +23,6 @@ from include.gong.warehouse import runs
 from include.gong.warehouse.connect import transaction
 from include.gong.warehouse.erasures import read_erasures
 from include.gong.warehouse.plan import BatchDescriptor
-from include.gong.warehouse.users import seen_since
 
 log = logging.getLogger(__name__)
 
@@ -77,27 +75,16 @@ def plan_histories() -> list[BatchDescriptor]:
         if not runs.is_opened(connection, run.key):
             raise AirflowFailException("All these users were erased here: none was requested")
         since = runs.run_row(connection, run.key).started_at
-        found = seen_since(connection, _ids(run), since)
+        found = warn_of_unknown_users(connection, run)
         # A run that was interrupted earlier today may have had other users: its progress does not count.
         known = {"users_listed": len(found), "users_total": None, "histories_since": since}
         runs.set_on_run(connection, run.key, known)
-        _warn_missing(connection, run, found)
+        erased = sum(map(read_erasures(connection).has, _ids(run)))
+        if erased:
+            warning = f"Users erased here, not requested: {erased} of {len(_ids(run))}"
+            log.warning(warning)
+            runs.add_warning(connection, run.key, warning)
     return plan_for(run)
-
-
-def _warn_missing(connection: Connection, run: Run, found: set[str]) -> None:
-    """Log the ids, but not in the run's row: no id of an erased user may stay in a table."""
-    erasures, requested = read_erasures(connection), _ids(run)
-    erased = sum(map(erasures.has, requested))
-    unknown = [each for each in requested if each not in found and not erasures.has(each)]
-    if unknown:
-        warning = f"Users unknown to Gong: {len(unknown)} of {len(requested)}"
-        log.warning("%s: %s", warning, ", ".join(unknown))
-        runs.add_warning(connection, run.key, f"{warning}. The log of plan_histories lists their ids")
-    if erased:
-        warning = f"Users erased here, not requested: {erased} of {len(requested)}"
-        log.warning(warning)
-        runs.add_warning(connection, run.key, warning)
 
 
 def _this_run() -> Run:

@@ -18,16 +18,16 @@ BEGIN ATOMIC
     SELECT state.user_id, kind, name, email_address, title, state.manager_id,
            (SELECT full_name(first_name, last_name) FROM users_as_of(moment) AS manager
             WHERE manager.user_id = state.manager_id),
-           since,
+           -- Not a join: only who reads it pays for it.
+           (SELECT since FROM finding_cause(state.user_id, kind, moment)),
            finding_reason(kind, web_conferences_recorded, prevent_web_conference_recording, emails_imported,
                           prevent_email_import, telephony_calls_imported, non_recorded_meetings_imported),
-           changed_by,
+           (SELECT changed_by FROM finding_cause(state.user_id, kind, moment)),
            (SELECT opened_at FROM finding_periods AS period
             WHERE period.user_id = state.user_id AND period.kind = finding.kind
               AND opened_at <= moment AND (resolved_at IS NULL OR moment < resolved_at))
     FROM user_states_as_of(moment) AS state
     CROSS JOIN LATERAL state_findings(active, is_recorded, is_importing, has_consent_page) AS finding
-    LEFT JOIN LATERAL finding_cause(state.user_id, kind, moment) AS cause ON true
     WHERE is_open
     UNION ALL
     SELECT user_id, 'setting_conflict', full_name(first_name, last_name), email_address, title, manager_id,
