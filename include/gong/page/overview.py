@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from include.gong.page.charts import DaysChart, WeeksChart, days_chart, weeks_chart
 from include.gong.page.db import Row, read_row, read_rows
 from include.gong.page.lists import FINDINGS, FINDINGS_DETAIL, SETTING_GROUPS, findings_notes
+from include.gong.page.person import recorded_since
 from include.gong.page.table import PageQuery, days_before
 
 RANGES = {30: "30 days", 90: "90 days", 365: "1 year"}
@@ -169,7 +170,12 @@ def _look(connection: Connection, query: PageQuery, found: Sequence[Row]) -> lis
     detail = FINDINGS_DETAIL if query.on else _DETAIL_NOW
     rows = read_rows(detail, connection, ids=[row["user_id"] for row in found], moment=query.moment)
     by_key = {(row["user_id"], row["kind"]): row for row in rows}
-    return [by_key[row["user_id"], row["kind"]] for row in found]
+    look = [by_key[row["user_id"], row["kind"]] for row in found]
+    for row in look:
+        # Since when the consent page is missing does not say who turned on the recording.
+        if row["kind"] == "recorded_without_consent_page":
+            row["recorded"], row["because"] = recorded_since(connection, row["user_id"], query.moment)
+    return look
 
 
 def _freshness(connection: Connection, moment: datetime) -> Freshness:
