@@ -193,13 +193,12 @@ def _findings_notes(connection: Connection, query: PageQuery) -> Notes:
 
 # On a past day a user may not have been seen yet: the name is the one of today then, and marked.
 _FINDINGS_THEN = """
-    SELECT user_id, kind, coalesce(past.name, today.name) AS name, past.name IS NULL AS is_todays_name,
+    SELECT past.user_id, kind, past.name IS NULL AS is_todays_name,
+           coalesce(past.name, (SELECT full_name(first_name, last_name) FROM user_versions AS today
+                                WHERE today.user_id = past.user_id AND is_current)) AS name,
            past.email_address, past.title, past.manager_id, past.manager_name, since, why, changed_by,
            first_seen_at
     FROM {source} AS past
-    LEFT JOIN (
-        SELECT user_id, full_name(first_name, last_name) AS name FROM user_versions WHERE is_current
-    ) AS today USING (user_id)
 """
 FINDINGS_DETAIL = _FINDINGS_THEN.format(
     source="""unnest(CAST(:ids AS text[])) AS each_user (each_id)

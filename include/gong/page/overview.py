@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from include.gong.page.charts import DaysChart, WeeksChart, days_chart, weeks_chart
 from include.gong.page.db import Row, read_row, read_rows
 from include.gong.page.lists import FINDINGS, FINDINGS_DETAIL, SETTING_GROUPS, findings_notes
+from include.gong.page.person import recorded_since
 from include.gong.page.table import PageQuery, days_before
 
 RANGES = {30: "30 days", 90: "90 days", 365: "1 year"}
@@ -94,23 +95,26 @@ _FAILED_CHECKS = """
     WHERE NOT passed AND (dag_id, run_id) = (
         SELECT dag_id, run_id FROM check_results WHERE checked_at <= :moment ORDER BY checked_at DESC LIMIT 1)
 """
-_TILES = """
-    SELECT kind, why, count(*) AS found,
+# Everyone's findings are read once: for the tiles, and for the five that need a look first. Since when is not
+# stored for a past day, and takes seconds to look up for everyone.
+_FINDINGS = """
+    WITH found AS MATERIALIZED (
+        SELECT user_id, kind, why, lower(name) AS name, first_seen_at, {since} AS since FROM {source}
+    )
+    SELECT NULL AS user_id, kind, why, count(*) AS found, min(since) AS oldest,
            count(*) FILTER (WHERE first_seen_at >= CAST(:moment AS timestamptz) - interval '1 day'
-                              AND first_seen_at > (SELECT min(findings_at) FROM sync_runs)) AS new,
-           {oldest}
-    FROM {source}
+                              AND first_seen_at > (SELECT min(findings_at) FROM sync_runs)) AS new
+    FROM found
     GROUP BY kind, why
+    UNION ALL
+    (SELECT user_id, kind, NULL, NULL, NULL, NULL
+     FROM found
+     ORDER BY array_position(CAST(:kinds AS text[]), kind), since DESC NULLS LAST, name, user_id
+     LIMIT 5)
 """
-_LOOK = """
-    SELECT user_id, kind
-    FROM {source}
-    ORDER BY array_position(CAST(:kinds AS text[]), kind), {order} lower(name), user_id
-    LIMIT 5
-"""
-_NOW = {"source": "findings", "oldest": "min(since) AS oldest", "order": "since DESC NULLS LAST,"}
-# Since when is not stored for a past day, and takes seconds to look up for everyone.
-_THEN = {"source": "findings_as_of(:moment)", "oldest": "NULL::timestamptz AS oldest", "order": ""}
+_NOW = _FINDINGS.format(source="findings", since="since")
+_THEN = _FINDINGS.format(source="findings_as_of(:moment)", since="NULL::timestamptz")
+_DETAIL_NOW = "SELECT *, false AS is_todays_name FROM findings WHERE user_id = ANY (:ids)"
 _COVERAGE = """
     SELECT day, setting_key, users_on, users_off, users_unknown
     FROM recording_coverage_daily
@@ -137,7 +141,7 @@ def overview(connection: Connection, query: PageQuery, days: int = 90) -> Overvi
     :raises HTTPException: the warehouse has no tables.
     """
     moment = query.moment
-    source = _THEN if query.on else _NOW
+    found = read_rows(_THEN if query.on else _NOW, connection, moment=moment, kinds=[*FINDINGS])
     first = days_before(query, days)
     rows = read_rows(_COVERAGE, connection, first=first, last=query.on or days_before(query, 0))
     by_day: dict[date, dict[str, Row]] = {}
@@ -148,9 +152,8 @@ def overview(connection: Connection, query: PageQuery, days: int = 90) -> Overvi
     changes = read_row(_CHANGES, connection, moment=moment)
     return Overview(
         freshness=_freshness(connection, moment),
-        tiles=_tiles(read_rows(_TILES.format(**source), connection, moment=moment),
-                     findings_notes(connection, query)),
-        look=_look(connection, query, _LOOK.format(**source)),
+        tiles=_tiles([row for row in found if row["user_id"] is None], findings_notes(connection, query)),
+        look=_look(connection, query, [row for row in found if row["user_id"] is not None]),
         active=_on(counted, "active"),
         recorded=_on(counted, RECORDED),
         unknown=counted[RECORDED]["users_unknown"] if RECORDED in counted else None,
@@ -163,16 +166,16 @@ def overview(connection: Connection, query: PageQuery, days: int = 90) -> Overvi
     )  # fmt: skip
 
 
-def _look(connection: Connection, query: PageQuery, sql: str) -> list[Row]:
-    found = read_rows(sql, connection, moment=query.moment, kinds=[*FINDINGS])
-    detail = (
-        FINDINGS_DETAIL
-        if query.on
-        else "SELECT *, false AS is_todays_name FROM findings WHERE user_id = ANY (:ids)"
-    )
+def _look(connection: Connection, query: PageQuery, found: Sequence[Row]) -> list[Row]:
+    detail = FINDINGS_DETAIL if query.on else _DETAIL_NOW
     rows = read_rows(detail, connection, ids=[row["user_id"] for row in found], moment=query.moment)
     by_key = {(row["user_id"], row["kind"]): row for row in rows}
-    return [by_key[row["user_id"], row["kind"]] for row in found]
+    look = [by_key[row["user_id"], row["kind"]] for row in found]
+    for row in look:
+        # Since when the consent page is missing does not say who turned on the recording.
+        if row["kind"] == "recorded_without_consent_page":
+            row["recorded"], row["because"] = recorded_since(connection, row["user_id"], query.moment)
+    return look
 
 
 def _freshness(connection: Connection, moment: datetime) -> Freshness:

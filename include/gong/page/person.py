@@ -191,6 +191,14 @@ def person(connection: Connection, user_id: str, query: PageQuery) -> Person | N
     )
 
 
+def recorded_since(connection: Connection, user_id: str, moment: datetime) -> tuple[Period, list[str]]:
+    """Return a user's last period of recorded, in effect, and why it began."""
+    key: dict[str, Any] = {"user_id": user_id, "moment": moment}
+    states = read_rows(_STATES, connection, limit=MAX_ROWS, **key)
+    last = periods(states, "is_recorded")[-1]
+    return last, _because(states[-1], last, read_rows(_AUDIT_TRAIL, connection, **key))
+
+
 def _because(state: Row, recorded: Period, trail: Sequence[Row]) -> list[str]:
     """Return why the user is recorded or not: the change that made it so, with its author, comes first."""
     changes = {row["setting_key"]: row for row in trail

@@ -83,7 +83,8 @@ def _data_quality(request: Request, query: PageQueryDep, warehouse: WarehouseDep
             for name in names
         }
         conflicts = replace(first, filters={"kind": "setting_conflict"})
-        return {"conflicts": REPORTS["findings"].read(connection, conflicts), **tables}
+        found = REPORTS["findings"].read(connection, conflicts)
+        return {"checks": tables.pop("checks"), "conflicts": found, **tables}
 
     return page(request, "data_quality.html", query, tables=warehouse.read(read))
 
