@@ -26,7 +26,8 @@ def test_a_role_of_fab_opens_the_page(tmp_path: Path) -> None:
         AIRFLOW__GONG__PAGE_PERMISSION="True",
     )
     with (tmp_path / "log").open("w") as log:
-        command = [with_fab(tmp_path / "venv"), "-m", "tests.packages.fab_server", started]
+        python = with_fab(tmp_path / "venv")
+        command: list[str | Path] = [python, "-m", "tests.packages.fab_server", started]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         eventually(lambda: started.exists() or process.poll() is not None, "Airflow's web app", 180)
