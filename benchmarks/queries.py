@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -13,16 +14,21 @@ from benchmarks.big_warehouse import fill
 from benchmarks.harness import postgres
 from benchmarks.page import markdown_of_times
 from include.gong.warehouse.connect import engine_for, transaction
+from include.gong.warehouse.findings import compare_findings
 from include.gong.warehouse.migrate import migrate
+from include.gong.warehouse.runs import RunKey
 
 A_USER = "7000000000000001000"
 A_DAY = "2026-05-25"
+GENERATED_AT = datetime(2026, 6, 1, tzinfo=UTC)
 
 QUERIES = {
     "recorded without a consent page, now": "SELECT * FROM recorded_without_consent_page",
     "recorded without a consent page, on a day": "SELECT * FROM recorded_without_consent_page_as_of"
     f"('{A_DAY}')",
     "active but not recorded, by manager": "SELECT * FROM active_not_recorded ORDER BY manager_name",
+    "findings": "SELECT * FROM findings",
+    "findings, on a day": f"SELECT * FROM findings_as_of('{A_DAY}')",
     "inactive but importing": "SELECT * FROM inactive_but_importing",
     "changes in a week": "SELECT * FROM changes_since('2026-05-25')",
     "audit trail of one user": f"SELECT * FROM setting_audit_trail('{A_USER}', '{A_DAY}')",
@@ -80,6 +86,7 @@ def _report(engine: Engine, users: int, changes: int) -> None:
     _say(
         f"{users:,} users, {changes:,} changes, generated and derived in {time.monotonic() - begin:.0f} s.\n"
     )
+    _compare(engine)
     with transaction(engine) as connection:
         _say("| table | rows | on disk |\n|---|---|---|")
         for name, rows, size in connection.execute(text(SIZES)):
@@ -90,6 +97,18 @@ def _report(engine: Engine, users: int, changes: int) -> None:
     _say("")
     for line in markdown_of_times(engine, A_USER):
         _say(line)
+
+
+def _compare(engine: Engine) -> None:
+    """Compare findings as two daily runs do, and print how long each takes."""
+    run = RunKey("gong_users_sync", "generated")
+    for which, hours in (("first", 1), ("next", 25)):
+        begin = time.monotonic()
+        with transaction(engine) as connection:
+            compare_findings(connection, run, GENERATED_AT + timedelta(hours=hours))
+        _say(f"Findings, {which} comparison: {time.monotonic() - begin:.1f} s.\n")
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("ANALYZE")
 
 
 def _row(connection: Connection, name: str, query: str) -> str:

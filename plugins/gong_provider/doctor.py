@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import inf
-from operator import itemgetter
 from statistics import median
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -24,8 +22,14 @@ from gong_provider.client.errors import (
     GongNotFoundError,
     GongRateLimitError,
 )
-from gong_provider.client.models import GongRequest, SettingsHistory, User, UsersPage, utc_now
-from gong_provider.client.parsing import parse_timestamp
+from gong_provider.client.models import (
+    GongRequest,
+    SettingsChange,
+    SettingsHistory,
+    User,
+    UsersPage,
+    utc_now,
+)
 from gong_provider.client.responses import MAX_CLOCK_DIFFERENCE, Response, http_date
 from gong_provider.hooks.gong import GongAsyncHook, MeteredClient
 
@@ -261,18 +265,16 @@ def _unread(survey: Survey) -> Seen:
     pages = [*survey.pages, *filter(None, [survey.with_avatars])]
     failed = [page.error.what for page in pages if page.error]
     # An unknown user is a result: they may have been deleted since they were listed.
-    failed += [
-        each.error.what for each in histories if each.error and type(each.error) is not GongNotFoundError
-    ]
+    errors = [each.error for each in histories if each.error]
+    failed += [error.what for error in errors if not isinstance(error, GongNotFoundError)]
     rejected = sum(len(page.rejected) for page in survey.read_pages)
     rejected += sum(len(each.value.rejected) for each in histories if each.value)
     cursors = [page.cursor for page in survey.read_pages if page.cursor]
     found = sorted(set(failed))
     found += [f"{rejected} records can't be read"] if rejected else []
     found += ["a cursor came twice"] if len(set(cursors)) < len(cursors) else []
-    return Seen(
-        "; ".join(found) or "all can be read", bool(found), "a sync fails, or lacks what can't be read"
-    )
+    means = "a sync fails, or lacks what can't be read"
+    return Seen("; ".join(found) or "all can be read", bool(found), means)
 
 
 def _variant(survey: Survey) -> Seen:
@@ -295,9 +297,9 @@ def _why_no_history(survey: Survey) -> str:
 
 def _first_entry(survey: Survey) -> Seen:
     begins = [
-        _is_initial(user, min(dated, key=itemgetter(0)))
+        _is_initial(user, first, is_contract=any(not _CONTRACT.isdisjoint(raw) for raw in _changes(result)))
         for user, result in survey.histories
-        if (dated := list(filter(itemgetter(0), map(_dated, _changes(result)))))
+        if result.value and (first := next((each for each in result.value.changes if each.changed_at), None))
     ]
     if not begins:
         is_undated = any(_changes(result) for _, result in survey.histories)
@@ -308,16 +310,11 @@ def _first_entry(survey: Survey) -> Seen:
     return Seen(f"an initial value, in {sum(begins)} of {len(begins)} sampled", True, means)
 
 
-def _dated(change: dict[str, Any]) -> tuple[datetime | None, dict[str, Any]]:
-    at = change.get("changedAt", change.get("time"))
-    return (parse_timestamp(at, Counter()) if isinstance(at, str) else None), change
-
-
-def _is_initial(user: User, first: tuple[Any, dict[str, Any]]) -> bool:
-    """Whether the first entry is at the user's creation, or has no previous value."""
-    at, change = first
-    at_creation = user.created is not None and abs(at - user.created) <= _AT_CREATION
-    return at_creation or (not _CONTRACT.isdisjoint(change) and change.get("previousValue") is None)
+def _is_initial(user: User, first: SettingsChange, *, is_contract: bool) -> bool:
+    """Whether the first entry is at the user's creation, or lacks the previous value of the contract."""
+    if user.created and first.changed_at and abs(first.changed_at - user.created) <= _AT_CREATION:
+        return True
+    return is_contract and first.previous_value is None
 
 
 def _filter_path(survey: Survey) -> Seen:

@@ -26,8 +26,7 @@ def test_a_role_of_fab_opens_the_page(tmp_path: Path) -> None:
         AIRFLOW__GONG__PAGE_PERMISSION="True",
     )
     with (tmp_path / "log").open("w") as log:
-        python = with_fab(tmp_path / "venv")
-        command: list[str | Path] = [python, "-m", "tests.packages.fab_server", started]
+        command = [str(with_fab(tmp_path / "venv")), "-m", "tests.packages.fab_server", str(started)]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         eventually(lambda: started.exists() or process.poll() is not None, "Airflow's web app", 180)

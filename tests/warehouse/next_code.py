@@ -24,8 +24,8 @@ def upgrade():
     """)
 '''
 _EDITS = {
-    "views/org_chart.sql": (r"SELECT user_id,\n       name,", "SELECT name,\n       user_id,"),
-    "views/active_not_recorded.sql": (r"since, why, changed_by", "since, why || '.' AS why, changed_by"),
+    "views/org_chart.sql": (r"SELECT people.user_id,\n       name,", "SELECT name,\n       people.user_id,"),
+    "views/users_with_managers.sql": (r"person.title,", "person.title || '.' AS title,"),
     "functions/settings_as_of.sql": (r"covers_until timestamptz", "complete_until timestamptz"),
     "functions/effective_settings_as_of.sql": ("reported.covers_until", "reported.complete_until"),
     "functions/setting_label.sql": (r"setting_key text\)", "setting_key text, also text DEFAULT '')"),

@@ -142,15 +142,15 @@ def test_a_view_of_others_that_a_drop_would_take_along_refuses_the_upgrade(
 
 
 def test_views_of_others_on_what_stays_stay(warehouse: Engine, next_: Path) -> None:
-    load_page(warehouse, [{"id": "1", "active": True, "settings": {"webConferencesRecorded": False}}])
+    load_page(warehouse, [{"id": "1", "title": "Head"}])
     with transaction(warehouse) as connection:
         connection.exec_driver_sql("""
             CREATE SCHEMA others;
-            CREATE VIEW others.mine AS SELECT why FROM gong.active_not_recorded;
+            CREATE VIEW others.mine AS SELECT title FROM gong.users_with_managers;
         """)
-    assert value(warehouse, "SELECT * FROM others.mine") == "recording is off"
+    assert value(warehouse, "SELECT * FROM others.mine") == "Head"
     assert migrate(warehouse, next_)
-    assert value(warehouse, "SELECT * FROM others.mine") == "recording is off."
+    assert value(warehouse, "SELECT * FROM others.mine") == "Head."
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ _REFRESH = text(f"""
 
 # The profile of nearly every user shows what the history ends in: only others need the rule of the function.
 _REFRESH_SETTINGS_BY_HISTORY = text("""
-    WITH candidates AS (
+    WITH candidates AS MATERIALIZED (
         SELECT user_id
         FROM (
             SELECT user_id, first_settings || coalesce(settings_now, '{}') AS known,

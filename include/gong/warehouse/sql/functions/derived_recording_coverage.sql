@@ -42,31 +42,37 @@ BEGIN ATOMIC
                                                      history_not_found_at))) AS until
         FROM horizon
         LEFT JOIN present ON last_seen_at >= listed_at AND deleted_at IS NULL
-    ), unchanged AS MATERIALIZED (
-        SELECT user_id, setting_key, value, provenance, valid_from FROM unchanged_settings
+    ), timelines AS MATERIALIZED (
+        -- From the period on in which the first day begins.
+        SELECT user_id, setting_key, starts[number:] AS starts, period_values[number:] AS period_values,
+               provenances[number:] AS provenances
+        FROM first, setting_timelines
+        CROSS JOIN LATERAL (SELECT greatest(width_bucket(begins_at, starts), 1)) AS started (number)
+        UNION ALL
+        SELECT user_id, setting_key, ARRAY[valid_from], ARRAY[value], ARRAY[provenance]
+        FROM unchanged_settings
+    ), reported AS (
+        SELECT *
+        FROM timelines
+        WHERE setting_key IN ('active', 'webConferencesRecorded', 'preventWebConferenceRecording')
     ), points AS (
-        -- Moments at which it may change whether a user is recorded; all those before the first day as one.
-        SELECT DISTINCT user_id, greatest(at, begins_at) AS at
+        -- Moments at which it may change whether a user is recorded.
+        SELECT user_id, greatest(began_at, begins_at) AS at
+        FROM first, present
+        UNION
+        SELECT user_id, at
         FROM first, (
-            SELECT user_id, unnest(ARRAY[began_at, deleted_at]) FROM present
+            SELECT user_id, deleted_at FROM present
             UNION ALL
             SELECT user_id, unnest(ARRAY[begins, ends]) FROM gaps
             UNION ALL
-            SELECT user_id, unnest(ARRAY[valid_from, valid_to]) FROM user_versions
+            SELECT user_id, valid_from FROM user_versions
             UNION ALL
-            SELECT user_id, unnest(starts)
-            FROM setting_timelines
-            WHERE setting_key IN ('active', 'webConferencesRecorded', 'preventWebConferenceRecording')
+            SELECT user_id, valid_to FROM user_versions
+            UNION ALL
+            SELECT user_id, unnest(starts) FROM reported
         ) AS point (user_id, at)
-        WHERE at IS NOT NULL
-    ), reported AS (
-        SELECT user_id, setting_key, starts, period_values, provenances
-        FROM setting_timelines
-        WHERE setting_key IN ('active', 'webConferencesRecorded', 'preventWebConferenceRecording')
-        UNION ALL
-        SELECT user_id, setting_key, ARRAY[valid_from], ARRAY[value], ARRAY[provenance]
-        FROM unchanged
-        WHERE setting_key IN ('active', 'webConferencesRecorded', 'preventWebConferenceRecording')
+        WHERE at > begins_at
     ), switch_values AS (
         -- As user_states_as_of has it for each moment: a switch has the value that the history reports, where
         -- that has a provenance, else the one seen in the profile. A value first seen after the history was
@@ -77,8 +83,8 @@ BEGIN ATOMIC
                          OR seen_value IS NOT NULL
                             AND version.valid_from > history_covers_until
                             AND seen_value IS DISTINCT FROM period_values[number]
-                            AND setting_seen_since(points.user_id, profile.setting_key, seen_value, version.valid_from)
-                                > history_covers_until
+                            AND setting_seen_since(points.user_id, profile.setting_key, seen_value,
+                                                   version.valid_from) > history_covers_until
                     THEN switch_value(seen_value)
                     ELSE switch_value(period_values[number]) END AS is_on
         FROM points
@@ -110,14 +116,14 @@ BEGIN ATOMIC
     ), switch_spans AS NOT MATERIALIZED (
         SELECT user_id, setting_key, value, begins, ends
         FROM first, (
-            -- Of each setting, the period that has started before the first day, and later ones.
-            SELECT user_id, setting_key, period.*
-            FROM first, setting_timelines
-            CROSS JOIN LATERAL (SELECT greatest(width_bucket(begins_at, starts), 1)) AS started (number)
-            CROSS JOIN LATERAL unnest(period_values[number:], starts[number:], starts[number + 1:])
-                AS period (value, valid_from, valid_to)
+            SELECT user_id, setting_key, period_values[1] AS value, starts[1] AS valid_from, starts[2] AS valid_to
+            FROM timelines
             UNION ALL
-            SELECT user_id, setting_key, value, valid_from, NULL FROM unchanged
+            SELECT user_id, setting_key, later.*
+            FROM timelines
+            CROSS JOIN LATERAL unnest(period_values[2:], starts[2:], starts[3:])
+                AS later (value, valid_from, valid_to)
+            WHERE cardinality(starts) > 1
         ) AS period
         JOIN present USING (user_id)
         CROSS JOIN LATERAL (
@@ -149,7 +155,9 @@ BEGIN ATOMIC
                               WHERE value IN ('true', 'false')) END
             FROM setting_timelines
             UNION ALL
-            SELECT setting_key, valid_from FROM unchanged WHERE value IN ('true', 'false')
+            SELECT setting_key, starts[1]
+            FROM timelines
+            WHERE period_values[1] IN ('true', 'false')
         ) AS known (setting_key, valid_from)
         WHERE valid_from IS NOT NULL AND length(setting_key) <= 200 AND setting_key <> 'is_recorded'
         GROUP BY setting_key
@@ -160,12 +168,21 @@ BEGIN ATOMIC
         SELECT each::date AS day
         FROM horizon, first, LATERAL generate_series(first.day, last_day, interval '1 day') AS each
     ), span_steps AS (
-        SELECT setting_key, greatest((at AT TIME ZONE 'UTC')::date, first.day) AS day,
-               sum(step) FILTER (WHERE value = 'true') AS on_step,
-               sum(step) FILTER (WHERE value = 'false') AS off_step
-        FROM first, spans
-        CROSS JOIN LATERAL (VALUES (begins, number), (ends, -number)) AS one (at, step)
-        WHERE at IS NOT NULL
+        SELECT setting_key, step.day,
+               sum(step.number) FILTER (WHERE value = 'true') AS on_step,
+               sum(step.number) FILTER (WHERE value = 'false') AS off_step
+        FROM (
+            -- Few groups: of most spans, the begin is before the first day, and there is no end.
+            SELECT setting_key, value, greatest((begins AT TIME ZONE 'UTC')::date, first.day) AS first_day,
+                   CASE WHEN ends IS NOT NULL THEN greatest((ends AT TIME ZONE 'UTC')::date, first.day) END AS end_day,
+                   sum(number) AS number
+            FROM first, spans
+            GROUP BY 1, 2, 3, 4
+        ) AS span
+        CROSS JOIN LATERAL (
+            VALUES (first_day, span.number), (end_day, -span.number)
+        ) AS step (day, number)
+        WHERE step.day IS NOT NULL
         GROUP BY 1, 2
     ), user_steps AS (
         SELECT greatest((at AT TIME ZONE 'UTC')::date, first.day) AS day,

@@ -12,27 +12,32 @@ WITH RECURSIVE cycle AS MATERIALIZED (
     LEFT JOIN user_states AS manager ON manager.user_id = person.manager_id AND manager.is_in_gong
     LEFT JOIN cycle ON cycle.user_id = person.user_id
     WHERE person.is_in_gong
-), tree AS (
-    SELECT user_id, 0 AS depth, ARRAY[user_id] AS path
+), manager AS MATERIALIZED (
+    SELECT user_id, manager_id, is_top
     FROM people
+    WHERE user_id IN (SELECT manager_id FROM people)
+), tree AS (
+    -- Of managers only, as few users manage others.
+    SELECT user_id, 0 AS depth, ARRAY[user_id] AS path
+    FROM manager
     WHERE is_top
     UNION ALL
     SELECT below.user_id, depth + 1, path || below.user_id
     FROM tree
-    JOIN people AS below ON below.manager_id = tree.user_id AND NOT below.is_top
+    JOIN manager AS below ON below.manager_id = tree.user_id AND NOT below.is_top
 )
-SELECT user_id,
+SELECT people.user_id,
        name,
        title,
        active,
        manager_id,
-       depth,
-       path,
+       coalesce(above.depth + 1, 0) AS depth,
+       coalesce(above.path || people.user_id, ARRAY[people.user_id]) AS path,
        is_in_cycle,
        is_orphan,
        NOT coalesce(manager_active, true) AS has_inactive_manager
-FROM tree
-JOIN people USING (user_id);
+FROM people
+LEFT JOIN tree AS above ON above.user_id = people.manager_id AND NOT is_top;
 
 COMMENT ON VIEW org_chart IS
     'The org chart of Gong today, from the top down: each user once, whatever managers say';
