@@ -33,4 +33,4 @@ COMMENT ON FUNCTION findings_known_as_of IS
     'Whether each kind of finding is known at a moment
 kind: The kind
 is_known: Whether it is known who was one, at least of users stored here
-reason: Why not, or of whom only, in words; null: it is known';
+reason: Why not, or for which users only, in words; null: it is known';

@@ -54,7 +54,7 @@ END;
 
 COMMENT ON FUNCTION users_not_seen_recently_as_of IS
     'Users in Gong at a moment who had not been returned, or whose history was not known, for 2 days; or whose '
-    'history could not be fetched or was pending; and those of whom nobody knows
+    'history could not be fetched or was pending; and those of which this is not known
 user_id: The user
 name: First and last name
 profile_age: Time since Gong last returned the user
