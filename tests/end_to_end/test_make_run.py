@@ -86,31 +86,6 @@ def test_the_user_to_erase_is_not_taken_from_the_environment(
     assert "USER_ID is missing" in output
 
 
-def test_killed_in_the_middle_and_run_again(fresh: Checkout, database_url: str) -> None:
-    """After SIGKILL, the next run continues, fetches no stored history again, and leaves nothing running."""
-    odd = odd_world(300)
-    with GongService(odd.users, odd.histories) as service:
-        variables = {
-            "AIRFLOW_CONN_GONG_DEFAULT": connection_to(service, extra={"calls_per_second": 40}),
-            "AIRFLOW_CONN_GONG_POSTGRES": uri(database_url),
-        }
-        process = fresh.start("run", **variables)
-        eventually(lambda: len(service.histories_requested) > 100, "100 histories requested")
-        make = psutil.Process(process.pid)
-        killed([make, *make.children()])
-        process.communicate()
-        code, output = fresh.run("run", **variables)
-        assert code == 0, output
-        paid_twice = sum(service.histories_requested.values()) - 300
-        # At most the calls in flight, and one group: a second's calls.
-        assert paid_twice <= 16 + 40
-    assert stored_users(database_url) == odd.expected_users()
-    assert stored_changes(database_url) == odd.expected_changes()
-    states = query(database_url, "SELECT state FROM sync_runs ORDER BY started_at")
-    assert [row["state"] for row in states] == ["abandoned", "success"]
-    assert fresh.processes() == []
-
-
 def test_a_wrong_key_is_reported_in_a_sentence(fresh: Checkout, database_url: str) -> None:
     """The message comes within a minute and has no secret; no table of the warehouse is created."""
     begin = time.monotonic()

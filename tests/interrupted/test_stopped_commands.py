@@ -1,4 +1,4 @@
-"""`make run` and `make up`, stopped by Ctrl-C at several moments: nothing is left, nothing is continued."""
+"""`make run` and `make up`, stopped or killed at several moments: nothing is left, and nothing is paid twice."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 from sqlalchemy import make_url
 
 from include.gong.local.airflow_api import Airflow
 from include.gong.local.postgres import Cluster, free_port
 from include.gong.local.settings import StateDir
 from include.gong.sandbox.world import World
-from tests.end_to_end.commands import Checkout, connection_to, eventually, interrupt, uri
+from tests.end_to_end.commands import Checkout, connection_to, eventually, interrupt, killed, uri
 from tests.support import GongService, odd_world
-from tests.support.stored_rows import query
+from tests.support.stored_rows import query, stored_changes, stored_users
 
 
 def test_an_erasure_that_did_not_begin_before_ctrl_c_is_not_continued(
@@ -70,6 +71,31 @@ def stop_before_it_begins(made: Checkout, conf: dict[str, Any], **variables: str
     output, _ = process.communicate(timeout=60)
     assert "Stopped.\n" in output
     return str(output)
+
+
+def test_killed_in_the_middle_and_run_again(fresh: Checkout, database_url: str) -> None:
+    """After SIGKILL, the next run continues, fetches no stored history again, and leaves nothing running."""
+    odd = odd_world(300)
+    with GongService(odd.users, odd.histories) as service:
+        variables = {
+            "AIRFLOW_CONN_GONG_DEFAULT": connection_to(service, extra={"calls_per_second": 40}),
+            "AIRFLOW_CONN_GONG_POSTGRES": uri(database_url),
+        }
+        process = fresh.start("run", **variables)
+        eventually(lambda: len(service.histories_requested) > 100, "100 histories requested")
+        make = psutil.Process(process.pid)
+        killed([make, *make.children()])
+        process.communicate()
+        code, output = fresh.run("run", **variables)
+        assert code == 0, output
+        paid_twice = sum(service.histories_requested.values()) - 300
+        # At most the calls in flight, and one group: a second's calls.
+        assert paid_twice <= 16 + 40
+    assert stored_users(database_url) == odd.expected_users()
+    assert stored_changes(database_url) == odd.expected_changes()
+    states = query(database_url, "SELECT state FROM sync_runs ORDER BY started_at")
+    assert [row["state"] for row in states] == ["abandoned", "success"]
+    assert fresh.processes() == []
 
 
 def test_ctrl_c_at_any_moment_ends_it_without_a_trace(fresh: Checkout) -> None:
