@@ -1,4 +1,4 @@
-"""`make run` and `make up`, stopped or killed at several moments: nothing is left, and nothing is paid twice."""
+"""`make run` and `make up`, stopped or killed at several moments: nothing is left or paid twice."""
 
 from __future__ import annotations
 
