@@ -75,7 +75,7 @@ OF_THE_CHART = {
 
 
 def test_the_values_for_the_chart_name_our_image_connections_and_airflows_settings() -> None:
-    values = yaml.safe_load((ROOT / "kubernetes" / "values.yaml").read_text())
+    values = yaml.safe_load((ROOT / "docs" / "kubernetes" / "values.yaml").read_text())
     assert set(values) == OF_THE_CHART
     image = values["images"]["airflow"]
     ours = compose()["services"]["worker"]["image"]

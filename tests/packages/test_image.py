@@ -99,7 +99,7 @@ def test_the_image_has_the_services_programs_in_locked_versions(image: Run) -> N
 
 @pytest.mark.timeout(400)
 def test_airflow_makes_pods_of_our_template(image: Run, tmp_path: Path) -> None:
-    template = ROOT / "kubernetes" / "pod_template.yaml"
+    template = ROOT / "docs" / "kubernetes" / "pod_template.yaml"
     locked = str(ROOT / "constraints.txt")
     image("pip", "install", "--quiet", "-c", locked, "apache-airflow-providers-cncf-kubernetes")
     executor = (
