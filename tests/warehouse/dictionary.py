@@ -27,8 +27,8 @@ NAMES_OF_SOURCES = (
 )  # fmt: skip
 _HEAD = "# The warehouse's tables and views; python -m tests.warehouse.dictionary writes this file.\n"
 _NEWEST_RUN = """
-    select max(finished_at) from {{ source('gong', 'sync_runs') }}
-    where scope = 'everyone' and state = 'success' and findings_at is not null
+    select max(findings_at) from {{ source('gong', 'sync_runs') }}
+    where scope = 'everyone' and state in ('success', 'running')
 """
 
 _COLUMNS = text("""

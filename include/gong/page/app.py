@@ -40,13 +40,11 @@ def make_app(
     app.state.warehouse = warehouse or Warehouse()
     app.state.limiter = limiter or Limiter()
     app.state.log_view = _log_nothing
-    app.state.failed_run = lambda: None
     if guard is None:
-        from include.gong.page import access, airflow_runs
+        from include.gong.page import access
 
         guard = access.Access
         app.state.log_view = access.log_view
-        app.state.failed_run = airflow_runs.newest_failed_run
     app.mount("/static", StaticFiles(directory=_STATIC))
     app.include_router(routes)
     app.add_exception_handler(AnyHTTPException, _http_error)

@@ -212,7 +212,7 @@ _FINDINGS = Query(
         Column("kind", "Finding", "finding", in_card=True),
         Column("since", "Since", "moment", in_card=True),
         Column("why", "Why", in_card=True),
-        Column("changed_by", "Changed by", absent="author not reported by Gong"),
+        Column("changed_by", "Changed by", absent="not known"),
         TITLE,
         MANAGER,
         EMAIL,
@@ -223,7 +223,7 @@ _FINDINGS = Query(
     detail=FINDINGS_DETAIL,
     keys=("user_id", "kind"),
     has_whole_rows_now=True,
-    order="lower(name), user_id, kind, since",
+    order="lower(name), user_id, kind",
     sorts={
         "name": "lower(name)",
         "kind": "kind",

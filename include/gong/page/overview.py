@@ -174,7 +174,9 @@ def _look(connection: Connection, query: PageQuery, found: Sequence[Row]) -> lis
     for row in look:
         # Since when the consent page is missing does not say who turned on the recording.
         if row["kind"] == "recorded_without_consent_page":
-            row["recorded"], row["because"] = recorded_since(connection, row["user_id"], query.moment)
+            row["recorded"], row["because"], row["is_by_history"] = recorded_since(
+                connection, row["user_id"], query.moment
+            )
     return look
 
 

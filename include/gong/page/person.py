@@ -55,6 +55,7 @@ class Person:
         history_failure: always as of today.
     :param recorded: the last period of recorded, in effect; None: nothing is known of any time.
     :param because: clauses that say why, with the author where Gong reports one.
+    :param is_by_history: whether histories say since when; else it may be longer.
     :param findings: kind, since, why, changed_by.
     """
 
@@ -64,6 +65,7 @@ class Person:
     sync_state: Mapping[str, Any]
     recorded: Period | None
     because: Sequence[str]
+    is_by_history: bool
     findings: Sequence[Mapping[str, Any]]
     bars: Timeline | None
     audit_trail: Table
@@ -183,6 +185,7 @@ def person(connection: Connection, user_id: str, query: PageQuery) -> Person | N
         found[0],
         recorded[-1] if recorded else None,
         _because(states[-1], recorded[-1], trail) if states else (),
+        is_by_history(trail),
         read_rows(_FINDINGS.format(source=source), connection, **key),
         timeline(by_key, key["moment"]),
         Table(_AUDIT_COLUMNS, trail),
@@ -191,12 +194,19 @@ def person(connection: Connection, user_id: str, query: PageQuery) -> Person | N
     )
 
 
-def recorded_since(connection: Connection, user_id: str, moment: datetime) -> tuple[Period, list[str]]:
-    """Return a user's last period of recorded, in effect, and why it began."""
+def recorded_since(connection: Connection, user_id: str, moment: datetime) -> tuple[Period, list[str], bool]:
+    """Return the last period of recorded, in effect, why it began, and whether histories say since when."""
     key: dict[str, Any] = {"user_id": user_id, "moment": moment}
     states = read_rows(_STATES, connection, limit=MAX_ROWS, **key)
     last = periods(states, "is_recorded")[-1]
-    return last, _because(states[-1], last, read_rows(_AUDIT_TRAIL, connection, **key))
+    trail = read_rows(_AUDIT_TRAIL, connection, **key)
+    return last, _because(states[-1], last, trail), is_by_history(trail)
+
+
+def is_by_history(trail: Sequence[Row]) -> bool:
+    """Whether histories, not the first sight, say since when a user is recorded or not."""
+    deciding = {SWITCHES[name][0] for name, *_ in _REASONS}
+    return all(row["source"] == "history" for row in trail if row["setting_key"] in deciding)
 
 
 def _because(state: Row, recorded: Period, trail: Sequence[Row]) -> list[str]:

@@ -65,11 +65,8 @@ def _overview(request: Request, query: PageQueryDep, warehouse: WarehouseDep) ->
     if days is None:
         raise HTTPException(400, f"days must be one of: {', '.join(map(str, RANGES))}.")
     found = warehouse.read(lambda connection: overview(connection, query, days))
-    failed = None if query.on else request.app.state.failed_run()
     with_raw = request.query_params.get("raw") == "1"
-    return page(
-        request, "overview.html", query, overview=found, failed_run=failed, days=days, with_raw=with_raw
-    )
+    return page(request, "overview.html", query, overview=found, days=days, with_raw=with_raw)
 
 
 @routes.get("/data-quality")

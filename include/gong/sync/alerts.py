@@ -40,7 +40,8 @@ def send_findings(found: FindingsOfRun, context: Any) -> None:
     if not (found.is_first or found.new or found.resolved):
         return
     more = {"findings": found, "findings_summary": findings_summary(found)}
-    for notify in _of_module("ON_FINDINGS", ()):
+    alerts = _of_module("ON_FINDINGS", ())
+    for notify in alerts if isinstance(alerts, (list, tuple)) else (alerts,):
         try:
             copy(notify)({**context, **more})  # a notifier keeps what it renders
         except Exception as error:  # its message may have a secret, such as a webhook's address

@@ -222,6 +222,9 @@ def _finish(context: Any, run: runs.RunKey, failed_tasks: Sequence[str], cause: 
     found = None
     if not failed_tasks:
         found = in_transaction(engine, lambda connection: compare_findings(connection, run, utc_now()))
+    if found is not None:  # at once: to the next run they are not new
+        log.info("Findings: %s", findings_summary(found))
+        send_findings(found, context)
     limits, calls = calls_remaining()
     with transaction(engine) as connection:
         failed_histories = plan.failed_histories(connection, run)
@@ -239,9 +242,6 @@ def _finish(context: Any, run: runs.RunKey, failed_tasks: Sequence[str], cause: 
         publish(context, engine, row)
     row = _close(run, "failed" if failure else "success", failure)
     _log_summary(row)
-    if found is not None:
-        log.info("Findings: %s", findings_summary(found))
-        send_findings(found, context)
     if failure:
         raise AirflowFailException(failure)
     counted = (

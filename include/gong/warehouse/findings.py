@@ -39,7 +39,16 @@ _COMPARE = text("""
                 AND (history_fetched_at IS NULL OR history_failed_at IS NOT NULL
                      OR history_pending_since IS NOT NULL
                      OR EXISTS (SELECT FROM jsonb_object_keys(settings_by_history) AS each (setting_key)
-                                WHERE all_settings(settings, active) ->> setting_key IS NOT NULL))))
+                                WHERE all_settings(settings, active) ->> setting_key IS NOT NULL)
+                     -- A setting that the profile showed since, and shows no longer, may still differ.
+                     OR EXISTS (
+                         SELECT
+                         FROM user_versions AS earlier
+                         CROSS JOIN LATERAL jsonb_each_text(
+                             all_settings(earlier.settings, earlier.active)) AS shown (setting_key, value)
+                         WHERE earlier.user_id = period.user_id AND earlier.valid_to > period.opened_at
+                           AND shown.value IS NOT NULL
+                           AND all_settings(version.settings, version.active) ->> setting_key IS NULL))))
     ), learned AS MATERIALIZED (
         -- What is new, or may have another cause: its reason is another, or its user has new changes.
         SELECT states.*, coalesce(opened_at, :at) AS opened_at

@@ -135,7 +135,8 @@ _LISTING_COVERS = text("SELECT EXISTS (SELECT FROM listings WHERE covers_until >
 
 _FULL_RUNS = text("""
     SELECT min(started_at),
-           max(finished_at) FILTER (WHERE state = 'success' AND findings_at IS NOT NULL)
+           -- A run that was cleared is running again, and had succeeded before.
+           max(findings_at) FILTER (WHERE state IN ('success', 'running'))
     FROM sync_runs WHERE scope = 'everyone'
 """)
 

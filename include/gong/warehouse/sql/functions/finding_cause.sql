@@ -15,7 +15,11 @@ BEGIN ATOMIC
                        greatest(active, recorded_on, prevented_off, page_missing)
                    WHEN 'active_not_recorded' THEN greatest(active, least(recorded_off, prevented_on))
                    WHEN 'inactive_but_importing' THEN
-                       greatest(active, least(greatest(emails_on, emails_prevented_off), calls_on, meetings_on))
+                       greatest(active, least(
+                           -- E-mails count only where both are so: greatest() would leave out the missing one.
+                           CASE WHEN emails_on IS NOT NULL AND emails_prevented_off IS NOT NULL
+                                THEN greatest(emails_on, emails_prevented_off) END,
+                           calls_on, meetings_on))
                END, first_version)
         FROM (
             SELECT max(start) FILTER (WHERE setting_key = 'active') AS active,
@@ -53,7 +57,12 @@ BEGIN ATOMIC
         SELECT change.changed_by
         FROM user_settings_history AS change
         WHERE change.user_id = wanted_user_id AND change.changed_at = since
-          AND change.setting_key = ANY (report_settings()) AND change.changed_by IS NOT NULL
+          AND change.setting_key = ANY (CASE kind
+                  WHEN 'inactive_but_importing' THEN
+                      ARRAY['active', 'emailsImported', 'preventEmailImport', 'telephonyCallsImported',
+                            'nonRecordedMeetingsImported']
+                  ELSE ARRAY['active', 'webConferencesRecorded', 'preventWebConferenceRecording'] END)
+          AND change.changed_by IS NOT NULL
         ORDER BY place DESC NULLS LAST
         LIMIT 1
     ) AS change (author) ON true

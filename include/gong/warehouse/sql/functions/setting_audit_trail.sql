@@ -1,5 +1,5 @@
 -- Why a setting had its value: for one user and moment.
-CREATE OR REPLACE FUNCTION setting_audit_trail(wanted_user_id text, moment timestamptz)
+CREATE OR REPLACE FUNCTION setting_audit_trail(wanted_user_id text, moment timestamptz DEFAULT 'infinity')
 RETURNS TABLE (
     setting_key          text,
     value                text,
