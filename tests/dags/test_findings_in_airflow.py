@@ -120,7 +120,7 @@ def test_freshness_fails_when_no_full_run_has_succeeded_for_26_hours(team: Team,
     sync(team, [user("1", recorded=True)])
     assert check().succeeded
     later = "UPDATE sync_runs SET {0} = {0} - interval '26 hours 1 minute' RETURNING run_id"
-    query(database_url, later.format("finished_at"))
+    query(database_url, later.format("findings_at"))
     done = check()
     assert not done.succeeded
     assert "No full daily run of gong_users_sync has succeeded for 26 hours" in done.log

@@ -30,7 +30,7 @@ MODEL = "select name from {{ ref('stg_gong__users') }} where is_recorded\n"
 UNKNOWN = (
     "INSERT INTO user_settings_history (user_id, change_key, first_seen_at) VALUES ('nobody', '', now())"
 )
-ENDED = "UPDATE sync_runs SET finished_at = :at WHERE started_at = (SELECT max(started_at) FROM sync_runs)"
+ENDED = "UPDATE sync_runs SET findings_at = :at WHERE started_at = (SELECT max(started_at) FROM sync_runs)"
 
 Dbt = Callable[..., Counter[str]]
 

@@ -31,16 +31,6 @@ PATHS = [
     "/users?on=x",
 ]
 REFUSED = ["revoked", "expired", "forged", "unsigned", "garbage"]
-FAILED_AT_ONCE = """
-from airflow.models.dagrun import DagRun
-from airflow.utils.session import create_session
-from airflow.utils.types import DagRunType
-from pendulum import now
-run = DagRun("gong_users_sync", "failed_at_once", run_type=DagRunType.MANUAL, run_after=now("UTC"))
-run.set_state("failed")
-with create_session() as session:
-    session.add(run)
-"""
 SERVE = "from tests.page.airflow_server import main; main()"
 
 
@@ -173,13 +163,6 @@ def test_each_view_of_a_person_and_each_file_is_logged(airflow: Airflow) -> None
 
 def views_in(log: Path) -> list[tuple[str, str, str]]:
     return re.findall(r"gong_page login='(\w+)' view=(\w+) subject=([\w-]+)", log.read_text())
-
-
-def test_a_run_that_failed_before_it_loaded_anything_is_shown(airflow: Airflow) -> None:
-    assert "failed_at_once" not in airflow.get("/", bearer="reader").text
-    environment = airflow_environment(airflow.log.parent)
-    subprocess.run([sys.executable, "-c", FAILED_AT_ONCE], env=environment, check=True)
-    assert "failed_at_once" in airflow.get("/", bearer="reader").text
 
 
 def test_page_permission_asks_for_the_view_instead_of_the_dag(

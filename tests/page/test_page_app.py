@@ -90,7 +90,7 @@ def test_the_verdict_of_a_user(page: httpx.Client) -> None:
 
 def test_a_chart_has_its_values_as_a_table_and_its_bars_are_links(page: httpx.Client) -> None:
     markup = Markup(page.get("/?on=2026-03-03&days=30&raw=1").text)
-    assert markup.words("td")[:2] == ["75.0%", "87.5%"]
+    assert markup.words("td")[:2] == ["66.7%", "87.5%"]
     bars = [attrs["href"] for tag, attrs, _ in Markup(page.get("/changes?on=2026-03-03").text).elements
             if tag == "a" and attrs.get("tabindex") == "-1"]  # fmt: skip
     assert bars

@@ -271,6 +271,7 @@ def test_settings_of_the_newest_and_of_any_day(company: Engine) -> None:
     assert {row["day"] for row in newest.rows} == {date(2026, 3, 5)}
     assert values_of(report_of(company, "settings", on=THIRD), *keys) == [
         ("Recorded, in effect", 6, 3, 1, 3, True), ("Active", 8, 1, 1, 0, True),
+        ("Active, in effect", 9, 1, 0, 0, True),
         ("Prevent web conference recording", 1, 8, 1, 0, True),
         ("Telephony calls imported", 9, 0, 1, 1, True),
         ("Web conferences recorded", 7, 1, 2, 3, True),

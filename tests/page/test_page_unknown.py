@@ -104,7 +104,7 @@ def test_an_author_that_gong_does_not_report_is_named_so(page: httpx.Client) -> 
           if "at-changed_by" in attrs.get("class", "") and tag == "td"]  # fmt: skip
     assert [" ".join("".join(words).split()) for words in by] == [
         "ada@birch.example",
-        "author not reported by Gong",
+        "not reported by Gong",
     ]
 
 

@@ -40,26 +40,26 @@ MARCH = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 COUNTED = """
-    SELECT day, users_on, users_off, users_unknown FROM recording_coverage_daily
-    WHERE setting_key = 'is_recorded'
+    SELECT setting_key, day, users_on, users_off, users_unknown FROM recording_coverage_daily
+    WHERE setting_key IN ('is_active', 'is_recorded')
 """
 # Users without known values have no row at all.
 ANSWERED = """
-    SELECT day, count(*) FILTER (WHERE is_recorded), count(*) FILTER (WHERE NOT is_recorded),
-           count(*) FILTER (WHERE is_recorded IS NULL)
+    SELECT setting_key, day, count(*) FILTER (WHERE is_on), count(*) FILTER (WHERE NOT is_on),
+           count(*) FILTER (WHERE is_on IS NULL)
     FROM recording_coverage_daily
     CROSS JOIN LATERAL (
         SELECT (day + 1)::timestamp AT TIME ZONE 'UTC' - interval '1 microsecond'
     ) AS its (ends)
     CROSS JOIN LATERAL (
-        SELECT state.is_recorded
+        SELECT CASE setting_key WHEN 'is_active' THEN state.active ELSE state.is_recorded END AS is_on
         FROM user_states AS person
         LEFT JOIN user_states_as_of(ends) AS state USING (user_id)
         WHERE person.joined_at <= ends
           AND person.user_id NOT IN (SELECT user_id FROM absent_at(ends))
     ) AS each_
-    WHERE setting_key = 'is_recorded'
-    GROUP BY day
+    WHERE setting_key IN ('is_active', 'is_recorded')
+    GROUP BY setting_key, day
 """
 
 TABLES = (
@@ -70,7 +70,7 @@ TABLES = (
 
 def recorded_differs(engine: Engine) -> list[tuple[Any, ...]]:
     """Days whose count differs from the states of the users."""
-    counted = {row for row in rows(engine, COUNTED) if any(row[1:])}
+    counted = {row for row in rows(engine, COUNTED) if any(row[2:])}
     return sorted(counted ^ set(rows(engine, ANSWERED)))
 
 
@@ -86,7 +86,11 @@ def today_differs(engine: Engine) -> list[tuple[Any, ...]]:
 
 def recorded(engine: Engine) -> dict[int, tuple[int, int, int]]:
     """By day of February and March: recorded, not recorded, not known."""
-    return {day.day: (on, off, unknown) for day, on, off, unknown in rows(engine, COUNTED)}
+    return {
+        day.day: (on, off, unknown)
+        for key, day, on, off, unknown in rows(engine, COUNTED)
+        if key == "is_recorded"
+    }
 
 
 def rewritten(engine: Engine) -> None:

@@ -81,8 +81,8 @@ def test_only_days_from_the_oldest_new_fact_on_are_written(warehouse: Engine) ->
         listed(warehouse, [anna], MARCH + days * DAY)
         load_group(warehouse, history("1", at=MARCH + days * DAY))
         written = rewritten(warehouse, MARCH + days * DAY)
-    assert written == 2  # the day that ended, of the switch and of is_recorded
-    assert value(warehouse, "SELECT count(*) FROM recording_coverage_daily") == 2 * 61
+    assert written == 3  # the day that ended, of the switch, is_active and is_recorded
+    assert value(warehouse, "SELECT count(*) FROM recording_coverage_daily") == 3 * 61
     load_group(warehouse, history("1", [flip("2026-02-01T00:00:00Z", True)], at=MARCH + 2 * DAY))
     rewritten(warehouse)
     assert coverage_differs(warehouse) == []

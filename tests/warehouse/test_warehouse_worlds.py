@@ -217,7 +217,7 @@ def contents(engine: Engine) -> list[Any]:
     queries = (
         "SELECT to_jsonb(change) FROM user_settings_history AS change",
         "SELECT * FROM setting_periods",
-        f"SELECT * FROM {COVERAGE.format('recording_coverage_daily')} WHERE setting_key <> 'is_recorded'",
+        f"SELECT * FROM {COVERAGE.format('recording_coverage_daily')} WHERE setting_key NOT LIKE 'is\\_%'",
         "SELECT user_id, first_seen_at, last_seen_at, deleted_at, settings, title FROM users",
     )
     return [sorted(map(repr, rows(engine, query))) for query in queries]

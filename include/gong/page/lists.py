@@ -212,7 +212,7 @@ _FINDINGS = Query(
         Column("kind", "Finding", "finding", in_card=True),
         Column("since", "Since", "moment", in_card=True),
         Column("why", "Why", in_card=True),
-        Column("changed_by", "Changed by", absent="not known"),
+        Column("changed_by", "Changed by", absent="not reported by Gong"),
         TITLE,
         MANAGER,
         EMAIL,
@@ -460,6 +460,7 @@ _SETTINGS = Query(
     ),
     now="""
         SELECT *, CASE setting_key WHEN 'is_recorded' THEN 'Recorded, in effect'
+                                   WHEN 'is_active' THEN 'Active, in effect'
                                    ELSE setting_label(setting_key) END AS setting
         FROM recording_coverage_daily
         WHERE day = (SELECT max(day) FROM recording_coverage_daily

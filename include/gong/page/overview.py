@@ -20,8 +20,8 @@ SERIES = {
     "recorded": ("Recorded, in effect", "effect"),
     "raw": ("Web conferences recorded, the switch alone", "raw"),
 }
-RECORDED = "is_recorded"
-"""Its key in the daily coverage: not a setting of Gong, but derived from three of them."""
+RECORDED, ACTIVE = "is_recorded", "is_active"
+"""Their keys in the daily coverage: not settings of Gong, but what is in effect."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ _DETAIL_NOW = "SELECT *, false AS is_todays_name FROM findings WHERE user_id = A
 _COVERAGE = """
     SELECT day, setting_key, users_on, users_off, users_unknown
     FROM recording_coverage_daily
-    WHERE setting_key IN ('is_recorded', 'active', 'webConferencesRecorded') AND day <= :last
+    WHERE setting_key IN ('is_recorded', 'is_active', 'webConferencesRecorded') AND day <= :last
       AND (day > :first OR day = (SELECT max(day) FROM recording_coverage_daily WHERE day <= :last))
     ORDER BY day
 """
@@ -130,7 +130,7 @@ _CHANGES = """
 _WEEKS = """
     SELECT date_trunc('week', day)::date AS week, setting_key, sum(changes)::integer AS changes
     FROM recording_coverage_daily
-    WHERE day > :first AND day <= :last AND setting_key <> 'is_recorded'
+    WHERE day > :first AND day <= :last AND setting_key NOT IN ('is_active', 'is_recorded')
     GROUP BY 1, 2
 """
 
@@ -154,7 +154,7 @@ def overview(connection: Connection, query: PageQuery, days: int = 90) -> Overvi
         freshness=_freshness(connection, moment),
         tiles=_tiles([row for row in found if row["user_id"] is None], findings_notes(connection, query)),
         look=_look(connection, query, [row for row in found if row["user_id"] is not None]),
-        active=_on(counted, "active"),
+        active=_on(counted, ACTIVE),
         recorded=_on(counted, RECORDED),
         unknown=counted[RECORDED]["users_unknown"] if RECORDED in counted else None,
         counted_on=newest if counted else None,
@@ -211,7 +211,7 @@ def _on(counted: Mapping[str, Row], key: str) -> int | None:
 
 
 def _percentages(day: date, counted: Mapping[str, Row]) -> dict[str, Any]:
-    recorded, active = _on(counted, RECORDED), _on(counted, "active")
+    recorded, active = _on(counted, RECORDED), _on(counted, ACTIVE)
     raw = counted.get("webConferencesRecorded")
     known = raw["users_on"] + raw["users_off"] if raw else 0
     return {

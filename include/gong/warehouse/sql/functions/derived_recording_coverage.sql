@@ -101,11 +101,12 @@ BEGIN ATOMIC
         LEFT JOIN reported
                ON reported.user_id = points.user_id AND reported.setting_key = profile.setting_key
         CROSS JOIN LATERAL (SELECT width_bucket(at, starts)) AS started (number)
-    ), recorded AS (
-        SELECT is_recorded::text AS value, at AS begins,
-               lead(at) OVER (PARTITION BY user_id ORDER BY at) AS ends
+    ), effects AS (
+        SELECT setting_key, value::text, at AS begins,
+               lead(at) OVER (PARTITION BY user_id, setting_key ORDER BY at) AS ends
         FROM (
             SELECT user_id, at,
+                   bool_and(is_on) FILTER (WHERE setting_key = 'active') AS is_active,
                    bool_and(is_on) FILTER (WHERE setting_key = 'active')
                    AND bool_and(is_on) FILTER (WHERE setting_key = 'webConferencesRecorded')
                    AND NOT bool_and(is_on) FILTER (WHERE setting_key = 'preventWebConferenceRecording')
@@ -113,6 +114,8 @@ BEGIN ATOMIC
             FROM switch_values
             GROUP BY user_id, at
         ) AS state
+        CROSS JOIN LATERAL (VALUES ('is_active', is_active), ('is_recorded', is_recorded))
+            AS effect (setting_key, value)
     ), switch_spans AS NOT MATERIALIZED (
         SELECT user_id, setting_key, value, begins, ends
         FROM first, (
@@ -129,7 +132,8 @@ BEGIN ATOMIC
         CROSS JOIN LATERAL (
             SELECT greatest(valid_from, began_at), least(valid_to, history_covers_until, deleted_at)
         ) AS span (begins, ends)
-        WHERE value IN ('true', 'false') AND length(setting_key) <= 200 AND setting_key <> 'is_recorded'
+        WHERE value IN ('true', 'false') AND length(setting_key) <= 200
+          AND setting_key NOT IN ('is_active', 'is_recorded')
           AND begins < ends AND ends >= begins_at
     ), spans AS (
         -- How many users more have the value from begins on; those in a gap are taken off again.
@@ -142,8 +146,8 @@ BEGIN ATOMIC
         JOIN switch_spans USING (user_id)
         WHERE gaps.begins < switch_spans.ends AND switch_spans.begins < gaps.ends
         UNION ALL
-        SELECT 'is_recorded', value, begins, ends, 1
-        FROM recorded
+        SELECT setting_key, value, begins, ends, 1
+        FROM effects
         WHERE value IS NOT NULL
     ), settings AS (
         SELECT setting_key, (min(valid_from) AT TIME ZONE 'UTC')::date AS first_day
@@ -159,11 +163,13 @@ BEGIN ATOMIC
             FROM timelines
             WHERE period_values[1] IN ('true', 'false')
         ) AS known (setting_key, valid_from)
-        WHERE valid_from IS NOT NULL AND length(setting_key) <= 200 AND setting_key <> 'is_recorded'
+        WHERE valid_from IS NOT NULL AND length(setting_key) <= 200
+          AND setting_key NOT IN ('is_active', 'is_recorded')
         GROUP BY setting_key
         UNION ALL
-        SELECT 'is_recorded', (min(began_at) AT TIME ZONE 'UTC')::date
-        FROM present
+        SELECT setting_key, (min(began_at) AT TIME ZONE 'UTC')::date
+        FROM present, (VALUES ('is_active'), ('is_recorded')) AS effect (setting_key)
+        GROUP BY setting_key
     ), days AS (
         SELECT each::date AS day
         FROM horizon, first, LATERAL generate_series(first.day, last_day, interval '1 day') AS each
@@ -212,7 +218,9 @@ BEGIN ATOMIC
         SELECT key AS setting_key, (changed_at AT TIME ZONE 'UTC')::date AS day, count(*) AS changes
         FROM first, user_settings_history
         CROSS JOIN LATERAL (
-            SELECT setting_key WHERE setting_key <> 'is_recorded'
+            SELECT setting_key WHERE setting_key NOT IN ('is_active', 'is_recorded')
+            UNION ALL
+            SELECT 'is_active' WHERE setting_key = 'active'
             UNION ALL
             SELECT 'is_recorded'
             WHERE setting_key IN ('active', 'webConferencesRecorded', 'preventWebConferenceRecording')
@@ -240,12 +248,12 @@ END;
 COMMENT ON FUNCTION derived_recording_coverage IS
     'recording_coverage_daily from a day on, computed from scratch
 day: The UTC day; a value on it is the one at its end
-setting_key: The switch; active is the user''s own active flag. is_recorded is no switch of Gong: the user'
-    ' is recorded, as user_states_as_of has it
-users_on: Users with the value true; of is_recorded: users who were recorded
-users_off: Users with the value false; of is_recorded: users who were not recorded
+setting_key: The switch; active is the user''s own active flag. is_active and is_recorded are no switches'
+    ' of Gong: active, and recorded, by the settings in effect, as user_states_as_of has it
+users_on: Users with the value true; of is_active and is_recorded: users who were so
+users_off: Users with the value false; of is_active and is_recorded: users who were not
 users_unknown: The other users of that day: not known, or, of a switch, known only until before
 joined: Users created in Gong that day (of any setting)
 deleted: Users deleted in Gong that day (of any setting), also those who came back later
-changes: Changes of this setting that day; of is_recorded: of the three settings that decide it
+changes: Changes of this setting that day; of is_active and is_recorded: of the settings that decide it
 complete: Whether everyone was listed after the day''s end and every history covers it, failing ones aside';
