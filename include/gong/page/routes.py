@@ -106,7 +106,7 @@ def _evidence(
         raise HTTPException(404, f"The warehouse has no user with id {user_id}.")
     request.app.state.log_view(request, f"evidence_{kind}", user_id)
     if kind == "csv":
-        return _file(request, table, f"gong-evidence-{query.on or today()}.csv")
+        return _stream(request, as_csv(table), f"gong-evidence-{query.on or today()}.csv")
     keys = [column.key for column in table.columns]
     rows = [{key: row[key] for key in keys} for row in table.rows]
     headers = {"Content-Disposition": f'attachment; filename="gong-evidence-{query.on or today()}.json"'}
@@ -138,10 +138,6 @@ def _download(request: Request, name: str, query: PageQueryDep, warehouse: Wareh
     file = warehouse.read(lambda connection: as_csv(report.read(connection, whole)), DOWNLOAD_TIMEOUT_S)
     request.app.state.log_view(request, f"csv_{name}")
     return _stream(request, file, f"gong-{name}-{query.on or today()}.csv")
-
-
-def _file(request: Request, table: Table, name: str) -> Response:
-    return _stream(request, as_csv(table), name)
 
 
 def _stream(request: Request, file: Any, name: str) -> Response:

@@ -197,7 +197,7 @@ def _live_until(seed: int, first: _Day, today: date) -> _Day:
     return _Day(today, users, histories)
 
 
-def _newcomer(rng: Random, number: int, leaver: Json, at: datetime) -> Json:
+def _newcomer(rng: Random, number: int, predecessor: Json, at: datetime) -> Json:
     """Return the user who is hired for one who leaves."""
     user = _profile(rng, number, rng.choice(CULTURES)) | {
         "title": _title(rng, is_root=False, leads=False),
@@ -205,7 +205,7 @@ def _newcomer(rng: Random, number: int, leaver: Json, at: datetime) -> Json:
         "active": True,
         "settings": dict(INITIAL_SETTINGS),
     }
-    return user | ({"managerId": leaver["managerId"]} if "managerId" in leaver else {})
+    return user | ({"managerId": predecessor["managerId"]} if "managerId" in predecessor else {})
 
 
 def _contradict(users: Sequence[Json], histories: dict[str, list[Json]]) -> None:

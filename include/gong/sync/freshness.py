@@ -38,7 +38,7 @@ def check_freshness() -> None:
     if succeeded_at is None:
         last = f"none has, since the first one began at {first_started_at:%Y-%m-%d %H:%M} UTC"
     else:
-        last = f"the last one compared findings at {succeeded_at:%Y-%m-%d %H:%M} UTC"
+        last = f"the last one did at {succeeded_at:%Y-%m-%d %H:%M} UTC"
     if waited > LONGEST:
         raise AirflowFailException(
             f"No full daily run of gong_users_sync has succeeded for {LONGEST // timedelta(hours=1)} hours: "

@@ -34,7 +34,7 @@ def plan_histories() -> list[plan.BatchDescriptor]:
 
 
 def warn_of_unknown_users(connection: Connection, run: Run) -> set[str]:
-    """Warn about chosen users whom Gong did not return to this run; return the others.
+    """Warn about chosen users that Gong did not return to this run; return the others.
 
     The ids are in the log, but not in the run's row: no id of an erased user may stay in a table.
     """

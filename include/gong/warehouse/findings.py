@@ -91,7 +91,7 @@ class Finding(NamedTuple):
 class FindingsOfRun:
     """What a run found.
 
-    :ivar is_first: no run has compared findings before: all that are open are, so to say, old.
+    :ivar is_first: no run has compared findings before, so none counts as new.
     :ivar open: numbers of open findings by kind.
     :ivar new: findings opened by the run; none on the first.
     :ivar resolved: findings resolved by the run.

@@ -264,9 +264,9 @@ def close_run(
 
 
 def full_runs(connection: Connection) -> tuple[datetime | None, datetime | None]:
-    """Return when the first run for everyone started, and when a full one last succeeded, if any did.
+    """Return when the first run for everyone started, and when one that succeeded last compared findings.
 
-    A full one is about today and all histories: it compares findings.
+    Only full runs compare findings: those about today and all histories.
     """
     started_at, succeeded_at = connection.execute(_FULL_RUNS).one()
     return started_at, succeeded_at
